@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Print: writes each row as a CSV line to the worker's standard output, "PREFIX:SUBTASK> " in front. For looking, not for keeping: no promise
+ * survives a failure. */
+#ifndef WEIR_CONNECTOR_PRINT_H
+#define WEIR_CONNECTOR_PRINT_H
+
+#include "weir/stream.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_print {
+    const char *prefix; /* NULL = the step's id */
+};
+WEIR_EXPORT struct weir_stream *weir_to_print(struct weir_stream *in, const char *id, const struct weir_print *config);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Operators: records, batches, outputs, and the tables that hold user code.
+ *
+ * The runtime hands an operator a batch: a run of records in one frame and a selection of them. The macros at the end of this header wrap
+ * a function on one record into the loop over the batch, inside the plugin, so that the compiler inlines it: one indirect call a batch.
+ * A filter narrows the selection and copies nothing; an update edits rows where they lie; what makes new rows writes them straight into the
+ * output frame.
+ *
+ * Thread: all functions of one operator instance are called by one thread, never two at a time, for its whole life. No function may
+ * block or sleep: the thread steps other subtasks too, and a step that does not return is ended by the watchdog.
+ */
+#ifndef WEIR_OPERATOR_H
+#define WEIR_OPERATOR_H
+
+#include "weir/row.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- records ------------------------------------------------------------------------------------------------------------------- */
+
+enum weir_kind { WEIR_INSERT = 0, WEIR_UPDATE_BEFORE = 1, WEIR_UPDATE_AFTER = 2, WEIR_DELETE = 3 }; /* +I -U +U -D */
+
+/* Header of a record; its row follows. Records start at multiples of 8 bytes. */
+struct weir_record {
+    uint32_t size;      /* bytes of the row with its strings */
+    uint16_t key_group; /* of its key, 0 ... 32767, once it crossed a key_by; else 0 */
+    uint8_t kind;       /* enum weir_kind */
+    uint8_t flags;      /* zero */
+    weir_time time_ms;  /* event time; WEIR_TIME_MIN while it has none */
+};
+
+/* Bytes from this record's header to the next one's. */
+static inline uint32_t weir_record_span(uint32_t row_size)
+{
+    return ((uint32_t)sizeof(struct weir_record) + row_size + 7u) & ~7u;
+}
+
+#define WEIR_BATCH_MAX 2048u /* records in a batch */
+
+enum { WEIR_BATCH_MUTABLE = 1 }; /* the receiver may edit the records where they lie */
+
+/* Borrowed during the call. Record i stands at data + sel[i], or, when sel is NULL, at data + i * stride. */
+struct weir_batch {
+    unsigned char *data;
+    const uint32_t *sel;
+    uint32_t count;  /* selected records, 1 ... WEIR_BATCH_MAX */
+    uint32_t stride; /* span of every record when sel is NULL */
+    uint32_t flags;
+};
+
+static inline struct weir_record *weir_batch_record(const struct weir_batch *batch, uint32_t i)
+{
+    return (struct weir_record *)(void *)(batch->data + (batch->sel ? batch->sel[i] : i * batch->stride));
+}
+
+static inline void *weir_record_row(struct weir_record *rec)
+{
+    return rec + 1;
+}
+
+/* ---- keys ---------------------------------------------------------------------------------------------------------------------- */
+
+#define WEIR_KEY_GROUPS 32768u
+#define WEIR_KEY_MAX 65535u /* bytes of one key; a longer one fails its operator with WEIR_E_LIMIT */
+
+/* A key: its bytes, and XXH3_64bits of them with seed 0 (part of the ABI). Key group = hash >> 49. Two keys are equal when their bytes are. */
+struct weir_key {
+    const void *data;
+    uint32_t length;
+    uint32_t reserved;
+    uint64_t hash;
+};
+
+/*
+ * How a stream is keyed. `extract` stores, for each record of the batch, where its key's bytes lie (data, length; not the hash): in the
+ * row itself, or in `scratch`, which has room for key_size bytes a record.
+ */
+struct weir_keyer {
+    size_t struct_size;
+    const char *name;
+    uint32_t key_size; /* bytes per record of scratch that extract uses; 0 = keys lie in the rows */
+    void (*extract)(const struct weir_batch *batch, struct weir_key *keys, unsigned char *scratch);
+};
+
+/* ---- outputs ------------------------------------------------------------------------------------------------------------------- */
+
+/* Where an operator writes rows. The members serve the inline functions below; do not touch them elsewhere. Owner: the runtime. */
+struct weir_out {
+    unsigned char *cursor; /* header of the row being built */
+    unsigned char *end;    /* of the space in this frame */
+    unsigned char *base;   /* first record of this frame */
+    uint32_t *offsets;     /* of the finished records, from base */
+    uint32_t count;        /* finished records, below WEIR_BATCH_MAX */
+    uint32_t tail;         /* bytes of the row being built, struct and strings; 0 = none begun */
+    uint32_t first_span;   /* span of the first finished record */
+    uint32_t mixed;        /* non-zero once a span differs from the first */
+    weir_err err;          /* first failure, sticky: later rows are ignored */
+};
+
+/*
+ * Makes room for a row of `need` bytes (with its strings) at out->cursor: hands the finished records downstream and moves the row being
+ * built to the front of a new frame. Sets out->err on failure. Called by the inline functions only.
+ */
+WEIR_EXPORT void weir_out_make_room(struct weir_out *out, uint32_t need);
+
+/*
+ * Appends the bytes of one string of the row being built and returns its place. `row_size` is sizeof the row's struct. The bytes are
+ * copied at once. Strings belong to the next weir_emit. On failure returns {0, 0}; weir_emit then reports it.
+ */
+static inline struct weir_str weir_put_str(struct weir_out *out, uint32_t row_size, const void *data, uint32_t length)
+{
+    uint32_t at = out->tail ? out->tail : row_size;
+    if (WEIR_UNLIKELY(length > WEIR_ROW_MAX - at || (size_t)(out->end - out->cursor) < (size_t)weir_record_span(at + length))) {
+        weir_out_make_room(out, length > WEIR_ROW_MAX - at ? WEIR_ROW_MAX + 1 : at + length);
+        if (out->err) return (struct weir_str){0, 0};
+    }
+    if (length) memcpy(out->cursor + sizeof(struct weir_record) + at, data, length);
+    out->tail = at + length;
+    return (struct weir_str){at, length};
+}
+
+/*
+ * Emits the row: `row` is its struct (strings already put by weir_put_str on the same output, in any order). Copies it.
+ * Returns the output's first failure, or WEIR_OK. A sink or operator downstream may run inside this call.
+ */
+static inline weir_err weir_emit_kind(struct weir_out *out, const void *row, uint32_t row_size, weir_time time_ms, uint8_t kind)
+{
+    uint32_t size = out->tail ? out->tail : row_size;
+    uint32_t span = weir_record_span(size);
+    if (WEIR_UNLIKELY((size_t)(out->end - out->cursor) < span || out->count == WEIR_BATCH_MAX || out->err)) {
+        if (!out->err) weir_out_make_room(out, size);
+        if (out->err) return out->err;
+    }
+    struct weir_record *rec = (struct weir_record *)(void *)out->cursor;
+    *rec = (struct weir_record){.size = size, .kind = kind, .time_ms = time_ms};
+    memcpy(rec + 1, row, row_size);
+    if (out->count == 0) out->first_span = span;
+    out->mixed |= span ^ out->first_span;
+    out->offsets[out->count++] = (uint32_t)(out->cursor - out->base);
+    out->cursor += span;
+    out->tail = 0;
+    return WEIR_OK;
+}
+
+static inline weir_err weir_emit(struct weir_out *out, const void *row, uint32_t row_size, weir_time time_ms)
+{
+    return weir_emit_kind(out, row, row_size, time_ms, WEIR_INSERT);
+}
+
+/* ---- context ------------------------------------------------------------------------------------------------------------------- */
+
+/* What an operator instance sees of its runtime. Borrowed for the instance's life. Members are read-only for the plugin. */
+struct weir_ctx {
+    size_t struct_size;
+    struct weir_out *out;        /* out[0] main, out[1...] side outputs in declared order */
+    uint32_t n_outs;             /* 0 for a sink */
+    uint32_t subtask;            /* 0 ... parallelism - 1 */
+    uint32_t parallelism;
+    uint32_t key_index;          /* record of the batch whose key is current; set by weir_set_key */
+    uint32_t *sel;               /* scratch of WEIR_BATCH_MAX offsets, for a narrowed selection */
+    const struct weir_key *keys; /* on a keyed input: keys[i] of record i of this batch; in on_timer: keys[key_index] is the timer's */
+    weir_time watermark_ms;      /* event time of this operator */
+    const void *config;          /* what the builder was given */
+    const char *operator_id;
+    const char *job_id;          /* 32 hex digits */
+    struct weir_diag *diag;      /* where a failing function leaves its sentence */
+    void *host;                  /* the runtime's own */
+};
+
+/* Makes record i's key the current one: state and timers then belong to it. Keyed inputs only. */
+static inline void weir_set_key(struct weir_ctx *ctx, uint32_t i)
+{
+    ctx->key_index = i;
+}
+
+/* Passes a batch on to output `index` as it is (a filter's narrowed selection). Rows not yet flushed from the output go first. */
+WEIR_EXPORT weir_err weir_forward(struct weir_ctx *ctx, uint32_t index, struct weir_batch *batch);
+
+/* Makes `batch` mutable: when it is shared, points it at a private copy that lives until the call into the operator returns. */
+WEIR_EXPORT weir_err weir_batch_own(struct weir_ctx *ctx, struct weir_batch *batch);
+
+/* Wall clock, milliseconds since the epoch, read once a step. Results must not depend on it unless processing time is meant. */
+WEIR_EXPORT weir_time weir_now_ms(struct weir_ctx *ctx);
+
+/* Adds to a named counter of this instance, shown by `jobctl show`. name: a string constant, at most 8 different names an instance. */
+WEIR_EXPORT void weir_count(struct weir_ctx *ctx, const char *name, uint64_t n);
+
+/* ---- operator table ------------------------------------------------------------------------------------------------------------ */
+
+/* Not a failure: "I stopped in between because my output is full; call me again". Only where a comment allows it. */
+#define WEIR_AGAIN ((weir_err)100)
+/* Not a failure: a split has been read to its end. Only from weir_source.read. */
+#define WEIR_DONE ((weir_err)101)
+
+/* True when the subtask's outputs cannot take more: a long emitter returns WEIR_AGAIN (where it may). */
+WEIR_EXPORT bool weir_should_yield(struct weir_ctx *ctx);
+
+enum weir_time_domain { WEIR_EVENT_TIME = 0, WEIR_PROCESSING_TIME = 1 };
+
+struct weir_timer {
+    weir_time time_ms;
+    enum weir_time_domain domain;
+    const struct weir_key *key;
+    uint64_t tag; /* what weir_timer_set was given */
+};
+
+#define WEIR_SIDES_MAX 15 /* side outputs of an operator */
+
+/* Functions may be NULL where nothing is to be done. `self` has self_size zeroed bytes, 64-byte aligned. */
+struct weir_operator {
+    size_t struct_size;
+    const char *name; /* kind of step, shown in plans: "map", "filter", "top-paths" */
+    size_t self_size;
+    const struct weir_schema *in;  /* of every input; NULL = any */
+    const struct weir_schema *out; /* of output 0; NULL = same as the input (filter, update) or none (sink) */
+    const struct weir_schema *const *sides; /* of side outputs; n_sides of them */
+    uint32_t n_sides;
+    uint32_t flags; /* enum weir_operator_flags */
+    weir_err (*open)(void *self, struct weir_ctx *ctx);
+    weir_err (*process)(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch);
+    /* The operator's event time reached watermark_ms; called after the timers up to it have fired. May return WEIR_AGAIN. */
+    weir_err (*on_watermark)(void *self, struct weir_ctx *ctx, weir_time watermark_ms);
+    weir_err (*on_timer)(void *self, struct weir_ctx *ctx, const struct weir_timer *timer);
+    /* All inputs have ended; after the last watermark. A sink makes its output durable here, not yet visible. May return WEIR_AGAIN. */
+    weir_err (*finish)(void *self, struct weir_ctx *ctx);
+    /* Sinks: the whole job has finished; make the output visible. Idempotent. */
+    weir_err (*commit)(void *self, struct weir_ctx *ctx);
+    /* Frees what open made. Always called once after open, also after failure or cancel; a sink then removes what it did not commit. */
+    void (*close)(void *self, struct weir_ctx *ctx);
+};
+
+enum weir_operator_flags {
+    WEIR_OPERATOR_SINK = 1,  /* has no output */
+    WEIR_OPERATOR_KEYED = 2, /* its input must come from key_by */
+};
+
+/* ---- macros: one record's function to a batch's ---------------------------------------------------------------------------------- */
+
+#define WEIR_INLINE static inline __attribute__((always_inline))
+
+/* Calls body(i, offset-in-data) for each record with the selection or, without one, the constant stride known to the compiler. */
+#define WEIR_BATCH_LOOP(loop, batch, row, ...)                                                                                             \
+    ((batch)->sel ? loop((batch)->sel, 0u, __VA_ARGS__)                                                                                    \
+     : (batch)->stride == ((sizeof(struct weir_record) + sizeof(struct row) + 7u) & ~7u)                                                   \
+         ? loop(NULL, (uint32_t)((sizeof(struct weir_record) + sizeof(struct row) + 7u) & ~7u), __VA_ARGS__)                               \
+         : loop(NULL, (batch)->stride, __VA_ARGS__))
+
+#define WEIR_RECORD_AT(batch, sel, stride, i)                                                                                              \
+    ((struct weir_record *)(void *)((batch)->data + ((sel) ? (sel)[i] : (i) * (stride))))
+
+/* WEIR_UPDATE(op, row, fn): `void fn(struct row *r)` edits each row in place; its strings stay as they are. Defines operator `op`. */
+#define WEIR_UPDATE(op, row_, fn)                                                                                                          \
+    WEIR_INLINE weir_err op##_loop(const uint32_t *sel, uint32_t stride, struct weir_batch *b)                                             \
+    {                                                                                                                                      \
+        uint32_t n = b->count;                                                                                                             \
+        for (uint32_t i = 0; i < n; i++) fn((struct row_ *)weir_record_row(WEIR_RECORD_AT(b, sel, stride, i)));                            \
+        return WEIR_OK;                                                                                                                    \
+    }                                                                                                                                      \
+    static weir_err op##_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *b)                                   \
+    {                                                                                                                                      \
+        (void)self, (void)input;                                                                                                           \
+        weir_err err = weir_batch_own(ctx, b);                                                                                             \
+        if (err) return err;                                                                                                               \
+        (void)WEIR_BATCH_LOOP(op##_loop, b, row_, b);                                                                                      \
+        return weir_forward(ctx, 0, b);                                                                                                    \
+    }                                                                                                                                      \
+    static const struct weir_operator op = {                                                                                               \
+        .struct_size = sizeof(struct weir_operator), .name = "map", .in = &row_##_schema, .process = op##_process}
+
+/* WEIR_MAP(op, in, out, fn): `void fn(const struct in *, struct out *)`, one row without strings for each row. Defines operator `op`. */
+#define WEIR_MAP(op, in_, out_, fn)                                                                                                        \
+    WEIR_INLINE weir_err op##_loop(const uint32_t *sel, uint32_t stride, const struct weir_batch *b, struct weir_out *out)                 \
+    {                                                                                                                                      \
+        uint32_t n = b->count;                                                                                                             \
+        for (uint32_t i = 0; i < n; i++) {                                                                                                 \
+            struct weir_record *rec = WEIR_RECORD_AT(b, sel, stride, i);                                                                   \
+            struct out_ row;                                                                                                               \
+            fn((const struct in_ *)weir_record_row(rec), &row);                                                                            \
+            if (weir_emit_kind(out, &row, sizeof row, rec->time_ms, rec->kind)) break;                                                     \
+        }                                                                                                                                  \
+        return out->err;                                                                                                                   \
+    }                                                                                                                                      \
+    static weir_err op##_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *b)                                   \
+    {                                                                                                                                      \
+        (void)self, (void)input;                                                                                                           \
+        return WEIR_BATCH_LOOP(op##_loop, b, in_, b, ctx->out);                                                                            \
+    }                                                                                                                                      \
+    static const struct weir_operator op = {.struct_size = sizeof(struct weir_operator),                                                   \
+                                            .name = "map",                                                                                 \
+                                            .in = &in_##_schema,                                                                           \
+                                            .out = &out_##_schema,                                                                         \
+                                            .process = op##_process}
+
+/* WEIR_FILTER(op, row, fn): `bool fn(const struct row *)` says which rows stay. Defines operator `op`. */
+#define WEIR_FILTER(op, row_, fn)                                                                                                          \
+    WEIR_INLINE uint32_t op##_loop(const uint32_t *sel, uint32_t stride, const struct weir_batch *b, uint32_t *kept)                       \
+    {                                                                                                                                      \
+        uint32_t n = b->count, m = 0;                                                                                                      \
+        for (uint32_t i = 0; i < n; i++) {                                                                                                 \
+            uint32_t at = sel ? sel[i] : i * stride;                                                                                       \
+            kept[m] = at;                                                                                                                  \
+            m += fn((const struct row_ *)(const void *)(b->data + at + sizeof(struct weir_record))) ? 1u : 0u;                             \
+        }                                                                                                                                  \
+        return m;                                                                                                                          \
+    }                                                                                                                                      \
+    static weir_err op##_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *b)                                   \
+    {                                                                                                                                      \
+        (void)self, (void)input;                                                                                                           \
+        b->count = WEIR_BATCH_LOOP(op##_loop, b, row_, b, ctx->sel);                                                                       \
+        b->sel = ctx->sel;                                                                                                                 \
+        return b->count ? weir_forward(ctx, 0, b) : WEIR_OK;                                                                               \
+    }                                                                                                                                      \
+    static const struct weir_operator op = {                                                                                               \
+        .struct_size = sizeof(struct weir_operator), .name = "filter", .in = &row_##_schema, .process = op##_process}
+
+/*
+ * The loop of an operator with a function on one record: `weir_err fn(struct self_ *self, struct weir_ctx *ctx, const struct row *in,
+ * const struct weir_record *rec)`, which emits any number of rows to ctx->out[...]. Defines `op_process`, to be put in a table of the
+ * author's (with open, timers, side outputs ...). Before each call the record's key is made current.
+ */
+#define WEIR_PROCESS(op, self_, row_, fn)                                                                                                  \
+    WEIR_INLINE weir_err op##_loop(const uint32_t *sel, uint32_t stride, void *self, struct weir_ctx *ctx, struct weir_batch *b)           \
+    {                                                                                                                                      \
+        uint32_t n = b->count;                                                                                                             \
+        for (uint32_t i = 0; i < n; i++) {                                                                                                 \
+            struct weir_record *rec = WEIR_RECORD_AT(b, sel, stride, i);                                                                   \
+            weir_set_key(ctx, i);                                                                                                          \
+            weir_err err = fn((struct self_ *)self, ctx, (const struct row_ *)weir_record_row(rec), rec);                                  \
+            if (WEIR_UNLIKELY(err)) return err;                                                                                            \
+        }                                                                                                                                  \
+        return WEIR_OK;                                                                                                                    \
+    }                                                                                                                                      \
+    static weir_err op##_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *b)                                   \
+    {                                                                                                                                      \
+        (void)input;                                                                                                                       \
+        return WEIR_BATCH_LOOP(op##_loop, b, row_, self, ctx, b);                                                                          \
+    }                                                                                                                                      \
+    static_assert(sizeof(struct row_) > 0, "row type")
+
+/* WEIR_FLAT_MAP(op, in, out, fn): as WEIR_PROCESS without a self (pass NULL's type as weir_none); defines operator `op`. */
+struct weir_none;
+#define WEIR_FLAT_MAP(op, in_, out_, fn)                                                                                                   \
+    WEIR_PROCESS(op, weir_none, in_, fn);                                                                                                  \
+    static const struct weir_operator op = {.struct_size = sizeof(struct weir_operator),                                                   \
+                                            .name = "flat_map",                                                                            \
+                                            .in = &in_##_schema,                                                                           \
+                                            .out = &out_##_schema,                                                                         \
+                                            .process = op##_process}
+
+/* WEIR_KEY_STR(keyer, row, member): keyed by a string of the row. Defines `const struct weir_keyer keyer`. */
+#define WEIR_KEY_STR(keyer, row_, member)                                                                                                  \
+    static void keyer##_extract(const struct weir_batch *b, struct weir_key *keys, unsigned char *scratch)                                 \
+    {                                                                                                                                      \
+        (void)scratch;                                                                                                                     \
+        for (uint32_t i = 0; i < b->count; i++) {                                                                                          \
+            const struct row_ *row = (const struct row_ *)weir_record_row(weir_batch_record(b, i));                                        \
+            keys[i].data = weir_str_data(row, row->member);                                                                                \
+            keys[i].length = row->member.length;                                                                                           \
+        }                                                                                                                                  \
+    }                                                                                                                                      \
+    static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #member, 0, keyer##_extract}
+
+/* WEIR_KEY_FIXED(keyer, row, member): keyed by the bytes of a fixed-size member (integer, time). */
+#define WEIR_KEY_FIXED(keyer, row_, member)                                                                                                \
+    static void keyer##_extract(const struct weir_batch *b, struct weir_key *keys, unsigned char *scratch)                                 \
+    {                                                                                                                                      \
+        (void)scratch;                                                                                                                     \
+        for (uint32_t i = 0; i < b->count; i++) {                                                                                          \
+            const struct row_ *row = (const struct row_ *)weir_record_row(weir_batch_record(b, i));                                        \
+            keys[i].data = &row->member;                                                                                                   \
+            keys[i].length = (uint32_t)sizeof row->member;                                                                                 \
+        }                                                                                                                                  \
+    }                                                                                                                                      \
+    static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #member, 0, keyer##_extract}
+
+/*
+ * WEIR_KEY_OF(keyer, row, size, fn): keyed by what `uint32_t fn(const struct row *, unsigned char *key)` writes, at most `size` bytes;
+ * it returns how many. For keys of several fields. Write no padding bytes.
+ */
+#define WEIR_KEY_OF(keyer, row_, size_, fn)                                                                                                \
+    static void keyer##_extract(const struct weir_batch *b, struct weir_key *keys, unsigned char *scratch)                                 \
+    {                                                                                                                                      \
+        for (uint32_t i = 0; i < b->count; i++, scratch += (size_)) {                                                                      \
+            keys[i].length = fn((const struct row_ *)weir_record_row(weir_batch_record(b, i)), scratch);                                   \
+            keys[i].data = scratch;                                                                                                        \
+        }                                                                                                                                  \
+    }                                                                                                                                      \
+    static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #keyer, size_, keyer##_extract}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

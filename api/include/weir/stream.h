@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The graph a job's entry function builds: sources, steps, sinks. Nothing runs while it is built.
+ *
+ * Builders return a stream that belongs to the environment, or NULL after a mistake; they accept NULL, so that a chain of calls needs one
+ * check at its end: the first mistake is kept in the environment and refuses the job with its sentence. The function may be called in several
+ * processes (to describe the job, and in each worker): with the same arguments it must build the same graph.
+ *
+ * Every step has an id: unique in the job, stable over its versions, [A-Za-z0-9_.-]{1,128}. State, metrics and errors use it.
+ *
+ * Configuration given to a step is copied (`config_size` bytes); what it points at must live until the process ends, as string constants,
+ * argv and memory of weir_env_alloc do.
+ *
+ * Thread: the entry function's.
+ */
+#ifndef WEIR_STREAM_H
+#define WEIR_STREAM_H
+
+#include "weir/operator.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct weir_env;
+struct weir_stream;
+struct weir_source;
+
+#define WEIR_PARALLELISM_MAX 1024 /* subtasks of one step */
+#define WEIR_OPERATORS_MAX 1024   /* steps of a job */
+
+/* Parallelism a step gets unless it says otherwise (jobctl run --parallelism). */
+WEIR_EXPORT uint32_t weir_env_parallelism(const struct weir_env *env);
+/* Memory that lives as long as the environment, zeroed; NULL when there is none (kept as the environment's first mistake). */
+WEIR_EXPORT void *weir_env_alloc(struct weir_env *env, size_t size);
+WEIR_EXPORT const char *weir_env_printf(struct weir_env *env, const char *fmt, ...) WEIR_PRINTF(2, 3);
+/* `path`, made absolute against the directory the job was submitted from. */
+WEIR_EXPORT const char *weir_env_path(struct weir_env *env, const char *path);
+
+/* ---- options of a job ------------------------------------------------------------------------------------------------------------ */
+
+enum weir_option_type { WEIR_OPTION_FLAG, WEIR_OPTION_I64, WEIR_OPTION_STR, WEIR_OPTION_PATH };
+
+/* `--name VALUE` or `--name=VALUE`. value: bool*, int64_t*, const char** (PATH: made absolute by weir_env_path), holding the default. */
+struct weir_option {
+    const char *name; /* without dashes */
+    enum weir_option_type type;
+    void *value;
+    bool required;
+    const char *help;
+};
+
+/*
+ * Reads the job's arguments. argv[0] is the job's name. An unknown option is an error that names the nearest one; a missing required one, a
+ * bad number, and a stray word are errors. `--help` fails with the text of all options. Errors: WEIR_E_ARGUMENT.
+ */
+WEIR_EXPORT weir_err weir_options(struct weir_env *env, int argc, char **argv, const struct weir_option *options, uint32_t n_options,
+                                  struct weir_diag *diag);
+
+/* ---- sources, steps, sinks --------------------------------------------------------------------------------------------------------- */
+
+WEIR_EXPORT struct weir_stream *weir_from(struct weir_env *env, const char *id, const struct weir_source *source, const void *config,
+                                          size_t config_size);
+
+/* A step with one input, or several of the same type by weir_union. The result is its output 0 (a stream without type for a sink). */
+WEIR_EXPORT struct weir_stream *weir_apply(struct weir_stream *in, const char *id, const struct weir_operator *op, const void *config,
+                                           size_t config_size);
+
+/* The words of the field for weir_apply. */
+#define weir_map(in, id, op) weir_apply(in, id, op, NULL, 0)
+#define weir_filter(in, id, op) weir_apply(in, id, op, NULL, 0)
+#define weir_flat_map(in, id, op) weir_apply(in, id, op, NULL, 0)
+#define weir_process(in, id, op, config) weir_apply(in, id, op, config, sizeof *(config))
+#define weir_sink(in, id, op, config) weir_apply(in, id, op, config, sizeof *(config))
+
+/* Side output `index` (from 0, as declared in the operator's table) of the step that made `stream`. */
+WEIR_EXPORT struct weir_stream *weir_side_output(struct weir_stream *stream, uint32_t index);
+
+/* The records of several streams of one type. weir_union_add takes another stream in later. */
+WEIR_EXPORT struct weir_stream *weir_union(struct weir_stream *const *streams, uint32_t n);
+WEIR_EXPORT struct weir_stream *weir_union_add(struct weir_stream *union_stream, struct weir_stream *stream);
+
+/* ---- how records reach the next step ------------------------------------------------------------------------------------------------ */
+
+WEIR_EXPORT struct weir_stream *weir_key_by(struct weir_stream *in, const struct weir_keyer *keyer); /* by key group */
+WEIR_EXPORT struct weir_stream *weir_rebalance(struct weir_stream *in); /* round robin, a frame at a time */
+WEIR_EXPORT struct weir_stream *weir_broadcast(struct weir_stream *in); /* to every subtask */
+WEIR_EXPORT struct weir_stream *weir_global(struct weir_stream *in);    /* to subtask 0 */
+
+/* ---- settings of the step that made `stream`; return it ----------------------------------------------------------------------------- */
+
+WEIR_EXPORT struct weir_stream *weir_set_parallelism(struct weir_stream *stream, uint32_t parallelism); /* 1 ... WEIR_PARALLELISM_MAX */
+WEIR_EXPORT struct weir_stream *weir_disable_chaining(struct weir_stream *stream); /* begins a vertex of its own */
+
+/* ---- event time ------------------------------------------------------------------------------------------------------------------- */
+
+/* Sets rec->time_ms of each record of the batch from its row. Defined by WEIR_TIMESTAMP. */
+typedef void (*weir_timestamp_fn)(struct weir_batch *batch);
+
+/* WEIR_TIMESTAMP(name, row, member): the time is a member of type weir_time. */
+#define WEIR_TIMESTAMP(name, row_, member)                                                                                                 \
+    static void name(struct weir_batch *b)                                                                                                 \
+    {                                                                                                                                      \
+        for (uint32_t i = 0; i < b->count; i++) {                                                                                          \
+            struct weir_record *rec = weir_batch_record(b, i);                                                                             \
+            rec->time_ms = ((const struct row_ *)weir_record_row(rec))->member;                                                            \
+        }                                                                                                                                  \
+    }                                                                                                                                      \
+    static_assert(sizeof(((struct row_ *)0)->member) == sizeof(weir_time), "member must be a weir_time")
+
+/*
+ * Bounded out-of-orderness: the watermark of a split is its highest time less max_out_of_orderness_ms, less 1; that of a subtask the minimum
+ * over its splits that have begun or wait to begin, finished and idle ones left out. Per split when the step is chained to its source (as it is
+ * by default), else per subtask.
+ */
+struct weir_watermarks {
+    int64_t max_out_of_orderness_ms; /* >= 0 */
+    int64_t idle_ms;                 /* a split without records for so long does not hold the watermark back; 0 = never idle */
+};
+WEIR_EXPORT struct weir_stream *weir_assign_watermarks(struct weir_stream *in, const char *id, weir_timestamp_fn timestamp,
+                                                       const struct weir_watermarks *watermarks);
+
+/* ---- windows ---------------------------------------------------------------------------------------------------------------------- */
+
+enum weir_window_kind { WEIR_TUMBLING = 1, WEIR_SESSION = 2 };
+
+/*
+ * Event-time windows on a keyed stream. Tumbling: [k * size + offset, (k + 1) * size + offset). Session: records of a key whose distance does
+ * not exceed gap belong together (a distance of exactly gap joins); start = first time, end = last time + gap + 1.
+ * A window fires once when the watermark reaches its end - 1; results carry time end - 1. A record all of whose windows have fired is late: it
+ * is counted (`late`) and goes to side output 0, which carries the input's rows.
+ */
+struct weir_window {
+    enum weir_window_kind kind;
+    int64_t size_ms;   /* tumbling: > 0 */
+    int64_t offset_ms; /* tumbling: 0 ... size - 1 */
+    int64_t gap_ms;    /* session: > 0 */
+};
+
+/*
+ * An aggregate: an accumulator per key and window.
+ * add    Adds record idx[i] of the batch to accs[i], for i < n. A new accumulator is all zeros.
+ * merge  Adds `from` to `into`; sessions need it.
+ * emit   Writes the result to ctx->out[0] with time `end_ms - 1`; ctx->keys[ctx->key_index] is the key.
+ */
+struct weir_aggregate {
+    size_t struct_size;
+    const char *name;
+    const struct weir_schema *in;
+    const struct weir_schema *out;
+    uint32_t acc_size;
+    void (*add)(void *const *accs, const struct weir_batch *batch, const uint32_t *idx, uint32_t n);
+    void (*merge)(void *into, const void *from);
+    weir_err (*emit)(struct weir_ctx *ctx, const void *acc, weir_time start_ms, weir_time end_ms);
+};
+
+/*
+ * WEIR_AGGREGATE(agg, row, acc, out, add, merge, emit): from functions on one record:
+ * `void add(struct acc *, const struct row *, weir_time)`, `void merge(struct acc *, const struct acc *)`,
+ * `weir_err emit(struct weir_ctx *, const struct acc *, const struct weir_key *, weir_time start, weir_time end)`.
+ */
+#define WEIR_AGGREGATE(agg, row_, acc_, out_, add_, merge_, emit_)                                                                         \
+    static void agg##_add(void *const *accs, const struct weir_batch *b, const uint32_t *idx, uint32_t n)                                  \
+    {                                                                                                                                      \
+        for (uint32_t i = 0; i < n; i++) {                                                                                                 \
+            struct weir_record *rec = weir_batch_record(b, idx ? idx[i] : i);                                                              \
+            add_((struct acc_ *)accs[i], (const struct row_ *)weir_record_row(rec), rec->time_ms);                                         \
+        }                                                                                                                                  \
+    }                                                                                                                                      \
+    static void agg##_merge(void *into, const void *from)                                                                                  \
+    {                                                                                                                                      \
+        merge_((struct acc_ *)into, (const struct acc_ *)from);                                                                            \
+    }                                                                                                                                      \
+    static weir_err agg##_emit(struct weir_ctx *ctx, const void *acc, weir_time start, weir_time end)                                      \
+    {                                                                                                                                      \
+        return emit_(ctx, (const struct acc_ *)acc, &ctx->keys[ctx->key_index], start, end);                                               \
+    }                                                                                                                                      \
+    static const struct weir_aggregate agg = {                                                                                             \
+        sizeof(struct weir_aggregate), #agg,       &row_##_schema, &out_##_schema, (uint32_t)sizeof(struct acc_),                          \
+        agg##_add,                     agg##_merge, agg##_emit}
+
+WEIR_EXPORT struct weir_stream *weir_window_aggregate(struct weir_stream *keyed, const char *id, const struct weir_window *window,
+                                                      const struct weir_aggregate *aggregate);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

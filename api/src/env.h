@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of a weir_env: what the builders of weir/stream.h leave behind, for the worker, which turns it into a plan_graph (describe) and
+ * instantiates its operators (run).
+ */
+#ifndef WEIR_API_SRC_ENV_H
+#define WEIR_API_SRC_ENV_H
+
+#include "weir/weir.h"
+
+enum env_partition { ENV_FORWARD = 1, ENV_KEY = 2, ENV_REBALANCE = 3, ENV_BROADCAST = 4, ENV_GLOBAL = 5 }; /* = enum graph_partition */
+
+struct env_input {
+    uint32_t node, output;
+    enum env_partition partition;
+    const struct weir_keyer *keyer; /* ENV_KEY */
+};
+
+enum env_node_kind {
+    ENV_SOURCE = 1,
+    ENV_OPERATOR = 2,   /* step or sink: `op` */
+    ENV_WATERMARKS = 3, /* weir_assign_watermarks: `timestamp`, `watermarks` */
+    ENV_WINDOW = 4,     /* weir_window_aggregate: `window`, `aggregate`; output 0 = aggregate->out, output 1 = late rows of the input's type */
+};
+
+struct env_node {
+    const char *id;
+    enum env_node_kind kind;
+    uint32_t parallelism; /* 0 = default */
+    bool chain;
+    uint32_t n_inputs;
+    struct env_input *inputs; /* unions resolved */
+    const struct weir_source *source;
+    const struct weir_operator *op;
+    const void *config; /* copy */
+    weir_timestamp_fn timestamp;
+    struct weir_watermarks watermarks;
+    struct weir_window window;
+    const struct weir_aggregate *aggregate;
+    uint32_t n_outputs;
+    const struct weir_schema **outputs; /* row type of each output; NULL = unknown */
+    const struct weir_schema *input;    /* row type that arrives; NULL = unknown */
+};
+
+/* `cwd` and `name` are borrowed for the environment's life. */
+weir_err weir_env_new(struct weir_env **out, const char *name, const char *cwd, uint32_t parallelism);
+void weir_env_destroy(struct weir_env **env);
+
+/* First mistake of the builders: its code (WEIR_OK: none), sentence in *diag. Also resolves unions. Call once after the entry function. */
+weir_err weir_env_finish(struct weir_env *env, struct weir_diag *diag);
+
+uint32_t weir_env_count(const struct weir_env *env);
+const struct env_node *weir_env_node(const struct weir_env *env, uint32_t index);
+
+/* The splits discover collected. */
+struct weir_splits {
+    uint32_t n, cap;
+    struct weir_bytes *items; /* each malloc'ed */
+};
+void weir_splits_close(struct weir_splits *splits);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every limit of the runtime that is not part of the public API, with what happens when it is reached.
+ */
+#ifndef WEIR_RUNTIME_BASE_LIMITS_H
+#define WEIR_RUNTIME_BASE_LIMITS_H
+
+/* ---- data plane ---- */
+#define WEIR_FRAME_BYTES 32768u               /* a frame with its header; one larger record gets a frame of its own size */
+#define WEIR_FRAME_MAX ((16u << 20) + 4096u)  /* largest frame on the wire; a larger one fails its channel */
+#define WEIR_CHANNEL_CREDITS 16u              /* frames in flight per channel, a power of two; at the limit the sender waits */
+#define WEIR_OVERFLOW_MAX (64u << 20)         /* bytes one subtask may emit beyond its credits in one step; then the job fails */
+#define WEIR_CHANNELS_MAX (1u << 20)          /* channels of a job; the plan is refused above */
+
+/* ---- control plane ---- */
+#define WEIR_CONTROL_MAX (4u << 20)           /* bytes of a control message; larger ones are dropped and counted (received) or refused (sent) */
+#define WEIR_ADMIN_MAX (1u << 20)             /* bytes of one admin request; larger ones are answered 413 */
+#define WEIR_CHUNK_BYTES (256u << 10)         /* bytes of an artifact moved in one message */
+#define WEIR_PLUGIN_MAX (256u << 20)          /* bytes of a plugin; larger uploads are refused */
+#define WEIR_DESCRIBE_MAX (64u << 20)         /* bytes a describing worker may print; then it is ended and the job refused */
+#define WEIR_DESCRIBE_TIMEOUT_MS 30000        /* time a plugin has to describe its graph; then the job is refused */
+#define WEIR_TASKMANAGERS_MAX 1024            /* registered TaskManagers; further ones are refused with a reason */
+#define WEIR_SLOTS_MAX 256                    /* slots of a TaskManager */
+#define WEIR_JOBS_KEPT_MAX 1000               /* ended jobs remembered; the oldest is forgotten */
+#define WEIR_JOBS_ACTIVE_MAX 256              /* jobs not yet ended; a further submission is answered 429 */
+#define WEIR_ARGS_MAX 256                     /* arguments of a job; a submission with more is refused */
+#define WEIR_ARG_BYTES_MAX 65536              /* bytes of all arguments together */
+#define WEIR_LINK_WINDOW 4096                 /* unacknowledged messages of a link; above, the link is given up */
+#define WEIR_MSGPACK_DEPTH 16                 /* nesting of a message; deeper ones are refused */
+
+/* ---- waits, milliseconds ---- */
+#define WEIR_HEARTBEAT_MS 250                 /* pause between heartbeats on a link */
+#define WEIR_HEARTBEAT_TIMEOUT_MS 3000        /* silence after which both ends of a link give it up */
+#define WEIR_RETRANSMIT_MS 300                /* an unacknowledged control message is sent again */
+#define WEIR_PROGRESS_TIMEOUT_MS 10000        /* a task step that does not return for so long fails its job (--progress-timeout) */
+#define WEIR_WORKER_SILENCE_MS 5000           /* a worker whose net thread is silent for so long is killed */
+#define WEIR_CANCEL_TIMEOUT_MS 3000           /* a worker that has not ended so long after cancel is killed */
+#define WEIR_SLOT_WAIT_MS 30000               /* a job waits so long for slots, then fails (Flink: slot.request.timeout) */
+#define WEIR_PROBE_MS 500                     /* a channel with unacknowledged frames and no new ones is probed for a lost tail */
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The logical graph of a job as plain data: what the plugin's entry function built, without its function pointers. A worker makes it
+ * (taskmanager/worker/describe.c), its msgpack form travels to the JobManager, the plan is computed from it on both sides.
+ */
+#ifndef WEIR_RUNTIME_PLAN_GRAPH_H
+#define WEIR_RUNTIME_PLAN_GRAPH_H
+
+#include "runtime/base/buffer.h"
+#include "weir/row.h"
+
+enum graph_partition { GRAPH_FORWARD = 1, GRAPH_KEY = 2, GRAPH_REBALANCE = 3, GRAPH_BROADCAST = 4, GRAPH_GLOBAL = 5 };
+enum graph_node_kind { GRAPH_SOURCE = 1, GRAPH_STEP = 2, GRAPH_SINK = 3 };
+
+struct graph_input {
+    uint32_t node;   /* index of the producer */
+    uint32_t output; /* its output: 0 main, 1... side outputs */
+    enum graph_partition partition;
+    const char *keyer; /* GRAPH_KEY: its name; else "" */
+};
+
+struct graph_node {
+    const char *id;   /* operator id */
+    const char *name; /* kind of step: "map", "window" */
+    enum graph_node_kind kind;
+    uint32_t parallelism; /* 0 = the job's default */
+    bool chain;           /* may join its producer's vertex */
+    bool keyed;           /* needs GRAPH_KEY on every input */
+    uint32_t n_outputs;
+    uint32_t n_inputs;
+    struct graph_input *inputs;
+    uint32_t n_splits;         /* sources, after discover */
+    struct weir_bytes *splits;
+};
+
+struct graph {
+    const char *name; /* of the job */
+    uint32_t n_nodes;
+    struct graph_node *nodes;
+    uint64_t fingerprint; /* XXH3 of everything above except splits */
+    void *arena;          /* of a decoded graph: what graph_close frees */
+};
+
+/* Computes the fingerprint: the same for the same graph on every machine. */
+uint64_t graph_fingerprint(const struct graph *graph);
+
+/* msgpack form; decode is bounded by the bytes it reads, and checks every index, enum and id. Errors: WEIR_E_CORRUPT, WEIR_E_NOMEM, WEIR_E_LIMIT. */
+weir_err graph_encode(const struct graph *graph, struct buffer *out);
+weir_err graph_decode(struct graph *out, const void *data, size_t len, struct weir_diag *diag);
+void graph_close(struct graph *graph);
+
+#endif
