@@ -98,6 +98,7 @@ struct weir_out {
     uint32_t first_span;   /* span of the first finished record */
     uint32_t mixed;        /* non-zero once a span differs from the first */
     weir_err err;          /* first failure, sticky: later rows are ignored */
+    void *host;            /* the runtime's own */
 };
 
 /*

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A channel: frames from one sender subtask to one receiver subtask, in order, at most WEIR_CHANNEL_CREDITS of them on the way.
+ *
+ *   local    sender's task thread ──ring──▶ receiver's task thread; the receiver's count of taken frames is the sender's credit
+ *   remote   sender's task thread ──outbox──▶ net thread ══ZeroMQ══▶ net thread ──ring──▶ receiver's task thread; FRAME_CREDIT brings the count back
+ *
+ * A frame that finds no credit waits in the sender's list (`waiting`); its subtask takes no more input until the list is empty.
+ */
+#ifndef WEIR_RUNTIME_TASK_CHANNEL_H
+#define WEIR_RUNTIME_TASK_CHANNEL_H
+
+#include <ck_ring.h>
+
+#include "runtime/task/frame_pool.h"
+#include "runtime/task/wake.h"
+
+#define CHANNEL_RING (WEIR_CHANNEL_CREDITS * 2u) /* a ck ring holds one less than its size, which must be a power of two */
+#define CHANNEL_CREDIT_BATCH (WEIR_CHANNEL_CREDITS / 2u) /* credits are told to a remote sender in portions; half keeps it from ever stalling */
+
+/* What a task thread hands its net thread: frames to send, and channels whose credit is due (lowest bit of the pointer set). */
+struct outbox {
+    ck_ring_t ring;
+    ck_ring_buffer_t *slots;
+    struct wake *net; /* the net thread's */
+};
+
+/* n_out, n_in: remote channels of the thread in each direction. */
+weir_err outbox_init(struct outbox *box, uint32_t n_out, uint32_t n_in, struct wake *net);
+void outbox_close(struct outbox *box);
+
+struct channel {
+    uint32_t id;
+    /* sender's side; owner: its task thread */
+    struct outbox *outbox;       /* remote sender: where frames go; else NULL */
+    struct wake *receiver;       /* local: the receiving thread */
+    uint64_t n_sent;             /* frames numbered and handed over or waiting */
+    uint64_t n_out;              /* frames handed over */
+    struct frame *waiting, **waiting_tail;
+    /* both */
+    _Alignas(64) _Atomic uint64_t n_taken; /* frames the receiver has taken; written by it (local) or by the net thread (remote sender) */
+    struct wake *sender;         /* woken when a credit comes back; NULL on a remote receiver */
+    /* receiver's side */
+    _Alignas(64) ck_ring_t ring;
+    ck_ring_buffer_t slots[CHANNEL_RING];
+    struct outbox *credits;      /* remote receiver: where a due credit is announced; else NULL */
+    uint64_t n_told;             /* taken count at the last announcement; receiver's task thread */
+    /* net thread only */
+    uint64_t n_received;         /* remote receiver: next number expected */
+    uint64_t n_sent_net;         /* remote sender: frames put on the socket */
+};
+
+void channel_init(struct channel *ch, uint32_t id);
+/* Releases what still lies in ring and list. No other thread may use it any more. */
+void channel_close(struct channel *ch);
+
+/* Sender: numbers the frame and sends it or lets it wait. Takes it. */
+void channel_send(struct channel *ch, struct frame *frame);
+/* Sender: sends what waits as far as credit allows; true when nothing waits. */
+bool channel_drain(struct channel *ch);
+static inline bool channel_blocked(const struct channel *ch)
+{
+    return ch->waiting != NULL;
+}
+
+/* Receiver: the next frame (caller releases it), or NULL. Returns the credit. */
+struct frame *channel_take(struct channel *ch);
+static inline bool channel_empty(const struct channel *ch)
+{
+    return ck_ring_size(&ch->ring) == 0;
+}
+
+/* Net thread, remote receiver: puts an arrived frame in the ring; false = the sender went beyond its credit. */
+bool channel_deliver(struct channel *ch, struct frame *frame);
+/* Net thread, remote sender: the receiver has taken `n_taken` frames. Returns false for a number that cannot be. */
+bool channel_credit(struct channel *ch, uint64_t n_taken);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Partitioning: the records of a batch are copied, once, into the open frames of the channels they go to. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/hash.h"
+#include "runtime/task/subtask.h"
+
+weir_err edge_init(struct edge *e, struct subtask *s, enum graph_partition partition, const struct weir_keyer *keyer, uint32_t n_channels,
+                   struct channel **channels)
+{
+    *e = (struct edge){.subtask = s, .partition = partition, .keyer = keyer, .n_channels = n_channels, .channels = channels,
+                       .time_noted = WEIR_TIME_MIN, .time_sent = WEIR_TIME_MIN};
+    e->open = calloc(n_channels, sizeof *e->open);
+    if (!e->open) return WEIR_E_NOMEM;
+    if (partition == GRAPH_REBALANCE) e->turn = s->index % n_channels; /* so that senders do not all begin with the same receiver */
+    if (!keyer) return WEIR_OK;
+    e->keys = calloc(WEIR_BATCH_MAX, sizeof *e->keys);
+    e->key_scratch = calloc(WEIR_BATCH_MAX, keyer->key_size ? keyer->key_size : 1);
+    return e->keys && e->key_scratch ? WEIR_OK : WEIR_E_NOMEM;
+}
+
+void edge_close(struct edge *e)
+{
+    for (uint32_t i = 0; e->open && i < e->n_channels; i++)
+        if (e->open[i]) frame_release(e->open[i]);
+    free(e->open);
+    free(e->keys);
+    free(e->key_scratch);
+    e->open = NULL;
+    e->keys = NULL;
+    e->key_scratch = NULL;
+}
+
+static weir_err send_open(struct edge *e, uint32_t i)
+{
+    struct frame *frame = e->open[i];
+    e->open[i] = NULL;
+    if (e->partition == GRAPH_REBALANCE) e->turn = (i + 1) % e->n_channels;
+    return subtask_send(e->subtask, e->channels[i], frame);
+}
+
+static struct frame *begin_frame(struct edge *e, uint32_t i, uint32_t span)
+{
+    struct frame *frame = frame_take(e->subtask->pool, span);
+    if (!frame) {
+        (void)weir_fail(&e->subtask->diag, WEIR_E_NOMEM, "no memory for a frame of %u bytes", (unsigned)span);
+        return NULL;
+    }
+    frame->head->kind = FRAME_DATA;
+    frame->head->flags = FRAME_UNIFORM;
+    frame->head->stride = span;
+    e->open[i] = frame;
+    return frame;
+}
+
+/* Spans are multiples of 8 and mostly short: two words at a time beat a call of memcpy. */
+static inline void copy_record(unsigned char *to, const unsigned char *from, uint32_t span)
+{
+    if (WEIR_UNLIKELY(span > 256)) {
+        memcpy(to, from, span);
+        return;
+    }
+    uint32_t at = 0;
+    for (; at + 16 <= span; at += 16) memcpy(to + at, from + at, 16);
+    if (at < span) memcpy(to + at, from + at, 8);
+}
+
+static inline weir_err append(struct edge *e, uint32_t i, const struct weir_record *rec, uint16_t key_group)
+{
+    uint32_t span = weir_record_span(rec->size);
+    struct frame *frame = e->open[i];
+    if (WEIR_UNLIKELY(!frame || frame->capacity - frame->head->bytes < span)) {
+        if (frame) {
+            weir_err err = send_open(e, i);
+            if (err) return err;
+            if (e->partition == GRAPH_REBALANCE) i = e->turn;
+        }
+        frame = begin_frame(e, i, span);
+        if (!frame) return WEIR_E_NOMEM;
+    }
+    struct frame_header *head = frame->head;
+    unsigned char *to = frame_records(frame) + head->bytes;
+    copy_record(to, (const unsigned char *)rec, span);
+    ((struct weir_record *)(void *)to)->key_group = key_group;
+    if (WEIR_UNLIKELY(head->stride != span)) head->flags = 0;
+    head->bytes += span;
+    head->count++;
+    return WEIR_OK;
+}
+
+static weir_err write_keyed(struct edge *e, const struct weir_batch *batch)
+{
+    e->keyer->extract(batch, e->keys, e->key_scratch);
+    hash_keys(e->keys, batch->count);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        if (WEIR_UNLIKELY(e->keys[i].length > WEIR_KEY_MAX))
+            return weir_fail(&e->subtask->diag, WEIR_E_LIMIT, "a key of %u bytes exceeds the limit of %u (WEIR_KEY_MAX)", e->keys[i].length, WEIR_KEY_MAX);
+        uint16_t group = hash_key_group(e->keys[i].hash);
+        weir_err err = append(e, plan_key_owner(group, e->n_channels), weir_batch_record(batch, i), group);
+        if (WEIR_UNLIKELY(err)) return err;
+    }
+    return WEIR_OK;
+}
+
+static weir_err write_all(struct edge *e, uint32_t channel, const struct weir_batch *batch)
+{
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct weir_record *rec = weir_batch_record(batch, i);
+        weir_err err = append(e, e->partition == GRAPH_REBALANCE ? e->turn : channel, rec, rec->key_group);
+        if (WEIR_UNLIKELY(err)) return err;
+    }
+    return WEIR_OK;
+}
+
+weir_err edge_write(struct edge *e, const struct weir_batch *batch)
+{
+    e->subtask->stats.records_out += batch->count;
+    if (e->partition == GRAPH_KEY) return write_keyed(e, batch);
+    if (e->partition != GRAPH_BROADCAST) return write_all(e, 0, batch);
+    for (uint32_t c = 0; c < e->n_channels; c++) {
+        weir_err err = write_all(e, c, batch);
+        if (err) return err;
+    }
+    return WEIR_OK;
+}
+
+weir_err edge_flush(struct edge *e)
+{
+    for (uint32_t i = 0; i < e->n_channels; i++) {
+        if (!e->open[i]) continue;
+        weir_err err = send_open(e, i);
+        if (err) return err;
+    }
+    return WEIR_OK;
+}
+
+weir_err edge_event(struct edge *e, enum frame_kind kind, weir_time time_ms)
+{
+    weir_err err = edge_flush(e);
+    for (uint32_t i = 0; !err && i < e->n_channels; i++) {
+        struct frame *frame = frame_take(e->subtask->pool, 0);
+        if (!frame) return weir_fail(&e->subtask->diag, WEIR_E_NOMEM, "no memory for an event frame");
+        frame->head->kind = (uint8_t)kind;
+        frame->head->time_ms = time_ms;
+        err = subtask_send(e->subtask, e->channels[i], frame);
+    }
+    return err;
+}
+
+weir_err edge_watermark(struct edge *e)
+{
+    if (e->time_noted <= e->time_sent) return WEIR_OK;
+    e->time_sent = e->time_noted;
+    return edge_event(e, FRAME_WATERMARK, e->time_noted);
+}

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An operator instance: batches in, batches out, event time through it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/hash.h"
+#include "runtime/task/subtask.h"
+
+#define TIMERS_A_SLICE 1024 /* timers fired before the step looks at its outputs again */
+
+/* ---- life ----------------------------------------------------------------------------------------------------------------------------- */
+
+static weir_err init_outputs(struct op *op)
+{
+    uint32_t n = op->spec.n_outs;
+    if (n == 0) return WEIR_OK;
+    op->ctx.out = calloc(n, sizeof *op->ctx.out);
+    op->outs = calloc(n, sizeof *op->outs);
+    if (!op->ctx.out || !op->outs) return WEIR_E_NOMEM;
+    for (uint32_t i = 0; i < n; i++) {
+        struct op_out *out = &op->outs[i];
+        struct weir_out *pub = &op->ctx.out[i];
+        *out = (struct op_out){.op = op, .pub = pub, .capacity = WEIR_FRAME_BYTES};
+        out->buffer = aligned_alloc(64, WEIR_FRAME_BYTES);
+        pub->offsets = calloc(WEIR_BATCH_MAX, sizeof *pub->offsets);
+        if (!out->buffer || !pub->offsets) return WEIR_E_NOMEM;
+        pub->base = pub->cursor = out->buffer;
+        pub->end = out->buffer + out->capacity;
+        pub->host = out;
+    }
+    return WEIR_OK;
+}
+
+static weir_err init_keys(struct op *op)
+{
+    const struct weir_keyer *keyer = op->spec.keyer;
+    if (!keyer) return WEIR_OK;
+    op->keys = calloc(WEIR_BATCH_MAX, sizeof *op->keys);
+    op->key_scratch = calloc(WEIR_BATCH_MAX, keyer->key_size ? keyer->key_size : 1);
+    if (!op->keys || !op->key_scratch) return WEIR_E_NOMEM;
+    op->ctx.keys = op->keys;
+    return keyed_new(&op->keyed);
+}
+
+weir_err op_init(struct op *op, struct subtask *s, const struct op_spec *spec)
+{
+    *op = (struct op){.subtask = s, .spec = *spec, .time_in = WEIR_TIME_MIN, .time_out = WEIR_TIME_MIN};
+    op->ctx = (struct weir_ctx){.struct_size = sizeof op->ctx,
+                                .n_outs = spec->n_outs,
+                                .subtask = s->index,
+                                .parallelism = s->parallelism,
+                                .watermark_ms = WEIR_TIME_MIN,
+                                .config = spec->config,
+                                .operator_id = spec->id,
+                                .job_id = s->job_id,
+                                .diag = &s->diag,
+                                .host = op};
+    op->ctx.sel = calloc(WEIR_BATCH_MAX, sizeof *op->ctx.sel);
+    if (!op->ctx.sel) return WEIR_E_NOMEM;
+    if (spec->kind == OP_USER) {
+        size_t size = (spec->table->self_size + 63u) & ~(size_t)63u;
+        op->self = aligned_alloc(64, size ? size : 64);
+        if (!op->self) return WEIR_E_NOMEM;
+        memset(op->self, 0, size ? size : 64);
+    }
+    if (spec->kind == OP_WATERMARKS && !op->splits) {
+        weir_err err = splits_init(&op->own_splits, 1);
+        if (err) return err;
+        op->own_splits.items[0].state = SPLIT_READING;
+        op->splits = &op->own_splits;
+    }
+    weir_err err = init_outputs(op);
+    return err ? err : init_keys(op);
+}
+
+void op_close(struct op *op)
+{
+    if (op->opened && op->spec.kind == OP_USER && op->spec.table->close) op->spec.table->close(op->self, &op->ctx);
+    op->opened = false;
+    for (uint32_t i = 0; op->outs && i < op->spec.n_outs; i++) {
+        free(op->outs[i].buffer);
+        free(op->outs[i].targets);
+        free(op->ctx.out[i].offsets);
+    }
+    free(op->outs);
+    free(op->ctx.out);
+    free(op->ctx.sel);
+    free(op->self);
+    free(op->keys);
+    free(op->key_scratch);
+    free(op->own);
+    free(op->own_offsets);
+    splits_close(&op->own_splits);
+    keyed_destroy(&op->keyed);
+    op->outs = NULL;
+    op->ctx.out = NULL;
+    op->ctx.sel = NULL;
+    op->self = op->keys = NULL;
+    op->key_scratch = op->own = NULL;
+    op->own_offsets = NULL;
+}
+
+weir_err op_fail(struct op *op, weir_err err)
+{
+    struct subtask *s = op->subtask;
+    if (!s->failed_id) {
+        s->failed_id = op->spec.id;
+        if (s->diag.text[0] == '\0') (void)weir_fail(&s->diag, err, "the operator returned %s without a reason", weir_err_name(err));
+    }
+    return err;
+}
+
+/* What user code the thread is in, for the black box; calls nest along a chain. */
+static int32_t enter(struct op *op)
+{
+    struct task_probe *probe = &op->subtask->probe;
+    int32_t before = atomic_load_explicit(probe->op, memory_order_relaxed);
+    atomic_store_explicit(probe->op, (int32_t)op->spec.node, memory_order_relaxed);
+    return before;
+}
+
+static void leave(struct op *op, int32_t before)
+{
+    atomic_store_explicit(op->subtask->probe.op, before, memory_order_relaxed);
+}
+
+weir_err op_open(struct op *op)
+{
+    op->opened = true;
+    if (op->spec.kind != OP_USER || !op->spec.table->open) return WEIR_OK;
+    int32_t before = enter(op);
+    weir_err err = op->spec.table->open(op->self, &op->ctx);
+    leave(op, before);
+    return err ? op_fail(op, err) : WEIR_OK;
+}
+
+/* ---- batches ---------------------------------------------------------------------------------------------------------------------------- */
+
+static weir_err key_batch(struct op *op, const struct weir_batch *batch)
+{
+    op->spec.keyer->extract(batch, op->keys, op->key_scratch);
+    hash_keys(op->keys, batch->count);
+    op->ctx.keys = op->keys;
+    keyed_prefetch(op->keyed, op->keys, batch->count);
+    return WEIR_OK;
+}
+
+/* Event times of a batch: into the records, and into what is known of the split they come from. */
+static weir_err assign_times(struct op *op, struct weir_batch *batch)
+{
+    weir_err err = weir_batch_own(&op->ctx, batch);
+    if (err) return err;
+    op->spec.timestamp(batch);
+    struct subtask *s = op->subtask;
+    struct split_progress *split = &op->splits->items[op->splits == &s->progress ? s->current_split : 0];
+    weir_time highest = split->highest;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        weir_time t = weir_batch_record(batch, i)->time_ms;
+        if (t > highest) highest = t;
+    }
+    split->highest = highest;
+    split->last_seen_ms = s->now_ms;
+    s->pumping = true; /* the watermark may have moved */
+    return op_deliver(&op->outs[0], batch);
+}
+
+static weir_err call_process(struct op *op, uint32_t input, struct weir_batch *batch)
+{
+    if (op->spec.kind == OP_WATERMARKS) return assign_times(op, batch);
+    if (op->keyed) {
+        weir_err err = key_batch(op, batch);
+        if (err) return err;
+    }
+    return op->spec.table->process ? op->spec.table->process(op->self, &op->ctx, input, batch) : WEIR_OK;
+}
+
+weir_err op_process(struct op *op, uint32_t input, struct weir_batch *batch)
+{
+    op->step_in += batch->count;
+    int32_t before = enter(op);
+    weir_err err = call_process(op, input, batch);
+    if (!err) err = op_flush(op);
+    leave(op, before);
+    return err ? op_fail(op, err) : WEIR_OK;
+}
+
+weir_err op_deliver(struct op_out *out, struct weir_batch *batch)
+{
+    struct op *op = out->op;
+    op->step_out += batch->count;
+    op->subtask->step_flushes++;
+    for (uint32_t i = 0; i < out->n_targets; i++) {
+        struct op_target *to = &out->targets[i];
+        struct weir_batch view = *batch; /* an operator narrows its own view */
+        if (i + 1 < out->n_targets) view.flags &= ~(uint32_t)WEIR_BATCH_MUTABLE;
+        weir_err err = to->edge ? edge_write(to->edge, &view) : op_process(to->op, 0, &view);
+        if (err) return err;
+    }
+    return WEIR_OK;
+}
+
+static weir_err flush_out(struct op_out *out)
+{
+    struct weir_out *pub = out->pub;
+    if (pub->err) return pub->err;
+    if (pub->count == 0) return WEIR_OK;
+    struct weir_batch batch = {.data = pub->base,
+                               .sel = pub->mixed ? pub->offsets : NULL,
+                               .count = pub->count,
+                               .stride = pub->mixed ? 0 : pub->first_span,
+                               .flags = WEIR_BATCH_MUTABLE};
+    weir_err err = op_deliver(out, &batch);
+    pub->count = 0;
+    pub->mixed = 0;
+    if (err) pub->err = err;
+    return err;
+}
+
+weir_err op_flush(struct op *op)
+{
+    for (uint32_t i = 0; i < op->spec.n_outs; i++) {
+        struct weir_out *pub = &op->ctx.out[i];
+        weir_err err = flush_out(&op->outs[i]);
+        if (err) return err;
+        pub->cursor = pub->base;
+        pub->tail = 0; /* strings put without an emit are dropped with their call */
+    }
+    return WEIR_OK;
+}
+
+/* Moves the row being built to the front of a buffer that holds `span` bytes. */
+static weir_err grow_out(struct op_out *out, uint32_t span)
+{
+    struct weir_out *pub = out->pub;
+    unsigned char *from = pub->cursor;
+    unsigned char *buffer = out->buffer;
+    if (span > out->capacity) {
+        uint32_t capacity = out->capacity;
+        while (capacity < span) capacity *= 2;
+        buffer = aligned_alloc(64, capacity);
+        if (!buffer) return weir_fail(out->op->ctx.diag, WEIR_E_NOMEM, "no memory for a row of %u bytes", (unsigned)span);
+        out->capacity = capacity;
+    }
+    if (pub->tail) memmove(buffer + sizeof(struct weir_record), from + sizeof(struct weir_record), pub->tail);
+    if (buffer != out->buffer) free(out->buffer);
+    out->buffer = buffer;
+    pub->base = pub->cursor = buffer;
+    pub->end = buffer + out->capacity;
+    return WEIR_OK;
+}
+
+void weir_out_make_room(struct weir_out *pub, uint32_t need)
+{
+    struct op_out *out = pub->host;
+    if (pub->err) return;
+    if (need > WEIR_ROW_MAX) {
+        pub->err = weir_fail(out->op->ctx.diag, WEIR_E_LIMIT, "a row of more than %u bytes (WEIR_ROW_MAX)", WEIR_ROW_MAX);
+        return;
+    }
+    weir_err err = flush_out(out);
+    if (!err) err = grow_out(out, weir_record_span(need));
+    if (err) pub->err = err;
+}
+
+weir_err weir_forward(struct weir_ctx *ctx, uint32_t index, struct weir_batch *batch)
+{
+    struct op *op = op_of(ctx);
+    if (index >= op->spec.n_outs) return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "output %u does not exist", (unsigned)index);
+    struct op_out *out = &op->outs[index];
+    weir_err err = flush_out(out);
+    if (err) return err;
+    out->pub->cursor = out->pub->base; /* a row being built cannot cross a forward */
+    out->pub->tail = 0;
+    return batch->count ? op_deliver(out, batch) : WEIR_OK;
+}
+
+weir_err weir_batch_own(struct weir_ctx *ctx, struct weir_batch *batch)
+{
+    if (batch->flags & WEIR_BATCH_MUTABLE) return WEIR_OK;
+    struct op *op = op_of(ctx);
+    uint64_t need = 0;
+    for (uint32_t i = 0; i < batch->count; i++) need += weir_record_span(weir_batch_record(batch, i)->size);
+    if (need > op->own_capacity) {
+        unsigned char *grown = aligned_alloc(64, (need + 63u) & ~63ul);
+        if (!grown) return weir_fail(ctx->diag, WEIR_E_NOMEM, "no memory to copy a shared batch");
+        free(op->own);
+        op->own = grown;
+        op->own_capacity = (uint32_t)need;
+    }
+    if (!op->own_offsets) op->own_offsets = calloc(WEIR_BATCH_MAX, sizeof *op->own_offsets);
+    if (!op->own_offsets) return weir_fail(ctx->diag, WEIR_E_NOMEM, "no memory to copy a shared batch");
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct weir_record *rec = weir_batch_record(batch, i);
+        uint32_t span = weir_record_span(rec->size);
+        memcpy(op->own + at, rec, span);
+        op->own_offsets[i] = at;
+        at += span;
+    }
+    bool uniform = batch->sel == NULL;
+    *batch = (struct weir_batch){.data = op->own,
+                                 .sel = uniform ? NULL : op->own_offsets,
+                                 .count = batch->count,
+                                 .stride = uniform ? batch->stride : 0,
+                                 .flags = WEIR_BATCH_MUTABLE};
+    return WEIR_OK;
+}
+
+/* ---- time ---------------------------------------------------------------------------------------------------------------------------------- */
+
+static weir_err fire_timers(struct op *op, enum weir_time_domain domain, weir_time until, bool *fired)
+{
+    struct weir_timer timer;
+    const struct weir_key *keys = op->ctx.keys;
+    weir_err err = WEIR_OK;
+    for (uint32_t n = 0; !err && keyed_timer_first(op->keyed, domain) <= until; n++) {
+        if (n == TIMERS_A_SLICE || weir_should_yield(&op->ctx)) {
+            err = WEIR_AGAIN;
+            break;
+        }
+        if (!keyed_timer_pop(op->keyed, domain, until, &timer)) break;
+        if (fired) *fired = true;
+        op->ctx.keys = timer.key;
+        op->ctx.key_index = 0;
+        err = op->spec.table->on_timer ? op->spec.table->on_timer(op->self, &op->ctx, &timer) : WEIR_OK;
+    }
+    op->ctx.keys = keys;
+    return err;
+}
+
+static weir_err advance_user(struct op *op)
+{
+    weir_err err = WEIR_OK;
+    op->ctx.watermark_ms = op->time_in;
+    /* WEIR_TIME_MAX means "none" to the timer set, and a timer set there for ever would never end. */
+    weir_time until = op->time_in == WEIR_TIME_MAX ? WEIR_TIME_MAX - 1 : op->time_in;
+    if (op->keyed) err = fire_timers(op, WEIR_EVENT_TIME, until, NULL);
+    if (!err && op->spec.table->on_watermark) err = op->spec.table->on_watermark(op->self, &op->ctx, op->time_in);
+    return err;
+}
+
+/* The assigner makes its own watermarks; of what arrives it passes on only the end of all time. */
+static void advance_assigner(struct op *op, weir_time *out)
+{
+    bool idle = false;
+    weir_time made = splits_bounded(op->splits, op->spec.watermarks.max_out_of_orderness_ms, op->spec.watermarks.idle_ms, op->subtask->now_ms, &idle);
+    op->idle_out = idle;
+    *out = op->time_in == WEIR_TIME_MAX ? WEIR_TIME_MAX : made;
+}
+
+static weir_err pass_on(struct op *op, weir_time time)
+{
+    bool later = time > op->time_out;
+    if (later) op->time_out = time;
+    for (uint32_t o = 0; o < op->spec.n_outs; o++) {
+        for (uint32_t i = 0; i < op->outs[o].n_targets; i++) {
+            struct op_target *to = &op->outs[o].targets[i];
+            if (to->op) {
+                if (op->time_out > to->op->time_in) to->op->time_in = op->time_out;
+                to->op->idle_in = op->idle_out;
+            } else {
+                if (op->time_out > to->edge->time_noted) to->edge->time_noted = op->time_out;
+            }
+        }
+    }
+    return WEIR_OK;
+}
+
+static weir_err pass_idle(struct op *op, bool was_idle)
+{
+    if (was_idle == op->idle_out) return WEIR_OK;
+    for (uint32_t o = 0; o < op->spec.n_outs; o++) {
+        for (uint32_t i = 0; i < op->outs[o].n_targets; i++) {
+            struct edge *edge = op->outs[o].targets[i].edge;
+            if (!edge) continue;
+            weir_err err = edge_watermark(edge);
+            if (!err) err = edge_event(edge, op->idle_out ? FRAME_IDLE : FRAME_ACTIVE, 0);
+            if (err) return err;
+        }
+    }
+    return WEIR_OK;
+}
+
+weir_err op_advance(struct op *op)
+{
+    weir_time out = op->time_in;
+    bool was_idle = op->idle_out;
+    if (op->spec.kind == OP_WATERMARKS) {
+        advance_assigner(op, &out);
+    } else {
+        op->idle_out = op->idle_in;
+        if (op->spec.kind == OP_USER && op->time_in > op->time_out) {
+            int32_t before = enter(op);
+            weir_err err = advance_user(op);
+            weir_err flushed = op_flush(op);
+            leave(op, before);
+            if (flushed) return op_fail(op, flushed);
+            if (err == WEIR_AGAIN) return err;
+            if (err) return op_fail(op, err);
+        }
+    }
+    weir_err err = pass_on(op, out);
+    return err ? err : pass_idle(op, was_idle);
+}
+
+weir_err op_processing_time(struct op *op, weir_time now_ms, bool *fired)
+{
+    if (!op->keyed || keyed_timer_first(op->keyed, WEIR_PROCESSING_TIME) > now_ms) return WEIR_OK;
+    int32_t before = enter(op);
+    weir_err err = fire_timers(op, WEIR_PROCESSING_TIME, now_ms, fired);
+    weir_err flushed = op_flush(op);
+    leave(op, before);
+    if (flushed) return op_fail(op, flushed);
+    return err && err != WEIR_AGAIN ? op_fail(op, err) : WEIR_OK;
+}
+
+weir_err op_finish(struct op *op)
+{
+    if (op->finished) return WEIR_OK;
+    weir_err err = WEIR_OK;
+    if (op->spec.kind == OP_USER && op->spec.table->finish) {
+        int32_t before = enter(op);
+        err = op->spec.table->finish(op->self, &op->ctx);
+        weir_err flushed = op_flush(op);
+        leave(op, before);
+        if (flushed) err = flushed;
+    }
+    if (err == WEIR_AGAIN) return err;
+    if (err) return op_fail(op, err);
+    op->finished = true;
+    return WEIR_OK;
+}

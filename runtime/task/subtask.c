@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The step: take input while there is credit, run the chain, let event time pass, hand on what came out. */
+#include "runtime/task/subtask.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/assert.h"
+
+#define FRAMES_A_STEP 16u  /* input frames before the thread's other subtasks get their turn */
+#define READS_A_STEP 8u    /* calls of a split reader likewise */
+
+/* ---- outgoing frames -------------------------------------------------------------------------------------------------------------------- */
+
+/* The operator whose output outgrew its input most in this step: the one to name when the output finds no room. */
+static struct op *greatest_multiplier(struct subtask *s)
+{
+    struct op *worst = &s->ops[0];
+    double ratio = 0;
+    for (uint32_t i = 0; i < s->n_ops; i++) {
+        struct op *op = &s->ops[i];
+        double r = (double)op->step_out / (double)(op->step_in ? op->step_in : 1);
+        if (r > ratio) {
+            ratio = r;
+            worst = op;
+        }
+    }
+    return worst;
+}
+
+weir_err subtask_send(struct subtask *s, struct channel *ch, struct frame *frame)
+{
+    s->stats.bytes_out += frame->head->bytes;
+    if (ch->outbox)
+        s->stats.frames_out_remote++;
+    else
+        s->stats.frames_out_local++;
+    uint32_t held = frame->head->bytes + (uint32_t)sizeof(struct frame_header);
+    bool was_blocked = channel_blocked(ch);
+    channel_send(ch, frame);
+    if (!channel_blocked(ch)) return WEIR_OK;
+    s->n_blocked += !was_blocked;
+    s->waiting_bytes += held;
+    if (s->waiting_bytes <= WEIR_OVERFLOW_MAX) return WEIR_OK;
+    struct op *op = greatest_multiplier(s);
+    if (!s->failed_id) s->failed_id = op->spec.id;
+    return weir_fail(&s->diag, WEIR_E_LIMIT,
+                     "it emitted %llu records from %llu in one step, %u MiB more than the next step takes (WEIR_OVERFLOW_MAX)",
+                     (unsigned long long)op->step_out, (unsigned long long)op->step_in, WEIR_OVERFLOW_MAX >> 20);
+}
+
+static bool drain(struct subtask *s)
+{
+    if (s->n_blocked == 0) return true;
+    s->n_blocked = 0;
+    for (uint32_t e = 0; e < s->n_edges; e++)
+        for (uint32_t c = 0; c < s->edges[e].n_channels; c++) s->n_blocked += !channel_drain(s->edges[e].channels[c]);
+    if (s->n_blocked == 0) s->waiting_bytes = 0;
+    return s->n_blocked == 0;
+}
+
+static weir_err flush_edges(struct subtask *s)
+{
+    weir_err err = WEIR_OK;
+    for (uint32_t e = 0; !err && e < s->n_edges; e++) {
+        err = edge_flush(&s->edges[e]);
+        if (!err) err = edge_watermark(&s->edges[e]);
+    }
+    return err;
+}
+
+/* ---- event time through the chain ------------------------------------------------------------------------------------------------------- */
+
+/* Parents stand before children, so one pass carries time from the head to the ends. WEIR_AGAIN: an operator paused; the pass begins again there. */
+static weir_err pump(struct subtask *s)
+{
+    s->pumping = true;
+    for (uint32_t i = 0; i < s->n_ops; i++) {
+        weir_err err = op_advance(&s->ops[i]);
+        if (err) return err;
+    }
+    s->pumping = false;
+    return WEIR_OK;
+}
+
+static weir_err advance_to(struct subtask *s, weir_time watermark, bool idle)
+{
+    struct op *head = &s->ops[0];
+    if (watermark > head->time_in) head->time_in = watermark;
+    head->idle_in = idle;
+    s->stats.watermark_ms = watermark;
+    return pump(s);
+}
+
+/* ---- input frames ----------------------------------------------------------------------------------------------------------------------- */
+
+/* Finds the records of a frame: by stride when all are alike, else by walking them. */
+static struct weir_batch frame_batch(struct subtask *s, const struct frame *frame)
+{
+    const struct frame_header *head = frame->head;
+    struct weir_batch batch = {.data = frame_records(frame), .count = head->count, .flags = WEIR_BATCH_MUTABLE};
+    if (head->flags & FRAME_UNIFORM) {
+        batch.stride = head->stride;
+        return batch;
+    }
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < head->count; i++) {
+        s->offsets[i] = at;
+        at += weir_record_span(((const struct weir_record *)(const void *)(batch.data + at))->size);
+    }
+    batch.sel = s->offsets;
+    return batch;
+}
+
+/* Rows from another process: their strings must lie inside them, whatever that process is. */
+static weir_err check_rows(struct subtask *s, const struct subtask_input *in, const struct weir_batch *batch)
+{
+    if (!in->schema) return WEIR_OK;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct weir_record *rec = weir_batch_record(batch, i);
+        if (!weir_row_valid(in->schema, weir_record_row(rec), rec->size))
+            return weir_fail(&s->diag, WEIR_E_CORRUPT, "a row of type %s that breaks its layout came over channel %u", in->schema->name, in->channel->id);
+    }
+    return WEIR_OK;
+}
+
+static weir_err take_data(struct subtask *s, const struct subtask_input *in, struct frame *frame)
+{
+    s->stats.records_in += frame->head->count;
+    if (frame->head->count == 0) return WEIR_OK;
+    struct weir_batch batch = frame_batch(s, frame);
+    weir_err err = in->remote ? check_rows(s, in, &batch) : WEIR_OK;
+    return err ? err : op_process(&s->ops[0], in->input, &batch);
+}
+
+static weir_err take_frame(struct subtask *s, uint32_t index, struct frame *frame)
+{
+    struct subtask_input *in = &s->inputs[index];
+    const struct frame_header *head = frame->head;
+    bool moved = false;
+    s->stats.bytes_in += head->bytes;
+    if (in->remote)
+        s->stats.frames_in_remote++;
+    else
+        s->stats.frames_in_local++;
+    switch ((enum frame_kind)head->kind) {
+    case FRAME_DATA: {
+        weir_err err = take_data(s, in, frame);
+        return err || !s->pumping ? err : pump(s); /* an assigner may have moved time */
+    }
+    case FRAME_WATERMARK: moved = valve_watermark(&s->valve, index, head->time_ms); break;
+    case FRAME_IDLE:
+    case FRAME_ACTIVE: moved = valve_idle(&s->valve, index, head->kind == FRAME_IDLE); break;
+    case FRAME_END:
+        moved = valve_end(&s->valve, index);
+        if (valve_ended(&s->valve)) s->state = SUBTASK_DRAINING;
+        break;
+    default: return weir_fail(&s->diag, WEIR_E_PROTOCOL, "a frame of unknown kind %u on channel %u", head->kind, in->channel->id);
+    }
+    return moved ? advance_to(s, s->valve.watermark, s->valve.idle) : WEIR_OK;
+}
+
+static weir_err step_inputs(struct subtask *s, bool *progress)
+{
+    uint32_t empty = 0;
+    for (uint32_t n = 0; n < FRAMES_A_STEP && empty < s->n_inputs;) {
+        uint32_t index = s->next_input;
+        s->next_input = index + 1 == s->n_inputs ? 0 : index + 1;
+        struct frame *frame = channel_take(s->inputs[index].channel);
+        if (!frame) {
+            empty++;
+            continue;
+        }
+        empty = 0;
+        n++;
+        *progress = true;
+        weir_err err = take_frame(s, index, frame);
+        frame_release(frame);
+        if (err) return err;
+        if (s->state != SUBTASK_RUNNING || subtask_blocked(s)) return WEIR_OK;
+    }
+    return WEIR_OK;
+}
+
+static bool inputs_empty(const struct subtask *s)
+{
+    for (uint32_t i = 0; i < s->n_inputs; i++)
+        if (!channel_empty(s->inputs[i].channel)) return false;
+    return true;
+}
+
+/* ---- sources ------------------------------------------------------------------------------------------------------------------------------ */
+
+static weir_err open_reader(struct subtask *s, uint32_t i)
+{
+    struct op *op = &s->ops[0];
+    const struct weir_source *source = op->spec.source;
+    struct subtask_split *split = &s->splits[i];
+    size_t size = (source->self_size + 63u) & ~(size_t)63u;
+    split->self = aligned_alloc(64, size ? size : 64);
+    if (!split->self) return weir_fail(&s->diag, WEIR_E_NOMEM, "no memory for a reader of source %s", source->name);
+    memset(split->self, 0, size ? size : 64);
+    split->opened = true;
+    s->progress.items[i].state = SPLIT_READING;
+    s->progress.items[i].last_seen_ms = s->now_ms;
+    return source->open(split->self, &op->ctx, split->data, (struct weir_bytes){NULL, 0});
+}
+
+static void close_reader(struct subtask *s, struct subtask_split *split)
+{
+    const struct weir_source *source = s->ops[0].spec.source;
+    if (split->opened && source->close) source->close(split->self, &s->ops[0].ctx);
+    free(split->self);
+    split->self = NULL;
+    split->opened = false;
+}
+
+static weir_err end_split(struct subtask *s, uint32_t i)
+{
+    close_reader(s, &s->splits[i]);
+    s->progress.items[i].state = SPLIT_DONE;
+    s->splits_left--;
+    s->pumping = true; /* the split no longer holds the watermark back */
+    return WEIR_OK;
+}
+
+/* One call of the reader of split i; *more: it may have more at once. */
+static weir_err read_split(struct subtask *s, uint32_t i, bool *more)
+{
+    struct op *op = &s->ops[0];
+    s->current_split = i;
+    atomic_store_explicit(s->probe.op, (int32_t)op->spec.node, memory_order_relaxed);
+    uint64_t before = op->step_out;
+    weir_err err = s->splits[i].opened ? WEIR_OK : open_reader(s, i);
+    if (!err) err = op->spec.source->read(s->splits[i].self, &op->ctx);
+    weir_err flushed = op_flush(op);
+    atomic_store_explicit(s->probe.op, -1, memory_order_relaxed);
+    s->stats.records_in += op->step_out - before;
+    if (flushed) return op_fail(op, flushed);
+    *more = err == WEIR_OK || err == WEIR_DONE;
+    if (err == WEIR_DONE) return end_split(s, i);
+    return err && err != WEIR_AGAIN ? op_fail(op, err) : WEIR_OK;
+}
+
+/* The split to read next: one after the other, or in turns. -1: none is left. */
+static int64_t next_split(const struct subtask *s)
+{
+    bool one_by_one = s->ops[0].spec.source->flags & WEIR_SOURCE_ONE_BY_ONE;
+    for (uint32_t k = 0; k < s->n_splits; k++) {
+        uint32_t i = one_by_one ? k : (s->current_split + 1 + k) % s->n_splits;
+        if (s->progress.items[i].state != SPLIT_DONE) return i;
+    }
+    return -1;
+}
+
+static weir_err pump_source(struct subtask *s)
+{
+    weir_time stated = splits_stated(&s->progress);
+    if (stated > s->ops[0].time_in) {
+        s->ops[0].time_in = stated;
+        s->stats.watermark_ms = stated;
+    }
+    return pump(s);
+}
+
+static weir_err step_source(struct subtask *s, bool *progress)
+{
+    uint32_t quiet = 0; /* readers in a row that had nothing */
+    for (uint32_t n = 0; n < READS_A_STEP && quiet < s->n_splits && s->splits_left > 0; n++) {
+        bool more = false;
+        uint64_t before = s->ops[0].step_out;
+        weir_err err = read_split(s, (uint32_t)next_split(s), &more);
+        if (err) return err;
+        quiet = more ? 0 : quiet + 1;
+        *progress |= more || s->ops[0].step_out != before;
+        if (s->pumping) err = pump_source(s);
+        if (err) return err == WEIR_AGAIN ? WEIR_OK : err;
+        if (subtask_blocked(s)) return WEIR_OK;
+    }
+    if (s->splits_left == 0) s->state = SUBTASK_DRAINING;
+    return WEIR_OK;
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------------------------------------- */
+
+static weir_err send_ends(struct subtask *s)
+{
+    for (uint32_t e = 0; e < s->n_edges; e++) {
+        weir_err err = flush_edges(s);
+        if (!err) err = edge_event(&s->edges[e], FRAME_END, 0);
+        if (err) return err;
+    }
+    return WEIR_OK;
+}
+
+static weir_err step_draining(struct subtask *s)
+{
+    weir_err err = advance_to(s, WEIR_TIME_MAX, false);
+    for (uint32_t i = 0; !err && i < s->n_ops; i++) err = op_finish(&s->ops[i]);
+    if (err == WEIR_AGAIN) return WEIR_OK; /* outputs are full; go on in the next step */
+    if (!err) err = send_ends(s);
+    if (!err) s->state = SUBTASK_PREPARED;
+    return err;
+}
+
+/* ---- the step ------------------------------------------------------------------------------------------------------------------------------ */
+
+static weir_err begin_step(struct subtask *s, weir_time now_ms, bool *progress)
+{
+    s->now_ms = now_ms;
+    s->step_flushes = 0;
+    for (uint32_t i = 0; i < s->n_ops; i++) {
+        struct op *op = &s->ops[i];
+        op->step_in = op->step_out = 0;
+        weir_err err = op_processing_time(op, now_ms, progress);
+        if (err) return err;
+        if (op->spec.kind == OP_WATERMARKS && op->spec.watermarks.idle_ms > 0) s->pumping = true;
+    }
+    return WEIR_OK;
+}
+
+static weir_err run_step(struct subtask *s, weir_time now_ms, bool *progress)
+{
+    weir_err err = begin_step(s, now_ms, progress);
+    if (!err && s->pumping) {
+        err = s->n_splits || s->ops[0].spec.kind == OP_SOURCE ? pump_source(s) : pump(s);
+        if (err == WEIR_AGAIN) {
+            *progress = true;
+            return flush_edges(s);
+        }
+    }
+    if (!err && s->state == SUBTASK_RUNNING) err = s->ops[0].spec.kind == OP_SOURCE ? step_source(s, progress) : step_inputs(s, progress);
+    if (err == WEIR_AGAIN) err = WEIR_OK; /* a long emitter paused inside a watermark; `pumping` brings it back */
+    if (!err && s->state == SUBTASK_DRAINING && !subtask_blocked(s)) {
+        *progress = true;
+        err = step_draining(s);
+    }
+    if (err) return err;
+    /* Under load frames leave when they are full, and time goes with them now and then; without load all leaves at once. */
+    bool more = *progress && s->state == SUBTASK_RUNNING && (s->ops[0].spec.kind == OP_SOURCE || !inputs_empty(s));
+    if (more && now_ms < s->watermark_at_ms) return WEIR_OK;
+    for (uint32_t e = 0; !err && e < s->n_edges; e++) {
+        err = more ? edge_watermark(&s->edges[e]) : edge_flush(&s->edges[e]);
+        if (!err && !more) err = edge_watermark(&s->edges[e]);
+    }
+    s->watermark_at_ms = now_ms + EDGE_WATERMARK_MS;
+    return err;
+}
+
+enum subtask_step subtask_step(struct subtask *s, weir_time now_ms)
+{
+    if (s->state == SUBTASK_FAILED) return STEP_FAILED;
+    bool drained = drain(s);
+    if (s->state >= SUBTASK_PREPARED) return drained ? STEP_DONE : STEP_BLOCKED;
+    if (!drained) return STEP_BLOCKED;
+    bool progress = false;
+    weir_err err = run_step(s, now_ms, &progress);
+    if (err) {
+        (void)op_fail(&s->ops[0], err); /* unless an operator said it first */
+        s->state = SUBTASK_FAILED;
+        return STEP_FAILED;
+    }
+    return progress ? STEP_PROGRESS : STEP_IDLE;
+}
+
+bool subtask_has_work(const struct subtask *s)
+{
+    if (subtask_blocked(s)) {
+        for (uint32_t e = 0; e < s->n_edges; e++)
+            for (uint32_t c = 0; c < s->edges[e].n_channels; c++) {
+                const struct channel *ch = s->edges[e].channels[c];
+                if (channel_blocked(ch) && ch->n_out - atomic_load(&ch->n_taken) < WEIR_CHANNEL_CREDITS) return true;
+            }
+        return false;
+    }
+    return s->state == SUBTASK_RUNNING && !inputs_empty(s);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------------------------------- */
+
+weir_err subtask_open(struct subtask *s)
+{
+    s->stats.vertex = s->vertex;
+    s->stats.subtask = s->index;
+    s->stats.watermark_ms = WEIR_TIME_MIN;
+    s->splits_left = s->n_splits;
+    weir_err err = valve_init(&s->valve, s->n_inputs);
+    /* Children open before parents, so that what is emitted in an open finds its receivers ready. */
+    for (uint32_t i = s->n_ops; !err && i > 0; i--) err = op_open(&s->ops[i - 1]);
+    if (err) {
+        (void)op_fail(&s->ops[0], err); /* unless an operator said it first */
+        s->state = SUBTASK_FAILED;
+        return err;
+    }
+    s->state = SUBTASK_RUNNING;
+    return WEIR_OK;
+}
+
+weir_err subtask_commit(struct subtask *s)
+{
+    WEIR_ASSERT(s->state == SUBTASK_PREPARED);
+    for (uint32_t i = 0; i < s->n_ops; i++) {
+        struct op *op = &s->ops[i];
+        if (op->spec.kind != OP_USER || !op->spec.table->commit) continue;
+        atomic_store_explicit(s->probe.op, (int32_t)op->spec.node, memory_order_relaxed);
+        weir_err err = op->spec.table->commit(op->self, &op->ctx);
+        atomic_store_explicit(s->probe.op, -1, memory_order_relaxed);
+        if (err) {
+            s->state = SUBTASK_FAILED;
+            return op_fail(op, err);
+        }
+    }
+    s->state = SUBTASK_COMMITTED;
+    return WEIR_OK;
+}
+
+void subtask_close(struct subtask *s)
+{
+    for (uint32_t i = 0; i < s->n_splits; i++)
+        if (s->splits[i].self) close_reader(s, &s->splits[i]);
+    for (uint32_t i = 0; s->ops && i < s->n_ops; i++) op_close(&s->ops[i]);
+    for (uint32_t i = 0; s->edges && i < s->n_edges; i++) edge_close(&s->edges[i]);
+    valve_close(&s->valve);
+    splits_close(&s->progress);
+    free(s->ops);
+    free(s->edges);
+    free(s->inputs);
+    free(s->splits);
+    s->ops = NULL;
+    s->edges = NULL;
+    s->inputs = NULL;
+    s->splits = NULL;
+    s->n_ops = s->n_edges = s->n_inputs = s->n_splits = 0;
+}

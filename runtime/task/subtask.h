@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A subtask: one parallel instance of a vertex, stepped cooperatively by its task thread.
+ *
+ *     CREATED ──open──▶ RUNNING ──(all inputs ended)──▶ DRAINING ──(finish done, ends sent)──▶ PREPARED ──commit──▶ COMMITTED
+ *         any of them ──(error)──▶ FAILED
+ *
+ * A step takes frames from input channels (or batches from split readers), runs the chain of operators over each, and writes what comes out into
+ * the frames of the outgoing channels. It never blocks: without credit it stops taking input and says BLOCKED. Frames leave when they are full or
+ * when the step ends without more input.
+ *
+ * The parts: subtask.c (step, inputs, sources), op.c (an operator instance: batches, watermarks, timers, outputs), edge.c (partitioning into channels),
+ * context.c (the functions of weir/operator.h and weir/state.h). Owner of all: the task thread.
+ */
+#ifndef WEIR_RUNTIME_TASK_SUBTASK_H
+#define WEIR_RUNTIME_TASK_SUBTASK_H
+
+#include "runtime/base/id.h"
+#include "runtime/plan/plan.h"
+#include "runtime/state/keyed.h"
+#include "runtime/task/channel.h"
+#include "runtime/task/watermark.h"
+#include "runtime/wire/message.h"
+#include "weir/weir.h"
+
+struct subtask;
+struct op;
+
+/* ---- what the builder of a worker says about an operator ---------------------------------------------------------------------------- */
+
+enum op_kind { OP_USER = 1, OP_SOURCE = 2, OP_WATERMARKS = 3 };
+
+struct op_spec {
+    enum op_kind kind;
+    const char *id;
+    uint32_t node;                     /* index in the graph */
+    const struct weir_operator *table; /* OP_USER */
+    const struct weir_source *source;  /* OP_SOURCE */
+    weir_timestamp_fn timestamp;       /* OP_WATERMARKS */
+    struct weir_watermarks watermarks;
+    const void *config;                /* for ctx->config; lives as long as the worker */
+    const struct weir_schema *input;   /* row type of its input; NULL = unknown */
+    uint32_t n_outs;
+    const struct weir_keyer *keyer;    /* its input is keyed by this; NULL = not keyed */
+};
+
+/* ---- outgoing edges ------------------------------------------------------------------------------------------------------------------ */
+
+struct edge {
+    struct subtask *subtask;
+    enum graph_partition partition;
+    const struct weir_keyer *keyer;
+    uint32_t n_channels;
+    struct channel **channels;
+    struct frame **open; /* the frame being filled for each channel; NULL = none */
+    uint32_t turn;       /* GRAPH_REBALANCE: channel whose turn it is */
+    struct weir_key *keys;
+    unsigned char *key_scratch;
+    weir_time time_noted, time_sent; /* newest watermark; newest one that went out */
+};
+
+/* channels: borrowed array, kept. Errors: WEIR_E_NOMEM. */
+weir_err edge_init(struct edge *e, struct subtask *s, enum graph_partition partition, const struct weir_keyer *keyer, uint32_t n_channels,
+                   struct channel **channels);
+void edge_close(struct edge *e);
+weir_err edge_write(struct edge *e, const struct weir_batch *batch);
+weir_err edge_flush(struct edge *e);
+weir_err edge_event(struct edge *e, enum frame_kind kind, weir_time time_ms); /* flushes first */
+/*
+ * Sends the watermark noted in time_noted, behind all data, if it is newer than the last. A watermark cuts the open frames, so under load it goes out
+ * every EDGE_WATERMARK_MS only; delaying one is always right.
+ */
+weir_err edge_watermark(struct edge *e);
+#define EDGE_WATERMARK_MS 5
+
+/* ---- operator instances --------------------------------------------------------------------------------------------------------------- */
+
+struct op_target { /* exactly one of the two */
+    struct op *op;
+    struct edge *edge;
+};
+
+/* The runtime's side of a weir_out. */
+struct op_out {
+    struct op *op;
+    struct weir_out *pub;
+    unsigned char *buffer;
+    uint32_t capacity;
+    uint32_t n_targets;
+    struct op_target *targets;
+};
+
+#define OP_COUNTERS_MAX 8
+
+struct op {
+    struct weir_ctx ctx;
+    struct op_spec spec;
+    struct subtask *subtask;
+    void *self;
+    bool opened, finished;
+    struct op_out *outs;
+    /* keys of the current batch */
+    struct weir_key *keys;
+    unsigned char *key_scratch;
+    struct keyed *keyed;
+    /* private copy of a shared batch */
+    unsigned char *own;
+    uint32_t own_capacity;
+    uint32_t *own_offsets;
+    /* time */
+    weir_time time_in, time_out; /* watermark to work up to; watermark passed on */
+    bool idle_in, idle_out;
+    struct splits *splits;       /* OP_WATERMARKS: the subtask's when chained to a source, else own */
+    struct splits own_splits;
+    /* counters */
+    struct {
+        const char *name;
+        uint64_t value;
+    } counters[OP_COUNTERS_MAX];
+    uint32_t n_counters;
+    uint64_t step_in, step_out;  /* records since the step began: who multiplied them */
+};
+
+weir_err op_init(struct op *op, struct subtask *s, const struct op_spec *spec);
+void op_close(struct op *op);
+weir_err op_open(struct op *op);
+weir_err op_process(struct op *op, uint32_t input, struct weir_batch *batch);
+weir_err op_flush(struct op *op);                               /* hands on what its outputs hold */
+weir_err op_deliver(struct op_out *out, struct weir_batch *batch);
+weir_err op_advance(struct op *op);                             /* works from time_out up to time_in; WEIR_AGAIN: not done yet */
+weir_err op_processing_time(struct op *op, weir_time now_ms, bool *fired);
+weir_err op_finish(struct op *op);                              /* WEIR_AGAIN: not done yet */
+weir_err op_fail(struct op *op, weir_err err);                  /* notes the first failing operator */
+
+static inline struct op *op_of(struct weir_ctx *ctx)
+{
+    return (struct op *)ctx->host;
+}
+
+/* ---- subtasks ----------------------------------------------------------------------------------------------------------------------- */
+
+struct subtask_input {
+    struct channel *channel;
+    uint32_t input;       /* edge into the head: process()'s `input` */
+    bool remote;
+    const struct weir_schema *schema;
+};
+
+struct subtask_split {
+    uint32_t index; /* in the source's list */
+    struct weir_bytes data;
+    void *self;     /* reader; NULL until opened */
+    bool opened;
+};
+
+/* Where the thread says what user code it runs: in the black box, or a dummy. */
+struct task_probe {
+    _Atomic int32_t *op;
+    _Atomic int32_t *subtask;
+};
+
+enum subtask_state { SUBTASK_CREATED, SUBTASK_RUNNING, SUBTASK_DRAINING, SUBTASK_PREPARED, SUBTASK_COMMITTED, SUBTASK_FAILED };
+enum subtask_step { STEP_IDLE, STEP_PROGRESS, STEP_BLOCKED, STEP_DONE, STEP_FAILED };
+
+struct subtask {
+    uint32_t vertex, index, parallelism;
+    const char *job_id;
+    enum subtask_state state;
+    struct op *ops; /* parents before children; ops[0] the head */
+    uint32_t n_ops;
+    struct edge *edges;
+    uint32_t n_edges;
+    struct subtask_input *inputs;
+    uint32_t n_inputs, next_input;
+    struct valve valve;
+    struct subtask_split *splits; /* source vertices */
+    uint32_t n_splits, current_split;
+    uint32_t splits_left;
+    struct splits progress;
+    struct frame_pool *pool;
+    struct task_probe probe;
+    weir_time now_ms;        /* wall clock at the start of the step */
+    weir_time watermark_at_ms; /* when the noted watermarks go out even under load */
+    uint32_t step_flushes;   /* batches handed on in this step */
+    uint32_t n_blocked;      /* outgoing channels on which frames wait for credit */
+    uint64_t waiting_bytes;  /* emitted without credit, since the last time all was drained */
+    bool pumping;            /* watermarks are under way through the chain */
+    uint32_t offsets[WEIR_BATCH_MAX];
+    struct wire_subtask_stats stats;
+    struct weir_diag diag;   /* of the first failure */
+    const char *failed_id;   /* operator that failed first; NULL = none */
+};
+
+/* After the builder filled vertex ... pool, ops and edges: opens operators. Errors: the operator's; s->diag, s->failed_id say more. */
+weir_err subtask_open(struct subtask *s);
+enum subtask_step subtask_step(struct subtask *s, weir_time now_ms);
+weir_err subtask_commit(struct subtask *s);
+/* Closes operators and readers and frees everything inside; state stays. Channels are the owner's. */
+void subtask_close(struct subtask *s);
+static inline bool subtask_blocked(const struct subtask *s)
+{
+    return s->n_blocked > 0;
+}
+/* True when a step would find something to do (used before parking). */
+bool subtask_has_work(const struct subtask *s);
+weir_err subtask_send(struct subtask *s, struct channel *ch, struct frame *frame);
+
+#endif

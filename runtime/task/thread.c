@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/task/thread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/clock.h"
+
+#define SPINS 64            /* looks at the queues before parking; few, since cores are shared with the transport's threads */
+#define NAP_SOURCE_US 200   /* a source that has nothing is asked again after so long */
+#define NAP_US 20000        /* timers and idle splits are looked at so often; frames and credits wake at once */
+
+static _Thread_local int own_index = -1;
+
+static inline void spin_pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+int task_thread_index(void)
+{
+    return own_index;
+}
+
+weir_err task_thread_init(struct task_thread *t, uint32_t n_remote_out, uint32_t n_remote_in, struct weir_diag *diag)
+{
+    weir_err err = wake_init(&t->wake, diag);
+    if (err) return err;
+    frame_pool_init(&t->pool);
+    (void)pthread_mutex_init(&t->stats_lock, NULL);
+    err = outbox_init(&t->outbox, n_remote_out, n_remote_in, t->net);
+    t->stats = calloc(t->n_subtasks ? t->n_subtasks : 1, sizeof *t->stats);
+    t->counters = calloc(t->counters_cap ? t->counters_cap : 1, sizeof *t->counters);
+    if (err || !t->stats || !t->counters) return weir_fail(diag, WEIR_E_NOMEM, "no memory for a task thread");
+    return WEIR_OK;
+}
+
+void task_thread_close(struct task_thread *t)
+{
+    frame_pool_close(&t->pool);
+    outbox_close(&t->outbox);
+    wake_close(&t->wake);
+    free(t->stats);
+    free(t->counters);
+    free(t->subtasks);
+    t->stats = NULL;
+    t->counters = NULL;
+    t->subtasks = NULL;
+}
+
+/* ---- what others see -------------------------------------------------------------------------------------------------------------------- */
+
+static uint32_t wire_state(const struct subtask *s)
+{
+    switch (s->state) {
+    case SUBTASK_CREATED: return WIRE_SUBTASK_CREATED;
+    case SUBTASK_RUNNING:
+    case SUBTASK_DRAINING: return WIRE_SUBTASK_RUNNING;
+    case SUBTASK_PREPARED:
+    case SUBTASK_COMMITTED: return WIRE_SUBTASK_FINISHED;
+    case SUBTASK_FAILED: break;
+    }
+    return WIRE_SUBTASK_FAILED;
+}
+
+static void publish_stats(struct task_thread *t)
+{
+    pthread_mutex_lock(&t->stats_lock);
+    t->n_counters = 0;
+    for (uint32_t i = 0; i < t->n_subtasks; i++) {
+        struct subtask *s = &t->subtasks[i];
+        s->stats.state = wire_state(s);
+        if (s->ops) s->stats.watermark_ms = s->ops[s->n_ops - 1].time_out;
+        t->stats[i] = s->stats;
+        for (uint32_t o = 0; s->ops && o < s->n_ops; o++) {
+            struct op *op = &s->ops[o];
+            for (uint32_t c = 0; c < op->n_counters && t->n_counters < t->counters_cap; c++) {
+                if (strcmp(op->counters[c].name, "late") == 0) t->stats[i].late += op->counters[c].value;
+                t->counters[t->n_counters++] = (struct wire_counter){
+                    .operator_id = op->spec.id, .subtask = s->index, .name = op->counters[c].name, .value = op->counters[c].value};
+            }
+        }
+    }
+    pthread_mutex_unlock(&t->stats_lock);
+}
+
+void task_thread_ask_stats(struct task_thread *t)
+{
+    if (atomic_load_explicit(&t->state, memory_order_acquire) != THREAD_RUNNING) return;
+    atomic_store_explicit(&t->stats_wanted, true, memory_order_relaxed);
+    wake_up(&t->wake);
+}
+
+void task_thread_read_stats(struct task_thread *t, struct wire_msg *stats)
+{
+    pthread_mutex_lock(&t->stats_lock);
+    memcpy(stats->stats.subtasks + stats->stats.n_subtasks, t->stats, t->n_subtasks * sizeof *t->stats);
+    memcpy(stats->stats.counters + stats->stats.n_counters, t->counters, t->n_counters * sizeof *t->counters);
+    stats->stats.n_subtasks += t->n_subtasks;
+    stats->stats.n_counters += t->n_counters;
+    pthread_mutex_unlock(&t->stats_lock);
+}
+
+static void answer_stats(struct task_thread *t)
+{
+    if (!atomic_load_explicit(&t->stats_wanted, memory_order_relaxed)) return;
+    atomic_store_explicit(&t->stats_wanted, false, memory_order_relaxed);
+    publish_stats(t);
+}
+
+static void become(struct task_thread *t, enum thread_state state)
+{
+    publish_stats(t); /* its last word, before the state is seen */
+    atomic_store_explicit(&t->state, (int)state, memory_order_release);
+    wake_up(t->net);
+}
+
+/* ---- stepping ---------------------------------------------------------------------------------------------------------------------------- */
+
+struct round {
+    bool progress;
+    bool source_quiet; /* a source may have something soon, without anybody waking us */
+    uint32_t n_done;
+    uint32_t n_blocked;
+};
+
+static struct subtask *step_all(struct task_thread *t, struct round *r)
+{
+    *r = (struct round){0};
+    weir_time now_ms = clock_wall_ms();
+    for (uint32_t i = 0; i < t->n_subtasks; i++) {
+        struct subtask *s = &t->subtasks[i];
+        atomic_store_explicit(s->probe.subtask, (int32_t)s->index, memory_order_relaxed);
+        switch (subtask_step(s, now_ms)) {
+        case STEP_PROGRESS: r->progress = true; break;
+        case STEP_IDLE: r->source_quiet |= s->n_splits > 0; break;
+        case STEP_BLOCKED: r->n_blocked++; break;
+        case STEP_DONE: r->n_done++; break;
+        case STEP_FAILED: return s;
+        }
+    }
+    return NULL;
+}
+
+static bool has_work(const struct task_thread *t, int command)
+{
+    if (atomic_load_explicit(&t->command, memory_order_acquire) != command) return true;
+    if (atomic_load_explicit(&t->stats_wanted, memory_order_relaxed)) return true;
+    for (uint32_t i = 0; i < t->n_subtasks; i++)
+        if (subtask_has_work(&t->subtasks[i])) return true;
+    return false;
+}
+
+static void park(struct task_thread *t, int command, int64_t nap_us)
+{
+    for (int i = 0; i < SPINS; i++) {
+        if (has_work(t, command)) return;
+        spin_pause();
+    }
+    wake_prepare(&t->wake);
+    if (!has_work(t, command)) wake_wait(&t->wake, nap_us);
+    wake_clear(&t->wake);
+}
+
+/* Time since the last call goes to what each subtask was doing; read once a round, never per record. */
+static void account(struct task_thread *t, const struct round *r, int64_t *since_ns)
+{
+    int64_t now = clock_mono_ns();
+    uint64_t us = (uint64_t)(now - *since_ns) / 1000;
+    if (us == 0) return;
+    *since_ns = now;
+    for (uint32_t i = 0; i < t->n_subtasks; i++) {
+        struct wire_subtask_stats *stats = &t->subtasks[i].stats;
+        if (subtask_blocked(&t->subtasks[i]))
+            stats->blocked_us += us;
+        else if (r->progress)
+            stats->busy_us += us;
+        else
+            stats->idle_us += us;
+    }
+}
+
+static enum thread_state run(struct task_thread *t)
+{
+    struct round r;
+    int64_t since_ns = clock_mono_ns();
+    for (;;) {
+        int command = atomic_load_explicit(&t->command, memory_order_acquire);
+        if (command == THREAD_STOP) return THREAD_STOPPED;
+        atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
+        t->failed = step_all(t, &r);
+        atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
+        if (t->failed) return THREAD_FAILED;
+        if (r.n_done == t->n_subtasks) return THREAD_PREPARED;
+        account(t, &r, &since_ns);
+        answer_stats(t);
+        if (!r.progress) {
+            park(t, command, r.source_quiet ? NAP_SOURCE_US : NAP_US);
+            account(t, &r, &since_ns);
+        }
+    }
+}
+
+static enum thread_state await_commit(struct task_thread *t)
+{
+    int command;
+    while ((command = atomic_load_explicit(&t->command, memory_order_acquire)) == THREAD_RUN) {
+        answer_stats(t);
+        park(t, command, NAP_US);
+    }
+    if (command == THREAD_STOP) return THREAD_STOPPED;
+    atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
+    for (uint32_t i = 0; i < t->n_subtasks && !t->failed; i++)
+        if (subtask_commit(&t->subtasks[i])) t->failed = &t->subtasks[i];
+    atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
+    return t->failed ? THREAD_FAILED : THREAD_COMMITTED;
+}
+
+static enum thread_state open_all(struct task_thread *t)
+{
+    atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
+    for (uint32_t i = 0; i < t->n_subtasks && !t->failed; i++) {
+        atomic_store_explicit(t->subtasks[i].probe.subtask, (int32_t)t->subtasks[i].index, memory_order_relaxed);
+        if (subtask_open(&t->subtasks[i])) t->failed = &t->subtasks[i];
+    }
+    atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
+    return t->failed ? THREAD_FAILED : THREAD_RUNNING;
+}
+
+static void *thread_main(void *arg)
+{
+    struct task_thread *t = arg;
+    own_index = (int)t->index;
+    if (t->on_start) t->on_start();
+    frame_pool_adopt(&t->pool);
+    enum thread_state state = open_all(t);
+    if (state == THREAD_RUNNING) state = run(t);
+    if (state == THREAD_PREPARED) {
+        become(t, THREAD_PREPARED);
+        state = await_commit(t);
+    }
+    publish_stats(t);
+    for (uint32_t i = 0; i < t->n_subtasks; i++) {
+        atomic_store_explicit(t->subtasks[i].probe.subtask, (int32_t)t->subtasks[i].index, memory_order_relaxed);
+        subtask_close(&t->subtasks[i]);
+    }
+    atomic_store_explicit(&t->state, (int)state, memory_order_release);
+    atomic_store_explicit(&t->closed, true, memory_order_release);
+    wake_up(t->net);
+    frame_pool_adopt(NULL); /* frames released from here on by others go the long way */
+    return NULL;
+}
+
+weir_err task_thread_start(struct task_thread *t, struct weir_diag *diag)
+{
+    int rc = pthread_create(&t->thread, NULL, thread_main, t);
+    if (rc) return weir_fail_errno(diag, rc, "start a task thread");
+    t->started = true;
+    return WEIR_OK;
+}
+
+void task_thread_command(struct task_thread *t, enum thread_command command)
+{
+    atomic_store_explicit(&t->command, (int)command, memory_order_release);
+    wake_up(&t->wake);
+}
+
+void task_thread_join(struct task_thread *t)
+{
+    if (t->started) (void)pthread_join(t->thread, NULL);
+    t->started = false;
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A task thread: one slot's subtasks, stepped in turn until all have finished.
+ *
+ *     RUNNING ──(all subtasks done)──▶ PREPARED ──commit──▶ COMMITTED
+ *         RUNNING, PREPARED ──(error)──▶ FAILED          any ──stop──▶ STOPPED
+ *
+ * It owns its subtasks, frame pool and outbox. Another thread (the net thread) starts it, gives commands, and reads its state: by atomics only.
+ */
+#ifndef WEIR_RUNTIME_TASK_THREAD_H
+#define WEIR_RUNTIME_TASK_THREAD_H
+
+#include <pthread.h>
+
+#include "runtime/task/subtask.h"
+
+enum thread_state { THREAD_RUNNING, THREAD_PREPARED, THREAD_COMMITTED, THREAD_FAILED, THREAD_STOPPED };
+enum thread_command { THREAD_RUN, THREAD_COMMIT, THREAD_STOP };
+
+struct task_thread {
+    /* set up before start */
+    struct subtask *subtasks;
+    uint32_t n_subtasks;
+    struct frame_pool pool;
+    struct outbox outbox;
+    struct wake wake;
+    uint32_t index;                      /* of the thread in its worker */
+    struct wake *net;                    /* woken when the state changes */
+    void (*on_start)(void);              /* called first thing by the thread; may be NULL */
+    _Atomic uint64_t *steps;             /* odd while a step runs: the watchdog's */
+    /* between the threads */
+    _Atomic int state;                   /* enum thread_state */
+    _Atomic int command;                 /* enum thread_command */
+    atomic_bool closed;                  /* operators are closed; the thread is about to end */
+    atomic_bool stats_wanted;            /* the net thread asks; the task thread publishes copies between two steps */
+    pthread_mutex_t stats_lock;          /* of the copies below; taken about once a second */
+    struct wire_subtask_stats *stats;    /* n_subtasks */
+    struct wire_counter *counters;       /* n_counters, at most counters_cap */
+    uint32_t n_counters, counters_cap;
+    struct subtask *failed;              /* once FAILED */
+    pthread_t thread;
+    bool started;
+};
+
+/* The owner fills subtasks (heap), n_subtasks, steps and net, then calls init. Errors: WEIR_E_NOMEM, WEIR_E_IO. */
+weir_err task_thread_init(struct task_thread *t, uint32_t n_remote_out, uint32_t n_remote_in, struct weir_diag *diag);
+weir_err task_thread_start(struct task_thread *t, struct weir_diag *diag);
+void task_thread_command(struct task_thread *t, enum thread_command command);
+/* Asks for fresh counters; a thread that no longer runs has published its last. */
+void task_thread_ask_stats(struct task_thread *t);
+/* Appends the published counters to the STATS message, whose arrays are large enough. */
+void task_thread_read_stats(struct task_thread *t, struct wire_msg *stats);
+/* Waits for the end of the thread, which must have been told to stop, failed, or committed. */
+void task_thread_join(struct task_thread *t);
+/* Frees; channels of all threads must be closed first, so that every frame is home. */
+void task_thread_close(struct task_thread *t);
+
+/* Index of the task thread that calls; -1 in any other thread. For the crash handler. */
+int task_thread_index(void);
+
+#endif

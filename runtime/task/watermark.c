@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/task/watermark.h"
+
+#include <stdlib.h>
+
+#include "runtime/base/assert.h"
+
+weir_err valve_init(struct valve *v, uint32_t n_inputs)
+{
+    *v = (struct valve){.n = n_inputs, .watermark = WEIR_TIME_MIN};
+    v->inputs = calloc(n_inputs ? n_inputs : 1, sizeof *v->inputs);
+    if (!v->inputs) return WEIR_E_NOMEM;
+    for (uint32_t i = 0; i < n_inputs; i++) v->inputs[i].watermark = WEIR_TIME_MIN;
+    return WEIR_OK;
+}
+
+void valve_close(struct valve *v)
+{
+    free(v->inputs);
+    v->inputs = NULL;
+}
+
+static bool settle(struct valve *v)
+{
+    weir_time lowest = WEIR_TIME_MAX;
+    bool any_active = false;
+    for (uint32_t i = 0; i < v->n; i++) {
+        const struct valve_input *in = &v->inputs[i];
+        if (in->ended || in->idle) continue;
+        any_active = true;
+        if (in->watermark < lowest) lowest = in->watermark;
+    }
+    bool idle = !any_active && !valve_ended(v);
+    bool changed = idle != v->idle;
+    v->idle = idle;
+    if (!any_active && !valve_ended(v)) return changed; /* nobody speaks for the time: it stands */
+    if (lowest <= v->watermark) return changed;
+    v->watermark = lowest;
+    return true;
+}
+
+bool valve_watermark(struct valve *v, uint32_t input, weir_time watermark)
+{
+    WEIR_ASSERT_HOT(input < v->n);
+    struct valve_input *in = &v->inputs[input];
+    if (in->ended || watermark <= in->watermark) return false;
+    in->watermark = watermark;
+    in->idle = false;
+    return settle(v);
+}
+
+bool valve_idle(struct valve *v, uint32_t input, bool idle)
+{
+    WEIR_ASSERT_HOT(input < v->n);
+    struct valve_input *in = &v->inputs[input];
+    if (in->ended || in->idle == idle) return false;
+    in->idle = idle;
+    return settle(v);
+}
+
+bool valve_end(struct valve *v, uint32_t input)
+{
+    WEIR_ASSERT_HOT(input < v->n);
+    struct valve_input *in = &v->inputs[input];
+    if (in->ended) return false;
+    in->ended = true;
+    v->n_ended++;
+    return settle(v);
+}
+
+weir_err splits_init(struct splits *s, uint32_t n)
+{
+    s->n = n;
+    s->items = calloc(n ? n : 1, sizeof *s->items);
+    if (!s->items) return WEIR_E_NOMEM;
+    for (uint32_t i = 0; i < n; i++) s->items[i].highest = s->items[i].stated = WEIR_TIME_MIN;
+    return WEIR_OK;
+}
+
+void splits_close(struct splits *s)
+{
+    free(s->items);
+    s->items = NULL;
+}
+
+/* highest - bound - 1, without leaving the range of times. */
+static weir_time behind(weir_time highest, int64_t bound)
+{
+    return highest < WEIR_TIME_MIN + 1 + bound ? WEIR_TIME_MIN : highest - bound - 1;
+}
+
+weir_time splits_bounded(const struct splits *s, int64_t max_out_of_orderness_ms, int64_t idle_ms, weir_time now_ms, bool *idle)
+{
+    weir_time lowest = WEIR_TIME_MAX;
+    bool any_active = false, any_left = false;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct split_progress *p = &s->items[i];
+        if (p->state == SPLIT_DONE) continue;
+        any_left = true;
+        if (p->state == SPLIT_READING && idle_ms > 0 && now_ms - p->last_seen_ms >= idle_ms) continue;
+        any_active = true;
+        weir_time w = p->state == SPLIT_WAITING ? WEIR_TIME_MIN : behind(p->highest, max_out_of_orderness_ms);
+        if (w < lowest) lowest = w;
+    }
+    *idle = any_left && !any_active;
+    return any_active ? lowest : WEIR_TIME_MIN;
+}
+
+weir_time splits_stated(const struct splits *s)
+{
+    weir_time lowest = WEIR_TIME_MAX;
+    bool any = false;
+    for (uint32_t i = 0; i < s->n; i++) {
+        const struct split_progress *p = &s->items[i];
+        if (p->state == SPLIT_DONE) continue;
+        any = true;
+        if (p->stated < lowest) lowest = p->stated;
+    }
+    return any ? lowest : WEIR_TIME_MIN;
+}

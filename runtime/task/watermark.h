@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Watermarks: two small cores without I/O.
+ *
+ * valve: the event time of a subtask = the minimum over its input channels, idle and ended ones left out; never goes back. With every channel
+ *        idle the subtask is idle itself; with every channel ended it is at WEIR_TIME_MAX. (Flink's StatusWatermarkValve.)
+ * splits: the watermark a source's splits allow = the minimum over splits that are read or still wait to be read (a waiting split holds it at
+ *        WEIR_TIME_MIN: nothing is known of its times), finished and idle ones left out.
+ */
+#ifndef WEIR_RUNTIME_TASK_WATERMARK_H
+#define WEIR_RUNTIME_TASK_WATERMARK_H
+
+#include "weir/row.h"
+
+struct valve_input {
+    weir_time watermark;
+    bool idle;
+    bool ended;
+};
+
+struct valve {
+    struct valve_input *inputs;
+    uint32_t n;
+    uint32_t n_ended;
+    weir_time watermark; /* of the subtask */
+    bool idle;           /* every input that has not ended is idle, and there is one */
+};
+
+weir_err valve_init(struct valve *v, uint32_t n_inputs);
+void valve_close(struct valve *v);
+
+/* Each returns true when the subtask's watermark or idleness changed. A watermark that goes back is ignored; a watermark makes its channel active. */
+bool valve_watermark(struct valve *v, uint32_t input, weir_time watermark);
+bool valve_idle(struct valve *v, uint32_t input, bool idle);
+bool valve_end(struct valve *v, uint32_t input);
+static inline bool valve_ended(const struct valve *v)
+{
+    return v->n_ended == v->n;
+}
+
+enum split_state { SPLIT_WAITING, SPLIT_READING, SPLIT_DONE };
+
+struct split_progress {
+    enum split_state state;
+    weir_time highest;      /* highest record time seen; WEIR_TIME_MIN = none */
+    weir_time stated;       /* watermark the source itself stated; WEIR_TIME_MIN = none */
+    weir_time last_seen_ms; /* wall clock of its last record */
+};
+
+struct splits {
+    struct split_progress *items;
+    uint32_t n;
+};
+
+weir_err splits_init(struct splits *s, uint32_t n);
+void splits_close(struct splits *s);
+
+/*
+ * The watermark of bounded out-of-orderness over the splits at wall time now_ms; `idle_ms` 0 = a split is never idle. *idle: all that are left are
+ * idle. Without any split left: WEIR_TIME_MIN and not idle (the end of the input says more).
+ */
+weir_time splits_bounded(const struct splits *s, int64_t max_out_of_orderness_ms, int64_t idle_ms, weir_time now_ms, bool *idle);
+/* The watermark the source stated itself: minimum of `stated`. */
+weir_time splits_stated(const struct splits *s);
+
+#endif

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "taskmanager/worker/attempt.h"
+
+static uint32_t stop(struct attempt *a, enum wire_outcome outcome)
+{
+    if (a->state == ATTEMPT_STOPPING || a->state == ATTEMPT_ENDED) return 0;
+    a->state = ATTEMPT_STOPPING;
+    a->outcome = outcome;
+    return ATTEMPT_DO_STOP;
+}
+
+static uint32_t end(struct attempt *a, enum wire_outcome outcome)
+{
+    a->state = ATTEMPT_ENDED;
+    a->outcome = outcome;
+    return ATTEMPT_DO_SAY_ENDED;
+}
+
+static uint32_t look_at_threads(struct attempt *a, const struct attempt_event *ev)
+{
+    switch (a->state) {
+    case ATTEMPT_RUNNING:
+        if (ev->n_prepared < ev->n_threads) return 0;
+        a->state = ATTEMPT_PREPARED;
+        return ATTEMPT_DO_SAY_PREPARED;
+    case ATTEMPT_COMMITTING: return ev->n_committed == ev->n_threads && ev->n_closed == ev->n_threads ? end(a, WIRE_COMMITTED) : 0;
+    case ATTEMPT_STOPPING: return ev->n_closed == ev->n_threads ? end(a, a->outcome) : 0;
+    case ATTEMPT_NEW:
+    case ATTEMPT_READY:
+    case ATTEMPT_PREPARED:
+    case ATTEMPT_ENDED: break;
+    }
+    return 0;
+}
+
+uint32_t attempt_step(struct attempt *a, const struct attempt_event *ev)
+{
+    switch (ev->type) {
+    case ATTEMPT_EV_DEPLOYED:
+        if (a->state != ATTEMPT_NEW) return 0;
+        a->state = ATTEMPT_READY;
+        return ATTEMPT_DO_SAY_READY;
+    case ATTEMPT_EV_START:
+        if (a->state != ATTEMPT_READY) return 0;
+        a->state = ATTEMPT_RUNNING;
+        return ATTEMPT_DO_RUN;
+    case ATTEMPT_EV_COMMIT:
+        if (a->state != ATTEMPT_PREPARED) return 0;
+        a->state = ATTEMPT_COMMITTING;
+        return ATTEMPT_DO_COMMIT;
+    case ATTEMPT_EV_CANCEL: return a->state == ATTEMPT_COMMITTING ? 0 : stop(a, WIRE_CANCELED); /* once committing, the end is near anyway */
+    case ATTEMPT_EV_FAILED: return stop(a, WIRE_FAILED);
+    case ATTEMPT_EV_THREADS: return look_at_threads(a, ev);
+    }
+    return 0;
+}

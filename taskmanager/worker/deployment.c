@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "taskmanager/worker/deployment.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/operator/window.h"
+#include "taskmanager/worker/describe.h"
+
+/* ---- channels -------------------------------------------------------------------------------------------------------------------------- */
+
+static bool pairs(const struct plan_edge *edge, uint32_t sender, uint32_t receiver)
+{
+    return edge->partition != GRAPH_FORWARD || sender == receiver;
+}
+
+static weir_err make_channel(struct deployment *d, uint32_t id, uint32_t from_worker, uint32_t to_worker)
+{
+    if (from_worker != d->worker && to_worker != d->worker) return WEIR_OK;
+    struct deployed_channel *slot = &d->channels[id];
+    slot->channel = aligned_alloc(64, (sizeof *slot->channel + 63u) & ~(size_t)63u);
+    if (!slot->channel) return WEIR_E_NOMEM;
+    channel_init(slot->channel, id);
+    slot->side = from_worker == to_worker ? SIDE_LOCAL : from_worker == d->worker ? SIDE_SENDER : SIDE_RECEIVER;
+    slot->peer = slot->side == SIDE_SENDER ? to_worker : from_worker;
+    return WEIR_OK;
+}
+
+static weir_err make_channels(struct deployment *d, const uint32_t *slot_worker)
+{
+    d->channels = calloc(d->plan->n_channels ? d->plan->n_channels : 1, sizeof *d->channels);
+    if (!d->channels) return WEIR_E_NOMEM;
+    for (uint32_t e = 0; e < d->plan->n_edges; e++) {
+        const struct plan_edge *edge = &d->plan->edges[e];
+        uint32_t n_from = d->plan->vertices[edge->from_vertex].parallelism, n_to = d->plan->vertices[edge->to_vertex].parallelism;
+        for (uint32_t i = 0; i < n_from; i++) {
+            for (uint32_t j = 0; j < n_to; j++) {
+                if (!pairs(edge, i, j)) continue;
+                weir_err err = make_channel(d, plan_channel(d->plan, edge, i, j), slot_worker[i], slot_worker[j]);
+                if (err) return err;
+            }
+        }
+    }
+    return WEIR_OK;
+}
+
+/* ---- operators ------------------------------------------------------------------------------------------------------------------------- */
+
+static weir_err spec_of(struct op_spec *out, const struct deployment *d, uint32_t node)
+{
+    const struct env_node *n = weir_env_node(d->env, node);
+    *out = (struct op_spec){.id = n->id, .node = node, .config = n->config, .input = n->input, .n_outs = n->n_outputs};
+    if (n->n_inputs > 0) out->keyer = n->inputs[0].keyer;
+    switch (n->kind) {
+    case ENV_SOURCE:
+        out->kind = OP_SOURCE;
+        out->source = n->source;
+        break;
+    case ENV_OPERATOR:
+        out->kind = OP_USER;
+        out->table = n->op;
+        break;
+    case ENV_WATERMARKS:
+        out->kind = OP_WATERMARKS;
+        out->timestamp = n->timestamp;
+        out->watermarks = n->watermarks;
+        break;
+    case ENV_WINDOW: {
+        struct window_config *config = weir_env_alloc(d->env, sizeof *config);
+        if (!config) return WEIR_E_NOMEM;
+        *config = (struct window_config){.window = n->window, .aggregate = n->aggregate};
+        out->kind = OP_USER;
+        out->table = n->window.kind == WEIR_SESSION ? &window_session_operator : &window_tumbling_operator;
+        out->config = config;
+        break;
+    }
+    }
+    return WEIR_OK;
+}
+
+/* Inputs of one operator must be keyed alike: state belongs to one kind of key. */
+static weir_err check_keyers(const struct deployment *d, struct weir_diag *diag)
+{
+    for (uint32_t i = 0; i < weir_env_count(d->env); i++) {
+        const struct env_node *n = weir_env_node(d->env, i);
+        for (uint32_t k = 1; k < n->n_inputs; k++)
+            if (n->inputs[k].keyer != n->inputs[0].keyer)
+                return weir_fail(diag, WEIR_E_GRAPH, "the inputs of operator %s are keyed differently: use one key_by behind the union", n->id);
+    }
+    return WEIR_OK;
+}
+
+static weir_err add_target(struct op_out *out, struct op_target target)
+{
+    struct op_target *grown = realloc(out->targets, (out->n_targets + 1) * sizeof *grown);
+    if (!grown) return WEIR_E_NOMEM;
+    out->targets = grown;
+    out->targets[out->n_targets++] = target;
+    return WEIR_OK;
+}
+
+static weir_err make_edge(struct deployment *d, struct subtask *s, struct edge *edge, const struct plan_edge *plan_edge)
+{
+    uint32_t n = plan_edge->partition == GRAPH_FORWARD ? 1 : d->plan->vertices[plan_edge->to_vertex].parallelism;
+    struct channel **channels = weir_env_alloc(d->env, n * sizeof *channels);
+    if (!channels) return WEIR_E_NOMEM;
+    for (uint32_t j = 0; j < n; j++)
+        channels[j] = d->channels[plan_channel(d->plan, plan_edge, s->index, plan_edge->partition == GRAPH_FORWARD ? s->index : j)].channel;
+    const struct plan_vertex *to = &d->plan->vertices[plan_edge->to_vertex];
+    const struct env_node *consumer = weir_env_node(d->env, to->ops[0].node);
+    WEIR_ASSERT(plan_edge->to_input < consumer->n_inputs);
+    return edge_init(edge, s, plan_edge->partition, plan_edge->partition == GRAPH_KEY ? consumer->inputs[plan_edge->to_input].keyer : NULL, n, channels);
+}
+
+static weir_err make_ops(struct deployment *d, struct subtask *s, const struct plan_vertex *v)
+{
+    s->ops = calloc(v->n_ops, sizeof *s->ops);
+    s->edges = calloc(v->n_out ? v->n_out : 1, sizeof *s->edges);
+    if (!s->ops || !s->edges) return WEIR_E_NOMEM;
+    for (uint32_t i = 0; i < v->n_ops; i++) {
+        struct op_spec spec;
+        weir_err err = spec_of(&spec, d, v->ops[i].node);
+        if (!err) err = op_init(&s->ops[i], s, &spec);
+        if (err) return err;
+        s->n_ops = i + 1;
+        /* Chained to a source, the assigner sees which split a batch comes from. */
+        if (spec.kind == OP_WATERMARKS && s->ops[0].spec.kind == OP_SOURCE) s->ops[i].splits = &s->progress;
+    }
+    for (uint32_t k = 0; k < v->n_out; k++) {
+        const struct plan_edge *plan_edge = &d->plan->edges[v->out[k]];
+        weir_err err = make_edge(d, s, &s->edges[k], plan_edge);
+        s->n_edges = k + 1;
+        if (!err) err = add_target(&s->ops[plan_edge->from_op].outs[plan_edge->from_output], (struct op_target){.edge = &s->edges[k]});
+        if (err) return err;
+    }
+    for (uint32_t i = 1; i < v->n_ops; i++) {
+        struct op *parent = &s->ops[v->ops[i].parent];
+        weir_err err = add_target(&parent->outs[v->ops[i].parent_output], (struct op_target){.op = &s->ops[i]});
+        if (err) return err;
+    }
+    return WEIR_OK;
+}
+
+/* ---- inputs ------------------------------------------------------------------------------------------------------------------------------ */
+
+static weir_err make_inputs(struct deployment *d, struct subtask *s, const struct plan_vertex *v)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < v->n_in; k++) {
+        const struct plan_edge *edge = &d->plan->edges[v->in[k]];
+        n += edge->partition == GRAPH_FORWARD ? 1 : d->plan->vertices[edge->from_vertex].parallelism;
+    }
+    s->inputs = calloc(n ? n : 1, sizeof *s->inputs);
+    if (!s->inputs) return WEIR_E_NOMEM;
+    for (uint32_t k = 0; k < v->n_in; k++) {
+        const struct plan_edge *edge = &d->plan->edges[v->in[k]];
+        const struct plan_vertex *from = &d->plan->vertices[edge->from_vertex];
+        const struct env_node *producer = weir_env_node(d->env, from->ops[edge->from_op].node);
+        for (uint32_t i = 0; i < from->parallelism; i++) {
+            if (!pairs(edge, i, s->index)) continue;
+            const struct deployed_channel *ch = &d->channels[plan_channel(d->plan, edge, i, s->index)];
+            s->inputs[s->n_inputs++] = (struct subtask_input){.channel = ch->channel,
+                                                              .input = edge->to_input,
+                                                              .remote = ch->side == SIDE_RECEIVER,
+                                                              .schema = producer->outputs[edge->from_output]};
+        }
+    }
+    return WEIR_OK;
+}
+
+static weir_err take_splits(struct subtask *s, uint32_t node, const struct wire_msg *deploy)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < deploy->deploy.n_splits; i++) {
+        const struct wire_split *split = &deploy->deploy.splits[i];
+        n += split->node == node && plan_split_owner(split->index, s->parallelism) == s->index;
+    }
+    s->splits = calloc(n ? n : 1, sizeof *s->splits);
+    if (!s->splits || splits_init(&s->progress, n)) return WEIR_E_NOMEM;
+    for (uint32_t i = 0; i < deploy->deploy.n_splits; i++) {
+        const struct wire_split *split = &deploy->deploy.splits[i];
+        if (split->node != node || plan_split_owner(split->index, s->parallelism) != s->index) continue;
+        s->splits[s->n_splits++] = (struct subtask_split){.index = split->index, .data = split->data};
+    }
+    return WEIR_OK;
+}
+
+/* ---- subtasks and threads ------------------------------------------------------------------------------------------------------------- */
+
+static weir_err make_subtask(struct deployment *d, struct subtask *s, uint32_t vertex, uint32_t index, struct task_thread *t,
+                             const struct wire_msg *deploy)
+{
+    const struct plan_vertex *v = &d->plan->vertices[vertex];
+    *s = (struct subtask){.vertex = vertex,
+                          .index = index,
+                          .parallelism = v->parallelism,
+                          .job_id = d->job_id,
+                          .pool = &t->pool,
+                          .probe = {.op = &d->blackbox->threads[t->index].op, .subtask = &d->blackbox->threads[t->index].subtask}};
+    weir_err err = take_splits(s, v->ops[0].node, deploy);
+    if (!err) err = make_ops(d, s, v);
+    return err ? err : make_inputs(d, s, v);
+}
+
+static weir_err make_thread(struct deployment *d, uint32_t slot, const struct wire_msg *deploy)
+{
+    struct task_thread *t = &d->threads[d->n_threads];
+    *t = (struct task_thread){.index = d->n_threads, .net = &d->wake, .wake = {.fd = -1}};
+    d->n_threads++;
+    t->steps = &d->blackbox->threads[t->index].steps;
+    atomic_store(&d->blackbox->threads[t->index].op, -1);
+    t->subtasks = aligned_alloc(64, (d->plan->n_vertices * sizeof *t->subtasks + 63u) & ~(size_t)63u);
+    if (!t->subtasks) return WEIR_E_NOMEM;
+    for (uint32_t v = 0; v < d->plan->n_vertices; v++) {
+        if (slot >= d->plan->vertices[v].parallelism) continue;
+        t->counters_cap += d->plan->vertices[v].n_ops * OP_COUNTERS_MAX;
+        weir_err err = make_subtask(d, &t->subtasks[t->n_subtasks++], v, slot, t, deploy);
+        if (err) return err;
+    }
+    return WEIR_OK;
+}
+
+/* Tells both ends of each channel whom to wake, and where remote frames and credits go. */
+static void wire_up(struct deployment *d, uint32_t *n_out, uint32_t *n_in)
+{
+    for (uint32_t t = 0; t < d->n_threads; t++) {
+        struct task_thread *thread = &d->threads[t];
+        for (uint32_t i = 0; i < thread->n_subtasks; i++) {
+            struct subtask *s = &thread->subtasks[i];
+            for (uint32_t e = 0; e < s->n_edges; e++) {
+                for (uint32_t c = 0; c < s->edges[e].n_channels; c++) {
+                    struct channel *ch = s->edges[e].channels[c];
+                    ch->sender = &thread->wake;
+                    if (d->channels[ch->id].side != SIDE_SENDER) continue;
+                    ch->outbox = &thread->outbox;
+                    n_out[t]++;
+                }
+            }
+            for (uint32_t k = 0; k < s->n_inputs; k++) {
+                struct channel *ch = s->inputs[k].channel;
+                ch->receiver = &thread->wake;
+                if (!s->inputs[k].remote) continue;
+                ch->credits = &thread->outbox;
+                n_in[t]++;
+            }
+        }
+    }
+}
+
+static weir_err make_threads(struct deployment *d, const struct wire_msg *deploy, struct weir_diag *diag)
+{
+    uint32_t n = 0;
+    for (uint32_t s = 0; s < deploy->deploy.n_slots; s++) n += deploy->deploy.slot_worker[s] == d->worker;
+    if (n == 0 || n > WEIR_SLOTS_MAX) return weir_fail(diag, WEIR_E_CORRUPT, "a deployment of %u slots to one worker", (unsigned)n);
+    d->threads = aligned_alloc(64, n * sizeof *d->threads);
+    uint32_t *counts = calloc(2 * n, sizeof *counts);
+    weir_err err = d->threads && counts ? WEIR_OK : WEIR_E_NOMEM;
+    for (uint32_t s = 0; !err && s < deploy->deploy.n_slots; s++)
+        if (deploy->deploy.slot_worker[s] == d->worker) err = make_thread(d, s, deploy);
+    if (!err) wire_up(d, counts, counts + n);
+    for (uint32_t t = 0; !err && t < d->n_threads; t++) err = task_thread_init(&d->threads[t], counts[t], counts[n + t], diag);
+    d->blackbox->n_threads = d->n_threads;
+    free(counts);
+    return err;
+}
+
+static weir_err check_deploy(const struct deployment *d, const struct wire_msg *deploy, struct weir_diag *diag)
+{
+    if (d->graph.fingerprint != deploy->deploy.fingerprint)
+        return weir_fail(diag, WEIR_E_GRAPH, "the plugin built another graph here than when the job was submitted: its entry function must depend on "
+                                             "its arguments only");
+    if (deploy->deploy.n_slots != d->plan->n_slots || deploy->deploy.worker >= deploy->deploy.n_workers)
+        return weir_fail(diag, WEIR_E_CORRUPT, "a deployment that contradicts its plan: %u slots for %u", deploy->deploy.n_slots, d->plan->n_slots);
+    for (uint32_t s = 0; s < deploy->deploy.n_slots; s++)
+        if (deploy->deploy.slot_worker[s] >= deploy->deploy.n_workers)
+            return weir_fail(diag, WEIR_E_CORRUPT, "slot %u is given to worker %u of %u", s, deploy->deploy.slot_worker[s], deploy->deploy.n_workers);
+    return check_keyers(d, diag);
+}
+
+static void name_operators(struct deployment *d)
+{
+    struct blackbox *box = d->blackbox;
+    uint32_t n = d->graph.n_nodes < BLACKBOX_NAMES_MAX ? d->graph.n_nodes : BLACKBOX_NAMES_MAX;
+    for (uint32_t i = 0; i < n; i++) {
+        size_t len = strnlen(d->graph.nodes[i].id, WEIR_NAME_MAX);
+        memcpy(box->operators[i], d->graph.nodes[i].id, len);
+        box->operators[i][len] = '\0';
+    }
+    box->n_operators = n;
+}
+
+weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, struct weir_env *env, struct blackbox *blackbox, struct weir_diag *diag)
+{
+    struct deployment *d = aligned_alloc(64, (sizeof *d + 63u) & ~(size_t)63u);
+    if (!d) return weir_fail(diag, WEIR_E_NOMEM, "no memory for a deployment");
+    *d = (struct deployment){.env = env, .worker = deploy->deploy.worker, .n_workers = deploy->deploy.n_workers, .blackbox = blackbox, .wake = {.fd = -1}};
+    (void)id_text(deploy->job, d->job_id);
+    weir_err err = wake_init(&d->wake, diag);
+    if (!err) err = describe_graph(&d->graph, env, deploy->deploy.name);
+    if (!err) err = plan_new(&d->plan, &d->graph, deploy->deploy.parallelism, diag);
+    if (!err) err = check_deploy(d, deploy, diag);
+    if (!err) {
+        name_operators(d);
+        err = make_channels(d, deploy->deploy.slot_worker);
+        if (!err) err = make_threads(d, deploy, diag);
+        if (err == WEIR_E_NOMEM) (void)weir_fail(diag, err, "no memory for the subtasks of the job");
+    }
+    if (err) {
+        d->env = NULL; /* stays the caller's */
+        deployment_destroy(&d);
+        return err;
+    }
+    *out = d;
+    return WEIR_OK;
+}
+
+void deployment_destroy(struct deployment **deployment)
+{
+    struct deployment *d = *deployment;
+    if (!d) return;
+    for (uint32_t t = 0; d->threads && t < d->n_threads; t++)
+        for (uint32_t i = 0; d->threads[t].subtasks && i < d->threads[t].n_subtasks; i++) subtask_close(&d->threads[t].subtasks[i]);
+    for (uint32_t c = 0; d->channels && c < d->plan->n_channels; c++) {
+        if (!d->channels[c].channel) continue;
+        channel_close(d->channels[c].channel);
+        free(d->channels[c].channel);
+    }
+    for (uint32_t t = 0; d->threads && t < d->n_threads; t++) task_thread_close(&d->threads[t]);
+    free(d->threads);
+    free(d->channels);
+    plan_destroy(&d->plan);
+    describe_graph_close(&d->graph);
+    weir_env_destroy(&d->env);
+    wake_close(&d->wake);
+    free(d);
+    *deployment = NULL;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The part of a job that runs in this worker: channels, subtasks and task threads made from the DEPLOY message, the graph and the plan. Nothing runs
+ * until the threads are started. Owner: the net thread; see runtime/task/thread.h for what the task threads own.
+ */
+#ifndef WEIR_TASKMANAGER_WORKER_DEPLOYMENT_H
+#define WEIR_TASKMANAGER_WORKER_DEPLOYMENT_H
+
+#include "api/src/env.h"
+#include "runtime/task/thread.h"
+#include "taskmanager/worker/handover.h"
+
+enum channel_side { SIDE_NONE = 0, SIDE_LOCAL = 1, SIDE_SENDER = 2, SIDE_RECEIVER = 3 }; /* which end of a channel lives here */
+
+struct deployed_channel {
+    struct channel *channel; /* NULL with SIDE_NONE */
+    enum channel_side side;
+    uint32_t peer;           /* SIDE_SENDER, SIDE_RECEIVER: index of the worker at the other end */
+};
+
+struct deployment {
+    struct weir_env *env;
+    struct graph graph;
+    struct plan *plan;
+    uint32_t worker, n_workers;
+    char job_id[WEIR_ID_TEXT];
+    struct deployed_channel *channels; /* by id; plan->n_channels of them */
+    struct task_thread *threads;
+    uint32_t n_threads;
+    struct wake wake;                  /* the net thread's */
+    struct blackbox *blackbox;
+};
+
+/*
+ * deploy: the DEPLOY message (borrowed during the call, except splits, args and names: they must live as long as the deployment). Takes env.
+ * Errors: WEIR_E_GRAPH (the graph differs from the one described), WEIR_E_NOMEM, WEIR_E_CORRUPT (a message that contradicts the plan).
+ */
+weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, struct weir_env *env, struct blackbox *blackbox, struct weir_diag *diag);
+/* Threads must have been joined. */
+void deployment_destroy(struct deployment **deployment);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weir-worker: runs, or describes, one job. Started by a TaskManager or JobManager only; handover.h has the agreement. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "runtime/base/log.h"
+#include "taskmanager/worker/describe.h"
+#include "taskmanager/worker/worker.h"
+
+enum { EXIT_WRONG_USE = 2 };
+
+static int wrong_use(const char *what)
+{
+    (void)fprintf(stderr, "weir-worker: %s\nIt is started by weir-taskmanager and weir-jobmanager; use jobctl to run a job.\n", what);
+    return EXIT_WRONG_USE;
+}
+
+/* Dies with its parent, also when that one died before this call. */
+static bool follow_parent(const char *pid)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return false;
+    return strtol(pid, NULL, 10) == (long)getppid();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"run", no_argument, NULL, 'r'},           {"describe", no_argument, NULL, 'd'},
+                                            {"parent", required_argument, NULL, 'p'},  {"data", required_argument, NULL, 'e'},
+                                            {"parallelism", required_argument, NULL, 'n'}, {"name", required_argument, NULL, 'm'},
+                                            {"cwd", required_argument, NULL, 'c'},     {NULL, 0, NULL, 0}};
+    int mode = 0, option;
+    long parallelism = 1;
+    const char *parent = NULL, *data = NULL, *name = "", *cwd = "/";
+    while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+        switch (option) {
+        case 'r':
+        case 'd': mode = option; break;
+        case 'p': parent = optarg; break;
+        case 'e': data = optarg; break;
+        case 'n': parallelism = strtol(optarg, NULL, 10); break;
+        case 'm': name = optarg; break;
+        case 'c': cwd = optarg; break;
+        default: return wrong_use("unknown option");
+        }
+    }
+    log_init("worker", LOG_LEVEL_INFO);
+    if (!mode || !parent) return wrong_use("it needs --run or --describe, and --parent");
+    if (!follow_parent(parent)) return 1;
+    if (mode == 'r') return data ? worker_run(data) : wrong_use("--run needs --data");
+    if (parallelism < 1 || parallelism > WEIR_PARALLELISM_MAX) return wrong_use("--parallelism is out of range");
+    /* The job's own argument vector: its name first. */
+    int n = argc - optind;
+    char **args = calloc((size_t)n + 2, sizeof *args);
+    if (!args) return 1;
+    args[0] = strdup(name);
+    for (int i = 0; i < n; i++) args[i + 1] = argv[optind + i];
+    optind = 1; /* the plugin may use getopt itself */
+    return describe_run((uint32_t)parallelism, cwd, n + 1, args);
+}

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "taskmanager/worker/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "runtime/base/clock.h"
+#include "runtime/base/log.h"
+#include "runtime/net/pipe.h"
+#include "taskmanager/worker/attempt.h"
+#include "taskmanager/worker/crash.h"
+#include "taskmanager/worker/exchange.h"
+#include "taskmanager/worker/plugin.h"
+
+#define ALIVE_MS 500
+#define STATS_MS 1000
+#define TICK_MS 100      /* longest sleep: the watchdog looks so often */
+#define GOODBYE_MS 2000  /* for the last message to leave */
+
+struct worker {
+    struct pipe_end pipe;
+    struct blackbox *blackbox;
+    const char *data_endpoint;
+    struct wire_msg deploy; /* kept whole: the deployment borrows from it */
+    bool deployed;
+    struct deployment *d;
+    struct exchange *x;
+    struct attempt attempt;
+    struct wire_failure failure; /* the first one */
+    struct weir_diag diag;
+    bool parent_gone;
+    int64_t alive_at_ms, stats_at_ms;
+    struct {
+        uint64_t steps;
+        int64_t since_ms;
+    } watch[WEIR_SLOTS_MAX];
+    struct net_wait waits[NET_POLL_MAX];
+};
+
+/* ---- saying --------------------------------------------------------------------------------------------------------------------------------- */
+
+static void say(struct worker *w, struct wire_msg *msg)
+{
+    msg->epoch = w->deploy.epoch;
+    msg->job = w->deploy.job;
+    msg->attempt = w->deploy.attempt;
+    struct buffer bytes;
+    buffer_init(&bytes, WEIR_CONTROL_MAX);
+    weir_err err = wire_msg_encode(msg, &bytes);
+    if (!err) err = pipe_send(&w->pipe, bytes.data, bytes.len);
+    if (err == WEIR_E_UNREACHABLE) w->parent_gone = true;
+    if (err && err != WEIR_E_UNREACHABLE) log_error("message to the TaskManager lost", " type=%s error=%s", wire_type_name(msg->type), weir_err_name(err));
+    buffer_close(&bytes);
+}
+
+static void note_failure(struct worker *w, weir_err code, const char *operator_id, int32_t subtask, const char *reason)
+{
+    if (w->failure.reason) return;
+    char *kept = strdup(reason);
+    w->failure = (struct wire_failure){.code = code, .operator_id = operator_id, .subtask = subtask, .reason = kept ? kept : "no memory"};
+}
+
+/* Latest published counters of all threads. A thread in a long step has not answered yet: its last ones are told again. */
+static void say_stats(struct worker *w)
+{
+    uint32_t n_subtasks = 0, n_counters = 0;
+    for (uint32_t t = 0; t < w->d->n_threads; t++) {
+        n_subtasks += w->d->threads[t].n_subtasks;
+        n_counters += w->d->threads[t].counters_cap;
+    }
+    struct wire_msg msg = {.type = WIRE_WORKER_STATS};
+    msg.stats.subtasks = calloc(n_subtasks ? n_subtasks : 1, sizeof *msg.stats.subtasks);
+    msg.stats.counters = calloc(n_counters ? n_counters : 1, sizeof *msg.stats.counters);
+    msg.stats.frames_dropped = exchange_dropped(w->x);
+    for (uint32_t t = 0; msg.stats.subtasks && msg.stats.counters && t < w->d->n_threads; t++)
+        task_thread_read_stats(&w->d->threads[t], &msg);
+    if (msg.stats.subtasks && msg.stats.counters) say(w, &msg);
+    free(msg.stats.subtasks);
+    free(msg.stats.counters);
+}
+
+static void ask_stats(struct worker *w)
+{
+    for (uint32_t t = 0; t < w->d->n_threads; t++) task_thread_ask_stats(&w->d->threads[t]);
+}
+
+static void say_ended(struct worker *w)
+{
+    if (w->d && w->x) say_stats(w);
+    struct wire_msg msg = {.type = WIRE_WORKER_ENDED};
+    msg.ended.outcome = w->attempt.outcome;
+    msg.ended.failure = w->failure;
+    if (w->attempt.outcome != WIRE_FAILED) msg.ended.failure = (struct wire_failure){.subtask = -1};
+    if (!msg.ended.failure.operator_id) msg.ended.failure.operator_id = "";
+    if (!msg.ended.failure.reason) msg.ended.failure.reason = "";
+    say(w, &msg);
+}
+
+/* ---- doing ---------------------------------------------------------------------------------------------------------------------------------- */
+
+static weir_err deploy(struct worker *w)
+{
+    char **argv = calloc(w->deploy.deploy.n_args + 1, sizeof *argv);
+    if (!argv) return weir_fail(&w->diag, WEIR_E_NOMEM, "no memory for the arguments");
+    for (uint32_t i = 0; i < w->deploy.deploy.n_args; i++) argv[i] = strdup(w->deploy.deploy.args[i]); /* the plugin may keep and change them */
+    if (w->deploy.deploy.n_args == 0) return weir_fail(&w->diag, WEIR_E_CORRUPT, "a deployment without the job's name");
+    const struct weir_plugin *plugin = NULL;
+    struct weir_env *env = NULL;
+    w->blackbox->loading = 1;
+    weir_err err = plugin_load(&plugin, WORKER_FD_PLUGIN, &w->diag);
+    if (!err)
+        err = plugin_build(&env, plugin, w->deploy.deploy.cwd, w->deploy.deploy.parallelism, (int)w->deploy.deploy.n_args, argv, &w->diag);
+    w->blackbox->loading = 0;
+    if (!err) err = deployment_new(&w->d, &w->deploy, env, w->blackbox, &w->diag);
+    if (err) return err;
+    for (uint32_t t = 0; t < w->d->n_threads; t++) w->d->threads[t].on_start = crash_watch_thread;
+    struct weir_id incarnation = id_random();
+    err = exchange_new(&w->x, w->d, &w->deploy, incarnation, w->data_endpoint, &w->diag);
+    if (err) return err;
+    struct wire_msg ready = {.type = WIRE_WORKER_READY};
+    ready.ready.endpoint = exchange_endpoint(w->x);
+    ready.ready.incarnation = incarnation;
+    ready.ready.fingerprint = w->d->graph.fingerprint;
+    say(w, &ready);
+    return WEIR_OK;
+}
+
+static weir_err run(struct worker *w, const struct wire_msg *start)
+{
+    weir_err err = exchange_connect(w->x, start, &w->diag);
+    for (uint32_t t = 0; !err && t < w->d->n_threads; t++) err = task_thread_start(&w->d->threads[t], &w->diag);
+    if (err) return err;
+    struct wire_msg running = {.type = WIRE_WORKER_RUNNING};
+    say(w, &running);
+    return WEIR_OK;
+}
+
+static void command_threads(struct worker *w, enum thread_command command)
+{
+    for (uint32_t t = 0; w->d && t < w->d->n_threads; t++)
+        if (w->d->threads[t].started) task_thread_command(&w->d->threads[t], command);
+}
+
+static struct attempt_event thread_counts(const struct worker *w)
+{
+    struct attempt_event ev = {.type = ATTEMPT_EV_THREADS};
+    for (uint32_t t = 0; w->d && t < w->d->n_threads; t++) {
+        const struct task_thread *thread = &w->d->threads[t];
+        if (!thread->started) continue;
+        int state = atomic_load_explicit(&thread->state, memory_order_acquire);
+        ev.n_threads++;
+        ev.n_prepared += state == THREAD_PREPARED;
+        ev.n_committed += state == THREAD_COMMITTED;
+        ev.n_closed += atomic_load_explicit(&thread->closed, memory_order_acquire);
+    }
+    return ev;
+}
+
+static void step(struct worker *w, const struct attempt_event *ev, const struct wire_msg *msg);
+
+static void fail(struct worker *w, weir_err err)
+{
+    note_failure(w, err, "", -1, w->diag.text);
+    step(w, &(struct attempt_event){.type = ATTEMPT_EV_FAILED}, NULL);
+}
+
+static void step(struct worker *w, const struct attempt_event *ev, const struct wire_msg *msg)
+{
+    uint32_t todo = attempt_step(&w->attempt, ev);
+    if (todo & ATTEMPT_DO_SAY_READY) {
+        weir_err err = deploy(w);
+        if (err) fail(w, err);
+    }
+    if (todo & ATTEMPT_DO_RUN) {
+        weir_err err = run(w, msg);
+        if (err) fail(w, err);
+    }
+    if (todo & ATTEMPT_DO_SAY_PREPARED) {
+        say_stats(w);
+        say(w, &(struct wire_msg){.type = WIRE_WORKER_PREPARED});
+    }
+    if (todo & ATTEMPT_DO_COMMIT) command_threads(w, THREAD_COMMIT);
+    if (todo & ATTEMPT_DO_STOP) command_threads(w, THREAD_STOP);
+    if (todo & ATTEMPT_DO_SAY_ENDED) say_ended(w);
+}
+
+/* ---- hearing -------------------------------------------------------------------------------------------------------------------------------- */
+
+static void take_message(struct worker *w, struct weir_bytes bytes)
+{
+    struct wire_msg msg;
+    struct weir_diag diag;
+    if (wire_msg_decode(&msg, bytes.data, bytes.length, &diag)) {
+        log_error("message from the TaskManager not understood", " reason=\"%s\"", diag.text);
+        return;
+    }
+    if (msg.type == WIRE_DEPLOY && !w->deployed) {
+        w->deploy = msg; /* with its arena: kept until the process ends */
+        w->deployed = true;
+        step(w, &(struct attempt_event){.type = ATTEMPT_EV_DEPLOYED}, NULL);
+        return;
+    }
+    bool ours = w->deployed && id_equal(msg.job, w->deploy.job) && msg.attempt == w->deploy.attempt;
+    if (ours && msg.type == WIRE_START) step(w, &(struct attempt_event){.type = ATTEMPT_EV_START}, &msg);
+    if (ours && msg.type == WIRE_COMMIT) step(w, &(struct attempt_event){.type = ATTEMPT_EV_COMMIT}, NULL);
+    if (ours && msg.type == WIRE_CANCEL) step(w, &(struct attempt_event){.type = ATTEMPT_EV_CANCEL}, NULL);
+    wire_msg_close(&msg);
+}
+
+static void read_pipe(struct worker *w)
+{
+    weir_err err = pipe_fill(&w->pipe);
+    struct weir_bytes bytes;
+    while (pipe_next(&w->pipe, &bytes)) take_message(w, bytes);
+    if (err) w->parent_gone = true;
+}
+
+/* A failed thread speaks for the attempt: the first one found, with its operator. */
+static void look_at_threads(struct worker *w)
+{
+    for (uint32_t t = 0; w->d && t < w->d->n_threads; t++) {
+        struct task_thread *thread = &w->d->threads[t];
+        if (!thread->started || atomic_load_explicit(&thread->state, memory_order_acquire) != THREAD_FAILED) continue;
+        const struct subtask *s = thread->failed;
+        note_failure(w, s->diag.code ? s->diag.code : WEIR_E_USER, s->failed_id, (int32_t)s->index, s->diag.text);
+        step(w, &(struct attempt_event){.type = ATTEMPT_EV_FAILED}, NULL);
+        break;
+    }
+    struct attempt_event ev = thread_counts(w);
+    step(w, &ev, NULL);
+}
+
+/* How long the slowest task has been inside one step. */
+static int64_t stalled_ms(struct worker *w, int64_t now_ms)
+{
+    int64_t longest = 0;
+    for (uint32_t t = 0; w->d && t < w->d->n_threads; t++) {
+        uint64_t steps = atomic_load_explicit(&w->blackbox->threads[t].steps, memory_order_relaxed);
+        if (steps != w->watch[t].steps || steps % 2 == 0) {
+            w->watch[t].steps = steps;
+            w->watch[t].since_ms = now_ms;
+        } else if (now_ms - w->watch[t].since_ms > longest) {
+            longest = now_ms - w->watch[t].since_ms;
+        }
+    }
+    return longest;
+}
+
+static void tick(struct worker *w, int64_t now_ms)
+{
+    int64_t stalled = stalled_ms(w, now_ms);
+    if (now_ms >= w->alive_at_ms && w->deployed) {
+        struct wire_msg msg = {.type = WIRE_WORKER_ALIVE};
+        msg.alive.stalled_ms = (uint64_t)stalled;
+        say(w, &msg);
+        w->alive_at_ms = now_ms + ALIVE_MS;
+    }
+    if (now_ms >= w->stats_at_ms && w->attempt.state == ATTEMPT_RUNNING) {
+        say_stats(w);
+        ask_stats(w);
+        w->stats_at_ms = now_ms + STATS_MS;
+    }
+}
+
+/* ---- the loop ------------------------------------------------------------------------------------------------------------------------------ */
+
+static void wait_for_work(struct worker *w)
+{
+    uint32_t n = 0;
+    w->waits[n++] = (struct net_wait){.fd = w->pipe.fd, .want_read = true, .want_write = pipe_wants_write(&w->pipe)};
+    if (w->d) w->waits[n++] = (struct net_wait){.fd = w->d->wake.fd, .want_read = true};
+    if (w->x) n += exchange_wait_items(w->x, w->waits + n, NET_POLL_MAX - n);
+    if (w->d) wake_prepare(&w->d->wake);
+    bool busy = (w->x && exchange_has_output(w->x)) || thread_counts(w).n_closed > 0;
+    int64_t timeout_ms = busy || w->attempt.state == ATTEMPT_STOPPING ? 0 : TICK_MS;
+    (void)net_poll(w->waits, n, timeout_ms);
+    if (w->d) wake_clear(&w->d->wake);
+    if (w->waits[0].readable) read_pipe(w);
+    if (w->waits[0].writable && pipe_flush(&w->pipe) == WEIR_E_UNREACHABLE) w->parent_gone = true;
+}
+
+static void loop(struct worker *w)
+{
+    while (w->attempt.state != ATTEMPT_ENDED && !w->parent_gone) {
+        bool moved = false;
+        if (w->x) {
+            weir_err err = exchange_pump(w->x, clock_mono_ms(), &moved, &w->diag);
+            if (err) fail(w, err);
+        }
+        look_at_threads(w);
+        tick(w, clock_mono_ms());
+        if (!moved && w->attempt.state != ATTEMPT_ENDED) wait_for_work(w);
+    }
+}
+
+/* The last message must leave before the process does. */
+static void say_goodbye(struct worker *w)
+{
+    int64_t until_ms = clock_mono_ms() + GOODBYE_MS;
+    while (!w->parent_gone && pipe_wants_write(&w->pipe) && clock_mono_ms() < until_ms) {
+        struct pollfd p = {.fd = w->pipe.fd, .events = POLLOUT};
+        (void)poll(&p, 1, GOODBYE_MS);
+        if (pipe_flush(&w->pipe) == WEIR_E_UNREACHABLE) w->parent_gone = true;
+    }
+}
+
+int worker_run(const char *data_endpoint)
+{
+    static struct worker w; /* large, and there is one */
+    w.data_endpoint = data_endpoint;
+    w.blackbox = mmap(NULL, sizeof *w.blackbox, PROT_READ | PROT_WRITE, MAP_SHARED, WORKER_FD_BLACKBOX, 0);
+    if (w.blackbox == MAP_FAILED) {
+        log_error("no black box", " errno=%d", errno);
+        return 1;
+    }
+    w.blackbox->magic = BLACKBOX_MAGIC;
+    crash_watch(w.blackbox);
+    pipe_init(&w.pipe, WORKER_FD_PIPE, WEIR_CONTROL_MAX);
+    if (net_start(1)) return 1;
+    loop(&w);
+    say_goodbye(&w);
+    if (w.parent_gone) _exit(1); /* nobody is left to answer to; operators that were open lose what they did not commit */
+    for (uint32_t t = 0; w.d && t < w.d->n_threads; t++) task_thread_join(&w.d->threads[t]);
+    exchange_close(w.x);
+    net_stop();
+    pipe_close(&w.pipe);
+    _exit(0); /* the plugin's destructors have no place in the end of an attempt */
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/support/local/local_job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "taskmanager/worker/describe.h"
+
+/* Splits of all sources, in one list as the JobManager sends it. */
+static weir_err discover(const struct weir_env *env, uint32_t parallelism, struct wire_msg *deploy, struct weir_diag *diag)
+{
+    for (uint32_t i = 0; i < weir_env_count(env); i++) {
+        const struct env_node *n = weir_env_node(env, i);
+        if (n->kind != ENV_SOURCE) continue;
+        struct weir_splits found = {0};
+        weir_err err = n->source->discover(n->config, n->parallelism ? n->parallelism : parallelism, &found, diag);
+        if (err) return err;
+        deploy->deploy.splits = realloc(deploy->deploy.splits, (deploy->deploy.n_splits + found.n + 1) * sizeof *deploy->deploy.splits);
+        for (uint32_t s = 0; s < found.n; s++)
+            deploy->deploy.splits[deploy->deploy.n_splits++] = (struct wire_split){.node = i, .index = s, .data = found.items[s]};
+        free(found.items); /* the bytes stay with the message */
+    }
+    return WEIR_OK;
+}
+
+static uint32_t widest(const struct weir_env *env, uint32_t parallelism)
+{
+    uint32_t most = 1;
+    for (uint32_t i = 0; i < weir_env_count(env); i++) {
+        uint32_t p = weir_env_node(env, i)->parallelism ? weir_env_node(env, i)->parallelism : parallelism;
+        if (p > most) most = p;
+    }
+    return most;
+}
+
+static weir_err deploy(struct local_job *job, struct weir_env *env, uint32_t parallelism, struct weir_diag *diag)
+{
+    struct wire_msg msg = {.type = WIRE_DEPLOY, .attempt = 1};
+    struct graph graph;
+    weir_err err = describe_graph(&graph, env, "local");
+    if (err) return err;
+    msg.deploy.name = "local";
+    msg.deploy.fingerprint = graph.fingerprint;
+    msg.deploy.parallelism = parallelism;
+    msg.deploy.n_workers = 1;
+    msg.deploy.n_slots = widest(env, parallelism);
+    msg.deploy.slot_worker = calloc(msg.deploy.n_slots, sizeof *msg.deploy.slot_worker);
+    describe_graph_close(&graph);
+    err = discover(env, parallelism, &msg, diag);
+    if (!err) err = deployment_new(&job->d, &msg, env, job->box, diag);
+    free(msg.deploy.slot_worker);
+    for (uint32_t i = 0; err && i < msg.deploy.n_splits; i++) free((void *)(uintptr_t)msg.deploy.splits[i].data.data);
+    free(msg.deploy.splits); /* subtasks hold the bytes; they live as long as the process */
+    return err;
+}
+
+/* Sleeps until every thread is in a state beyond `below`, or one has failed. */
+static bool await(struct local_job *job, int below)
+{
+    for (;;) {
+        uint32_t n = 0;
+        wake_prepare(&job->d->wake);
+        for (uint32_t t = 0; t < job->d->n_threads; t++) {
+            int state = atomic_load(&job->d->threads[t].state);
+            if (state == THREAD_FAILED) return false;
+            n += state > below;
+        }
+        if (n == job->d->n_threads) return true;
+        wake_wait(&job->d->wake, 100000);
+        wake_clear(&job->d->wake);
+    }
+}
+
+static void read_stats(struct local_job *job)
+{
+    uint32_t n_subtasks = 0, n_counters = 0;
+    for (uint32_t t = 0; t < job->d->n_threads; t++) {
+        n_subtasks += job->d->threads[t].n_subtasks;
+        n_counters += job->d->threads[t].counters_cap;
+    }
+    job->stats.stats.subtasks = calloc(n_subtasks + 1, sizeof *job->stats.stats.subtasks);
+    job->stats.stats.counters = calloc(n_counters + 1, sizeof *job->stats.stats.counters);
+    for (uint32_t t = 0; t < job->d->n_threads; t++) task_thread_read_stats(&job->d->threads[t], &job->stats);
+}
+
+static weir_err run(struct local_job *job, struct weir_diag *diag)
+{
+    weir_err err = WEIR_OK;
+    for (uint32_t t = 0; !err && t < job->d->n_threads; t++) err = task_thread_start(&job->d->threads[t], diag);
+    bool ok = !err && await(job, THREAD_RUNNING);
+    for (uint32_t t = 0; t < job->d->n_threads; t++) task_thread_command(&job->d->threads[t], ok ? THREAD_COMMIT : THREAD_STOP);
+    for (uint32_t t = 0; t < job->d->n_threads; t++) task_thread_join(&job->d->threads[t]);
+    for (uint32_t t = 0; t < job->d->n_threads; t++) {
+        struct subtask *failed = job->d->threads[t].failed;
+        if (!failed) continue;
+        job->failed_id = failed->failed_id;
+        err = failed->diag.code;
+        if (diag) *diag = failed->diag;
+    }
+    read_stats(job);
+    return err;
+}
+
+weir_err local_job_run(struct local_job *job, weir_job_fn build, uint32_t parallelism, int argc, char **argv, struct weir_diag *diag)
+{
+    *job = (struct local_job){.box = calloc(1, sizeof *job->box)};
+    if (!job->box) return weir_fail(diag, WEIR_E_NOMEM, "no memory");
+    struct weir_env *env = NULL;
+    weir_err err = weir_env_new(&env, "local", "/", parallelism);
+    if (!err) err = build(env, argc, argv, diag);
+    if (!err) err = weir_env_finish(env, diag);
+    if (!err) err = deploy(job, env, parallelism, diag);
+    if (err) {
+        weir_env_destroy(&env);
+        return err;
+    }
+    return run(job, diag);
+}
+
+void local_job_close(struct local_job *job)
+{
+    free(job->stats.stats.subtasks);
+    free(job->stats.stats.counters);
+    deployment_destroy(&job->d);
+    free(job->box);
+    *job = (struct local_job){0};
+}
+
+uint64_t local_job_counter(const struct local_job *job, const char *operator_id, const char *name)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < job->stats.stats.n_counters; i++) {
+        const struct wire_counter *c = &job->stats.stats.counters[i];
+        if (strcmp(c->operator_id, operator_id) == 0 && strcmp(c->name, name) == 0) sum += c->value;
+    }
+    return sum;
+}

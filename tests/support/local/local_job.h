@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Runs a job inside the calling process: one worker, all its slots as task threads, no network. For tests and benchmarks of the real record path;
+ * user functions are linked into the program instead of loaded.
+ */
+#ifndef WEIR_TESTS_SUPPORT_LOCAL_JOB_H
+#define WEIR_TESTS_SUPPORT_LOCAL_JOB_H
+
+#include "taskmanager/worker/deployment.h"
+
+struct local_job {
+    struct deployment *d;
+    struct blackbox *box;
+    struct wire_msg stats; /* after local_job_run: the last counters of all threads */
+    const char *failed_id; /* operator that failed */
+};
+
+/*
+ * Builds the graph with `build`, deploys it with `parallelism` slots and runs it until everything is committed or something fails.
+ * Errors: of the build, or the first failure of a subtask with its sentence in diag. local_job_close in any case.
+ */
+weir_err local_job_run(struct local_job *job, weir_job_fn build, uint32_t parallelism, int argc, char **argv, struct weir_diag *diag);
+void local_job_close(struct local_job *job);
+
+/* Sum over subtasks of a user counter. */
+uint64_t local_job_counter(const struct local_job *job, const char *operator_id, const char *name);
+
+#endif
