@@ -104,8 +104,35 @@ static weir_err write_keyed(struct edge *e, const struct weir_batch *batch)
     return WEIR_OK;
 }
 
+/* Records that lie one behind the other and are all alike go in runs, as many as a frame has room for. */
+static weir_err write_run(struct edge *e, uint32_t channel, const struct weir_batch *batch)
+{
+    const unsigned char *from = batch->data;
+    for (uint32_t left = batch->count; left > 0;) {
+        uint32_t i = e->partition == GRAPH_REBALANCE ? e->turn : channel;
+        struct frame *frame = e->open[i];
+        if (frame && frame->capacity - frame->head->bytes < batch->stride) {
+            weir_err err = send_open(e, i);
+            if (err) return err;
+            continue;
+        }
+        if (!frame && !(frame = begin_frame(e, i, batch->stride))) return WEIR_E_NOMEM;
+        struct frame_header *head = frame->head;
+        uint32_t n = (frame->capacity - head->bytes) / batch->stride;
+        if (n > left) n = left;
+        memcpy(frame_records(frame) + head->bytes, from, (size_t)n * batch->stride);
+        if (head->stride != batch->stride) head->flags = 0;
+        head->bytes += n * batch->stride;
+        head->count += n;
+        from += (size_t)n * batch->stride;
+        left -= n;
+    }
+    return WEIR_OK;
+}
+
 static weir_err write_all(struct edge *e, uint32_t channel, const struct weir_batch *batch)
 {
+    if (!batch->sel) return write_run(e, channel, batch);
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct weir_record *rec = weir_batch_record(batch, i);
         weir_err err = append(e, e->partition == GRAPH_REBALANCE ? e->turn : channel, rec, rec->key_group);
@@ -127,6 +154,12 @@ weir_err edge_write(struct edge *e, const struct weir_batch *batch)
 }
 
 weir_err edge_flush(struct edge *e)
+{
+    weir_err err = e->direct ? op_send_direct(e->direct) : WEIR_OK;
+    return err ? err : edge_flush_copies(e);
+}
+
+weir_err edge_flush_copies(struct edge *e)
 {
     for (uint32_t i = 0; i < e->n_channels; i++) {
         if (!e->open[i]) continue;

@@ -79,6 +79,7 @@ void op_close(struct op *op)
     if (op->opened && op->spec.kind == OP_USER && op->spec.table->close) op->spec.table->close(op->self, &op->ctx);
     op->opened = false;
     for (uint32_t i = 0; op->outs && i < op->spec.n_outs; i++) {
+        if (op->outs[i].frame) frame_release(op->outs[i].frame);
         free(op->outs[i].buffer);
         free(op->outs[i].targets);
         free(op->ctx.out[i].offsets);
@@ -221,6 +222,10 @@ weir_err op_flush(struct op *op)
 {
     for (uint32_t i = 0; i < op->spec.n_outs; i++) {
         struct weir_out *pub = &op->ctx.out[i];
+        if (op->outs[i].direct && !pub->err) { /* its frame goes on filling until it is full or the step ends */
+            pub->tail = 0;
+            continue;
+        }
         weir_err err = flush_out(&op->outs[i]);
         if (err) return err;
         pub->cursor = pub->base;
@@ -228,6 +233,76 @@ weir_err op_flush(struct op *op)
     }
     return WEIR_OK;
 }
+
+/* ---- direct outputs ---- */
+
+void op_choose_direct(struct op *op)
+{
+    for (uint32_t i = 0; i < op->spec.n_outs; i++) {
+        struct op_out *out = &op->outs[i];
+        struct edge *edge = out->n_targets == 1 ? out->targets[0].edge : NULL;
+        if (!edge || !(edge->partition == GRAPH_FORWARD || edge->partition == GRAPH_GLOBAL)) continue;
+        out->direct = edge;
+        edge->direct = out;
+        free(out->buffer);
+        out->buffer = NULL;
+        out->capacity = 0;
+        out->pub->base = out->pub->cursor = out->pub->end = NULL; /* the first row asks for room */
+    }
+}
+
+static weir_err send_frame(struct op_out *out, struct frame *frame)
+{
+    struct weir_out *pub = out->pub;
+    struct subtask *s = out->op->subtask;
+    struct frame_header *head = frame->head;
+    head->kind = FRAME_DATA;
+    head->count = pub->count;
+    head->bytes = (uint32_t)(pub->cursor - pub->base);
+    head->flags = pub->mixed ? 0 : FRAME_UNIFORM;
+    head->stride = pub->first_span;
+    s->stats.records_out += pub->count;
+    out->op->step_out += pub->count;
+    s->step_flushes++;
+    pub->count = 0;
+    pub->mixed = 0;
+    return subtask_send(s, out->direct->channels[0], frame);
+}
+
+weir_err op_send_direct(struct op_out *out)
+{
+    struct weir_out *pub = out->pub;
+    struct frame *frame = out->frame;
+    if (pub->err) return pub->err;
+    if (!frame || pub->count == 0) return WEIR_OK;
+    out->frame = NULL;
+    weir_err err = send_frame(out, frame);
+    pub->base = pub->cursor = pub->end = NULL;
+    pub->tail = 0;
+    if (err) pub->err = err;
+    return err;
+}
+
+/* A new frame; the row being built moves to it before the old one goes, since its receiver may have it at once. */
+static weir_err renew_direct(struct op_out *out, uint32_t span)
+{
+    struct weir_out *pub = out->pub;
+    weir_err err = edge_flush_copies(out->direct); /* what was forwarded before must not be overtaken */
+    if (err) return err;
+    struct frame *frame = frame_take(out->op->subtask->pool, span), *full = out->frame;
+    if (!frame) return weir_fail(out->op->ctx.diag, WEIR_E_NOMEM, "no memory for a frame of %u bytes", (unsigned)span);
+    if (pub->tail) memcpy(frame_records(frame) + sizeof(struct weir_record), pub->cursor + sizeof(struct weir_record), pub->tail);
+    out->frame = frame;
+    if (full && pub->count > 0)
+        err = send_frame(out, full);
+    else if (full)
+        frame_release(full);
+    pub->base = pub->cursor = frame_records(frame);
+    pub->end = pub->base + frame->capacity;
+    return err;
+}
+
+/* ---- room ---- */
 
 /* Moves the row being built to the front of a buffer that holds `span` bytes. */
 static weir_err grow_out(struct op_out *out, uint32_t span)
@@ -258,8 +333,13 @@ void weir_out_make_room(struct weir_out *pub, uint32_t need)
         pub->err = weir_fail(out->op->ctx.diag, WEIR_E_LIMIT, "a row of more than %u bytes (WEIR_ROW_MAX)", WEIR_ROW_MAX);
         return;
     }
-    weir_err err = flush_out(out);
-    if (!err) err = grow_out(out, weir_record_span(need));
+    weir_err err = WEIR_OK;
+    if (out->direct) {
+        err = renew_direct(out, weir_record_span(need));
+    } else {
+        err = flush_out(out);
+        if (!err) err = grow_out(out, weir_record_span(need));
+    }
     if (err) pub->err = err;
 }
 
@@ -268,7 +348,7 @@ weir_err weir_forward(struct weir_ctx *ctx, uint32_t index, struct weir_batch *b
     struct op *op = op_of(ctx);
     if (index >= op->spec.n_outs) return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "output %u does not exist", (unsigned)index);
     struct op_out *out = &op->outs[index];
-    weir_err err = flush_out(out);
+    weir_err err = out->direct ? op_send_direct(out) : flush_out(out);
     if (err) return err;
     out->pub->cursor = out->pub->base; /* a row being built cannot cross a forward */
     out->pub->tail = 0;

@@ -384,6 +384,7 @@ weir_err subtask_open(struct subtask *s)
     s->stats.subtask = s->index;
     s->stats.watermark_ms = WEIR_TIME_MIN;
     s->splits_left = s->n_splits;
+    for (uint32_t i = 0; i < s->n_ops; i++) op_choose_direct(&s->ops[i]);
     weir_err err = valve_init(&s->valve, s->n_inputs);
     /* Children open before parents, so that what is emitted in an open finds its receivers ready. */
     for (uint32_t i = s->n_ops; !err && i > 0; i--) err = op_open(&s->ops[i - 1]);

@@ -56,6 +56,7 @@ struct edge {
     uint32_t turn;       /* GRAPH_REBALANCE: channel whose turn it is */
     struct weir_key *keys;
     unsigned char *key_scratch;
+    struct op_out *direct; /* writes frames for this edge itself; NULL = none */
     weir_time time_noted, time_sent; /* newest watermark; newest one that went out */
 };
 
@@ -65,6 +66,7 @@ weir_err edge_init(struct edge *e, struct subtask *s, enum graph_partition parti
 void edge_close(struct edge *e);
 weir_err edge_write(struct edge *e, const struct weir_batch *batch);
 weir_err edge_flush(struct edge *e);
+weir_err edge_flush_copies(struct edge *e); /* the open frames only, not a direct output's */
 weir_err edge_event(struct edge *e, enum frame_kind kind, weir_time time_ms); /* flushes first */
 /*
  * Sends the watermark noted in time_noted, behind all data, if it is newer than the last. A watermark cuts the open frames, so under load it goes out
@@ -80,12 +82,17 @@ struct op_target { /* exactly one of the two */
     struct edge *edge;
 };
 
-/* The runtime's side of a weir_out. */
+/*
+ * The runtime's side of a weir_out. Rows go into `buffer` and from there to every target; or, when all of them go to one channel anyway
+ * (`direct`), straight into the frame that will travel.
+ */
 struct op_out {
     struct op *op;
     struct weir_out *pub;
     unsigned char *buffer;
     uint32_t capacity;
+    struct edge *direct;
+    struct frame *frame; /* direct: being filled; NULL = none */
     uint32_t n_targets;
     struct op_target *targets;
 };
@@ -127,6 +134,8 @@ weir_err op_open(struct op *op);
 weir_err op_process(struct op *op, uint32_t input, struct weir_batch *batch);
 weir_err op_flush(struct op *op);                               /* hands on what its outputs hold */
 weir_err op_deliver(struct op_out *out, struct weir_batch *batch);
+void op_choose_direct(struct op *op);                           /* once the targets are known */
+weir_err op_send_direct(struct op_out *out);                    /* the frame being filled goes */
 weir_err op_advance(struct op *op);                             /* works from time_out up to time_in; WEIR_AGAIN: not done yet */
 weir_err op_processing_time(struct op *op, weir_time now_ms, bool *fired);
 weir_err op_finish(struct op *op);                              /* WEIR_AGAIN: not done yet */

@@ -76,6 +76,12 @@ WEIR_EXPORT struct weir_stream *weir_apply(struct weir_stream *in, const char *i
 /* Side output `index` (from 0, as declared in the operator's table) of the step that made `stream`. */
 WEIR_EXPORT struct weir_stream *weir_side_output(struct weir_stream *stream, uint32_t index);
 
+/*
+ * Row type of a stream, for builders of steps that take rows of any type and need their fields (a file sink). NULL when it is not known: the
+ * stream is NULL, or comes from a step whose table does not say. Borrowed; lives as long as the table that declared it.
+ */
+WEIR_EXPORT const struct weir_schema *weir_stream_schema(const struct weir_stream *stream);
+
 /* The records of several streams of one type. weir_union_add takes another stream in later. */
 WEIR_EXPORT struct weir_stream *weir_union(struct weir_stream *const *streams, uint32_t n);
 WEIR_EXPORT struct weir_stream *weir_union_add(struct weir_stream *union_stream, struct weir_stream *stream);

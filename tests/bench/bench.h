@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Small helps of the benchmarks: sizes, rounds, and a line that sets a measured ratio beside its target. Figures are printed, never asserted. */
+#ifndef WEIR_TESTS_BENCH_BENCH_H
+#define WEIR_TESTS_BENCH_BENCH_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BENCH_ROUNDS 5 /* each side runs so often, in turns; the best of each counts, as noise only ever adds */
+
+/* Keeps the compiler from seeing through memory: both sides must really write it. */
+#define bench_keep(p) __asm__ volatile("" : : "r"(p) : "memory")
+
+static inline int64_t bench_size(int argc, char **argv, int64_t size)
+{
+    return argc > 1 && strcmp(argv[1], "--short") == 0 ? size / 50 : size;
+}
+static inline double bench_min(double a, double b)
+{
+    return a < b ? a : b;
+}
+static inline double bench_max(double a, double b)
+{
+    return a > b ? a : b;
+}
+_Noreturn static inline void bench_die(const char *why)
+{
+    (void)fprintf(stderr, "bench: %s\n", why);
+    exit(1);
+}
+/* rule: "at least" or "at most". */
+static inline void bench_verdict(const char *what, double measured, const char *rule, double target)
+{
+    int good = rule[3] == 'l' ? measured >= target : measured <= target;
+    printf("  %-34s %8.2f (%s %.2f)  %s\n", what, measured, rule, target, good ? "ok" : "MISSED");
+}
+
+#endif
