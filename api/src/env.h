@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of a weir_env: what the builders of weir/stream.h leave behind, for the worker, which turns it into a plan_graph (describe) and
- * instantiates its operators (run).
+ * The inside of a weir_env: what the builders of weir/stream.h leave behind, for the worker, which turns it into a plan_graph (describe)
+ * and instantiates its operators (run).
  */
 #ifndef WEIR_API_SRC_ENV_H
 #define WEIR_API_SRC_ENV_H
@@ -20,7 +20,7 @@ enum env_node_kind {
     ENV_SOURCE = 1,
     ENV_OPERATOR = 2,   /* step or sink: `op` */
     ENV_WATERMARKS = 3, /* weir_assign_watermarks: `timestamp`, `watermarks` */
-    ENV_WINDOW = 4,     /* weir_window_aggregate: `window`, `aggregate`; output 0 = aggregate->out, output 1 = late rows of the input's type */
+    ENV_WINDOW = 4, /* weir_window_aggregate: `window`, `aggregate`; output 0 = aggregate->out, output 1 = late rows of the input's type */
 };
 
 struct env_node {

@@ -26,6 +26,8 @@
 #define WEIR_ARGS_MAX 256                     /* arguments of a job; a submission with more is refused */
 #define WEIR_ARG_BYTES_MAX 65536              /* bytes of all arguments together */
 #define WEIR_LINK_WINDOW 4096                 /* unacknowledged messages of a link; above, the link is given up */
+#define WEIR_LINK_BYTES (64u << 20)           /* bytes of unacknowledged messages of a link; above, the link is given up */
+#define WEIR_LINK_BURST 64                    /* messages of a link sent again at once; the rest follows their acknowledgement */
 #define WEIR_MSGPACK_DEPTH 16                 /* nesting of a message; deeper ones are refused */
 
 /* ---- waits, milliseconds ---- */
@@ -36,6 +38,8 @@
 #define WEIR_WORKER_SILENCE_MS 5000           /* a worker whose net thread is silent for so long is killed */
 #define WEIR_CANCEL_TIMEOUT_MS 3000           /* a worker that has not ended so long after cancel is killed */
 #define WEIR_SLOT_WAIT_MS 30000               /* a job waits so long for slots, then fails (Flink: slot.request.timeout) */
+#define WEIR_READY_TIMEOUT_MS 30000           /* a worker makes no step (a chunk of its plugin, READY) for so long after DEPLOY: it is killed, its job fails */
+#define WEIR_START_TIMEOUT_MS 30000           /* the workers of an attempt have not all connected so long after START: the job fails */
 #define WEIR_PROBE_MS 500                     /* a channel with unacknowledged frames and no new ones is probed for a lost tail */
 
 #endif

@@ -8,6 +8,9 @@
 
 #include "weir/base.h"
 
+/* A line without fields has "" for its format, which the compilers would otherwise take for a mistake. */
+#pragma GCC diagnostic ignored "-Wformat-zero-length"
+
 enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR };
 
 #define WEIR_LOG_LINE_MAX 4096 /* bytes; a longer line is cut and ends in "..." */

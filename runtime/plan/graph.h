@@ -29,7 +29,7 @@ struct graph_node {
     uint32_t n_outputs;
     uint32_t n_inputs;
     struct graph_input *inputs;
-    uint32_t n_splits;         /* sources, after discover */
+    uint32_t n_splits; /* sources, after discover */
     struct weir_bytes *splits;
 };
 
@@ -41,10 +41,31 @@ struct graph {
     void *arena;          /* of a decoded graph: what graph_close frees */
 };
 
+/* Inputs of one node, and of all nodes together; a graph with more is refused. */
+#define GRAPH_INPUTS_MAX 4096u
+#define GRAPH_INPUTS_TOTAL_MAX (1u << 20)
+
+/* True for [A-Za-z0-9_.-]{1,128}. */
+bool graph_id_valid(const char *id);
+
+/* "forward", "key", "rebalance", "broadcast", "global"; "?" for a number that is none. */
+const char *graph_partition_name(enum graph_partition partition);
+
+/*
+ * Checks every rule that does not need the order of the nodes: ids, enums, limits, that inputs name outputs which exist, that keyed nodes
+ * have keyed inputs, that there is a source and a sink. Cycles are found by plan_new. Errors: WEIR_E_GRAPH, WEIR_E_LIMIT; the sentence
+ * names the operator.
+ */
+weir_err graph_check(const struct graph *graph, struct weir_diag *diag);
+
 /* Computes the fingerprint: the same for the same graph on every machine. */
 uint64_t graph_fingerprint(const struct graph *graph);
 
-/* msgpack form; decode is bounded by the bytes it reads, and checks every index, enum and id. Errors: WEIR_E_CORRUPT, WEIR_E_NOMEM, WEIR_E_LIMIT. */
+/*
+ * msgpack form; decode is bounded by the bytes it reads, and checks every index, enum and id, and the fingerprint (encode writes the
+ * computed one). Whether the graph can run is graph_check's business. Errors: WEIR_E_CORRUPT, WEIR_E_NOMEM, WEIR_E_LIMIT,
+ * WEIR_E_UNSUPPORTED (format version).
+ */
 weir_err graph_encode(const struct graph *graph, struct buffer *out);
 weir_err graph_decode(struct graph *out, const void *data, size_t len, struct weir_diag *diag);
 void graph_close(struct graph *graph);

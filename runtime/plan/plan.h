@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The parallel plan: which operators run together, how often, and which channels connect them. A pure function of (graph, parallelism), computed
- * by the JobManager to schedule and show it, and by every worker to run it.
+ * The parallel plan: which operators run together, how often, and which channels connect them. A pure function of (graph, parallelism),
+ * computed by the JobManager to schedule and show it, and by every worker to run it.
  *
- * Chaining: a node joins its producer's vertex when it has exactly one input, by GRAPH_FORWARD, with the same parallelism, and neither it forbids
- * chaining. A forward edge between different parallelisms becomes GRAPH_REBALANCE. So a vertex is a tree of operators whose root is its head.
- * Slots: subtask i of every vertex lives in slot i, so a job needs as many slots as its largest parallelism.
+ * Chaining: a node joins its producer's vertex when it has exactly one input, by GRAPH_FORWARD, with the same parallelism, and neither it
+ * forbids chaining. A forward edge between different parallelisms becomes GRAPH_REBALANCE. So a vertex is a tree of operators whose root is
+ * its head. Slots: subtask i of every vertex lives in slot i, so a job needs as many slots as its largest parallelism.
  */
 #ifndef WEIR_RUNTIME_PLAN_PLAN_H
 #define WEIR_RUNTIME_PLAN_PLAN_H
@@ -45,15 +45,29 @@ struct plan {
 };
 
 /*
- * Makes the plan. `graph` is borrowed during the call. Errors, each naming the operator: WEIR_E_GRAPH (no source, no sink, cycle, doubled or
- * bad id, an operator that nothing feeds, an output that does not exist, a keyed operator on an unkeyed input), WEIR_E_LIMIT, WEIR_E_NOMEM.
+ * Makes the plan. `graph` is borrowed during the call. Errors, each naming the operator: WEIR_E_GRAPH (no source, no sink, cycle, doubled
+ * or bad id, an operator that nothing feeds, an output that does not exist, a keyed operator on an unkeyed input), WEIR_E_LIMIT,
+ * WEIR_E_NOMEM.
  */
 weir_err plan_new(struct plan **out, const struct graph *graph, uint32_t parallelism, struct weir_diag *diag);
 void plan_destroy(struct plan **plan);
 
 /*
- * Channels are numbered over the whole job. An edge with GRAPH_FORWARD has one channel per subtask, base + i; any other has one for each pair,
- * base + sender * receivers + receiver.
+ * The plan as text for people (a tree of operators under each vertex, its edges below) and as a Graphviz digraph. Appended to `out`, whose
+ * error is sticky as ever. `graph` must be the one the plan was made from. The same plan always gives the same text.
+ */
+void plan_text(const struct plan *plan, const struct graph *graph, struct buffer *out);
+void plan_dot(const struct plan *plan, const struct graph *graph, struct buffer *out);
+
+/* Channels of one edge between so many subtasks. */
+static inline uint64_t plan_edge_channels(enum graph_partition partition, uint32_t senders, uint32_t receivers)
+{
+    return partition == GRAPH_FORWARD ? senders : (uint64_t)senders * receivers;
+}
+
+/*
+ * Channels are numbered over the whole job. An edge with GRAPH_FORWARD has one channel per subtask, base + i; any other has one for each
+ * pair, base + sender * receivers + receiver.
  */
 uint32_t plan_channel(const struct plan *plan, const struct plan_edge *edge, uint32_t sender, uint32_t receiver);
 

@@ -24,7 +24,10 @@ struct weir_bytes keyed_value_read(struct weir_state *state, const struct weir_k
 weir_err keyed_value_write(struct weir_state *state, const struct weir_key *key, const void *data, uint32_t length);
 void keyed_value_clear(struct weir_state *state, const struct weir_key *key);
 
-/* Asks the cache for what the keys of a coming batch will touch in every state of the operator. */
+/*
+ * Asks the cache for what the keys of a coming batch (the first WEIR_BATCH_MAX of them) will touch in every state of the operator. The functions
+ * on values are fastest for keys that lie in this very array; the array may change or go, they do not rely on it.
+ */
 void keyed_prefetch(struct keyed *keyed, const struct weir_key *keys, uint32_t n);
 
 weir_err keyed_timer_set(struct keyed *keyed, const struct weir_key *key, enum weir_time_domain domain, weir_time time_ms, uint64_t tag);
@@ -41,6 +44,10 @@ bool keyed_timer_pop(struct keyed *keyed, enum weir_time_domain domain, weir_tim
 
 /* Bytes held by all states, timers and tables. */
 uint64_t keyed_memory(const struct keyed *keyed);
+
+/* The account those bytes are taken from: to set its limit, and for tests to make allocations fail (memory.h). */
+struct memory;
+struct memory *keyed_account(struct keyed *keyed);
 
 /* Pane tables: as weir_table_* in weir/state.h. `keys` are those of the batch. */
 weir_err keyed_table_new(struct keyed *keyed, uint32_t value_size, struct weir_table **out);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The frame: the unit of transport between workers. 64 bytes of header, little-endian, then records. docs/protocol/frame.md specifies it byte
- * by byte.
+ * The frame: the unit of transport between workers. 64 bytes of header, little-endian, then records. docs/protocol/frame.md specifies it
+ * byte by byte.
  */
 #ifndef WEIR_RUNTIME_WIRE_FRAME_H
 #define WEIR_RUNTIME_WIRE_FRAME_H
@@ -47,8 +47,8 @@ static_assert(sizeof(struct frame_header) == 64, "frame header");
 void frame_seal(struct frame_header *frame);
 
 /*
- * Checks a frame that came from outside: length, magic, version, kind, bytes, checksum, and that its records lie in it, 8-byte aligned, counts
- * and spans agreeing. Errors: WEIR_E_CORRUPT, WEIR_E_UNSUPPORTED (version).
+ * Checks a frame that came from outside: length, magic, version, kind, bytes, checksum, and that its records lie in it, 8-byte aligned,
+ * counts and spans agreeing. Errors: WEIR_E_CORRUPT, WEIR_E_UNSUPPORTED (version).
  */
 weir_err frame_check(const void *data, size_t len, struct weir_diag *diag);
 

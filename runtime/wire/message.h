@@ -155,8 +155,8 @@ struct wire_msg {
 weir_err wire_msg_encode(const struct wire_msg *msg, struct buffer *out);
 
 /*
- * Decodes exactly `len` bytes. Everything is bounded by them: no count allocates more than the bytes can hold. Missing fields are zero or "".
- * Strings are checked to hold no NUL. Errors: WEIR_E_CORRUPT, WEIR_E_NOMEM, WEIR_E_UNSUPPORTED (unknown type).
+ * Decodes exactly `len` bytes. Everything is bounded by them: no count allocates more than the bytes can hold. Missing fields are zero
+ * or "". Strings are checked to hold no NUL. Errors: WEIR_E_CORRUPT, WEIR_E_NOMEM, WEIR_E_UNSUPPORTED (unknown type).
  */
 weir_err wire_msg_decode(struct wire_msg *out, const void *data, size_t len, struct weir_diag *diag);
 void wire_msg_close(struct wire_msg *msg);

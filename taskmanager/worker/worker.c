@@ -106,8 +106,9 @@ static weir_err deploy(struct worker *w)
 {
     char **argv = calloc(w->deploy.deploy.n_args + 1, sizeof *argv);
     if (!argv) return weir_fail(&w->diag, WEIR_E_NOMEM, "no memory for the arguments");
-    for (uint32_t i = 0; i < w->deploy.deploy.n_args; i++) argv[i] = strdup(w->deploy.deploy.args[i]); /* the plugin may keep and change them */
     if (w->deploy.deploy.n_args == 0) return weir_fail(&w->diag, WEIR_E_CORRUPT, "a deployment without the job's name");
+    argv[0] = strdup(w->deploy.deploy.name); /* copies: the plugin may keep and change them */
+    for (uint32_t i = 1; i < w->deploy.deploy.n_args; i++) argv[i] = strdup(w->deploy.deploy.args[i]);
     const struct weir_plugin *plugin = NULL;
     struct weir_env *env = NULL;
     w->blackbox->loading = 1;

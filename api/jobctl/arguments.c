@@ -1,0 +1,551 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Parsing happens twice with argp: once up to the command's name, once from there on with the command's own table. argp's messages, exits
+ * and help options are switched off, so that every refusal is a sentence of ours in a weir_diag and a test can read it.
+ */
+#include "api/jobctl/arguments.h"
+
+#include "runtime/base/buffer.h"
+#include "runtime/base/limits.h"
+#include "runtime/base/nearest.h"
+#include "runtime/net/socket.h"
+#include "weir/stream.h"
+#include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Keys of options without a letter. */
+enum option_key {
+    KEY_TIMEOUT = 256,
+    KEY_NO_PROGRESS,
+    KEY_LOCAL,
+    KEY_TASKMANAGERS,
+    KEY_SLOTS,
+    KEY_NAME,
+    KEY_PROGRESS_TIMEOUT,
+};
+
+struct syntax {
+    const char *name;
+    const char *operands; /* of the usage line */
+    const char *summary;  /* of the list of commands */
+    const char *doc;      /* before "\v": above the options; behind it: below */
+    const struct argp_option *options;
+    unsigned operands_min, operands_max;
+    bool takes_rest; /* job arguments behind "--" */
+};
+
+static const struct argp_option global_options[] = {
+    {"jobmanager", 'm', "ENDPOINT", 0,
+     "JobManager's admin socket, tcp://HOST:PORT or ipc://PATH (default: $WEIR_JOBMANAGER, else " CTL_JOBMANAGER_DEFAULT ")", 0},
+    {"timeout", KEY_TIMEOUT, "S", 0, "Seconds to wait for each answer of the JobManager (default: 10)", 0},
+    {"output", 'o', "FORMAT", 0, "table for people, or json for programs: the JobManager's answer as one document (default: table)", 0},
+    {"no-progress", KEY_NO_PROGRESS, NULL, 0, "No progress line, even on a terminal", 0},
+    {"help", 'h', NULL, 0, "Print this help", -1},
+    {"version", 'V', NULL, 0, "Print the version", -1},
+    {0},
+};
+
+static const struct argp_option run_options[] = {
+    {"local", KEY_LOCAL, NULL, 0, "Start a cluster of its own for this job, and end it afterwards", 0},
+    {"taskmanagers", KEY_TASKMANAGERS, "N", 0, "With --local: TaskManagers to start (default: 1)", 0},
+    {"slots", KEY_SLOTS, "N", 0, "With --local: slots of each TaskManager (default: enough for the parallelism)", 0},
+    {"parallelism", 'p', "P", 0, "Subtasks of each step that does not set its own number (default: 1)", 0},
+    {"detached", 'd', NULL, 0, "Print the job's id and leave; the job goes on", 0},
+    {"name", KEY_NAME, "NAME", 0, "Name of the job (default: the plugin's)", 0},
+    {"progress-timeout", KEY_PROGRESS_TIMEOUT, "MS", 0, "Milliseconds after which a step of a task that has not returned fails the job", 0},
+    {0},
+};
+
+static const struct argp_option no_options[] = {{0}};
+
+static const char run_doc[] = /* */
+    "Uploads the job plugin JOB.so, starts it and stays until it has ended. What stands behind -- goes to the job.\v"
+    "Attached, Ctrl-C cancels the job and a second Ctrl-C leaves at once. The exit code is the job's outcome: 0 finished, 1 failed or "
+    "canceled; "
+    "docs/reference/exit-codes.md has the others.\n\n"
+    "Examples:\n"
+    "  jobctl run --local --taskmanagers 2 -p 2 job.so -- --input FILE\n"
+    "  jobctl run --detached --name nightly job.so -- --input FILE";
+
+static const struct syntax commands[CTL_COMMANDS] = {
+    [CTL_RUN] = {"run", "JOB.so [-- ARGUMENT...]", "submit a job plugin and watch it to its end", run_doc, run_options, 1, 1, true},
+    [CTL_LIST] = {"list", "", "list the jobs", "Lists the jobs the JobManager knows, running ones and ended ones.", no_options, 0, 0,
+                  false},
+    [CTL_SHOW] = {"show", "JOB", "show a job: state, vertices, subtasks, counters, failure",
+                  "Shows one job. JOB is its id, the first digits of its id (4 or more), or its name, when no other job has it.",
+                  no_options, 1, 1, false},
+    [CTL_PLAN] = {"plan", "JOB", "show how a job's steps are chained and connected", "Shows a job's vertices and the edges between them.",
+                  no_options, 1, 1, false},
+    [CTL_CANCEL] =
+        {"cancel", "JOB", "end a job",
+         "Asks the JobManager to cancel a job. Its sinks drop what they have not made visible. The command does not wait for the end.",
+         no_options, 1, 1, false},
+    [CTL_PLUGINS] =
+        {"plugins", "[list | rm PLUGIN]", "list or remove uploaded plugins",
+         "Lists the plugins in the JobManager's store, or removes one. PLUGIN is its digest or the first digits of it (4 or more).",
+         no_options, 0, 2, false},
+    [CTL_TASKMANAGERS] = {"taskmanagers", "[TASKMANAGER]", "list the TaskManagers, or show one",
+                          "Lists the registered TaskManagers, or shows one.", no_options, 0, 1, false},
+    [CTL_STATUS] = {"status", "", "show the cluster at a glance", "Shows how many TaskManagers, slots and jobs there are.", no_options, 0,
+                    0, false},
+    [CTL_VERSION] = {"version", "", "print the version", "Prints the version of jobctl. Asks no JobManager.", no_options, 0, 0, false},
+    [CTL_COMPLETION] = {"completion", "bash", "print a completion script for a shell",
+                        "Prints a script that completes commands and options.\vUse it with: source <(jobctl completion bash)", no_options,
+                        1, 1, false},
+    [CTL_HELP] = {"help", "[COMMAND]", "explain a command", "Explains a command.", no_options, 0, 1, false},
+};
+
+/* What one call of arguments_parse knows. */
+struct parse {
+    struct ctl_arguments args;
+    struct weir_diag *diag;
+    const struct syntax *syntax; /* NULL while the command is not known */
+    const char *operands[2];
+    unsigned n_operands;
+    int command_at; /* index of the command's name in argv; -1 = not seen */
+    int bad_at;     /* argv index where argp gave up */
+    bool stop;      /* help or version asked for: nothing else counts */
+};
+
+const char *arguments_command_name(enum ctl_command command)
+{
+    return command < CTL_COMMANDS ? commands[command].name : "jobctl";
+}
+
+static const struct argp_option *find_option(const struct argp_option *options, const char *name, size_t len)
+{
+    for (; options->name; options++) {
+        if (strlen(options->name) == len && strncmp(options->name, name, len) == 0) return options;
+    }
+    return NULL;
+}
+
+static const struct argp_option *find_letter(const struct argp_option *options, int letter)
+{
+    for (; options->name; options++) {
+        if (options->key == letter) return options;
+    }
+    return NULL;
+}
+
+/* ---- values ---- */
+
+static error_t refuse(struct parse *p)
+{
+    (void)p; /* its diag has the sentence */
+    return EINVAL;
+}
+
+static error_t parse_whole(struct parse *p, const char *option, const char *text, uint32_t max, uint32_t *out)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    bool digits = text[0] >= '0' && text[0] <= '9';
+    if (!digits || *end != '\0' || errno || value < 1 || value > max) {
+        weir_fail(p->diag, WEIR_E_ARGUMENT, "option --%s takes a whole number from 1 to %u, not '%s'", option, max, text);
+        return refuse(p);
+    }
+    *out = (uint32_t)value;
+    return 0;
+}
+
+static error_t parse_timeout(struct parse *p, const char *text)
+{
+    char *end = NULL;
+    double seconds = strtod(text, &end);
+    if (end == text || *end != '\0' || !isfinite(seconds) || seconds < 0.001 || seconds * 1000 > CTL_TIMEOUT_MS_MAX) {
+        weir_fail(p->diag, WEIR_E_ARGUMENT, "option --timeout takes seconds from 0.001 to %d, such as 2.5, not '%s'",
+                  CTL_TIMEOUT_MS_MAX / 1000, text);
+        return refuse(p);
+    }
+    p->args.timeout_ms = (int64_t)(seconds * 1000);
+    return 0;
+}
+
+static error_t parse_format(struct parse *p, const char *text)
+{
+    if (strcmp(text, "table") == 0) {
+        p->args.format = CTL_TABLE;
+        return 0;
+    }
+    if (strcmp(text, "json") == 0) {
+        p->args.format = CTL_JSON;
+        return 0;
+    }
+    weir_fail(p->diag, WEIR_E_ARGUMENT, "unknown output format '%s': use -o table or -o json", text);
+    return refuse(p);
+}
+
+static weir_err check_endpoint(const char *endpoint, const char *origin, struct weir_diag *diag)
+{
+    struct weir_diag why;
+    weir_err err = net_endpoint_check(endpoint, &why);
+    return err ? weir_fail(diag, WEIR_E_ARGUMENT, "%s: %s; an admin socket looks like %s or ipc:///PATH", origin, why.text,
+                           CTL_JOBMANAGER_DEFAULT)
+               : WEIR_OK;
+}
+
+/* ---- options ---- */
+
+static void stop_for(struct parse *p, struct argp_state *state, enum ctl_command command)
+{
+    p->stop = true;
+    p->args.help_on = p->syntax ? p->args.command : CTL_COMMANDS;
+    p->args.command = command;
+    state->next = state->argc;
+}
+
+static error_t parse_global(int key, char *arg, struct argp_state *state)
+{
+    struct parse *p = state->input;
+    switch (key) {
+    case 'm':
+        p->args.jobmanager = arg;
+        p->args.jobmanager_given = true;
+        return 0;
+    case KEY_TIMEOUT: return parse_timeout(p, arg);
+    case 'o': return parse_format(p, arg);
+    case KEY_NO_PROGRESS: p->args.no_progress = true; return 0;
+    case 'h': stop_for(p, state, CTL_HELP); return 0;
+    case 'V': stop_for(p, state, CTL_VERSION); return 0;
+    case ARGP_KEY_ERROR: p->bad_at = state->next; return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t take_rest(struct parse *p, struct argp_state *state)
+{
+    p->args.job_args = state->argv + state->next - 1;
+    p->args.n_job_args = state->argc - state->next + 1;
+    state->next = state->argc;
+    return 0;
+}
+
+static error_t take_operand(struct parse *p, char *arg, struct argp_state *state)
+{
+    const struct syntax *s = p->syntax;
+    bool quoted = state->quoted && state->next > state->quoted;
+    if (s->takes_rest && quoted) return take_rest(p, state);
+    if (p->n_operands < s->operands_max) {
+        p->operands[p->n_operands++] = arg;
+        return 0;
+    }
+    if (s->takes_rest) {
+        weir_fail(p->diag, WEIR_E_ARGUMENT,
+                  "unexpected '%s' behind the plugin: arguments of the job stand behind --, as in `jobctl run %s -- %s`", arg,
+                  p->operands[0], arg);
+    } else {
+        weir_fail(p->diag, WEIR_E_ARGUMENT, "unexpected '%s': the use is `jobctl %s%s%s`", arg, s->name, *s->operands ? " " : "",
+                  s->operands);
+    }
+    return refuse(p);
+}
+
+static error_t parse_command_option(int key, char *arg, struct argp_state *state)
+{
+    struct parse *p = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT: state->child_inputs[0] = p; return 0;
+    case ARGP_KEY_ARG: return p->stop ? 0 : take_operand(p, arg, state);
+    case KEY_LOCAL: p->args.local = true; return 0;
+    case KEY_TASKMANAGERS: return parse_whole(p, "taskmanagers", arg, CTL_LOCAL_TASKMANAGERS_MAX, &p->args.taskmanagers);
+    case KEY_SLOTS: return parse_whole(p, "slots", arg, WEIR_SLOTS_MAX, &p->args.slots);
+    case 'p': return parse_whole(p, "parallelism", arg, WEIR_PARALLELISM_MAX, &p->args.parallelism);
+    case 'd': p->args.detached = true; return 0;
+    case KEY_NAME: p->args.name = arg; return 0;
+    case KEY_PROGRESS_TIMEOUT: return parse_whole(p, "progress-timeout", arg, CTL_PROGRESS_TIMEOUT_MS_MAX, &p->args.progress_timeout_ms);
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static weir_err find_command(const char *name, enum ctl_command *out, struct weir_diag *diag)
+{
+    struct nearest near = {.word = name};
+    for (enum ctl_command i = 0; i < CTL_COMMANDS; i++) {
+        nearest_offer(&near, commands[i].name);
+        if (strcmp(name, commands[i].name) != 0) continue;
+        *out = i;
+        return WEIR_OK;
+    }
+    if (near.best)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "unknown command '%s': did you mean '%s'? `jobctl --help` lists the commands", name,
+                         near.best);
+    return weir_fail(diag, WEIR_E_ARGUMENT, "unknown command '%s': `jobctl --help` lists the commands", name);
+}
+
+static error_t parse_program(int key, char *arg, struct argp_state *state)
+{
+    struct parse *p = state->input;
+    if (key == ARGP_KEY_INIT) {
+        state->child_inputs[0] = p;
+        return 0;
+    }
+    if (key != ARGP_KEY_ARG) return ARGP_ERR_UNKNOWN;
+    if (p->stop) return 0;
+    if (find_command(arg, &p->args.command, p->diag)) return refuse(p);
+    p->syntax = &commands[p->args.command];
+    p->command_at = state->next - 1;
+    state->next = state->argc; /* the rest is parsed with the command's own table */
+    return 0;
+}
+
+/* ---- what is wrong with an option ---- */
+
+static const char *nearest_option(const struct argp_option *own, const char *typed)
+{
+    struct nearest near = {.word = typed};
+    for (; own->name; own++) nearest_offer(&near, own->name);
+    for (const struct argp_option *o = global_options; o->name; o++) nearest_offer(&near, o->name);
+    return near.best;
+}
+
+static weir_err explain_known(const struct argp_option *o, struct weir_diag *diag)
+{
+    if (!o->arg) return weir_fail(diag, WEIR_E_ARGUMENT, "option --%s takes no value", o->name);
+    return weir_fail(diag, WEIR_E_ARGUMENT, "option --%s needs a value: --%s %s", o->name, o->name, o->arg);
+}
+
+static weir_err explain_long(const struct argp_option *own, const char *typed, const char *where, struct weir_diag *diag)
+{
+    size_t len = strcspn(typed, "=");
+    const struct argp_option *known = find_option(own, typed, len);
+    if (!known) known = find_option(global_options, typed, len);
+    if (known) return explain_known(known, diag);
+    char word[NEAREST_WORD_MAX + 1];
+    snprintf(word, sizeof word, "%.*s", (int)(len < NEAREST_WORD_MAX ? len : NEAREST_WORD_MAX), typed);
+    const char *near = nearest_option(own, word);
+    if (near)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "unknown option '--%s': did you mean '--%s'? `%s --help` lists the options", word, near,
+                         where);
+    bool of_run = find_option(run_options, typed, len) != NULL;
+    if (of_run) return weir_fail(diag, WEIR_E_ARGUMENT, "option '--%s' belongs to `jobctl run`: write it behind `run`", word);
+    return weir_fail(diag, WEIR_E_ARGUMENT, "unknown option '--%s': `%s --help` lists the options", word, where);
+}
+
+/* argp tells only that some option is bad; it stands just before (or, in a bunch of letters, at) the place where parsing ended. */
+static weir_err explain_bad_option(const struct parse *p, int argc, char **argv)
+{
+    const struct argp_option *own = p->syntax ? p->syntax->options : no_options;
+    char where[64] = "jobctl";
+    if (p->syntax) snprintf(where, sizeof where, "jobctl %s", p->syntax->name);
+    int at = p->bad_at - 1;
+    if (at < 1 || argv[at][0] != '-') at = p->bad_at;
+    if (at < 1 || at >= argc) return weir_fail(p->diag, WEIR_E_ARGUMENT, "wrong use: see `%s --help`", where);
+    const char *typed = argv[at];
+    if (strncmp(typed, "--", 2) == 0) return explain_long(own, typed + 2, where, p->diag);
+    const struct argp_option *known = find_letter(own, typed[1]);
+    if (!known) known = find_letter(global_options, typed[1]);
+    if (known && typed[2] == '\0') return explain_known(known, p->diag);
+    return weir_fail(p->diag, WEIR_E_ARGUMENT, "unknown option '%s': `%s --help` lists the options", typed, where);
+}
+
+/* ---- what does not fit together ---- */
+
+static weir_err check_local(const struct ctl_arguments *a, struct weir_diag *diag)
+{
+    if (!a->local && a->taskmanagers) {
+        return weir_fail(diag, WEIR_E_ARGUMENT, "--taskmanagers says how large a local cluster is: add --local, or leave it out");
+    }
+    if (!a->local && a->slots)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "--slots says how large a local cluster is: add --local, or leave it out");
+    if (!a->local) return WEIR_OK;
+    if (a->jobmanager_given) {
+        return weir_fail(diag, WEIR_E_ARGUMENT,
+                         "--local starts a JobManager of its own, so --jobmanager does not fit: leave out one of them");
+    }
+    if (a->detached) {
+        return weir_fail(
+            diag, WEIR_E_ARGUMENT,
+            "--detached does not fit --local, because the local cluster ends with jobctl: leave out one of them, or use a JobManager "
+            "that stays");
+    }
+    uint64_t there = (uint64_t)arguments_taskmanagers(a) * arguments_slots(a);
+    if (arguments_slots(a) > WEIR_SLOTS_MAX || there < a->parallelism) {
+        return weir_fail(diag, WEIR_E_ARGUMENT,
+                         "parallelism %u needs %u slots, and %u TaskManagers with at most %u slots each have %" PRIu64
+                         ": raise --slots or --taskmanagers, or lower --parallelism",
+                         a->parallelism, a->parallelism, arguments_taskmanagers(a), a->slots ? a->slots : WEIR_SLOTS_MAX, there);
+    }
+    return WEIR_OK;
+}
+
+static weir_err check_run(struct ctl_arguments *a, struct weir_diag *diag)
+{
+    if (a->n_job_args > WEIR_ARGS_MAX - 1) { /* the job's name is its first argument */
+        return weir_fail(diag, WEIR_E_ARGUMENT, "%d arguments for the job are more than %d: put them in a file the job reads",
+                         a->n_job_args, WEIR_ARGS_MAX - 1);
+    }
+    size_t bytes = 0;
+    for (int i = 0; i < a->n_job_args; i++) bytes += strlen(a->job_args[i]) + 1;
+    if (bytes > WEIR_ARG_BYTES_MAX) {
+        return weir_fail(diag, WEIR_E_ARGUMENT, "the job's arguments have %zu bytes, more than %d: put them in a file the job reads", bytes,
+                         WEIR_ARG_BYTES_MAX);
+    }
+    if (a->name && (a->name[0] == '\0' || strlen(a->name) > WEIR_NAME_MAX)) {
+        return weir_fail(diag, WEIR_E_ARGUMENT, "--name takes 1 to %d bytes, not %zu", WEIR_NAME_MAX, strlen(a->name));
+    }
+    return check_local(a, diag);
+}
+
+static weir_err check_plugins(struct parse *p)
+{
+    p->args.subject = NULL;
+    if (p->n_operands == 0) return WEIR_OK;
+    const char *verb = p->operands[0];
+    if (strcmp(verb, "list") == 0 && p->n_operands == 1) return WEIR_OK;
+    if (strcmp(verb, "rm") != 0) {
+        return weir_fail(p->diag, WEIR_E_ARGUMENT, "cannot '%s%s%s' plugins: the use is `jobctl plugins [list | rm PLUGIN]`", verb,
+                         p->n_operands == 2 ? " " : "", p->n_operands == 2 ? p->operands[1] : "");
+    }
+    if (p->n_operands == 1)
+        return weir_fail(p->diag, WEIR_E_ARGUMENT,
+                         "which plugin? `jobctl plugins list` shows their digests; then `jobctl plugins rm PLUGIN`");
+    p->args.remove = true;
+    p->args.subject = p->operands[1];
+    return WEIR_OK;
+}
+
+static weir_err check_operands(struct parse *p)
+{
+    const struct syntax *s = p->syntax;
+    if (p->n_operands < s->operands_min) {
+        return weir_fail(p->diag, WEIR_E_ARGUMENT, "`jobctl %s` needs %.*s: `jobctl %s %s`", s->name, (int)strcspn(s->operands, " "),
+                         s->operands, s->name, s->operands);
+    }
+    p->args.subject = p->n_operands ? p->operands[0] : NULL;
+    switch (p->args.command) {
+    case CTL_RUN: return check_run(&p->args, p->diag);
+    case CTL_PLUGINS: return check_plugins(p);
+    case CTL_HELP: return p->args.subject ? find_command(p->args.subject, &p->args.help_on, p->diag) : WEIR_OK;
+    case CTL_COMPLETION:
+        if (strcmp(p->args.subject, "bash") == 0) return WEIR_OK;
+        return weir_fail(p->diag, WEIR_E_ARGUMENT, "no completion for '%s': `jobctl completion bash` is there", p->args.subject);
+    default: return WEIR_OK;
+    }
+}
+
+/* ---- the two passes ---- */
+
+static const struct argp global_argp = {global_options, parse_global, NULL, NULL, NULL, NULL, NULL};
+static const struct argp_child program_children[] = {{&global_argp, 0, "Options:", 1}, {0}};
+static const struct argp_child command_children[] = {{&global_argp, 0, "Global options:", 1}, {0}};
+static const unsigned quiet = ARGP_IN_ORDER | ARGP_NO_EXIT | ARGP_NO_ERRS | ARGP_NO_HELP;
+
+static weir_err run_pass(struct parse *p, const struct argp *argp, int argc, char **argv)
+{
+    p->diag->text[0] = '\0';
+    error_t failed = argp_parse(argp, argc, argv, quiet, NULL, p);
+    if (!failed || p->stop) return WEIR_OK;
+    if (failed == ENOMEM) return weir_fail(p->diag, WEIR_E_NOMEM, "out of memory");
+    if (p->diag->text[0]) return WEIR_E_ARGUMENT; /* a parser has said what is wrong */
+    return explain_bad_option(p, argc, argv);
+}
+
+static weir_err use_environment(struct ctl_arguments *args, const char *environment, struct weir_diag *diag)
+{
+    if (args->jobmanager) return check_endpoint(args->jobmanager, "option --jobmanager", diag);
+    bool set = environment && *environment;
+    args->jobmanager = set ? environment : CTL_JOBMANAGER_DEFAULT;
+    return set && !args->local ? check_endpoint(environment, "from " CTL_JOBMANAGER_ENV, diag) : WEIR_OK;
+}
+
+weir_err arguments_parse(struct ctl_arguments *out, int argc, char **argv, const char *environment, struct weir_diag *diag)
+{
+    struct weir_diag unread;
+    struct parse p = {.diag = diag ? diag : &unread, .command_at = -1};
+    p.args = (struct ctl_arguments){.command = CTL_HELP, .help_on = CTL_COMMANDS, .timeout_ms = CTL_TIMEOUT_MS_DEFAULT, .parallelism = 1};
+    const struct argp program = {no_options, parse_program, NULL, NULL, program_children, NULL, NULL};
+    weir_err err = run_pass(&p, &program, argc, argv);
+    if (err) return err;
+    if (!p.stop && p.command_at < 0) {
+        return weir_fail(p.diag, WEIR_E_ARGUMENT,
+                         "no command given: `jobctl --help` lists the commands; `jobctl run --local JOB.so` runs a job here");
+    }
+    if (!p.stop) {
+        const struct argp command = {p.syntax->options, parse_command_option, NULL, NULL, command_children, NULL, NULL};
+        err = run_pass(&p, &command, argc - p.command_at, argv + p.command_at);
+        if (!err && !p.stop) err = check_operands(&p);
+        if (!err && !p.stop) err = use_environment(&p.args, environment, p.diag);
+        if (err) return err;
+    }
+    *out = p.args;
+    return WEIR_OK;
+}
+
+uint32_t arguments_taskmanagers(const struct ctl_arguments *args)
+{
+    return args->taskmanagers ? args->taskmanagers : CTL_LOCAL_TASKMANAGERS_DEFAULT;
+}
+
+uint32_t arguments_slots(const struct ctl_arguments *args)
+{
+    uint32_t n = arguments_taskmanagers(args);
+    return args->slots ? args->slots : (args->parallelism + n - 1) / n;
+}
+
+/* ---- help ---- */
+
+static void help_on_program(FILE *out)
+{
+    struct buffer doc = {.limit = 16384};
+    buffer_str(&doc, "Submits, shows and ends jobs of a Weir cluster.\n\nCommands:\n");
+    for (enum ctl_command i = 0; i < CTL_COMMANDS; i++) buffer_printf(&doc, "  %-14s %s\n", commands[i].name, commands[i].summary);
+    buffer_str(&doc, "\v`jobctl COMMAND --help` explains a command. The first steps:\n"
+                     "  jobctl run --local JOB.so          with a cluster of its own, here\n"
+                     "  jobctl -m tcp://HOST:8081 status   of a cluster that is there");
+    const struct argp program = {no_options, parse_program, "COMMAND [ARGUMENT...]", buffer_cstr(&doc), program_children, NULL, NULL};
+    char name[] = "jobctl";
+    argp_help(&program, out, ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC, name);
+    buffer_close(&doc);
+}
+
+void arguments_help(enum ctl_command command, FILE *out)
+{
+    (void)setenv("ARGP_HELP_FMT", "no-dup-args-note", 0); /* that a letter takes what its long form takes needs no paragraph */
+    if (command >= CTL_COMMANDS) {
+        help_on_program(out);
+        return;
+    }
+    const struct syntax *s = &commands[command];
+    const struct argp argp = {s->options, parse_command_option, s->operands, s->doc, command_children, NULL, NULL};
+    char name[64];
+    snprintf(name, sizeof name, "jobctl %s", s->name);
+    argp_help(&argp, out, ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC, name);
+}
+
+/* ---- completion ---- */
+
+static void print_option_words(const struct argp_option *options, FILE *out)
+{
+    for (; options->name; options++) fprintf(out, " --%s", options->name);
+}
+
+void arguments_completion(FILE *out)
+{
+    fputs("# bash completion of jobctl, printed by `jobctl completion bash`\n_jobctl()\n{\n"
+          "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} command= word words\n"
+          "    for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
+          "        [[ $word == -- ]] && { COMPREPLY=($(compgen -f -- \"$cur\")); return; }\n"
+          "        case $word in\n        ",
+          out);
+    for (enum ctl_command i = 0; i < CTL_COMMANDS; i++) fprintf(out, "%s%s", i ? "|" : "", commands[i].name);
+    fputs(") command=${command:-$word} ;;\n        esac\n    done\n"
+          "    [[ $prev == -o || $prev == --output ]] && { COMPREPLY=($(compgen -W 'table json' -- \"$cur\")); return; }\n"
+          "    words='",
+          out);
+    print_option_words(global_options, out);
+    fputs("'\n    case $command in\n    '') words+='", out);
+    for (enum ctl_command i = 0; i < CTL_COMMANDS; i++) fprintf(out, " %s", commands[i].name);
+    fputs("' ;;\n    run) words+='", out);
+    print_option_words(run_options, out);
+    fputs("' ;;\n    plugins) words+=' list rm' ;;\n    completion) words+=' bash' ;;\n    esac\n"
+          "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+          "    [[ $command == run && $cur != -* ]] && COMPREPLY+=($(compgen -f -X '!*.so' -- \"$cur\") $(compgen -d -- \"$cur\"))\n"
+          "}\ncomplete -o filenames -F _jobctl jobctl\n",
+          out);
+}

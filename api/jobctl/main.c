@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "api/jobctl/commands.h"
+#include "api/jobctl/exit.h"
+#include "api/jobctl/interrupt.h"
+#include "runtime/net/socket.h"
+#include <locale.h>
+#include <stdlib.h>
+
+int main(int argc, char **argv)
+{
+    struct ctl_arguments args;
+    struct weir_diag diag;
+    setlocale(LC_CTYPE, ""); /* not LC_ALL: numbers are read and written the same everywhere */
+    if (arguments_parse(&args, argc, argv, getenv(CTL_JOBMANAGER_ENV), &diag)) {
+        fprintf(stderr, "jobctl: %s\n", diag.text);
+        return CTL_EXIT_USAGE;
+    }
+    interrupt_watch();
+    if (net_start(1)) {
+        fputs("jobctl: out of memory\n", stderr);
+        return CTL_EXIT_FAILED;
+    }
+    int code = commands_run(&args);
+    net_stop();
+    if (fflush(stdout) != 0 && code == CTL_EXIT_OK) code = CTL_EXIT_FAILED;
+    return code;
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The steps of a job: sources, operators, watermarks, windows. Each builder checks its table, adds a node and returns its output 0. */
+#include "api/src/builder.h"
+#include "weir/state.h"
+
+/* Names of tables stand in plans and metrics. */
+static bool name_ok(const char *name)
+{
+    return name && *name && strnlen(name, WEIR_NAME_MAX + 1) <= WEIR_NAME_MAX;
+}
+
+/* The author's table and the runtime's must be the same struct, or its last members are read from whatever lies behind. */
+static bool size_check(struct weir_env *env, const char *id, const char *table, size_t given, size_t ours)
+{
+    if (given == ours) return true;
+    return env_mistake(env, WEIR_E_ABI,
+                       "operator %s: its %s has struct_size %zu, this Weir's has %zu: set struct_size, or rebuild the plugin", id, table,
+                       given, ours);
+}
+
+static bool copy_config(struct weir_env *env, struct env_node *node, const void *config, size_t size)
+{
+    if (size == 0) return true;
+    if (!config) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its configuration is NULL but has %zu bytes", node->id, size);
+    void *copy = weir_env_alloc(env, size);
+    if (!copy) return false;
+    memcpy(copy, config, size);
+    node->config = copy;
+    return true;
+}
+
+static bool make_outputs(struct weir_env *env, struct env_node *node, uint32_t n)
+{
+    node->n_outputs = n;
+    if (n == 0) return true;
+    node->outputs = weir_env_alloc(env, n * sizeof *node->outputs);
+    return node->outputs != NULL;
+}
+
+/* Adds the node of a step with an input, whose rows must fit `wanted` (NULL: any). */
+static struct builder_node *add_step(struct weir_stream *in, const char *id, enum env_node_kind kind)
+{
+    if (!in) return NULL;
+    struct builder_node *added = env_add(in->env, id, kind, in);
+    if (!added || !stream_usable(in->env, operator_text(in->env, id), in)) return NULL;
+    return added;
+}
+
+/* Settles the type of the node's input: what arrives, or where that is unknown what the step says it wants. */
+static bool take_input(struct weir_env *env, struct builder_node *added, const struct weir_schema *wanted)
+{
+    const struct weir_schema *given = weir_stream_schema(added->in);
+    if (!schema_check(env, added->node.id, wanted)) return false;
+    if (!schema_join(env, operator_text(env, added->node.id), wanted, stream_id(added->in), given)) return false;
+    added->node.input = given ? given : wanted;
+    return true;
+}
+
+/* ---- sources --------------------------------------------------------------------------------------------------------------------- */
+
+static bool source_check(struct weir_env *env, const char *id, const struct weir_source *source)
+{
+    if (!source) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its source is NULL", id);
+    if (!size_check(env, id, "weir_source", source->struct_size, sizeof *source)) return false;
+    if (!name_ok(source->name)) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its source has no name, or one that is too long", id);
+    if (!source->discover) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its source has no discover function", id);
+    if (!source->read) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its source has no read function", id);
+    return schema_check(env, id, source->schema);
+}
+
+struct weir_stream *weir_from(struct weir_env *env, const char *id, const struct weir_source *source, const void *config,
+                              size_t config_size)
+{
+    if (!env) return NULL;
+    struct builder_node *added = env_add(env, id, ENV_SOURCE, NULL);
+    if (!added || !source_check(env, id, source) || !copy_config(env, &added->node, config, config_size)) return NULL;
+    if (!make_outputs(env, &added->node, 1)) return NULL;
+    added->node.source = source;
+    added->node.outputs[0] = source->schema;
+    return stream_output(env, env->n_nodes - 1, 0);
+}
+
+/* ---- operators and sinks --------------------------------------------------------------------------------------------------------- */
+
+static bool sides_check(struct weir_env *env, const char *id, const struct weir_operator *op)
+{
+    if (op->n_sides > WEIR_SIDES_MAX) {
+        return env_mistake(env, WEIR_E_LIMIT, "operator %s declares %u side outputs; at most %d are allowed", id, op->n_sides,
+                           WEIR_SIDES_MAX);
+    }
+    if (op->n_sides && op->flags & WEIR_OPERATOR_SINK)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s is a sink and cannot have side outputs", id);
+    if (op->n_sides && !op->sides) return env_mistake(env, WEIR_E_GRAPH, "operator %s: n_sides is %u but sides is NULL", id, op->n_sides);
+    for (uint32_t i = 0; i < op->n_sides; i++) {
+        if (!schema_check(env, id, op->sides[i])) return false;
+    }
+    return true;
+}
+
+static bool operator_check(struct weir_env *env, const char *id, const struct weir_operator *op)
+{
+    if (!op) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its table (struct weir_operator) is NULL", id);
+    if (!size_check(env, id, "weir_operator", op->struct_size, sizeof *op)) return false;
+    if (!name_ok(op->name)) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its table has no name, or one that is too long", id);
+    if (op->flags & ~(uint32_t)(WEIR_OPERATOR_SINK | WEIR_OPERATOR_KEYED)) {
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: its table has unknown flags 0x%x", id, op->flags);
+    }
+    return schema_check(env, id, op->out) && sides_check(env, id, op);
+}
+
+static bool operator_outputs(struct weir_env *env, struct env_node *node, const struct weir_operator *op)
+{
+    if (!make_outputs(env, node, op->flags & WEIR_OPERATOR_SINK ? 0 : 1 + op->n_sides)) return false;
+    if (node->n_outputs) node->outputs[0] = op->out ? op->out : node->input;
+    for (uint32_t i = 1; i < node->n_outputs; i++) node->outputs[i] = op->sides[i - 1];
+    return true;
+}
+
+struct weir_stream *weir_apply(struct weir_stream *in, const char *id, const struct weir_operator *op, const void *config,
+                               size_t config_size)
+{
+    struct builder_node *added = add_step(in, id, ENV_OPERATOR);
+    if (!added || !operator_check(in->env, id, op) || !take_input(in->env, added, op->in)) return NULL;
+    if (!copy_config(in->env, &added->node, config, config_size) || !operator_outputs(in->env, &added->node, op)) return NULL;
+    added->node.op = op;
+    return stream_output(in->env, in->env->n_nodes - 1, 0);
+}
+
+/* ---- event time ------------------------------------------------------------------------------------------------------------------ */
+
+static bool watermarks_check(struct weir_env *env, const char *id, weir_timestamp_fn timestamp, const struct weir_watermarks *w)
+{
+    if (!timestamp) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its timestamp function is NULL", id);
+    if (!w) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its weir_watermarks are NULL", id);
+    if (w->max_out_of_orderness_ms < 0) {
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: max_out_of_orderness_ms %lld is negative", id,
+                           (long long)w->max_out_of_orderness_ms);
+    }
+    if (w->idle_ms < 0) return env_mistake(env, WEIR_E_GRAPH, "operator %s: idle_ms %lld is negative", id, (long long)w->idle_ms);
+    return true;
+}
+
+struct weir_stream *weir_assign_watermarks(struct weir_stream *in, const char *id, weir_timestamp_fn timestamp,
+                                           const struct weir_watermarks *watermarks)
+{
+    struct builder_node *added = add_step(in, id, ENV_WATERMARKS);
+    if (!added || !watermarks_check(in->env, id, timestamp, watermarks) || !take_input(in->env, added, NULL)) return NULL;
+    if (!make_outputs(in->env, &added->node, 1)) return NULL;
+    added->node.timestamp = timestamp;
+    added->node.watermarks = *watermarks;
+    added->node.outputs[0] = added->node.input;
+    return stream_output(in->env, in->env->n_nodes - 1, 0);
+}
+
+/* ---- windows --------------------------------------------------------------------------------------------------------------------- */
+
+static bool tumbling_check(struct weir_env *env, const char *id, const struct weir_window *w)
+{
+    if (w->size_ms <= 0)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: size_ms %lld of its window must be positive", id, (long long)w->size_ms);
+    if (w->offset_ms >= 0 && w->offset_ms < w->size_ms) return true;
+    return env_mistake(env, WEIR_E_GRAPH, "operator %s: offset_ms %lld of its window is outside 0 ... size_ms - 1 = %lld", id,
+                       (long long)w->offset_ms, (long long)w->size_ms - 1);
+}
+
+static bool window_check(struct weir_env *env, const char *id, const struct weir_window *w)
+{
+    if (!w) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its window is NULL", id);
+    switch (w->kind) {
+    case WEIR_TUMBLING: return tumbling_check(env, id, w);
+    case WEIR_SESSION:
+        if (w->gap_ms > 0) return true;
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: gap_ms %lld of its session window must be positive", id, (long long)w->gap_ms);
+    }
+    return env_mistake(env, WEIR_E_GRAPH, "operator %s: its window is of unknown kind %d", id, (int)w->kind);
+}
+
+static bool aggregate_check(struct weir_env *env, const char *id, const struct weir_aggregate *a, bool merges)
+{
+    if (!a) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its aggregate is NULL", id);
+    if (!size_check(env, id, "weir_aggregate", a->struct_size, sizeof *a)) return false;
+    if (!name_ok(a->name)) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its aggregate has no name, or one that is too long", id);
+    if (!a->add || !a->emit)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: aggregate %s has no %s function", id, a->name, a->add ? "emit" : "add");
+    if (merges && !a->merge)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: aggregate %s has no merge function, which sessions need", id, a->name);
+    if (a->acc_size == 0 || a->acc_size > WEIR_VALUE_MAX) {
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: acc_size %u of aggregate %s is outside 1 ... %u", id, a->acc_size, a->name,
+                           WEIR_VALUE_MAX);
+    }
+    return schema_check(env, id, a->out);
+}
+
+struct weir_stream *weir_window_aggregate(struct weir_stream *keyed, const char *id, const struct weir_window *window,
+                                          const struct weir_aggregate *aggregate)
+{
+    struct builder_node *added = add_step(keyed, id, ENV_WINDOW);
+    if (!added || !window_check(keyed->env, id, window)) return NULL;
+    if (!aggregate_check(keyed->env, id, aggregate, window->kind == WEIR_SESSION)) return NULL;
+    if (!take_input(keyed->env, added, aggregate->in) || !make_outputs(keyed->env, &added->node, 2)) return NULL;
+    added->node.window = *window;
+    added->node.aggregate = aggregate;
+    added->node.outputs[0] = aggregate->out;
+    added->node.outputs[1] = added->node.input;
+    return stream_output(keyed->env, keyed->env->n_nodes - 1, 0);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The admin endpoint: requests of docs/protocol/admin.md to answers. It reads views of the master and the store, and changes things only through
+ * `step` and the store. Every request, whatever it is, gets exactly one answer. No sockets here: the server brings the parts and sends the answer.
+ */
+#ifndef WEIR_JOBMANAGER_ADMIN_H
+#define WEIR_JOBMANAGER_ADMIN_H
+
+#include "jobmanager/master.h"
+#include "jobmanager/store.h"
+#include "runtime/net/rest.h"
+
+#define ADMIN_PART_MAX (4u * WEIR_ADMIN_MAX) /* bytes of one part; above, the sender loses its connection. Between WEIR_ADMIN_MAX and this: 413 */
+#define ADMIN_REQUEST_ID_MAX 128u            /* bytes of a request-id that is mirrored; a longer one is not */
+
+struct admin {
+    struct master *master;
+    struct store *store;
+    const char *control, *endpoint, *data_dir; /* shown by GET /config; kept */
+    /* Steps the master with this event (the times are filled in) and performs what it decides. Gives its answer. */
+    void (*step)(void *arg, struct master_event *ev, struct weir_diag *answer);
+    void *arg;
+};
+
+struct admin_reply {
+    enum rest_status status;
+    char headers[ADMIN_REQUEST_ID_MAX + 64];
+    char *body; /* JSON; NULL = empty */
+    size_t len;
+};
+
+/* Answers the request in `parts` (without the routing id; an empty part in front is skipped). */
+void admin_handle(struct admin *a, const struct weir_bytes *parts, uint32_t n, struct admin_reply *out);
+void admin_reply_close(struct admin_reply *reply);
+
+#endif

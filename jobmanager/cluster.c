@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobmanager/cluster.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "runtime/base/assert.h"
+
+static void *zeroed(size_t n, size_t size)
+{
+    void *p = calloc(n ? n : 1, size);
+    WEIR_ASSERT(p);
+    return p;
+}
+
+static char *copy_text(const char *text)
+{
+    char *copy = strdup(text ? text : "");
+    WEIR_ASSERT(copy);
+    return copy;
+}
+
+/* The n-th incarnation derived from a random one: different for each n, and as good as random to everyone else. */
+static struct weir_id derive(struct weir_id base, uint64_t n)
+{
+    for (int i = 0; i < 8; i++) base.bytes[8 + i] ^= (uint8_t)(n >> (8 * i));
+    return base;
+}
+
+void cluster_init(struct cluster *c, const struct cluster_config *config)
+{
+    *c = (struct cluster){.config = *config};
+}
+
+/* ---- sessions ---- */
+
+static struct cluster_session *find_peer(const struct cluster *c, struct weir_id peer)
+{
+    for (uint32_t i = 0; i < c->n_sessions; i++)
+        if (id_equal(c->sessions[i]->peer, peer)) return c->sessions[i];
+    return NULL;
+}
+
+struct cluster_session *cluster_session_find(const struct cluster *c, uint64_t number)
+{
+    for (uint32_t i = 0; i < c->n_sessions; i++)
+        if (c->sessions[i]->number == number) return c->sessions[i];
+    return NULL;
+}
+
+static struct cluster_session *begin_session(struct cluster *c, struct weir_id peer, int64_t now_ms)
+{
+    struct cluster_session *s = zeroed(1, sizeof *s);
+    s->number = ++c->last_session;
+    s->self = derive(c->config.incarnation, s->number);
+    s->peer = peer;
+    struct link_config config = {.self = s->self,
+                                 .peer = peer,
+                                 .heartbeat_ms = c->config.heartbeat_ms,
+                                 .timeout_ms = c->config.timeout_ms,
+                                 .retransmit_ms = c->config.retransmit_ms};
+    weir_err err = link_new(&s->link, &config, now_ms);
+    WEIR_ASSERT(!err);
+    if (c->n_sessions == c->cap_sessions) {
+        c->cap_sessions = c->cap_sessions ? 2 * c->cap_sessions : 16;
+        c->sessions = realloc(c->sessions, c->cap_sessions * sizeof *c->sessions);
+        WEIR_ASSERT(c->sessions);
+    }
+    c->sessions[c->n_sessions++] = s;
+    return s;
+}
+
+static void destroy_session(struct cluster_session *s)
+{
+    link_destroy(&s->link);
+    free(s);
+}
+
+void cluster_drop(struct cluster *c, struct cluster_session *s)
+{
+    WEIR_ASSERT(!s->member);
+    uint32_t i = 0;
+    while (c->sessions[i] != s) i++;
+    memmove(&c->sessions[i], &c->sessions[i + 1], (c->n_sessions - i - 1) * sizeof *c->sessions);
+    c->n_sessions--;
+    destroy_session(s);
+}
+
+struct cluster_session *cluster_receive(struct cluster *c, uint64_t route, struct weir_bytes packet, int64_t now_ms, int64_t wall_ms)
+{
+    struct weir_id from, to;
+    struct cluster_session *s = NULL;
+    bool fresh = false;
+    if (link_peek(packet.data, packet.length, &from, &to)) {
+        s = find_peer(c, from);
+        fresh = !s && id_is_zero(to) && c->n_sessions < CLUSTER_SESSIONS_MAX;
+        if (fresh) s = begin_session(c, from, now_ms);
+    }
+    enum link_outcome outcome = s ? link_receive(s->link, packet.data, packet.length, now_ms) : LINK_STALE;
+    if (outcome == LINK_STALE || outcome == LINK_CORRUPT) {
+        c->packets_dropped++;
+        if (fresh) cluster_drop(c, s);
+        return NULL;
+    }
+    s->route = route;
+    s->touched = true;
+    if (s->member) {
+        s->member->heard_ms = now_ms;
+        s->member->heard_wall_ms = wall_ms;
+    }
+    return s;
+}
+
+/* ---- members ---- */
+
+static void destroy_member(struct cluster_member *m)
+{
+    free(m->host);
+    free(m->version);
+    free(m->slots);
+    free(m);
+}
+
+void cluster_close(struct cluster *c)
+{
+    for (uint32_t i = 0; i < c->n_sessions; i++) destroy_session(c->sessions[i]);
+    for (uint32_t i = 0; i < c->n_members; i++) destroy_member(c->members[i]);
+    free(c->sessions);
+    free(c->members);
+    *c = (struct cluster){0};
+}
+
+static struct cluster_member *find_id(const struct cluster *c, const char *id)
+{
+    for (uint32_t i = 0; i < c->n_members; i++)
+        if (!strcmp(c->members[i]->id, id)) return c->members[i];
+    return NULL;
+}
+
+struct cluster_member *cluster_find(const struct cluster *c, uint64_t number)
+{
+    for (uint32_t i = 0; i < c->n_members; i++)
+        if (c->members[i]->number == number) return c->members[i];
+    return NULL;
+}
+
+/* Is the registration acceptable? WEIR_OK, or why not. */
+static weir_err check(const struct cluster *c, const struct wire_msg *msg, const struct cluster_member *former, struct weir_diag *diag)
+{
+    size_t len = strlen(msg->reg.taskmanager);
+    if (!len || len > WEIR_NAME_MAX) return weir_fail(diag, WEIR_E_ARGUMENT, "the id of a TaskManager has 1 to %d bytes, this one has %zu", WEIR_NAME_MAX, len);
+    if (!msg->reg.slots || msg->reg.slots > WEIR_SLOTS_MAX)
+        return weir_fail(diag, WEIR_E_LIMIT, "TaskManager %s offers %" PRIu32 " slots; 1 to %d are allowed", msg->reg.taskmanager, msg->reg.slots, WEIR_SLOTS_MAX);
+    if (c->config.version && strcmp(c->config.version, msg->reg.version) != 0)
+        return weir_fail(diag, WEIR_E_UNSUPPORTED, "TaskManager %s is Weir %s, the JobManager is Weir %s: install the same version", msg->reg.taskmanager,
+                         msg->reg.version, c->config.version);
+    if (!former && c->n_members >= WEIR_TASKMANAGERS_MAX)
+        return weir_fail(diag, WEIR_E_LIMIT, "the cluster already has %d TaskManagers, which is its limit", WEIR_TASKMANAGERS_MAX);
+    return WEIR_OK;
+}
+
+static struct cluster_member *new_member(struct cluster *c, struct cluster_session *s, const struct wire_msg *msg, int64_t now_ms, int64_t wall_ms)
+{
+    struct cluster_member *m = zeroed(1, sizeof *m);
+    m->number = ++c->last_member;
+    memcpy(m->id, msg->reg.taskmanager, strlen(msg->reg.taskmanager) + 1);
+    m->host = copy_text(msg->reg.host);
+    m->version = copy_text(msg->reg.version);
+    m->pid = msg->reg.pid;
+    m->incarnation = s->peer;
+    m->n_slots = m->n_free = msg->reg.slots;
+    m->slots = zeroed(m->n_slots, sizeof *m->slots);
+    m->registered_wall_ms = m->heard_wall_ms = wall_ms;
+    m->heard_ms = now_ms;
+    m->session = s;
+    return m;
+}
+
+static void insert_member(struct cluster *c, struct cluster_member *m)
+{
+    if (c->n_members == c->cap_members) {
+        c->cap_members = c->cap_members ? 2 * c->cap_members : 16;
+        c->members = realloc(c->members, c->cap_members * sizeof *c->members);
+        WEIR_ASSERT(c->members);
+    }
+    uint32_t at = c->n_members++;
+    for (; at > 0 && strcmp(c->members[at - 1]->id, m->id) > 0; at--) c->members[at] = c->members[at - 1];
+    c->members[at] = m;
+}
+
+enum cluster_outcome cluster_register(struct cluster *c, struct cluster_session *s, const struct wire_msg *msg, int64_t now_ms, int64_t wall_ms,
+                                      struct cluster_member **replaced, struct weir_diag *diag)
+{
+    WEIR_ASSERT(s->state == CLUSTER_GREETING);
+    *replaced = NULL;
+    struct cluster_member *former = find_id(c, msg->reg.taskmanager);
+    if (check(c, msg, former, diag)) return CLUSTER_REFUSED;
+    s->member = new_member(c, s, msg, now_ms, wall_ms);
+    s->state = CLUSTER_REGISTERED;
+    insert_member(c, s->member);
+    *replaced = former;
+    return CLUSTER_ACCEPTED;
+}
+
+void cluster_forget(struct cluster *c, struct cluster_member *m)
+{
+    uint32_t i = 0;
+    while (c->members[i] != m) i++;
+    memmove(&c->members[i], &c->members[i + 1], (c->n_members - i - 1) * sizeof *c->members);
+    c->n_members--;
+    m->session->member = NULL;
+    m->session->state = CLUSTER_CLOSING;
+    destroy_member(m);
+}
+
+/* ---- slots ---- */
+
+void cluster_take(struct cluster_member *m, struct weir_id job, uint32_t attempt, uint32_t slot)
+{
+    for (uint32_t i = 0; i < m->n_slots; i++) {
+        if (m->slots[i].used) continue;
+        m->slots[i] = (struct cluster_slot){.used = true, .job = job, .attempt = attempt, .slot = slot};
+        m->n_free--;
+        return;
+    }
+    WEIR_ASSERT(false); /* the caller looked at n_free */
+}
+
+uint32_t cluster_release(struct cluster_member *m, struct weir_id job, uint32_t attempt)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < m->n_slots; i++) {
+        struct cluster_slot *slot = &m->slots[i];
+        if (!slot->used || slot->attempt != attempt || !id_equal(slot->job, job)) continue;
+        slot->used = false;
+        n++;
+    }
+    m->n_free += n;
+    return n;
+}
+
+void cluster_slots(const struct cluster *c, uint32_t *total, uint32_t *free_slots)
+{
+    *total = *free_slots = 0;
+    for (uint32_t i = 0; i < c->n_members; i++) {
+        *total += c->members[i]->n_slots;
+        *free_slots += c->members[i]->n_free;
+    }
+}

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weir-jobmanager: flags, then the server until a signal comes. */
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "jobmanager/server.h"
+#include "runtime/base/daemon.h"
+#include "runtime/base/log.h"
+#include "runtime/base/process.h"
+#include "runtime/net/socket.h"
+
+static const struct config_key keys[] = {
+    DAEMON_KEYS,
+    {"jobmanager.bind", CONFIG_STR, "tcp://127.0.0.1:6123", .flag = "bind", .help = "endpoint for TaskManagers: tcp://127.0.0.1:PORT or ipc://PATH"},
+    {"jobmanager.admin", CONFIG_STR, "tcp://127.0.0.1:8081", .flag = "admin", .help = "endpoint for clients (jobctl)"},
+    {"jobmanager.data-dir", CONFIG_STR, "weir-data", .flag = "data-dir", .help = "folder of uploaded plugins, made if missing; one JobManager each"},
+    {"jobmanager.worker", CONFIG_STR, "", .flag = "worker", .help = "program that describes graphs; by default weir-worker beside this one"},
+};
+static const char *const foreign[] = {"taskmanager", NULL};
+static const struct config_table table = {keys, sizeof keys / sizeof keys[0], foreign};
+static const struct daemon_program program = {
+    "weir-jobmanager", "jobmanager", "Takes jobs from clients and runs them on TaskManagers. Ends at SIGTERM or Ctrl-C.", &table};
+
+static weir_err serve(const struct config *config, int signals, struct weir_diag *diag)
+{
+    char worker[PATH_MAX];
+    struct jobmanager_config c = {
+        .bind = config_str(config, "jobmanager.bind"), .admin = config_str(config, "jobmanager.admin"),
+        .data_dir = config_str(config, "jobmanager.data-dir"), .worker_path = config_str(config, "jobmanager.worker"), .signals = signals,
+    };
+    if (c.worker_path[0] == '\0') {
+        weir_err err = process_beside("weir-worker", worker, sizeof worker, diag);
+        if (err) return err;
+        c.worker_path = worker;
+    }
+    struct jobmanager *jobmanager = NULL;
+    weir_err err = net_start(1);
+    if (err) return weir_fail(diag, err, "cannot start the network");
+    err = jobmanager_new(&jobmanager, &c, diag);
+    if (!err) jobmanager_run(jobmanager);
+    jobmanager_destroy(&jobmanager);
+    net_stop();
+    return err;
+}
+
+int main(int argc, char **argv)
+{
+    struct config *config = NULL;
+    struct weir_diag diag = {0};
+    int signals = process_signals_open(); /* before the parent's end may send one */
+    int status = daemon_configure(&config, &program, argc, argv);
+    if (status != DAEMON_GO_ON) return status;
+    weir_err err = signals < 0 ? weir_fail(&diag, WEIR_E_IO, "cannot wait for signals") : serve(config, signals, &diag);
+    if (err) log_error("cannot run", "code=%s reason=\"%s\"", weir_err_name(err), diag.text);
+    config_destroy(&config);
+    return err ? DAEMON_FAILED : DAEMON_OK;
+}

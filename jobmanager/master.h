@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The JobManager's core: takes jobs, knows the TaskManagers, places jobs on slots, leads each job through its life. It composes cluster.h (links,
+ * registration, slots), schedule.h (placement) and job.h (the life of a job, with its state diagram).
+ *
+ *     SUBMIT ──▶ DESCRIBE ─ ─ ▶ DESCRIBED ──▶ slots ──▶ DEPLOY … COMMIT over SEND/PACKET ──▶ JOB_ENDED
+ *
+ * A core: no socket, file, clock, thread or randomness. The driver waits until `deadline_ms` or an event, fills struct master_event, calls
+ * master_step, and performs the actions in order. Two moments in each event: now_ms (monotonic: every timeout) and wall_ms (what people read).
+ * Packets may be lost, doubled, delayed and reordered; each TaskManager has a link (runtime/wire/link.h) inside the core that makes up for it.
+ * Messages of an older epoch or attempt, or of an unknown job, are dropped and counted.
+ *
+ * Limits: WEIR_JOBS_ACTIVE_MAX (SUBMIT is answered WEIR_E_LIMIT), WEIR_JOBS_KEPT_MAX (the oldest ended job is forgotten), WEIR_TASKMANAGERS_MAX
+ * (registration is refused), WEIR_ARGS_MAX, WEIR_ARG_BYTES_MAX, WEIR_PARALLELISM_MAX, WEIR_PLUGIN_MAX (SUBMIT is answered WEIR_E_ARGUMENT).
+ * Memory: a failed allocation aborts (WEIR_ASSERT); this is control code.  Thread: one at a time.
+ */
+#ifndef WEIR_JOBMANAGER_MASTER_H
+#define WEIR_JOBMANAGER_MASTER_H
+
+#include "jobmanager/cluster.h"
+#include "jobmanager/job.h"
+
+struct master;
+
+struct master_config {
+    struct weir_id incarnation; /* random, new for each process */
+    uint64_t epoch;             /* of this leadership, above zero */
+    const char *version;        /* kept; WEIR_VERSION. A TaskManager of another version is refused; NULL = not checked */
+    /* zero = the value of limits.h */
+    uint32_t heartbeat_ms, heartbeat_timeout_ms, retransmit_ms;
+    uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms;
+    /*
+     * Called within master_step for each thing worth telling: "job 4f… RUNNING -> FAILING: …". `line` is borrowed. notable: an operator wants to
+     * read it in the log (registrations, losses, changes of jobs); the others are for debugging. NULL = nobody listens.
+     */
+    void (*trace)(void *arg, bool notable, const char *line);
+    void *trace_arg;
+};
+
+enum master_event_type {
+    MASTER_EV_TICK,      /* time passed; at the latest at deadline_ms of the last step */
+    MASTER_EV_PACKET,    /* from the transport to TaskManagers */
+    MASTER_EV_SUBMIT,    /* a user submits a job; answer in actions.answer */
+    MASTER_EV_CANCEL,    /* a user cancels a job; answer in actions.answer */
+    MASTER_EV_DESCRIBED, /* the describing process of a job ended */
+    MASTER_EV_CHUNK,     /* the artifact store answers READ_CHUNK; in any order, any time later */
+};
+
+struct master_event {
+    enum master_event_type type;
+    int64_t now_ms;  /* monotonic; never below that of the event before */
+    int64_t wall_ms; /* since 1970; used for display only */
+    union {
+        struct {
+            uint64_t route;         /* driver's handle of the peer it came from; SEND names it again */
+            struct weir_bytes data; /* borrowed */
+        } packet;
+        struct job_submission submit; /* borrowed */
+        struct {
+            struct weir_id job;
+        } cancel;
+        struct {
+            struct weir_id job;
+            weir_err err;        /* WEIR_OK, or why there is no graph */
+            const char *reason;  /* a sentence when err is not WEIR_OK; borrowed */
+            struct graph *graph; /* decoded; otherwise. Taken in any case: moved out and left zeroed */
+        } described;
+        struct {
+            uint64_t reader;           /* as in READ_CHUNK */
+            struct weir_digest digest; /* as in READ_CHUNK */
+            uint64_t offset;           /* as in READ_CHUNK */
+            uint64_t total;            /* size of the artifact; 0 = there is none, or it cannot be read */
+            struct weir_bytes data;    /* at most WEIR_CHUNK_BYTES; borrowed */
+        } chunk;
+    };
+};
+
+enum master_action_type {
+    MASTER_DO_SEND,          /* put the packet on the transport; may be dropped if the route is gone */
+    MASTER_DO_DESCRIBE,      /* run weir-worker --describe for the job, then DESCRIBED. No time limit of its own: see STOP_DESCRIBE */
+    MASTER_DO_STOP_DESCRIBE, /* kill the describing process; its DESCRIBED, if it still comes, is ignored */
+    MASTER_DO_READ_CHUNK,    /* read up to WEIR_CHUNK_BYTES of the artifact at offset, then CHUNK */
+    MASTER_DO_JOB_ENDED,     /* the job reached a terminal state: wake whoever waits for it, remove its files */
+};
+
+struct master_action {
+    enum master_action_type type;
+    union {
+        struct {
+            uint64_t route;
+            struct weir_bytes data;
+        } send;
+        struct {
+            const struct job *job; /* id, digest, size, name, cwd, parallelism, args */
+        } describe;
+        struct {
+            struct weir_id job;
+        } stop_describe;
+        struct {
+            uint64_t reader; /* opaque: who asked */
+            struct weir_digest digest;
+            uint64_t offset;
+        } read_chunk;
+        struct {
+            const struct job *job;
+        } job_ended;
+    };
+};
+
+/*
+ * What a step decided. Everything in it is borrowed from it or the master and lasts until the next step.
+ */
+struct master_actions {
+    uint32_t n, cap;
+    struct master_action *at;
+    /*
+     * Of SUBMIT: OK; LIMIT (too many active jobs); EXISTS (id is taken); ARGUMENT.
+     * Of CANCEL: OK (also when it is already being cancelled or failing); NOT_FOUND; STATE (ended, or its output is being committed: too late).
+     * With a sentence unless OK.
+     */
+    struct weir_diag answer;
+    int64_t deadline_ms; /* call TICK then, at the latest */
+    void *blobs; /* private: what the pointers point at */
+};
+
+struct master_counts {
+    uint64_t packets_dropped;  /* late, foreign or broken packets, or over the limit of sessions */
+    uint64_t messages_stale;   /* of an older epoch or attempt */
+    uint64_t messages_unknown; /* of no job we know, or of a TaskManager that has no part in it */
+    uint64_t messages_broken;  /* not decodable, or impossible in the state of their sender */
+};
+
+void master_new(struct master **out, const struct master_config *config, int64_t now_ms);
+void master_destroy(struct master **master);
+
+/* One step: `actions` is cleared, then filled. */
+void master_step(struct master *m, const struct master_event *ev, struct master_actions *actions);
+
+void master_actions_init(struct master_actions *a);
+void master_actions_close(struct master_actions *a);
+
+/* ---- views: pointers last until the next step ---- */
+
+uint32_t master_n_jobs(const struct master *m);                               /* remembered, ended ones too */
+const struct job *master_job_at(const struct master *m, uint32_t index);      /* in order of submission */
+const struct job *master_job_find(const struct master *m, struct weir_id id); /* NULL: unknown */
+uint32_t master_n_taskmanagers(const struct master *m);
+const struct cluster_member *master_taskmanager_at(const struct master *m, uint32_t index); /* in order of id */
+void master_slots(const struct master *m, uint32_t *total, uint32_t *free_slots);
+uint64_t master_epoch(const struct master *m);
+struct master_counts master_counts(const struct master *m);
+
+#endif

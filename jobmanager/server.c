@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobmanager/server.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/src/note.h"
+#include "jobmanager/admin.h"
+#include "jobmanager/describe_process.h"
+#include "jobmanager/routes.h"
+#include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
+#include "runtime/base/log.h"
+#include "runtime/base/process.h"
+#include "runtime/net/socket.h"
+
+enum {
+    CONTROL_HWM = 1000,     /* packets queued per TaskManager; above, packets are dropped and their links send them again */
+    CONTROL_BATCH = 256,    /* packets taken in one turn of the loop */
+    ADMIN_HWM = 64,         /* requests or replies queued per client */
+    ADMIN_BATCH = 16,       /* requests answered in one turn */
+    CHUNK_BATCH = 16,       /* chunks read in one turn */
+    CONTROL_LINGER_MS = 200,
+    ADMIN_LINGER_MS = 500,  /* so that the last answers still go */
+    EXPIRE_MS = 1000,       /* pause between looks at idle uploads */
+    PACKET_OVERHEAD = 4096, /* what a link may put around a control message */
+};
+
+/* What must not be done while the actions of a step are performed, since it steps again. */
+struct deferred {
+    struct deferred *next;
+    enum master_event_type type; /* CHUNK: read, then tell. DESCRIBED: tell the failure */
+    uint64_t reader, offset;
+    struct weir_digest digest;
+    struct weir_id job;
+    struct weir_diag diag;
+};
+
+struct jobmanager {
+    struct jobmanager_config config;
+    struct store *store;
+    struct master *master;
+    struct master_actions actions;
+    struct net_socket *control, *admin_socket;
+    struct routes *routes;
+    struct admin admin;
+    struct net_parts parts;
+    struct deferred *first, **last;
+    struct describe *describes[WEIR_JOBS_ACTIVE_MAX];
+    uint32_t n_describes;
+    int64_t expire_at_ms;
+    bool stopping;
+    unsigned char chunk[WEIR_CHUNK_BYTES];
+};
+
+/* ---- performing ---- */
+
+static void send_packet(struct jobmanager *s, uint64_t route, struct weir_bytes packet)
+{
+    struct weir_bytes id;
+    if (!routes_find(s->routes, route, &id)) return; /* the link will notice */
+    weir_err err = net_send_bytes(s->control, (struct weir_bytes[]){id, packet}, 2);
+    if (err == WEIR_E_UNREACHABLE) routes_forget(s->routes, route);
+}
+
+static void defer(struct jobmanager *s, const struct deferred *what)
+{
+    struct deferred *d = malloc(sizeof *d);
+    WEIR_ASSERT(d != NULL); /* control code: as the master does */
+    *d = *what;
+    d->next = NULL;
+    *s->last = d;
+    s->last = &d->next;
+}
+
+/* Copies the plugin from the store into a sealed memory file, checking that it still has its digest. */
+static weir_err load_plugin(struct jobmanager *s, struct weir_digest digest, int *out, struct weir_diag *diag)
+{
+    struct sha256 hash;
+    sha256_init(&hash);
+    int fd = memfd_new("plugin");
+    if (fd < 0) return weir_fail_errno(diag, errno, "make a memory file");
+    size_t got = 1;
+    weir_err err = WEIR_OK;
+    for (uint64_t offset = 0; !err && got > 0; offset += got) {
+        err = store_read(s->store, digest, offset, s->chunk, sizeof s->chunk, &got, diag);
+        if (!err) sha256_update(&hash, s->chunk, got);
+        if (!err) err = memfd_write(fd, offset, s->chunk, got, diag);
+    }
+    if (!err && !digest_equal(sha256_final(&hash), digest)) err = weir_fail(diag, WEIR_E_CORRUPT, "the stored plugin has changed on the disk: upload it again");
+    if (!err) err = memfd_seal(fd, diag);
+    if (err) {
+        close(fd);
+        return err;
+    }
+    *out = fd;
+    return WEIR_OK;
+}
+
+static weir_err start_describe(struct jobmanager *s, const struct job *job, struct weir_diag *diag)
+{
+    int fd = -1;
+    WEIR_ASSERT(s->n_describes < WEIR_JOBS_ACTIVE_MAX);
+    weir_err err = load_plugin(s, job->digest, &fd, diag);
+    if (err) return err;
+    struct describe_config config = {
+        .worker_path = s->config.worker_path, .plugin_fd = fd, .job = job->id, .parallelism = job->parallelism, .name = job->name, .cwd = job->cwd,
+        .n_args = job->n_args > 0 ? job->n_args - 1 : 0, .args = (const char *const *)job->args + (job->n_args > 0 ? 1 : 0),
+    };
+    err = describe_start(&s->describes[s->n_describes], &config, diag);
+    if (!err) s->n_describes++;
+    return err;
+}
+
+static void drop_describe(struct jobmanager *s, uint32_t index)
+{
+    describe_destroy(&s->describes[index]);
+    s->describes[index] = s->describes[--s->n_describes];
+}
+
+static void stop_describe(struct jobmanager *s, struct weir_id job)
+{
+    for (uint32_t i = 0; i < s->n_describes; i++) {
+        if (!id_equal(describe_job(s->describes[i]), job)) continue;
+        drop_describe(s, i);
+        return;
+    }
+}
+
+static void perform(struct jobmanager *s, const struct master_action *a)
+{
+    struct deferred later = {0};
+    switch (a->type) {
+    case MASTER_DO_SEND: send_packet(s, a->send.route, a->send.data); return;
+    case MASTER_DO_STOP_DESCRIBE: stop_describe(s, a->stop_describe.job); return;
+    case MASTER_DO_DESCRIBE:
+        if (!start_describe(s, a->describe.job, &later.diag)) return;
+        later.type = MASTER_EV_DESCRIBED;
+        later.job = a->describe.job->id;
+        defer(s, &later);
+        return;
+    case MASTER_DO_READ_CHUNK:
+        later.type = MASTER_EV_CHUNK;
+        later.reader = a->read_chunk.reader;
+        later.digest = a->read_chunk.digest;
+        later.offset = a->read_chunk.offset;
+        defer(s, &later);
+        return;
+    case MASTER_DO_JOB_ENDED: return; /* clients ask; nobody waits here, and a job leaves no files with the JobManager */
+    }
+}
+
+static void step(struct jobmanager *s, struct master_event *ev)
+{
+    ev->now_ms = clock_mono_ms();
+    ev->wall_ms = clock_wall_ms();
+    master_step(s->master, ev, &s->actions);
+    for (uint32_t i = 0; i < s->actions.n; i++) perform(s, &s->actions.at[i]);
+}
+
+static void step_for_admin(void *arg, struct master_event *ev, struct weir_diag *answer)
+{
+    struct jobmanager *s = arg;
+    step(s, ev);
+    *answer = s->actions.answer;
+}
+
+/* ---- events ---- */
+
+static void tell_described(struct jobmanager *s, struct weir_id job, weir_err err, const char *reason, struct graph *graph)
+{
+    struct graph none = {0};
+    struct master_event ev = {.type = MASTER_EV_DESCRIBED};
+    ev.described.job = job;
+    ev.described.err = err;
+    ev.described.reason = err ? reason : "";
+    ev.described.graph = graph ? graph : &none;
+    step(s, &ev);
+}
+
+static void tell_chunk(struct jobmanager *s, const struct deferred *d)
+{
+    size_t got = 0;
+    const struct store_artifact *a = store_find(s->store, d->digest);
+    struct weir_diag diag;
+    weir_err err = a ? store_read(s->store, d->digest, d->offset, s->chunk, sizeof s->chunk, &got, &diag) : WEIR_E_NOT_FOUND;
+    if (a && err) log_warn("cannot read a plugin", "reason=\"%s\"", diag.text);
+    struct master_event ev = {.type = MASTER_EV_CHUNK};
+    ev.chunk.reader = d->reader;
+    ev.chunk.digest = d->digest;
+    ev.chunk.offset = d->offset;
+    ev.chunk.total = err ? 0 : a->size;
+    ev.chunk.data = (struct weir_bytes){s->chunk, (uint32_t)got};
+    step(s, &ev);
+}
+
+static void do_deferred(struct jobmanager *s)
+{
+    for (int i = 0; i < CHUNK_BATCH && s->first; i++) {
+        struct deferred *d = s->first;
+        s->first = d->next;
+        if (!s->first) s->last = &s->first;
+        if (d->type == MASTER_EV_CHUNK)
+            tell_chunk(s, d);
+        else
+            tell_described(s, d->job, d->diag.code, d->diag.text, NULL);
+        free(d);
+    }
+}
+
+static void take_control(struct jobmanager *s)
+{
+    for (int i = 0; i < CONTROL_BATCH; i++) {
+        enum net_received got = net_receive(s->control, &s->parts);
+        if (got == NET_NOTHING) return;
+        uint64_t route = got == NET_MESSAGE && s->parts.n == 2 ? routes_handle(s->routes, net_part(&s->parts, 0)) : 0;
+        if (route == 0) continue; /* not from a TaskManager: a packet is one part */
+        struct master_event ev = {.type = MASTER_EV_PACKET};
+        ev.packet.route = route;
+        ev.packet.data = net_part(&s->parts, 1);
+        step(s, &ev);
+    }
+}
+
+static void answer_request(struct jobmanager *s)
+{
+    struct weir_bytes in[NET_PARTS_MAX], out[2 + REST_REPLY_PARTS];
+    uint32_t n = s->parts.n - 1, n_out = 1;
+    for (uint32_t i = 0; i < n; i++) in[i] = net_part(&s->parts, i + 1);
+    struct admin_reply reply;
+    char status[4];
+    admin_handle(&s->admin, in, n, &reply);
+    out[0] = net_part(&s->parts, 0);
+    if (rest_delimiters(in, n) > 0) out[n_out++] = (struct weir_bytes){"", 0};
+    rest_reply_build(&out[n_out], status, reply.status, reply.headers, (struct weir_bytes){reply.body, (uint32_t)reply.len});
+    weir_err err = net_send_bytes(s->admin_socket, out, n_out + REST_REPLY_PARTS);
+    if (err) log_debug("an answer was dropped", "reason=%s", weir_err_name(err));
+    admin_reply_close(&reply);
+}
+
+static void take_admin(struct jobmanager *s)
+{
+    for (int i = 0; i < ADMIN_BATCH; i++) {
+        if (net_receive(s->admin_socket, &s->parts) == NET_NOTHING) return;
+        answer_request(s); /* too many parts are answered too: they are no request */
+    }
+}
+
+/* One that ends steps the master, which may stop or start others: the walk begins anew. */
+static void take_describes(struct jobmanager *s)
+{
+    for (uint32_t i = 0; i < s->n_describes; i++) {
+        struct describe_result result;
+        if (!describe_step(s->describes[i], &result)) continue;
+        struct weir_id job = describe_job(s->describes[i]);
+        drop_describe(s, i);
+        tell_described(s, job, result.err, result.diag.text, &result.graph);
+        graph_close(&result.graph);
+        i = UINT32_MAX;
+    }
+}
+
+static bool any_readable(const struct net_wait *waits, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (waits[i].readable) return true;
+    return false;
+}
+
+static void take_signals(struct jobmanager *s)
+{
+    int number = process_signals_next(s->config.signals);
+    if (number == 0) return;
+    log_info("ending", "signal=SIG%s", sigabbrev_np(number));
+    s->stopping = true;
+}
+
+/* ---- the loop ---- */
+
+static int64_t timeout_ms(const struct jobmanager *s)
+{
+    int64_t now = clock_mono_ms();
+    int64_t until = s->actions.deadline_ms < s->expire_at_ms ? s->actions.deadline_ms : s->expire_at_ms;
+    if (s->first || until <= now) return 0;
+    return until - now;
+}
+
+enum { W_SIGNALS, W_CONTROL, W_ADMIN, W_DESCRIBES };
+static_assert(W_DESCRIBES + 2 * WEIR_JOBS_ACTIVE_MAX <= NET_POLL_MAX, "everything can be waited for");
+
+static void turn(struct jobmanager *s)
+{
+    struct net_wait waits[W_DESCRIBES + 2 * WEIR_JOBS_ACTIVE_MAX];
+    uint32_t n_describes = s->n_describes;
+    waits[W_SIGNALS] = (struct net_wait){.fd = s->config.signals, .want_read = true};
+    waits[W_CONTROL] = (struct net_wait){.socket = s->control, .want_read = true};
+    waits[W_ADMIN] = (struct net_wait){.socket = s->admin_socket, .want_read = true};
+    for (uint32_t i = 0; i < n_describes; i++) describe_waits(s->describes[i], &waits[W_DESCRIBES + 2 * i]);
+    (void)net_poll(waits, W_DESCRIBES + 2 * n_describes, timeout_ms(s));
+    if (waits[W_SIGNALS].readable) take_signals(s);
+    if (any_readable(&waits[W_DESCRIBES], 2 * n_describes)) take_describes(s);
+    if (waits[W_CONTROL].readable) take_control(s);
+    if (waits[W_ADMIN].readable) take_admin(s);
+    do_deferred(s);
+    int64_t now = clock_mono_ms();
+    if (now >= s->expire_at_ms) {
+        store_expire(s->store, now);
+        s->expire_at_ms = now + EXPIRE_MS;
+    }
+    if (now >= s->actions.deadline_ms) step(s, &(struct master_event){.type = MASTER_EV_TICK});
+}
+
+void jobmanager_run(struct jobmanager *jobmanager)
+{
+    step(jobmanager, &(struct master_event){.type = MASTER_EV_TICK});
+    while (!jobmanager->stopping) turn(jobmanager);
+}
+
+/* ---- life ---- */
+
+static void trace(void *arg, bool notable, const char *line)
+{
+    char clean[WEIR_LOG_LINE_MAX / 2];
+    (void)arg;
+    size_t n = strnlen(line, sizeof clean - 1);
+    for (size_t i = 0; i < n; i++) clean[i] = line[i] == '"' ? '\'' : line[i];
+    clean[n] = '\0';
+    log_line(notable ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "cluster", "event=\"%s\"", clean);
+}
+
+static weir_err open_sockets(struct jobmanager *s, struct weir_diag *diag)
+{
+    struct net_socket_config control = {.kind = NET_ROUTER, .message_max = WEIR_CONTROL_MAX + PACKET_OVERHEAD, .send_hwm = CONTROL_HWM,
+                                        .receive_hwm = CONTROL_HWM, .linger_ms = CONTROL_LINGER_MS};
+    struct net_socket_config admin = {.kind = NET_ROUTER, .message_max = ADMIN_PART_MAX, .send_hwm = ADMIN_HWM, .receive_hwm = ADMIN_HWM,
+                                      .linger_ms = ADMIN_LINGER_MS};
+    weir_err err = net_socket_new(&s->control, &control, diag);
+    if (!err) err = net_socket_new(&s->admin_socket, &admin, diag);
+    if (!err) err = net_socket_bind(s->control, s->config.bind, diag);
+    if (!err) err = net_socket_bind(s->admin_socket, s->config.admin, diag);
+    return err;
+}
+
+static weir_err start_master(struct jobmanager *s, struct weir_diag *diag)
+{
+    uint64_t epoch = 0;
+    weir_err err = store_next_epoch(s->store, &epoch, diag);
+    if (err) return err;
+    struct master_config config = {.incarnation = id_random(), .epoch = epoch, .version = WEIR_VERSION, .trace = trace};
+    master_new(&s->master, &config, clock_mono_ms());
+    master_actions_init(&s->actions);
+    return WEIR_OK;
+}
+
+static void log_listening(const struct jobmanager *s)
+{
+    log_info("listening", "control=%s admin=%s data-dir=\"%s\" epoch=%" PRIu64 " plugins=%u pid=%d", net_socket_endpoint(s->control),
+             net_socket_endpoint(s->admin_socket), s->config.data_dir, master_epoch(s->master), store_count(s->store), (int)getpid());
+}
+
+weir_err jobmanager_new(struct jobmanager **out, const struct jobmanager_config *config, struct weir_diag *diag)
+{
+    struct jobmanager *s = calloc(1, sizeof *s);
+    if (!s) return weir_fail(diag, WEIR_E_NOMEM, "no memory for the server");
+    s->config = *config;
+    s->last = &s->first;
+    net_parts_init(&s->parts);
+    weir_err err = routes_new(&s->routes);
+    if (err) err = weir_fail(diag, err, "no memory for the routes");
+    if (!err) err = store_open(&s->store, config->data_dir, note_check, diag);
+    if (!err) err = start_master(s, diag);
+    if (!err) err = open_sockets(s, diag);
+    if (err) {
+        jobmanager_destroy(&s);
+        return err;
+    }
+    s->admin = (struct admin){.master = s->master, .store = s->store, .control = net_socket_endpoint(s->control),
+                              .endpoint = net_socket_endpoint(s->admin_socket), .data_dir = config->data_dir, .step = step_for_admin, .arg = s};
+    log_listening(s);
+    *out = s;
+    return WEIR_OK;
+}
+
+void jobmanager_destroy(struct jobmanager **jobmanager)
+{
+    struct jobmanager *s = *jobmanager;
+    *jobmanager = NULL;
+    if (!s) return;
+    while (s->n_describes > 0) drop_describe(s, 0);
+    for (struct deferred *d = s->first, *next; d; d = next) {
+        next = d->next;
+        free(d);
+    }
+    if (s->master) {
+        master_actions_close(&s->actions);
+        master_destroy(&s->master);
+    }
+    net_parts_close(&s->parts);
+    net_socket_destroy(&s->control);
+    net_socket_destroy(&s->admin_socket);
+    routes_destroy(&s->routes);
+    store_close(&s->store);
+    free(s);
+}

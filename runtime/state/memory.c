@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/state/memory.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "runtime/base/assert.h"
+
+#define LINE_BYTES 64u
+#define ALIGNED_BYTES 4096u /* below, malloc's own alignment does */
+
+static size_t round_up(size_t n, size_t unit)
+{
+    return (n + unit - 1) & ~(unit - 1);
+}
+
+/* Maps one huge page more than needed and gives back what lies before and behind the aligned part. */
+static void *map_huge(size_t n)
+{
+    size_t bytes = round_up(n, 4096);
+    unsigned char *p = mmap(NULL, bytes + MEMORY_HUGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) return NULL;
+    size_t head = (size_t)(-(uintptr_t)p & (MEMORY_HUGE_BYTES - 1));
+    if (head) (void)munmap(p, head);
+    (void)munmap(p + head + bytes, MEMORY_HUGE_BYTES - head);
+    (void)madvise(p + head, bytes, MADV_HUGEPAGE); /* a wish: without huge pages it is only slower */
+    return p + head;
+}
+
+static void *obtain(size_t n)
+{
+    if (n >= MEMORY_HUGE_BYTES) return map_huge(n);
+    if (n < ALIGNED_BYTES) return calloc(1, n);
+    void *p = aligned_alloc(LINE_BYTES, round_up(n, LINE_BYTES));
+    return p ? memset(p, 0, n) : NULL;
+}
+
+/* The test hook: counts down and stays at 1, where everything fails. */
+static bool hook_fails(struct memory *m)
+{
+    if (m->fail_in == 0) return false;
+    if (m->fail_in == 1) return true;
+    m->fail_in--;
+    return false;
+}
+
+void *memory_alloc(struct memory *m, size_t n)
+{
+    if (n > SIZE_MAX - 2 * (size_t)MEMORY_HUGE_BYTES) return NULL;
+    if (m->limit && (m->bytes > m->limit || n > m->limit - m->bytes)) return NULL;
+    if (hook_fails(m)) return NULL;
+    void *p = obtain(n);
+    if (p) m->bytes += n;
+    return p;
+}
+
+void memory_free(struct memory *m, void *p, size_t n)
+{
+    if (!p) return;
+    WEIR_ASSERT(m->bytes >= n);
+    m->bytes -= n;
+    if (n >= MEMORY_HUGE_BYTES)
+        (void)munmap(p, round_up(n, 4096));
+    else
+        free(p);
+}

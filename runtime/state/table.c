@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/state/table.h"
+
+#include <string.h>
+
+#include "runtime/base/assert.h"
+
+#define FREE_LENGTH UINT32_MAX
+#define FIRST_BITS 4u            /* log2 of the first slot array */
+#define SLAB_FIRST_BYTES 1024u
+#define SLAB_BYTES_MAX MEMORY_HUGE_BYTES
+#define PAGE_BYTES 65536u        /* of entries; the unit of the directory */
+#define PAGE_REFS (PAGE_BYTES / 8u)
+#define PAGES_MAX (1u << 19)     /* 2^32 references of 8 bytes */
+#define CACHED_BYTES (256u << 10) /* a table up to this size is taken to be in the cache */
+
+static const struct table_slot no_slots[1];
+
+/* ---- slots ---------------------------------------------------------------------------------------------------------------------- */
+
+static inline uint64_t home_of(uint32_t tag, uint32_t shift)
+{
+    return (uint64_t)tag >> shift; /* 64 bits: an empty table shifts by 32 */
+}
+
+static inline struct table_entry *entry_at(const struct table *t, uint32_t ref)
+{
+    return (struct table_entry *)(void *)(t->pages[ref / PAGE_REFS] + (size_t)(ref % PAGE_REFS) * 8u);
+}
+
+static inline uint64_t load64(const void *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+/* Keys of eight bytes, the commonest, are compared as one integer. */
+static inline bool same_key(struct table_entry *e, const struct weir_key *key)
+{
+    if (e->length != key->length) return false;
+    if (WEIR_LIKELY(key->length == 8)) return load64(e + 1) == load64(key->data);
+    if (e->hash != key->hash) return false;
+    return key->length == 0 || memcmp(table_key(e).data, key->data, key->length) == 0;
+}
+
+/* Puts a slot that is known to be absent into an array of slots that has room. */
+static inline void place(struct table_slot *slots, uint64_t mask, uint32_t shift, struct table_slot slot)
+{
+    uint64_t i = home_of(slot.tag, shift);
+    while (slots[i].ref) i = (i + 1) & mask;
+    slots[i] = slot;
+}
+
+static size_t slots_bytes(const struct table *t)
+{
+    return t->slots == no_slots ? 0 : (size_t)(t->mask + 1) * sizeof(struct table_slot);
+}
+
+static void use_slots(struct table *t, struct table_slot *slots, uint32_t bits)
+{
+    t->slots = slots;
+    t->shift = 32 - bits;
+    t->mask = ((uint64_t)1 << bits) - 1;
+    t->count_max = (t->mask + 1) / 8 * 5;
+}
+
+static bool grow_slots(struct table *t)
+{
+    uint32_t bits = t->slots == no_slots ? FIRST_BITS : 32 - t->shift + 1;
+    if (bits > TABLE_BITS_MAX) return false;
+    struct table_slot *slots = memory_alloc(t->memory, sizeof(struct table_slot) << bits);
+    if (!slots) return false;
+    struct table_slot *old = t->slots;
+    size_t old_bytes = slots_bytes(t);
+    uint64_t n = t->mask + 1;
+    use_slots(t, slots, bits);
+    for (uint64_t i = 0; i < n; i++) {
+        if (old[i].ref) place(slots, t->mask, t->shift, old[i]);
+    }
+    if (old_bytes) memory_free(t->memory, old, old_bytes);
+    return true;
+}
+
+/* True when `home` lies cyclically in (hole, i]: the slot at i is reached without passing the hole, so it stays. */
+static inline bool stays(uint64_t home, uint64_t hole, uint64_t i)
+{
+    return hole <= i ? hole < home && home <= i : hole < home || home <= i;
+}
+
+/* Algorithm R: fill the hole with the next slot whose probe sequence passes it, until the sequence ends. */
+static void close_hole(struct table *t, uint64_t hole)
+{
+    for (uint64_t i = (hole + 1) & t->mask; t->slots[i].ref; i = (i + 1) & t->mask) {
+        if (stays(home_of(t->slots[i].tag, t->shift), hole, i)) continue;
+        t->slots[hole] = t->slots[i];
+        hole = i;
+    }
+    t->slots[hole] = (struct table_slot){0, 0};
+}
+
+/* ---- slabs ---------------------------------------------------------------------------------------------------------------------- */
+
+/* Makes room for one more item in an array that grows by doubling. */
+static bool reserve(struct memory *m, void **array, uint32_t n, uint32_t *cap, size_t item)
+{
+    if (n <= *cap) return true;
+    uint32_t grown = *cap ? *cap * 2 : 4;
+    while (grown < n) grown *= 2;
+    void *p = memory_alloc(m, grown * item);
+    if (!p) return false;
+    if (*cap) memcpy(p, *array, *cap * item);
+    memory_free(m, *array, *cap * item);
+    *array = p;
+    *cap = grown;
+    return true;
+}
+
+static uint32_t class_of(uint32_t key_length)
+{
+    return table_key_room(key_length) / 8u;
+}
+
+/* A slab as large as all before it of the same class together, within bounds; at least one entry. */
+static size_t slab_bytes(const struct table_class *c, size_t stride)
+{
+    size_t bytes = SLAB_FIRST_BYTES;
+    while (bytes < c->bytes && bytes < SLAB_BYTES_MAX) bytes *= 2;
+    return bytes < stride ? stride : bytes;
+}
+
+/* Small slabs take a whole page of the directory, too: references are plenty, and the directory stays small enough for the first cache. */
+static bool add_slab(struct table *t, uint32_t class)
+{
+    struct table_class *c = &t->classes[class];
+    size_t stride = sizeof(struct table_entry) + class * 8u + t->value_size;
+    size_t bytes = slab_bytes(c, stride);
+    uint32_t pages = (uint32_t)((bytes + PAGE_BYTES - 1) / PAGE_BYTES);
+    uint32_t first = t->n_pages ? t->n_pages : 1; /* reference 0 means none */
+    if (pages > PAGES_MAX - first) return false;
+    if (!reserve(t->memory, (void **)&t->pages, first + pages, &t->pages_cap, sizeof *t->pages)) return false;
+    if (!reserve(t->memory, (void **)&t->slabs, t->n_slabs + 1, &t->slabs_cap, sizeof *t->slabs)) return false;
+    unsigned char *data = memory_alloc(t->memory, bytes);
+    if (!data) return false;
+    for (uint32_t i = 0; i < pages; i++) t->pages[first + i] = data + (size_t)i * PAGE_BYTES;
+    t->slabs[t->n_slabs] = (struct table_slab){
+        .data = data, .bytes = bytes, .stride = stride, .room = (uint32_t)(bytes / stride), .first_ref = first * PAGE_REFS};
+    t->n_slabs++;
+    t->n_pages = first + pages;
+    c->slab = t->n_slabs;
+    c->bytes += bytes;
+    return true;
+}
+
+/* A zeroed entry (but for its header) of the class, or NULL. */
+static struct table_entry *take_entry(struct table *t, uint32_t class)
+{
+    struct table_class *c = &t->classes[class];
+    if (c->free) {
+        struct table_entry *e = entry_at(t, c->free);
+        uint32_t ref = c->free;
+        c->free = e->ref;
+        memset(e + 1, 0, class * 8u + t->value_size);
+        e->ref = ref;
+        return e;
+    }
+    if ((c->slab == 0 || t->slabs[c->slab - 1].used == t->slabs[c->slab - 1].room) && !add_slab(t, class)) return NULL;
+    struct table_slab *slab = &t->slabs[c->slab - 1];
+    size_t at = slab->used * slab->stride;
+    struct table_entry *e = (struct table_entry *)(void *)(slab->data + at);
+    e->ref = slab->first_ref + (uint32_t)(at / 8);
+    slab->used++;
+    return e;
+}
+
+static void give_entry(struct table *t, struct table_entry *e, uint32_t class)
+{
+    struct table_class *c = &t->classes[class];
+    uint32_t ref = e->ref;
+    e->length = FREE_LENGTH;
+    e->ref = c->free;
+    c->free = ref;
+}
+
+/* ---- keys and values --------------------------------------------------------------------------------------------------------------- */
+
+void table_init(struct table *t, uint32_t value_size, struct memory *memory)
+{
+    *t = (struct table){.value_size = (value_size + 7u) & ~7u, .key_max = WEIR_KEY_MAX, .memory = memory};
+    use_slots(t, (struct table_slot *)(uintptr_t)no_slots, 0); /* never written: count_max is 0 */
+}
+
+static void free_long_key(struct table *t, struct table_entry *e)
+{
+    if (e->length <= TABLE_INLINE_MAX) return;
+    memory_free(t->memory, *(void **)(void *)(e + 1), e->length);
+    t->long_keys--;
+}
+
+void table_close(struct table *t)
+{
+    if (!t->slots) return;
+    uint64_t cursor = 0;
+    while (t->long_keys) {
+        struct table_entry *e = table_next(t, &cursor);
+        WEIR_ASSERT(e);
+        free_long_key(t, e);
+    }
+    for (uint32_t i = 0; i < t->n_slabs; i++) memory_free(t->memory, t->slabs[i].data, t->slabs[i].bytes);
+    memory_free(t->memory, t->slabs, t->slabs_cap * sizeof *t->slabs);
+    memory_free(t->memory, t->pages, t->pages_cap * sizeof *t->pages);
+    if (slots_bytes(t)) memory_free(t->memory, t->slots, slots_bytes(t));
+    *t = (struct table){0};
+}
+
+static inline struct table_entry *lookup(const struct table *t, const struct weir_key *key)
+{
+    uint32_t tag = (uint32_t)key->hash;
+    for (uint64_t i = home_of(tag, t->shift);; i = (i + 1) & t->mask) {
+        struct table_slot slot = t->slots[i];
+        if (slot.ref == 0) return NULL;
+        if (slot.tag != tag) continue;
+        struct table_entry *e = entry_at(t, slot.ref);
+        if (WEIR_LIKELY(same_key(e, key))) return e;
+    }
+}
+
+struct table_entry *table_find(const struct table *t, const struct weir_key *key)
+{
+    return lookup(t, key);
+}
+
+static bool write_key(struct table *t, struct table_entry *e, const struct weir_key *key)
+{
+    void *at = e + 1;
+    if (key->length > TABLE_INLINE_MAX) {
+        void *bytes = memory_alloc(t->memory, key->length);
+        if (!bytes) return false;
+        *(void **)at = bytes;
+        at = bytes;
+        t->long_keys++;
+    }
+    if (key->length) memcpy(at, key->data, key->length);
+    e->length = key->length;
+    e->hash = key->hash;
+    return true;
+}
+
+static __attribute__((noinline)) struct table_entry *insert(struct table *t, const struct weir_key *key)
+{
+    if (key->length > t->key_max) return NULL;
+    if (t->count >= t->count_max && !grow_slots(t)) return NULL;
+    uint32_t class = class_of(key->length);
+    struct table_entry *e = take_entry(t, class);
+    if (!e) return NULL;
+    if (!write_key(t, e, key)) {
+        give_entry(t, e, class);
+        return NULL;
+    }
+    place(t->slots, t->mask, t->shift, (struct table_slot){(uint32_t)key->hash, e->ref});
+    t->count++;
+    return e;
+}
+
+struct table_entry *table_put(struct table *t, const struct weir_key *key)
+{
+    struct table_entry *e = lookup(t, key);
+    return WEIR_LIKELY(e != NULL) ? e : insert(t, key);
+}
+
+void table_remove(struct table *t, struct table_entry *e)
+{
+    uint64_t i = home_of((uint32_t)e->hash, t->shift);
+    while (t->slots[i].ref != e->ref) {
+        WEIR_ASSERT_HOT(t->slots[i].ref != 0);
+        i = (i + 1) & t->mask;
+    }
+    close_hole(t, i);
+    free_long_key(t, e);
+    give_entry(t, e, class_of(e->length));
+    t->count--;
+}
+
+struct table_entry *table_next(const struct table *t, uint64_t *cursor)
+{
+    uint32_t slab = (uint32_t)(*cursor >> 32);
+    uint32_t at = (uint32_t)*cursor;
+    for (; slab < t->n_slabs; slab++, at = 0) {
+        const struct table_slab *s = &t->slabs[slab];
+        while (at < s->used) {
+            struct table_entry *e = (struct table_entry *)(void *)(s->data + at * s->stride);
+            at++;
+            if (e->length == FREE_LENGTH) continue;
+            *cursor = (uint64_t)slab << 32 | at;
+            return e;
+        }
+    }
+    *cursor = (uint64_t)slab << 32;
+    return NULL;
+}
+
+/* ---- batches ----------------------------------------------------------------------------------------------------------------------- */
+
+/* Reference of the first entry whose tag fits, 0 when there is none: what a key's entry will be but for one time in thousands. */
+static inline uint32_t likely_ref(const struct table *t, uint32_t tag)
+{
+    for (uint64_t i = home_of(tag, t->shift);; i = (i + 1) & t->mask) {
+        struct table_slot slot = t->slots[i];
+        if (slot.tag == tag || slot.ref == 0) return slot.ref;
+    }
+}
+
+static inline void prefetch_entry(const struct table *t, const struct table_entry *e, uint32_t key_room)
+{
+    const char *last = (const char *)(e + 1) + key_room + t->value_size - 1;
+    __builtin_prefetch(e, 1);
+    __builtin_prefetch(last, 1); /* the same line more often than not; then it costs nothing */
+}
+
+static weir_err probe_group(struct table *t, const struct weir_key *keys, const uint32_t *idx, uint32_t n, void **values)
+{
+    struct table_entry *likely[TABLE_PROBE_GROUP];
+    for (uint32_t i = 0; i < n; i++) {
+        __builtin_prefetch(&t->slots[home_of((uint32_t)keys[idx ? idx[i] : i].hash, t->shift)]);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct weir_key *key = &keys[idx ? idx[i] : i];
+        uint32_t ref = likely_ref(t, (uint32_t)key->hash);
+        likely[i] = ref ? entry_at(t, ref) : NULL;
+        if (ref) prefetch_entry(t, likely[i], table_key_room(key->length));
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const struct weir_key *key = &keys[idx ? idx[i] : i];
+        struct table_entry *e = likely[i];
+        /* From the front again: keys put earlier in this group may have changed the slots, not the entries. */
+        if (WEIR_UNLIKELY(!e || !same_key(e, key))) e = table_put(t, key);
+        if (WEIR_UNLIKELY(!e)) return key->length > t->key_max ? WEIR_E_LIMIT : WEIR_E_NOMEM;
+        values[i] = (unsigned char *)(e + 1) + table_key_room(key->length);
+    }
+    return WEIR_OK;
+}
+
+weir_err table_probe(struct table *t, const struct weir_key *keys, const uint32_t *idx, uint32_t n, void **values)
+{
+    for (uint32_t at = 0; at < n; at += TABLE_PROBE_GROUP) {
+        uint32_t m = n - at < TABLE_PROBE_GROUP ? n - at : TABLE_PROBE_GROUP;
+        weir_err err = probe_group(t, idx ? keys : keys + at, idx ? idx + at : NULL, m, values + at);
+        if (err) return err;
+    }
+    return WEIR_OK;
+}
+
+bool table_prefetch(const struct table *t, const struct weir_key *keys, uint32_t n, uint32_t *guesses)
+{
+    if (t->count * (sizeof(struct table_entry) + sizeof(struct table_slot) + t->value_size) <= CACHED_BYTES) return false;
+    for (uint32_t at = 0; at < n; at += TABLE_PROBE_GROUP) {
+        uint32_t end = n - at < TABLE_PROBE_GROUP ? n : at + TABLE_PROBE_GROUP;
+        for (uint32_t i = at; i < end; i++) __builtin_prefetch(&t->slots[home_of((uint32_t)keys[i].hash, t->shift)]);
+        for (uint32_t i = at; i < end; i++) {
+            guesses[i] = likely_ref(t, (uint32_t)keys[i].hash);
+            if (guesses[i]) prefetch_entry(t, entry_at(t, guesses[i]), table_key_room(keys[i].length));
+        }
+    }
+    return true;
+}
+
+/* Entries keep their place and size class for the table's life, so that a stale guess still points at the header of some entry, or of a free one. */
+static inline struct table_entry *verify(const struct table *t, const struct weir_key *key, uint32_t guess)
+{
+    if (WEIR_UNLIKELY(guess == 0)) return NULL;
+    struct table_entry *e = entry_at(t, guess);
+    return WEIR_LIKELY(same_key(e, key)) ? e : NULL;
+}
+
+struct table_entry *table_find_guess(const struct table *t, const struct weir_key *key, uint32_t guess)
+{
+    struct table_entry *e = verify(t, key, guess);
+    return WEIR_LIKELY(e != NULL) ? e : lookup(t, key);
+}
+
+struct table_entry *table_put_guess(struct table *t, const struct weir_key *key, uint32_t guess)
+{
+    struct table_entry *e = verify(t, key, guess);
+    return WEIR_LIKELY(e != NULL) ? e : table_put(t, key);
+}

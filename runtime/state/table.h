@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The table of keyed state: from a key of any bytes to a value of a fixed size. Open addressing with linear probing.
+ *
+ *     slots   | tag ref | tag ref | ......... |       8 bytes each, so a cache line holds a probe sequence
+ *                    \
+ *     slabs           `-> | hash | ref | length | key bytes, padded to 8 | value |     never moves
+ *
+ * - A slot holds the lower 32 bits of the hash (the tag) and a reference to the entry. Its home is the tag's upper bits, and the rest of the
+ *   tag keeps different keys of one home apart, so that a probe touches one entry, the right one. The upper 32 bits of the hash are left
+ *   out on purpose: a subtask owns a range of key groups (hash >> 49), so there they are nearly the same for all its keys.
+ * - Since homes are ordered as tags are, doubling the slots reads the old array and writes the new one front to back and looks at no entry.
+ *   That is why the rehash is whole and not incremental: 2 to 4 ns a slot, once per doubling (1 M keys: some milliseconds), against a second
+ *   table and a branch in every probe for ever.
+ * - Removal shifts the followers back (Knuth, TAOCP 3, 6.4, algorithm R): no tombstones, so tables with much coming and going stay as fast as
+ *   new ones. It needs homes only, which the tags give.
+ * - Entries lie in slabs by size class and stay where they are until removed: an address is good while its entry lives. Slabs double
+ *   from 1 KiB to 2 MiB, so that a window's pane of four keys costs a kilobyte and a large table gets huge pages. Removed entries are
+ *   reused by keys of the same size class; the memory goes back when the table is closed.
+ * - A batch is probed in three passes over a few dozen keys at a time: ask for the slots, read them and ask for the entries, compare. The misses of
+ *   one pass overlap (Kocberber et al., "Asynchronous memory access chaining", VLDB 2015, call it group prefetching).
+ *
+ * Keys: at most key_max bytes (WEIR_KEY_MAX unless the owner raises it). Up to TABLE_INLINE_MAX they lie in the entry; longer ones in a block of their own.
+ * Limits: TABLE_BITS_MAX slots (log2) and 32 GiB of slabs a table; at the limit an insertion fails as without memory.
+ * Owner: one thread. Nothing here blocks.
+ */
+#ifndef WEIR_RUNTIME_STATE_TABLE_H
+#define WEIR_RUNTIME_STATE_TABLE_H
+
+#include "runtime/state/memory.h"
+#include "weir/operator.h"
+
+#define TABLE_INLINE_MAX 64u
+#define TABLE_CLASSES (TABLE_INLINE_MAX / 8u + 1u)
+#define TABLE_BITS_MAX 30u
+#define TABLE_PROBE_GROUP 64u /* keys in flight; measured: 32 to 128 make no difference, 8 and 2048 do */
+
+struct table_slot {
+    uint32_t tag; /* lower half of the hash */
+    uint32_t ref; /* of the entry, in units of 8 bytes; 0 = empty */
+};
+
+/* Header of an entry; key bytes (or the address of a long key's) and value follow. */
+struct table_entry {
+    uint64_t hash;
+    uint32_t ref;    /* its own; of a free entry: the next free one's */
+    uint32_t length; /* of the key; UINT32_MAX = free */
+};
+
+/* A run of entries of one size. */
+struct table_slab {
+    unsigned char *data;
+    size_t bytes;
+    size_t stride;
+    uint32_t room;      /* entries it can hold */
+    uint32_t used;      /* entries handed out at least once, from the front */
+    uint32_t first_ref; /* of entry 0 */
+};
+
+struct table_class {
+    uint32_t free; /* first free entry, 0 = none */
+    uint32_t slab; /* index + 1 of the slab that still has fresh entries, 0 = none */
+    uint64_t bytes;
+};
+
+struct table {
+    struct table_slot *slots;
+    uint64_t mask;         /* slots - 1 */
+    uint32_t shift;        /* 32 - log2(slots) */
+    uint32_t value_size;   /* rounded up to 8 */
+    uint32_t key_max;      /* longest key; may be set after table_init */
+    unsigned char **pages; /* ref >> 13 to address: 64 KiB of entries each */
+    uint64_t count;
+    uint64_t count_max; /* entries at which the slots double: 5/8 of them */
+    uint64_t long_keys; /* entries whose key lies outside */
+    struct table_slab *slabs;
+    uint32_t n_slabs, slabs_cap;
+    uint32_t n_pages, pages_cap;
+    struct table_class classes[TABLE_CLASSES];
+    struct memory *memory;
+};
+
+/* An empty table, which holds no memory until the first insertion. `memory` is kept. value_size: at most WEIR_VALUE_MAX. */
+void table_init(struct table *t, uint32_t value_size, struct memory *memory);
+
+/* Frees everything; the table may be initialised again. Accepts a zeroed table. */
+void table_close(struct table *t);
+
+/* The key's entry, or NULL. */
+struct table_entry *table_find(const struct table *t, const struct weir_key *key);
+
+/*
+ * The key's entry, made with a zeroed value when there is none; key bytes are copied. Addresses given before stay valid.
+ * NULL when there is no memory, or the key is longer than key_max: the table is as before.
+ */
+struct table_entry *table_put(struct table *t, const struct weir_key *key);
+
+/* Removes an entry of this table. */
+void table_remove(struct table *t, struct table_entry *e);
+
+/*
+ * As table_put for each i < n and key keys[idx[i]] (idx NULL: keys[i]); stores the value's address in values[i].
+ * Errors: WEIR_E_NOMEM, WEIR_E_LIMIT (a key longer than key_max); some keys may have been put then, values is undefined.
+ */
+weir_err table_probe(struct table *t, const struct weir_key *keys, const uint32_t *idx, uint32_t n, void **values);
+
+/*
+ * Asks the cache for slots and entries of keys that will be looked up soon, and notes where each key's entry probably is: guesses[i], for
+ * table_find_guess and table_put_guess. false, with guesses untouched, for a table so small that it is in the cache anyway.
+ */
+bool table_prefetch(const struct table *t, const struct weir_key *keys, uint32_t n, uint32_t *guesses);
+
+/* As table_find and table_put. A guess made by this table is verified: it may be of any age, for another key, of an entry long gone; 0 = no idea. */
+struct table_entry *table_find_guess(const struct table *t, const struct weir_key *key, uint32_t guess);
+struct table_entry *table_put_guess(struct table *t, const struct weir_key *key, uint32_t guess);
+
+/*
+ * Scans: *cursor starts at 0; gives the next entry, NULL at the end. The entry just given may be removed, nothing else may change in between.
+ * Order: that of first insertion within a size class. Cost: the largest number of entries the table has held.
+ */
+struct table_entry *table_next(const struct table *t, uint64_t *cursor);
+
+static inline uint32_t table_key_room(uint32_t length)
+{
+    return length <= TABLE_INLINE_MAX ? (length + 7u) & ~7u : (uint32_t)sizeof(void *);
+}
+
+static inline void *table_value(struct table_entry *e)
+{
+    return (unsigned char *)(e + 1) + table_key_room(e->length);
+}
+
+/* The entry's key; its bytes are valid while the entry lives. */
+static inline struct weir_key table_key(struct table_entry *e)
+{
+    void *at = e + 1;
+    return (struct weir_key){.data = e->length <= TABLE_INLINE_MAX ? at : *(void **)at, .length = e->length, .hash = e->hash};
+}
+
+#endif

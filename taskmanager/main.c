@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* weir-taskmanager: flags, then the server until a signal comes or the JobManager refuses. */
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "runtime/base/daemon.h"
+#include "runtime/base/id.h"
+#include "runtime/base/limits.h"
+#include "runtime/base/log.h"
+#include "runtime/base/process.h"
+#include "runtime/net/socket.h"
+#include "taskmanager/server.h"
+
+static const struct config_key keys[] = {
+    DAEMON_KEYS,
+    {"taskmanager.jobmanager", CONFIG_STR, "tcp://127.0.0.1:6123", .flag = "jobmanager", .help = "control endpoint of the JobManager"},
+    {"taskmanager.id", CONFIG_STR, "", .flag = "id", .help = "name shown to people; by default tm- and eight random digits"},
+    {"taskmanager.slots", CONFIG_INT, "0", .min = 0, .max = WEIR_SLOTS_MAX, .flag = "slots", .help = "slots offered; 0 = one for each core"},
+    {"taskmanager.data", CONFIG_STR, "tcp://127.0.0.1:*", .flag = "data",
+     .help = "where workers exchange records: tcp://127.0.0.1:* or ipc://PATH, from which each worker's path is made"},
+    {"taskmanager.worker", CONFIG_STR, "", .flag = "worker", .help = "program of the workers; by default weir-worker beside this one"},
+};
+static const char *const foreign[] = {"jobmanager", NULL};
+static const struct config_table table = {keys, sizeof keys / sizeof keys[0], foreign};
+static const struct daemon_program program = {
+    "weir-taskmanager", "taskmanager", "Offers slots to a JobManager and runs workers. Ends at SIGTERM or Ctrl-C.", &table};
+
+static uint32_t count_slots(const struct config *config)
+{
+    int64_t slots = config_int(config, "taskmanager.slots");
+    if (slots == 0) slots = sysconf(_SC_NPROCESSORS_ONLN);
+    if (slots < 1) slots = 1;
+    return slots > WEIR_SLOTS_MAX ? WEIR_SLOTS_MAX : (uint32_t)slots;
+}
+
+static const char *make_id(const struct config *config, char random[static 16])
+{
+    const char *id = config_str(config, "taskmanager.id");
+    if (id[0] != '\0') return id;
+    (void)snprintf(random, 16, "tm-%08x", (unsigned)(id_word(id_random()) & 0xffffffffu));
+    return random;
+}
+
+static weir_err serve(const struct config *config, int signals, struct weir_diag *diag)
+{
+    char worker[PATH_MAX], random[16];
+    struct taskmanager_config c = {
+        .jobmanager = config_str(config, "taskmanager.jobmanager"), .id = make_id(config, random), .data = config_str(config, "taskmanager.data"),
+        .worker_path = config_str(config, "taskmanager.worker"), .slots = count_slots(config), .signals = signals,
+    };
+    if (c.worker_path[0] == '\0') {
+        weir_err err = process_beside("weir-worker", worker, sizeof worker, diag);
+        if (err) return err;
+        c.worker_path = worker;
+    }
+    struct taskmanager *taskmanager = NULL;
+    weir_err err = net_start(1);
+    if (err) return weir_fail(diag, err, "cannot start the network");
+    err = taskmanager_new(&taskmanager, &c, diag);
+    if (!err) err = taskmanager_run(taskmanager, diag);
+    taskmanager_destroy(&taskmanager);
+    net_stop();
+    return err;
+}
+
+int main(int argc, char **argv)
+{
+    struct config *config = NULL;
+    struct weir_diag diag = {0};
+    int signals = process_signals_open(); /* before the parent's end may send one */
+    int status = daemon_configure(&config, &program, argc, argv);
+    if (status != DAEMON_GO_ON) return status;
+    weir_err err = signals < 0 ? weir_fail(&diag, WEIR_E_IO, "cannot wait for signals") : serve(config, signals, &diag);
+    if (err) log_error("cannot run", "code=%s reason=\"%s\"", weir_err_name(err), diag.text);
+    config_destroy(&config);
+    return err ? DAEMON_FAILED : DAEMON_OK;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Writes the seed corpora of the fuzz targets: `fuzz_seeds tests/fuzz/corpus`. The same files every time. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "runtime/wire/frame.h"
+#include "runtime/wire/message.h"
+#include "runtime/wire/pack.h"
+#include "tests/unit/wire/samples.h"
+
+static const char *root;
+
+static void write_seed(const char *target, const char *name, const void *data, size_t size)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%s", root, target);
+    if (mkdir(path, 0755) && errno != EEXIST) {
+        perror(path);
+        exit(1);
+    }
+    snprintf(path, sizeof path, "%s/%s/%s", root, target, name);
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(data, 1, size, f) != size || fclose(f)) {
+        perror(path);
+        exit(1);
+    }
+}
+
+static void write_messages(void)
+{
+    static struct samples samples;
+    struct buffer b = {0};
+    for (size_t t = 0; t < SAMPLE_TYPES; t++) {
+        uint64_t seed = 1000 + t;
+        struct wire_msg m;
+        sample_msg(&samples, &seed, sample_types[t], &m);
+        buffer_clear(&b);
+        if (wire_msg_encode(&m, &b)) exit(1);
+        write_seed("fuzz_message", wire_type_name(m.type), b.data, b.len);
+    }
+    buffer_close(&b);
+}
+
+static void write_values(void)
+{
+    static const uint8_t forms[] = {
+        0x9f, 0xc0, 0xc3, 0x7f, 0xe0, 0xcc, 0xff, 0xd1, 0x80, 0x00, 0xca, 0x3f, 0x80, 0, 0, 0xa3, 'a', 'b', 'c', 0xc4, 1, 0, 0xd6, 5, 1, 2, 3, 4,
+        0xc7, 1, 9, 9, 0x81, 0x01, 0x90, 0xd9, 1, 'x', 0xdc, 0, 1, 0xc2, 0xde, 0, 1, 0xc0, 0xc0, 0xcf, 1, 2, 3, 4, 5, 6, 7, 8,
+    };
+    static const uint8_t bomb[] = {0xdf, 0xff, 0xff, 0xff, 0xff};
+    uint8_t deep[40];
+    memset(deep, 0x91, sizeof deep);
+    deep[sizeof deep - 1] = 0xc0;
+    write_seed("fuzz_cursor", "forms", forms, sizeof forms);
+    write_seed("fuzz_cursor", "bomb", bomb, sizeof bomb);
+    write_seed("fuzz_cursor", "deep", deep, sizeof deep);
+}
+
+static void write_frames(void)
+{
+    static struct {
+        struct frame_header header;
+        _Alignas(8) uint8_t body[512];
+    } f;
+    f.header = (struct frame_header){.kind = FRAME_BARRIER, .job = 1, .epoch = 1, .attempt = 1, .channel = 2, .seq = 3, .time_ms = 7};
+    frame_seal(&f.header);
+    write_seed("fuzz_frame", "barrier", &f, sizeof f.header);
+    f.header = (struct frame_header){.kind = FRAME_DATA, .flags = FRAME_UNIFORM, .stride = 24};
+    for (uint32_t mixed = 0; mixed < 2; mixed++) {
+        f.header.bytes = f.header.count = 0;
+        for (uint32_t i = 0; i < 5; i++) {
+            struct weir_record rec = {.size = mixed ? 7 * i : 8, .key_group = (uint16_t)(i * 1000), .kind = (uint8_t)(i % 4), .time_ms = i};
+            memcpy(f.body + f.header.bytes, &rec, sizeof rec);
+            f.header.bytes += weir_record_span(rec.size);
+            f.header.count++;
+        }
+        frame_seal(&f.header);
+        write_seed("fuzz_frame", mixed ? "mixed" : "uniform", &f, sizeof f.header + f.header.bytes);
+        f.header.flags = 0;
+    }
+}
+
+/* Scripts of fuzz_link.c: three bytes a step. */
+static void write_scripts(void)
+{
+    enum { SAY = 0, SAY_MANY = 2, SEND = 4, WAIT = 6, WAIT_LONG = 8, TICK = 10, LATE = 12, FORGE = 14 | 16 };
+    static const uint8_t clean[] = {SAY, 0, 0, SEND, 0, 0, SEND | 1, 0, 0, SAY | 1, 0, 0, SEND | 1, 0, 0, SEND, 0, 0, WAIT, 250, 0, TICK, 0, 0, SEND, 0, 0};
+    static const uint8_t bad[] = {SAY_MANY, 9, 0, SEND, 0x93, 0, SEND | 1, 0x40, 0, WAIT_LONG, 19, 0, TICK, 0, 0, SEND, 0x12, 0,
+                                  LATE, 0, 0, LATE, 1, 0, SEND | 1, 0, 0, WAIT_LONG, 19, 0, TICK, 0, 0, SEND, 0, 0, SEND | 1, 0, 0};
+    static const uint8_t forged[] = {SAY, 0, 0, SEND, 0xaa, 0, FORGE, 64, 5, FORGE, 72, 9, SEND | 1, 0, 0, FORGE, 12, 1};
+    static const uint8_t death[] = {SEND, 0, 0, SEND | 1, 0, 0, WAIT_LONG, 250, 0, TICK, 0, 0, TICK | 1, 0, 0, SAY, 0, 0, SEND, 0, 0};
+    write_seed("fuzz_link", "clean", clean, sizeof clean);
+    write_seed("fuzz_link", "bad", bad, sizeof bad);
+    write_seed("fuzz_link", "forged", forged, sizeof forged);
+    write_seed("fuzz_link", "death", death, sizeof death);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
+        return 2;
+    }
+    root = argv[1];
+    write_messages();
+    write_values();
+    write_frames();
+    write_scripts();
+    return 0;
+}

@@ -1,0 +1,695 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who lives in the world: the two drivers, the network between them, describing processes, the artifact store, workers, users. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "runtime/base/assert.h"
+#include "runtime/base/hash.h"
+#include "runtime/wire/link.h"
+#include "tests/sim/world.h"
+
+static void *copy(const void *data, size_t len)
+{
+    void *p = malloc(len ? len : 1);
+    WEIR_ASSERT(p);
+    if (len) memcpy(p, data, len);
+    return p;
+}
+
+static struct weir_id random_id(struct sim *sim)
+{
+    struct weir_id id;
+    uint64_t a = sim_random(sim, UINT64_MAX), b = sim_random(sim, UINT64_MAX);
+    memcpy(id.bytes, &a, 8);
+    memcpy(id.bytes + 8, &b, 8);
+    return id;
+}
+
+/* ---- the network ---- */
+
+static const char *packet_type(const void *data, size_t len, enum wire_type *type)
+{
+    struct wire_msg msg;
+    *type = 0;
+    if (len <= LINK_HEADER_BYTES || wire_msg_decode(&msg, (const unsigned char *)data + LINK_HEADER_BYTES, len - LINK_HEADER_BYTES, NULL)) return "";
+    *type = msg.type;
+    wire_msg_close(&msg);
+    return wire_type_name(*type);
+}
+
+/* Does the story want this packet lost? */
+static bool dropped_by_hand(struct sim *sim, uint32_t tm, const void *data, size_t len)
+{
+    enum wire_type type;
+    if (!sim->drop_n || sim->drop_tm != tm) return false;
+    const char *name = packet_type(data, len, &type);
+    if (type != sim->drop_type) return false;
+    sim->drop_n--;
+    sim_trace(sim, "network loses %s", name);
+    return true;
+}
+
+static void deliver(struct sim *sim, struct sim_event *ev, const void *data, size_t len)
+{
+    uint32_t longest = sim_chance(sim, sim->config.slow) ? sim->config.slow_ms : sim->config.delay_ms;
+    ev->at_ms = sim->now_ms + sim_delay(sim, longest);
+    ev->data = copy(data, len);
+    ev->len = len;
+    sim_push(sim, *ev);
+}
+
+/* Puts a packet of or for a TaskManager on the network. */
+static void transmit(struct sim *sim, struct sim_event *ev, bool cut, const void *data, size_t len)
+{
+    sim_fold(sim, hash64(data, len));
+    if (cut || dropped_by_hand(sim, ev->tm, data, len) || sim_chance(sim, sim->config.loss)) return;
+    deliver(sim, ev, data, len);
+    if (sim_chance(sim, sim->config.doubled)) deliver(sim, ev, data, len);
+}
+
+/* ---- steps ---- */
+
+static void perform_jobmanager(struct sim *sim);
+static void perform_taskmanager(struct sim *sim, uint32_t tm);
+
+static void step_jobmanager(struct sim *sim, struct master_event *ev)
+{
+    ev->now_ms = sim->now_ms;
+    ev->wall_ms = sim->now_ms;
+    master_step(sim->jm, ev, &sim->jm_actions);
+    perform_jobmanager(sim);
+    check_jobmanager(sim);
+    int64_t at_ms = sim->jm_actions.deadline_ms;
+    if (at_ms == sim->jm_wake_ms || at_ms == INT64_MAX) return;
+    sim->jm_wake_ms = at_ms;
+    sim_push(sim, (struct sim_event){.at_ms = at_ms > sim->now_ms ? at_ms : sim->now_ms, .kind = SIM_EV_JM_TICK, .offset = (uint64_t)at_ms});
+}
+
+static void step_taskmanager(struct sim *sim, uint32_t tm, struct supervisor_event *ev)
+{
+    struct sim_taskmanager *t = &sim->tms[tm];
+    ev->now_ms = sim->now_ms;
+    supervisor_step(t->core, ev, &sim->tm_actions);
+    int64_t at_ms = sim->tm_actions.deadline_ms;
+    perform_taskmanager(sim, tm);
+    if (!t->core) return; /* EXIT */
+    check_taskmanager(sim, tm);
+    if (at_ms == t->wake_ms || at_ms == INT64_MAX) return;
+    t->wake_ms = at_ms;
+    sim_push(sim, (struct sim_event){.at_ms = at_ms > sim->now_ms ? at_ms : sim->now_ms,
+                                     .kind = SIM_EV_TM_TICK,
+                                     .tm = tm,
+                                     .life = t->life,
+                                     .offset = (uint64_t)at_ms});
+}
+
+static void tick_jobmanager(struct sim *sim)
+{
+    struct master_event me = {.type = MASTER_EV_TICK};
+    step_jobmanager(sim, &me);
+}
+
+/* ---- the JobManager's driver ---- */
+
+static void jm_line(void *arg, bool notable, const char *line)
+{
+    sim_trace(arg, notable ? "jm | %s" : "jm   %s", line);
+}
+
+void actors_start_jobmanager(struct sim *sim)
+{
+    const struct sim_config *c = &sim->config;
+    struct master_config config = {.incarnation = random_id(sim),
+                                   .epoch = sim->epoch,
+                                   .version = "sim",
+                                   .heartbeat_ms = c->heartbeat_ms,
+                                   .heartbeat_timeout_ms = c->heartbeat_timeout_ms,
+                                   .retransmit_ms = c->retransmit_ms,
+                                   .slot_wait_ms = c->slot_wait_ms,
+                                   .describe_timeout_ms = c->describe_timeout_ms,
+                                   .start_timeout_ms = c->start_timeout_ms,
+                                   .trace = jm_line,
+                                   .trace_arg = sim};
+    master_new(&sim->jm, &config, sim->now_ms);
+    sim->jm_wake_ms = INT64_MIN;
+    tick_jobmanager(sim);
+}
+
+static void describe(struct sim *sim, const struct job *job)
+{
+    uint32_t index = (uint32_t)sim_find_job(sim, job->id);
+    const struct sim_spec *spec = &sim->jobs[index].spec;
+    if (spec->describe == SIM_DESCRIBE_NEVER) return;
+    sim_push(sim, (struct sim_event){.at_ms = sim->now_ms + sim_delay(sim, spec->describe_ms), .kind = SIM_EV_DESCRIBED, .what = index, .ref = sim->epoch});
+}
+
+static void perform_jobmanager(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->jm_actions.n; i++) {
+        const struct master_action *a = &sim->jm_actions.at[i];
+        struct sim_event ev = {0};
+        switch (a->type) {
+        case MASTER_DO_SEND:
+            ev.kind = SIM_EV_TM_PACKET;
+            ev.tm = (uint32_t)(a->send.route >> 32) % SIM_TMS;
+            ev.life = (uint32_t)a->send.route;
+            transmit(sim, &ev, sim->tms[ev.tm].cut_in, a->send.data.data, a->send.data.length);
+            break;
+        case MASTER_DO_DESCRIBE: describe(sim, a->describe.job); break;
+        case MASTER_DO_STOP_DESCRIBE: sim->jobs[sim_find_job(sim, a->stop_describe.job)].describe_stopped = true; break;
+        case MASTER_DO_READ_CHUNK:
+            ev = (struct sim_event){.at_ms = sim->now_ms + sim_delay(sim, 5), .kind = SIM_EV_CHUNK, .ref = a->read_chunk.reader, .life = (uint32_t)sim->epoch};
+            ev.what = sim_plugin_of(a->read_chunk.digest);
+            ev.offset = a->read_chunk.offset;
+            sim_push(sim, ev);
+            break;
+        case MASTER_DO_JOB_ENDED: sim->jobs[sim_find_job(sim, a->job_ended.job->id)].n_ended++; break;
+        }
+    }
+}
+
+/* source -> map -> (by key) sink; or a circle, which the plan refuses. */
+static void make_graph(const struct sim_spec *spec, struct graph *out)
+{
+    static const char bytes[64];
+    struct weir_bytes splits[64];
+    struct graph_input to_map[2] = {{.node = 0, .partition = GRAPH_FORWARD, .keyer = ""}, {.node = 1, .partition = GRAPH_FORWARD, .keyer = ""}};
+    struct graph_input to_sink = {.node = 1, .partition = GRAPH_KEY, .keyer = "by_key"};
+    struct graph_node nodes[3] = {
+        {.id = "read", .name = "source", .kind = GRAPH_SOURCE, .n_outputs = 1, .n_splits = spec->n_splits, .splits = splits},
+        {.id = "parse", .name = "map", .kind = GRAPH_STEP, .chain = true, .n_outputs = 1, .n_inputs = 1, .inputs = to_map},
+        {.id = "write", .name = "sink", .kind = GRAPH_SINK, .n_inputs = 1, .inputs = &to_sink},
+    };
+    if (spec->describe == SIM_DESCRIBE_CYCLE) nodes[1].n_inputs = 2;
+    for (uint32_t i = 0; i < spec->n_splits; i++) splits[i] = (struct weir_bytes){bytes, i};
+    struct graph graph = {.name = "sim", .n_nodes = 3, .nodes = nodes};
+    struct buffer encoded;
+    buffer_init(&encoded, 0);
+    weir_err err = graph_encode(&graph, &encoded);
+    WEIR_ASSERT(!err);
+    err = graph_decode(out, encoded.data, encoded.len, NULL);
+    WEIR_ASSERT(!err);
+    buffer_close(&encoded);
+}
+
+static void on_described(struct sim *sim, const struct sim_event *ev)
+{
+    struct sim_job *job = &sim->jobs[ev->what];
+    if (ev->ref != sim->epoch) return;
+    if (job->describe_stopped && !sim_chance(sim, 500)) return; /* the kill came too late now and then */
+    struct master_event me = {.type = MASTER_EV_DESCRIBED};
+    struct graph graph = {0};
+    me.described.job = job->id;
+    if (job->spec.describe == SIM_DESCRIBE_FAILS) {
+        me.described.err = WEIR_E_ABI;
+        me.described.reason = "the plugin was built for another Weir";
+    } else {
+        make_graph(&job->spec, &graph);
+        me.described.graph = &graph;
+    }
+    step_jobmanager(sim, &me);
+    if (graph.arena) sim_violate(sim, "the graph was not taken");
+}
+
+static void on_chunk(struct sim *sim, const struct sim_event *ev)
+{
+    static const unsigned char bytes[WEIR_CHUNK_BYTES];
+    uint32_t size = sim_plugin_bytes(ev->what);
+    if (ev->life != (uint32_t)sim->epoch) return;
+    struct master_event me = {.type = MASTER_EV_CHUNK};
+    me.chunk.reader = ev->ref;
+    me.chunk.digest = sim_plugin_digest(ev->what);
+    me.chunk.offset = ev->offset;
+    me.chunk.total = sim_chance(sim, sim->config.store_fails) || ev->offset >= size ? 0 : size;
+    uint64_t left = size - ev->offset;
+    me.chunk.data = (struct weir_bytes){bytes, (uint32_t)(left < WEIR_CHUNK_BYTES ? left : WEIR_CHUNK_BYTES)};
+    step_jobmanager(sim, &me);
+}
+
+static void on_jm_packet(struct sim *sim, const struct sim_event *ev)
+{
+    struct master_event me = {.type = MASTER_EV_PACKET};
+    me.packet.route = ev->ref;
+    me.packet.data = (struct weir_bytes){ev->data, (uint32_t)ev->len};
+    step_jobmanager(sim, &me);
+}
+
+/* ---- users ---- */
+
+void actors_submit(struct sim *sim, uint32_t index)
+{
+    static const char *const args[] = {"sim", "--input", "x"};
+    struct sim_job *job = &sim->jobs[index];
+    struct master_event me = {.type = MASTER_EV_SUBMIT};
+    me.submit = (struct job_submission){.id = job->id,
+                                        .digest = sim_plugin_digest(job->spec.plugin),
+                                        .size = sim_plugin_bytes(job->spec.plugin),
+                                        .name = "",
+                                        .cwd = "/",
+                                        .parallelism = job->spec.parallelism,
+                                        .progress_timeout_ms = sim->config.progress_timeout_ms,
+                                        .n_args = 3,
+                                        .args = args};
+    job->submitted = true;
+    job->state = JOB_INITIALIZING;
+    step_jobmanager(sim, &me);
+    if (sim->jm_actions.answer.code) sim_violate(sim, "SUBMIT was refused: %s", sim->jm_actions.answer.text);
+}
+
+weir_err actors_cancel(struct sim *sim, uint32_t index)
+{
+    struct master_event me = {.type = MASTER_EV_CANCEL};
+    me.cancel.job = sim->jobs[index].id;
+    sim_trace(sim, "user cancels job %08" PRIu32, index + 1);
+    sim->jobs[index].cancel_asked = true;
+    step_jobmanager(sim, &me);
+    weir_err answer = sim->jm_actions.answer.code;
+    sim_trace(sim, "jm answers: %s", answer ? sim->jm_actions.answer.text : "OK");
+    const struct job *job = sim_job(sim, index);
+    if (!job) return answer;
+    sim->jobs[index].canceled |= job->state == JOB_CANCELLING;
+    if (!answer && job->state != JOB_CANCELLING && job->state != JOB_CANCELED && job->state != JOB_FAILING)
+        sim_violate(sim, "a cancel was accepted and has no effect");
+    return answer;
+}
+
+/* ---- the TaskManager's driver ---- */
+
+struct tm_name {
+    char text[8];
+};
+
+static struct tm_name tm_name(uint32_t tm)
+{
+    struct tm_name name;
+    snprintf(name.text, sizeof name.text, "tm-%u", (tm + 1) % 10);
+    return name;
+}
+
+static void tm_line(void *arg, bool notable, const char *line)
+{
+    const struct sim_taskmanager *t = arg;
+    sim_trace(t->world, notable ? "%s | %s" : "%s   %s", tm_name((uint32_t)(t - t->world->tms)).text, line);
+}
+
+void actors_start(struct sim *sim, uint32_t tm)
+{
+    struct sim_taskmanager *t = &sim->tms[tm];
+    const struct sim_config *c = &sim->config;
+    if (t->core) return;
+    struct tm_name name = tm_name(tm);
+    t->world = sim;
+    struct supervisor_config config = {.taskmanager = name.text,
+                                       .host = "host",
+                                       .version = "sim",
+                                       .slots = c->slots[tm],
+                                       .pid = ++t->life,
+                                       .incarnation = random_id(sim),
+                                       .heartbeat_ms = c->heartbeat_ms,
+                                       .heartbeat_timeout_ms = c->heartbeat_timeout_ms,
+                                       .retransmit_ms = c->retransmit_ms,
+                                       .worker_silence_ms = c->worker_silence_ms,
+                                       .cancel_timeout_ms = c->cancel_timeout_ms,
+                                       .ready_timeout_ms = c->ready_timeout_ms,
+                                       .trace = tm_line,
+                                       .trace_arg = t};
+    sim_trace(sim, "%s starts", name.text);
+    t->wake_ms = INT64_MIN;
+    memset(t->stored, 0, sizeof t->stored);
+    supervisor_new(&t->core, &config, sim->now_ms);
+    for (uint32_t p = 0; p < SIM_PLUGINS; p++) {
+        if (!t->cached[p]) continue;
+        struct supervisor_event found = {.type = SUPERVISOR_EV_ARTIFACT_READY};
+        found.artifact.digest = sim_plugin_digest(p);
+        step_taskmanager(sim, tm, &found);
+    }
+    struct supervisor_event se = {.type = SUPERVISOR_EV_TICK};
+    step_taskmanager(sim, tm, &se);
+}
+
+/* Its workers die with it: the kernel sees to that. */
+void actors_crash(struct sim *sim, uint32_t tm)
+{
+    struct sim_taskmanager *t = &sim->tms[tm];
+    if (!t->core) return;
+    sim_trace(sim, "%s crashes", tm_name(tm).text);
+    supervisor_destroy(&t->core);
+    t->paused_ms = 0;
+    for (uint32_t i = 0; i < sim->n_processes; i++)
+        if (sim->processes[i].tm == tm) sim->processes[i].exists = false;
+}
+
+static void act_later(struct sim *sim, uint32_t process, enum sim_act how, int64_t at_ms)
+{
+    const struct sim_process *p = &sim->processes[process];
+    sim_push(sim, (struct sim_event){.at_ms = at_ms, .kind = SIM_EV_PROCESS, .tm = p->tm, .life = p->life, .what = process, .how = how});
+}
+
+static struct sim_process *find_process(struct sim *sim, uint32_t tm, struct weir_id job, uint32_t attempt)
+{
+    for (uint32_t i = 0; i < sim->n_processes; i++) {
+        struct sim_process *p = &sim->processes[i];
+        if (p->tm == tm && p->life == sim->tms[tm].life && p->attempt == attempt && id_equal(sim->jobs[p->job].id, job)) return p;
+    }
+    return NULL;
+}
+
+static void start_process(struct sim *sim, uint32_t tm, const struct supervisor_action *a)
+{
+    for (uint32_t i = 0; i < sim->n_processes; i++)
+        if (sim->processes[i].tm == tm && sim->processes[i].attempt == a->spawn.attempt && id_equal(sim->jobs[sim->processes[i].job].id, a->spawn.job))
+            sim_violate(sim, "%s starts a worker twice", tm_name(tm).text);
+    WEIR_ASSERT(sim->n_processes < SIM_PROCESSES_MAX);
+    uint32_t index = sim->n_processes++;
+    struct sim_process *p = &sim->processes[index];
+    struct wire_msg msg;
+    int job = sim_find_job(sim, a->spawn.job);
+    weir_err err = wire_msg_decode(&msg, a->spawn.deploy.data, a->spawn.deploy.length, NULL);
+    WEIR_ASSERT(!err);
+    *p = (struct sim_process){.exists = true, .tm = tm, .life = sim->tms[tm].life, .job = (uint32_t)job, .attempt = a->spawn.attempt};
+    p->worker = msg.deploy.worker;
+    p->epoch = msg.epoch;
+    p->fingerprint = msg.deploy.fingerprint;
+    p->stalled_since_ms = -1;
+    for (uint32_t i = 0; i < msg.deploy.n_slots; i++) p->n_slots += msg.deploy.slot_worker[i] == p->worker;
+    for (uint32_t i = 0; i < msg.deploy.n_splits; i++) p->splits |= UINT64_C(1) << msg.deploy.splits[i].index;
+    wire_msg_close(&msg);
+    const struct sim_spec *spec = &sim->jobs[job].spec;
+    p->fate = p->worker == spec->fate_worker ? spec->fate : SIM_GOOD;
+    if (!sim->tms[tm].cached[sim_plugin_of(a->spawn.digest)]) sim_violate(sim, "%s starts a worker without its plugin", tm_name(tm).text);
+    act_later(sim, index, p->fate == SIM_NO_START ? SIM_ACT_EXIT : SIM_ACT_ALIVE, sim->now_ms + 1);
+    int64_t ready_ms = sim->now_ms + sim_delay(sim, spec->step_ms);
+    if (p->fate == SIM_CRASHES_LOADING) act_later(sim, index, SIM_ACT_EXIT, ready_ms);
+    else if (p->fate != SIM_NEVER_READY) act_later(sim, index, SIM_ACT_READY, ready_ms);
+}
+
+static void store_chunk(struct sim *sim, uint32_t tm, const struct supervisor_action *a)
+{
+    uint32_t plugin = sim_plugin_of(a->store_chunk.digest);
+    uint64_t *stored = &sim->tms[tm].stored[plugin];
+    if (!a->store_chunk.offset) *stored = 0;
+    if (*stored != a->store_chunk.offset || a->store_chunk.total != sim_plugin_bytes(plugin)) sim_violate(sim, "chunks out of order");
+    *stored += a->store_chunk.data.length;
+    if (*stored < a->store_chunk.total) return;
+    sim_push(sim, (struct sim_event){.at_ms = sim->now_ms + sim_delay(sim, 20),
+                                     .kind = SIM_EV_STORED,
+                                     .tm = tm,
+                                     .life = sim->tms[tm].life,
+                                     .what = plugin});
+}
+
+static void order_process(struct sim *sim, uint32_t tm, const struct supervisor_action *a)
+{
+    struct sim_process *p = find_process(sim, tm, a->to_worker.job, a->to_worker.attempt);
+    if (!p || !p->exists) return;
+    int64_t at_ms = sim->now_ms + sim_delay(sim, 3);
+    if (at_ms < p->order_ms) at_ms = p->order_ms;
+    p->order_ms = at_ms;
+    sim_push(sim, (struct sim_event){.at_ms = at_ms,
+                                     .kind = SIM_EV_PROCESS,
+                                     .tm = tm,
+                                     .life = p->life,
+                                     .what = (uint32_t)(p - sim->processes),
+                                     .how = SIM_ACT_ORDER,
+                                     .data = copy(a->to_worker.data.data, a->to_worker.data.length),
+                                     .len = a->to_worker.data.length});
+}
+
+static void leave(struct sim *sim, uint32_t tm, const struct supervisor_action *a)
+{
+    sim_trace(sim, "%s exits: %s", tm_name(tm).text, a->exit.reason);
+    actors_crash(sim, tm); /* whoever looks after the machine starts it again */
+    sim_push(sim, (struct sim_event){.at_ms = sim->now_ms + 500, .kind = SIM_EV_START, .tm = tm});
+}
+
+static void perform_taskmanager(struct sim *sim, uint32_t tm)
+{
+    struct sim_taskmanager *t = &sim->tms[tm];
+    for (uint32_t i = 0; i < sim->tm_actions.n && t->core; i++) {
+        const struct supervisor_action *a = &sim->tm_actions.at[i];
+        struct sim_event ev = {.kind = SIM_EV_JM_PACKET, .tm = tm, .ref = t->route};
+        struct sim_process *p;
+        switch (a->type) {
+        case SUPERVISOR_DO_SEND: transmit(sim, &ev, t->cut_out, a->send.data.data, a->send.data.length); break;
+        case SUPERVISOR_DO_RECONNECT: t->route = (uint64_t)(tm + SIM_TMS * ++sim->last_route) << 32 | t->life; break;
+        case SUPERVISOR_DO_SPAWN: start_process(sim, tm, a); break;
+        case SUPERVISOR_DO_KILL:
+            p = find_process(sim, tm, a->kill.job, a->kill.attempt);
+            if (!p) sim_violate(sim, "%s kills a worker that it never started", tm_name(tm).text);
+            else act_later(sim, (uint32_t)(p - sim->processes), SIM_ACT_EXIT, sim->now_ms + sim_delay(sim, 3));
+            break;
+        case SUPERVISOR_DO_TO_WORKER: order_process(sim, tm, a); break;
+        case SUPERVISOR_DO_STORE_CHUNK: store_chunk(sim, tm, a); break;
+        case SUPERVISOR_DO_DROP_ARTIFACT: t->cached[sim_plugin_of(a->drop_artifact.digest)] = false; break;
+        case SUPERVISOR_DO_EXIT: leave(sim, tm, a); break;
+        }
+    }
+}
+
+static void on_stored(struct sim *sim, const struct sim_event *ev)
+{
+    struct supervisor_event se = {.type = SUPERVISOR_EV_ARTIFACT_READY};
+    bool fails = sim_chance(sim, sim->config.store_fails);
+    if (fails) se.type = SUPERVISOR_EV_ARTIFACT_FAILED;
+    if (fails) se.artifact.err = WEIR_E_CORRUPT;
+    se.artifact.reason = "the digest of the plugin differs";
+    se.artifact.digest = sim_plugin_digest(ev->what);
+    sim->tms[ev->tm].cached[ev->what] = !fails;
+    step_taskmanager(sim, ev->tm, &se);
+}
+
+/* ---- worker processes ---- */
+
+static void say(struct sim *sim, uint32_t index, struct wire_msg *msg)
+{
+    const struct sim_process *p = &sim->processes[index];
+    struct buffer bytes;
+    buffer_init(&bytes, 0);
+    msg->epoch = p->epoch;
+    msg->job = sim->jobs[p->job].id;
+    msg->attempt = p->attempt;
+    weir_err err = wire_msg_encode(msg, &bytes);
+    WEIR_ASSERT(!err);
+    struct supervisor_event se = {.type = SUPERVISOR_EV_WORKER_MESSAGE};
+    se.worker_message.job = msg->job;
+    se.worker_message.attempt = p->attempt;
+    bool garbage = p->fate == SIM_GARBAGE && msg->type == WIRE_WORKER_RUNNING;
+    se.worker_message.data = (struct weir_bytes){bytes.data, garbage ? 3 : (uint32_t)bytes.len};
+    step_taskmanager(sim, p->tm, &se);
+    buffer_close(&bytes);
+}
+
+static void say_ended(struct sim *sim, uint32_t index, enum wire_outcome outcome, weir_err code, const char *reason)
+{
+    struct wire_msg msg = {.type = WIRE_WORKER_ENDED};
+    msg.ended.outcome = outcome;
+    msg.ended.failure = (struct wire_failure){.code = code, .operator_id = code == WEIR_E_USER ? "parse" : "", .subtask = code ? 0 : -1, .reason = reason};
+    struct sim_process *p = &sim->processes[index];
+    p->leaving = true;
+    say(sim, index, &msg);
+    if (p->fate != SIM_LINGERS && p->exists) act_later(sim, index, SIM_ACT_EXIT, sim->now_ms + sim_delay(sim, 20));
+}
+
+static void say_bare(struct sim *sim, uint32_t index, enum wire_type type)
+{
+    struct wire_msg msg = {.type = type};
+    say(sim, index, &msg);
+}
+
+static void say_stats(struct sim *sim, uint32_t index)
+{
+    struct sim_process *p = &sim->processes[index];
+    const struct job *job = sim_job(sim, p->job);
+    struct wire_subtask_stats stats[2] = {{.vertex = 0, .subtask = 0, .records_in = 7}, {.vertex = 9, .subtask = 1000}};
+    struct wire_counter counter = {.operator_id = "parse", .name = "bad lines", .value = 3};
+    struct wire_msg msg = {.type = WIRE_WORKER_STATS};
+    msg.stats.n_subtasks = 2;
+    msg.stats.subtasks = stats;
+    msg.stats.n_counters = 1;
+    msg.stats.counters = &counter;
+    if (job) say(sim, index, &msg);
+}
+
+static void be_alive(struct sim *sim, uint32_t index)
+{
+    struct sim_process *p = &sim->processes[index];
+    if (p->quiet) return;
+    act_later(sim, index, SIM_ACT_ALIVE, sim->now_ms + 200);
+    struct wire_msg msg = {.type = WIRE_WORKER_ALIVE};
+    if (p->stalled_since_ms >= 0) msg.alive.stalled_ms = (uint64_t)(sim->now_ms - p->stalled_since_ms);
+    say(sim, index, &msg);
+}
+
+static void become_ready(struct sim *sim, uint32_t index)
+{
+    struct sim_process *p = &sim->processes[index];
+    p->ready = true;
+    struct wire_msg msg = {.type = WIRE_WORKER_READY};
+    msg.ready.endpoint = "tcp://host:1";
+    msg.ready.incarnation = random_id(sim);
+    msg.ready.fingerprint = p->fingerprint + (p->fate == SIM_OTHER_GRAPH);
+    say(sim, index, &msg);
+}
+
+static void become_running(struct sim *sim, uint32_t index)
+{
+    struct sim_process *p = &sim->processes[index];
+    const struct sim_spec *spec = &sim->jobs[p->job].spec;
+    int64_t done_ms = sim->now_ms + sim_delay(sim, spec->run_ms);
+    if (p->fate == SIM_NEVER_CONNECTS) return;
+    p->running = true;
+    say_bare(sim, index, WIRE_WORKER_RUNNING);
+    if (p->fate == SIM_SILENT) p->quiet = true;
+    else if (p->fate == SIM_STALLS) p->stalled_since_ms = done_ms;
+    else if (p->fate == SIM_CRASHES_RUNNING || p->fate == SIM_MUTE) act_later(sim, index, SIM_ACT_EXIT, done_ms);
+    else if (p->fate == SIM_FAILS || p->fate == SIM_SYMPTOM) act_later(sim, index, SIM_ACT_FAIL, done_ms);
+    else act_later(sim, index, SIM_ACT_PREPARED, done_ms);
+}
+
+static void become_prepared(struct sim *sim, uint32_t index)
+{
+    sim->processes[index].prepared = true;
+    say_stats(sim, index);
+    if (sim->processes[index].exists) say_bare(sim, index, WIRE_WORKER_PREPARED);
+}
+
+/* Two-phase commit in one line: nobody may commit before everybody has prepared. */
+static void check_commit(struct sim *sim, const struct sim_process *p)
+{
+    uint32_t prepared = 0;
+    for (uint32_t i = 0; i < sim->n_processes; i++) {
+        const struct sim_process *q = &sim->processes[i];
+        prepared += q->job == p->job && q->attempt == p->attempt && q->prepared;
+    }
+    if (!sim->jobs[p->job].forgotten && prepared != sim->jobs[p->job].n_workers)
+        sim_violate(sim, "job %u commits with %u of %u workers prepared", p->job + 1, prepared, sim->jobs[p->job].n_workers);
+}
+
+static void commit(struct sim *sim, uint32_t index)
+{
+    struct sim_process *p = &sim->processes[index];
+    if (p->fate == SIM_CRASHES_COMMITTING) {
+        act_later(sim, index, SIM_ACT_EXIT, sim->now_ms);
+        return;
+    }
+    check_commit(sim, p);
+    p->committed = true;
+    if (p->fate == SIM_DIES_AFTER_COMMIT) act_later(sim, index, SIM_ACT_EXIT, sim->now_ms);
+    else say_ended(sim, index, WIRE_COMMITTED, WEIR_OK, "");
+}
+
+static void take_order(struct sim *sim, uint32_t index, const struct sim_event *ev)
+{
+    struct sim_process *p = &sim->processes[index];
+    struct wire_msg msg;
+    weir_err err = wire_msg_decode(&msg, ev->data, ev->len, NULL);
+    WEIR_ASSERT(!err);
+    enum wire_type type = msg.type;
+    wire_msg_close(&msg);
+    int64_t at_ms = sim->now_ms + sim_delay(sim, sim->jobs[p->job].spec.step_ms);
+    switch (type) {
+    case WIRE_START: act_later(sim, index, SIM_ACT_RUNNING, at_ms); break;
+    case WIRE_COMMIT:
+        if (!p->prepared) sim_violate(sim, "COMMIT to a worker that has not prepared");
+        act_later(sim, index, SIM_ACT_COMMIT, at_ms);
+        break;
+    case WIRE_CANCEL:
+        if (p->fate != SIM_DEAF && p->fate != SIM_SILENT && p->stalled_since_ms < 0) say_ended(sim, index, WIRE_CANCELED, WEIR_OK, "");
+        break;
+    default: sim_violate(sim, "a worker got %s", wire_type_name(type));
+    }
+}
+
+static bool dies_of_signal(const struct sim_process *p)
+{
+    return p->fate == SIM_CRASHES_LOADING || p->fate == SIM_CRASHES_RUNNING || p->fate == SIM_CRASHES_COMMITTING || p->fate == SIM_DIES_AFTER_COMMIT;
+}
+
+static void end_process(struct sim *sim, uint32_t index)
+{
+    struct sim_process *p = &sim->processes[index];
+    p->exists = false;
+    struct supervisor_event se = {.type = SUPERVISOR_EV_WORKER_EXITED};
+    se.worker_exited.job = sim->jobs[p->job].id;
+    se.worker_exited.attempt = p->attempt;
+    struct wire_failure *f = &se.worker_exited.failure;
+    *f = (struct wire_failure){.operator_id = "", .subtask = -1, .reason = ""};
+    if (p->fate == SIM_NO_START) *f = (struct wire_failure){WEIR_E_IO, "", -1, "the worker could not be started"};
+    else if (dies_of_signal(p)) *f = (struct wire_failure){WEIR_E_USER, "parse", 1, "killed by SIGSEGV"};
+    step_taskmanager(sim, p->tm, &se);
+}
+
+static void on_process(struct sim *sim, const struct sim_event *ev)
+{
+    struct sim_process *p = &sim->processes[ev->what];
+    if (!p->exists) return;
+    bool hung = p->leaving || p->quiet || p->stalled_since_ms >= 0;
+    if (hung && ev->how != SIM_ACT_EXIT && ev->how != SIM_ACT_ALIVE && ev->how != SIM_ACT_ORDER) return;
+    if (p->leaving && ev->how != SIM_ACT_EXIT) return;
+    switch ((enum sim_act)ev->how) {
+    case SIM_ACT_ALIVE: be_alive(sim, ev->what); return;
+    case SIM_ACT_READY: become_ready(sim, ev->what); return;
+    case SIM_ACT_RUNNING: become_running(sim, ev->what); return;
+    case SIM_ACT_PREPARED: become_prepared(sim, ev->what); return;
+    case SIM_ACT_COMMIT: commit(sim, ev->what); return;
+    case SIM_ACT_ORDER: take_order(sim, ev->what, ev); return;
+    case SIM_ACT_FAIL:
+        if (p->fate == SIM_FAILS) say_ended(sim, ev->what, WIRE_FAILED, WEIR_E_USER, "the record is poison");
+        else say_ended(sim, ev->what, WIRE_FAILED, WEIR_E_UNREACHABLE, "a peer does not answer");
+        return;
+    case SIM_ACT_EXIT: end_process(sim, ev->what); return;
+    }
+}
+
+/* ---- dispatch ---- */
+
+static void on_tm_event(struct sim *sim, struct sim_event *ev)
+{
+    struct sim_taskmanager *t = &sim->tms[ev->tm];
+    if (!t->core || t->life != ev->life) return; /* it was for one that has crashed */
+    struct supervisor_event se = {.type = SUPERVISOR_EV_TICK};
+    switch (ev->kind) {
+    case SIM_EV_TM_TICK:
+        if (t->wake_ms != (int64_t)ev->offset) return; /* it was woken by something else since */
+        t->wake_ms = INT64_MIN;
+        step_taskmanager(sim, ev->tm, &se);
+        return;
+    case SIM_EV_TM_PACKET:
+        se.type = SUPERVISOR_EV_PACKET;
+        se.packet.data = (struct weir_bytes){ev->data, (uint32_t)ev->len};
+        step_taskmanager(sim, ev->tm, &se);
+        return;
+    case SIM_EV_STORED: on_stored(sim, ev); return;
+    default: on_process(sim, ev); return;
+    }
+}
+
+void actors_dispatch(struct sim *sim, struct sim_event *ev)
+{
+    if (ev->how == UINT32_MAX) return; /* called off by the healing */
+    switch (ev->kind) {
+    case SIM_EV_JM_TICK:
+        if (sim->jm_wake_ms != (int64_t)ev->offset) return;
+        sim->jm_wake_ms = INT64_MIN;
+        tick_jobmanager(sim);
+        return;
+    case SIM_EV_JM_PACKET: on_jm_packet(sim, ev); return;
+    case SIM_EV_DESCRIBED: on_described(sim, ev); return;
+    case SIM_EV_CHUNK: on_chunk(sim, ev); return;
+    case SIM_EV_SUBMIT: actors_submit(sim, ev->what); return;
+    case SIM_EV_CANCEL:
+        if (sim->jobs[ev->what].submitted) actors_cancel(sim, ev->what);
+        return;
+    case SIM_EV_JM_RESTART: sim_restart_jobmanager(sim); return;
+    case SIM_EV_JM_PAUSE: sim->jm_paused_ms = sim->now_ms + (int64_t)ev->ref; return;
+    case SIM_EV_CRASH: actors_crash(sim, ev->tm); return;
+    case SIM_EV_START: actors_start(sim, ev->tm); return;
+    case SIM_EV_PAUSE: sim_pause(sim, ev->tm, (int64_t)ev->ref); return;
+    case SIM_EV_CUT: sim_cut(sim, ev->tm, ev->how & 1, ev->how & 2); return;
+    case SIM_EV_TM_TICK:
+    case SIM_EV_TM_PACKET:
+    case SIM_EV_STORED:
+    case SIM_EV_PROCESS: on_tm_event(sim, ev); return;
+    }
+}

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What must hold after every event, whatever the world does. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "tests/sim/world.h"
+
+/* ---- the life of a job ---- */
+
+static bool may_follow(enum job_state from, enum job_state to)
+{
+    switch (from) {
+    case JOB_INITIALIZING: return to == JOB_CREATED || to == JOB_FAILED || to == JOB_CANCELED;
+    case JOB_CREATED: return to == JOB_DEPLOYING || to == JOB_FAILED || to == JOB_CANCELED;
+    case JOB_DEPLOYING: return to == JOB_RUNNING || to == JOB_FAILING || to == JOB_CANCELLING;
+    case JOB_RUNNING: return to == JOB_FINISHED || to == JOB_FAILING || to == JOB_CANCELLING;
+    case JOB_FAILING: return to == JOB_FAILED;
+    case JOB_CANCELLING: return to == JOB_CANCELED;
+    case JOB_FINISHED:
+    case JOB_FAILED:
+    case JOB_CANCELED: return false;
+    }
+    return false;
+}
+
+static void check_history(struct sim *sim, struct sim_job *mine, const struct job *job)
+{
+    for (uint32_t i = mine->n_seen ? mine->n_seen : 1; i < job->n_history; i++)
+        if (!may_follow(job->history[i - 1].state, job->history[i].state))
+            sim_violate(sim, "job %08" PRIu64 " went from %s to %s", job->number, job_state_name(job->history[i - 1].state),
+                        job_state_name(job->history[i].state));
+    if (job->history[job->n_history - 1].state != job->state) sim_violate(sim, "job %08" PRIu64 ": its history lacks its state", job->number);
+    mine->n_seen = job->n_history;
+}
+
+static void check_attempt(struct sim *sim, struct sim_job *mine, const struct job *job)
+{
+    if (job->attempt < mine->attempt) sim_violate(sim, "job %08" PRIu64 ": its attempt fell", job->number);
+    if (job->attempt == mine->attempt) return;
+    if (mine->attempt && !job_state_terminal(mine->state) && mine->state != JOB_CREATED)
+        sim_violate(sim, "job %08" PRIu64 ": a new attempt began while one was running", job->number);
+    mine->attempt = job->attempt;
+    mine->n_workers = job->n_workers;
+    mine->tms = 0;
+    for (uint32_t w = 0; w < job->n_workers; w++) mine->tms |= 1u << (job->workers[w].taskmanager[3] - '1');
+}
+
+/* What the workers really did agrees with what the job says. */
+static void check_end(struct sim *sim, const struct sim_job *mine, const struct job *job)
+{
+    uint32_t committed = 0;
+    uint64_t splits = 0;
+    bool shared = false;
+    for (uint32_t i = 0; i < sim->n_processes; i++) {
+        const struct sim_process *p = &sim->processes[i];
+        if (&sim->jobs[p->job] != mine || p->attempt != job->attempt) continue;
+        committed += p->committed;
+        shared |= (splits & p->splits) != 0;
+        splits |= p->splits;
+        if (p->exists && job->workers[p->worker].state != JOB_WORKER_LOST)
+            sim_violate(sim, "job %08" PRIu64 " is %s, but its worker on tm-%" PRIu32 " still runs", job->number, job_state_name(job->state), p->tm + 1);
+    }
+    if (job->state == JOB_FINISHED && committed != job->n_workers)
+        sim_violate(sim, "job %08" PRIu64 " is FINISHED with %" PRIu32 " of %" PRIu32 " workers committed", job->number, committed, job->n_workers);
+    if (job->state == JOB_FINISHED && (shared || splits != (UINT64_C(1) << mine->spec.n_splits) - 1))
+        sim_violate(sim, "job %08" PRIu64 ": a split was read by none or by two", job->number);
+    if (job->state == JOB_CANCELED && committed) sim_violate(sim, "job %08" PRIu64 " is CANCELED, but a worker committed", job->number);
+    if (job->state == JOB_CANCELED ? !mine->cancel_asked : mine->canceled)
+        sim_violate(sim, "job %08" PRIu64 ": its cancel and its end differ", job->number);
+    if (job->state != JOB_FAILED) return;
+    if (!*job->failure.reason) sim_violate(sim, "job %08" PRIu64 " FAILED without a reason", job->number);
+    if (committed && !strstr(job->failure.reason, "partly visible")) sim_violate(sim, "job %08" PRIu64 " hides that output is visible", job->number);
+}
+
+static void check_job(struct sim *sim, struct sim_job *mine)
+{
+    const struct job *job = master_job_find(sim->jm, mine->id);
+    if (!job) {
+        sim_violate(sim, "a job was forgotten");
+        return;
+    }
+    bool ended = job_state_terminal(mine->state);
+    if (ended && job->state != mine->state) sim_violate(sim, "job %08" PRIu64 " left a terminal state", job->number);
+    check_history(sim, mine, job);
+    check_attempt(sim, mine, job);
+    mine->state = job->state;
+    if (!ended && job_state_terminal(job->state)) check_end(sim, mine, job);
+}
+
+/* ---- slots ---- */
+
+static void check_slot(struct sim *sim, const struct cluster_member *m, const struct cluster_slot *slot, uint64_t seen[SIM_JOBS_MAX])
+{
+    int index = sim_find_job(sim, slot->job);
+    const struct job *job = master_job_find(sim->jm, slot->job);
+    if (index < 0 || !job || job_state_terminal(job->state)) {
+        sim_violate(sim, "a slot of %s is held for a job that has ended", m->id);
+        return;
+    }
+    if (slot->attempt != job->attempt) sim_violate(sim, "two attempts of job %08" PRIu64 " hold slots", job->number);
+    if (seen[index] & (UINT64_C(1) << slot->slot)) sim_violate(sim, "slot %" PRIu32 " of job %08" PRIu64 " was given twice", slot->slot, job->number);
+    seen[index] |= UINT64_C(1) << slot->slot;
+    if (job->workers[job->slot_worker[slot->slot]].member != m->number)
+        sim_violate(sim, "slot %" PRIu32 " of job %08" PRIu64 " is held on %s, where its worker is not", slot->slot, job->number, m->id);
+}
+
+static void check_slots(struct sim *sim)
+{
+    uint64_t seen[SIM_JOBS_MAX] = {0};
+    for (uint32_t i = 0; i < master_n_taskmanagers(sim->jm); i++) {
+        const struct cluster_member *m = master_taskmanager_at(sim->jm, i);
+        uint32_t used = 0;
+        for (uint32_t k = 0; k < m->n_slots; k++) {
+            if (!m->slots[k].used) continue;
+            used++;
+            check_slot(sim, m, &m->slots[k], seen);
+        }
+        if (m->n_free != m->n_slots - used) sim_violate(sim, "%s counts its free slots wrongly", m->id);
+    }
+    for (uint32_t i = 0; i < sim->n_jobs; i++) { /* a worker that is not gone holds its slots */
+        const struct job *job = sim->jobs[i].submitted && !sim->jobs[i].forgotten ? master_job_find(sim->jm, sim->jobs[i].id) : NULL;
+        uint32_t held = 0;
+        for (uint32_t w = 0; job && w < job->n_workers; w++)
+            if (!job_worker_gone(job->workers[w].state)) held += job->workers[w].n_slots;
+        if (held != (uint32_t)__builtin_popcountll(seen[i])) sim_violate(sim, "job %08" PRIu32 " runs in slots that it does not hold", i + 1);
+    }
+}
+
+void check_jobmanager(struct sim *sim)
+{
+    for (uint32_t i = 0; i < sim->n_jobs; i++)
+        if (sim->jobs[i].submitted && !sim->jobs[i].forgotten && master_job_find(sim->jm, sim->jobs[i].id)) check_job(sim, &sim->jobs[i]);
+    check_slots(sim);
+}
+
+/* ---- a TaskManager ---- */
+
+static bool known(const struct supervisor *core, struct weir_id job, uint32_t attempt)
+{
+    for (uint32_t i = 0; i < supervisor_n_workers(core); i++) {
+        struct supervisor_worker_view view = supervisor_worker_at(core, i);
+        if (view.attempt == attempt && id_equal(view.job, job)) return view.state != SUPERVISOR_WORKER_FETCHING;
+    }
+    return false;
+}
+
+void check_taskmanager(struct sim *sim, uint32_t tm)
+{
+    const struct sim_taskmanager *t = &sim->tms[tm];
+    uint32_t slots = 0, processes = 0, workers = 0;
+    uint64_t jobs = 0;
+    for (uint32_t i = 0; i < sim->n_processes; i++) {
+        const struct sim_process *p = &sim->processes[i];
+        const struct sim_job *job = &sim->jobs[p->job];
+        if (!p->exists || p->tm != tm || p->life != t->life) continue;
+        slots += p->n_slots;
+        processes++;
+        if (jobs & (UINT64_C(1) << p->job)) sim_violate(sim, "tm-%" PRIu32 " runs two workers of one job", tm + 1);
+        jobs |= UINT64_C(1) << p->job;
+        if (!known(t->core, job->id, p->attempt)) sim_violate(sim, "tm-%" PRIu32 " does not know a worker that it runs", tm + 1);
+        if (job->forgotten) continue;
+        if (p->attempt != job->attempt || !(job->tms & (1u << tm))) sim_violate(sim, "tm-%" PRIu32 " runs a worker that nobody deployed", tm + 1);
+    }
+    for (uint32_t i = 0; i < supervisor_n_workers(t->core); i++)
+        workers += supervisor_worker_at(t->core, i).state != SUPERVISOR_WORKER_FETCHING;
+    if (slots > sim->config.slots[tm]) sim_violate(sim, "tm-%" PRIu32 " gave a slot twice", tm + 1);
+    if (workers != processes) sim_violate(sim, "tm-%" PRIu32 " thinks that %" PRIu32 " workers run, but %" PRIu32 " do", tm + 1, workers, processes);
+}

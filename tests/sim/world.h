@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The simulator: the cores of one JobManager and three TaskManagers in one thread, in a world that is drawn from a seed.
+ *
+ *     jobmanager core ◀── network: loses, doubles, delays, reorders, cuts one way or both ──▶ taskmanager cores ◀── pipes ──▶ worker processes
+ *          ▲  ▲
+ *          │  └ describing processes, artifact store
+ *          └ users who submit and cancel
+ *
+ * Time is a number. The world keeps events in a heap, hands the earliest to its core, performs the core's actions by pushing events, and checks the
+ * invariants (check.c) after each. Everything random comes from the seed, so a seed repeats its run line by line.
+ *
+ * Two ways to use it. sim.c draws a world of faults (sim_draw), lets it rage, heals it and demands that everything ends well. A story (test_*.c) makes
+ * a calm world (sim_new) in which every delay is fixed, and breaks one thing at a time.
+ */
+#ifndef WEIR_TESTS_SIM_WORLD_H
+#define WEIR_TESTS_SIM_WORLD_H
+
+#include "jobmanager/master.h"
+#include "taskmanager/supervisor.h"
+
+#define SIM_TMS 3
+#define SIM_JOBS_MAX 24
+#define SIM_PROCESSES_MAX (SIM_JOBS_MAX * SIM_TMS)
+
+/* What the describing process of a job does. */
+enum sim_describe { SIM_DESCRIBE_WELL, SIM_DESCRIBE_FAILS, SIM_DESCRIBE_CYCLE, SIM_DESCRIBE_NEVER, SIM_DESCRIBES };
+
+/* What is wrong with one worker of a job. */
+enum sim_fate {
+    SIM_GOOD,
+    SIM_NO_START,         /* the process cannot be started */
+    SIM_CRASHES_LOADING,  /* killed by a signal before READY */
+    SIM_NEVER_READY,      /* lives, but READY never comes */
+    SIM_SILENT,           /* stops to send ALIVE, and does nothing any more */
+    SIM_STALLS,           /* its net thread lives, a step does not return */
+    SIM_CRASHES_RUNNING,  /* killed by a signal while it works */
+    SIM_FAILS,            /* user code returns a failure: ENDED FAILED */
+    SIM_SYMPTOM,          /* reports that a peer does not answer */
+    SIM_OTHER_GRAPH,      /* another fingerprint than described */
+    SIM_NEVER_CONNECTS,   /* READY, but RUNNING never comes */
+    SIM_GARBAGE,          /* sends bytes that are no message */
+    SIM_DEAF,             /* ignores CANCEL */
+    SIM_LINGERS,          /* says how it ended, but does not go */
+    SIM_CRASHES_COMMITTING, /* killed by a signal between COMMIT and its commit */
+    SIM_DIES_AFTER_COMMIT,  /* killed by a signal after its commit, before it can say so */
+    SIM_MUTE,             /* exits with status 0 and no word */
+    SIM_FATES
+};
+
+/* A job, as its user, plugin and workers will behave. */
+struct sim_spec {
+    uint32_t parallelism; /* 1 ... */
+    uint32_t n_splits;    /* of its source, at most 64 */
+    uint32_t plugin;      /* number of the plugin; plugins are shared between jobs */
+    enum sim_describe describe;
+    uint32_t describe_ms, step_ms, run_ms; /* step: to load, connect, prepare, commit, go */
+    enum sim_fate fate;
+    uint32_t fate_worker; /* the worker it happens to; none when there is no such worker */
+};
+
+struct sim_job {
+    struct weir_id id;
+    struct sim_spec spec;
+    bool submitted;        /* and accepted */
+    bool forgotten;        /* the JobManager that knew it has crashed */
+    bool describe_stopped;
+    bool cancel_asked;     /* by a user */
+    bool canceled;         /* and it was seen CANCELLING */
+    uint32_t n_seen;       /* entries of its history that were checked */
+    enum job_state state;  /* last seen */
+    uint32_t attempt;      /* last seen */
+    uint32_t tms;          /* bit set of TaskManagers with a worker of the attempt */
+    uint32_t n_workers;
+    uint32_t n_ended;      /* JOB_ENDED actions */
+};
+
+/* A worker process: what really happened, whatever the cores believe. */
+struct sim_process {
+    bool exists;   /* the operating system has it */
+    uint32_t tm, life;
+    uint32_t job;  /* index */
+    uint32_t attempt, worker, n_slots;
+    uint64_t epoch, fingerprint;
+    enum sim_fate fate;
+    bool quiet;    /* sends no ALIVE */
+    bool ready, running, prepared, committed, leaving;
+    int64_t stalled_since_ms; /* -1: not stalled */
+    int64_t order_ms; /* the last order arrives then; orders keep their order */
+    uint64_t splits;  /* bit set of the splits it reads */
+};
+
+struct sim_taskmanager {
+    struct sim *world;       /* for lines */
+    struct supervisor *core; /* NULL: crashed */
+    uint32_t life;           /* grows with each start */
+    uint64_t route;          /* of its connection */
+    int64_t wake_ms;         /* TICK that counts */
+    int64_t paused_ms;       /* stopped until then */
+    bool cut_in, cut_out;    /* the network loses all to it, all from it */
+    uint64_t stored[8];      /* by plugin: bytes stored of the one being fetched */
+    bool cached[8];          /* by plugin: on disk; survives a crash */
+};
+
+#define SIM_PLUGINS 4
+
+struct sim_config {
+    uint32_t loss, doubled, slow; /* of 1000 packets */
+    uint32_t delay_ms, slow_ms;   /* longest delay of a usual and of a slow packet */
+    uint32_t slots[SIM_TMS];
+    uint32_t heartbeat_ms, heartbeat_timeout_ms, retransmit_ms;
+    uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms, ready_timeout_ms;
+    uint32_t worker_silence_ms, cancel_timeout_ms, progress_timeout_ms;
+    uint32_t store_fails; /* of 1000 reads and writes of plugins */
+};
+
+struct sim_event;
+
+struct sim {
+    uint64_t seed, random;
+    bool calm;  /* no chance at work: every delay is its longest */
+    bool print; /* lines go to stdout */
+    struct sim_config config;
+    int64_t now_ms;
+    uint64_t order; /* of events at the same time */
+    uint32_t n_events, cap_events;
+    struct sim_event *events; /* a binary heap */
+
+    struct master *jm;
+    uint64_t epoch;
+    int64_t jm_wake_ms, jm_paused_ms;
+    struct master_actions jm_actions;
+    struct sim_taskmanager tms[SIM_TMS];
+    struct supervisor_actions tm_actions;
+    uint64_t last_route;
+    uint32_t n_jobs;
+    struct sim_job jobs[SIM_JOBS_MAX];
+    uint32_t n_processes;
+    struct sim_process processes[SIM_PROCESSES_MAX];
+
+    enum wire_type drop_type; /* drop_n packets with it, to or from drop_tm, are lost */
+    uint32_t drop_tm, drop_n;
+
+    uint32_t spin; /* ticks without time passing */
+    uint64_t n_steps;
+    uint64_t hash; /* of all that happened */
+    struct buffer lines; /* the trace */
+    bool violated;
+    char violation[WEIR_DIAG_MAX];
+};
+
+/* A calm world with two slots on each of tm-1, tm-2, tm-3, all of them just started. */
+void sim_new(struct sim **out);
+/* A world with faults, jobs, crashes and cuts drawn from the seed. */
+void sim_draw(struct sim **out, uint64_t seed, bool print);
+void sim_destroy(struct sim **sim);
+
+/* Time passes. Stops early when an invariant breaks. */
+void sim_run(struct sim *sim, int64_t ms);
+/* Ends all faults and starts what has crashed; then everything must have ended well within `bound_ms`. */
+void sim_heal(struct sim *sim, int64_t bound_ms);
+/* Everything has ended: jobs in terminal states, TaskManagers registered, no process, no slot in use. `why` (may be NULL) says what has not. */
+bool sim_at_rest(const struct sim *sim, const char **why);
+
+/* ---- what users do ---- */
+uint32_t sim_submit(struct sim *sim, const struct sim_spec *spec); /* gives the job's index */
+weir_err sim_cancel(struct sim *sim, uint32_t job);                /* the answer */
+const struct job *sim_job(const struct sim *sim, uint32_t job);    /* as the JobManager sees it */
+
+/* ---- what breaks; tm: 0 ... SIM_TMS - 1 ---- */
+void sim_drop_next(struct sim *sim, enum wire_type type, uint32_t tm, uint32_t n);
+void sim_cut(struct sim *sim, uint32_t tm, bool in, bool out);
+void sim_crash(struct sim *sim, uint32_t tm);
+void sim_start(struct sim *sim, uint32_t tm);
+void sim_pause(struct sim *sim, uint32_t tm, int64_t ms);
+void sim_restart_jobmanager(struct sim *sim);
+
+/* ---- lines ---- */
+void sim_trace(struct sim *sim, const char *fmt, ...) WEIR_PRINTF(2, 3); /* "[  20] " is put in front */
+/* The lines of `text` appear in the trace in this order, others between them. Lines are compared without their time. */
+bool sim_expect(struct sim *sim, const char *text);
+void sim_violate(struct sim *sim, const char *fmt, ...) WEIR_PRINTF(2, 3);
+
+/* ---- between the parts of the simulator ---- */
+enum sim_kind {
+    SIM_EV_JM_TICK, SIM_EV_JM_PACKET, SIM_EV_DESCRIBED, SIM_EV_CHUNK, SIM_EV_SUBMIT, SIM_EV_CANCEL, SIM_EV_JM_RESTART, SIM_EV_JM_PAUSE,
+    SIM_EV_TM_TICK, SIM_EV_TM_PACKET, SIM_EV_STORED, SIM_EV_PROCESS, SIM_EV_CRASH, SIM_EV_START, SIM_EV_PAUSE, SIM_EV_CUT,
+};
+
+/* What a process does next. */
+enum sim_act { SIM_ACT_ALIVE, SIM_ACT_READY, SIM_ACT_RUNNING, SIM_ACT_PREPARED, SIM_ACT_COMMIT, SIM_ACT_ORDER, SIM_ACT_FAIL, SIM_ACT_EXIT };
+
+struct sim_event {
+    int64_t at_ms;
+    uint64_t order;
+    enum sim_kind kind;
+    uint32_t tm, life;  /* TaskManager and which life of it */
+    uint32_t what;      /* job index, process index, plugin ... */
+    uint32_t how;       /* enum sim_act, exit status, cut ... */
+    uint64_t ref, offset;
+    void *data;         /* malloc'ed */
+    size_t len;
+};
+
+uint64_t sim_random(struct sim *sim, uint64_t below);  /* 0 ... below - 1 */
+bool sim_chance(struct sim *sim, uint32_t per_mille);  /* never in a calm world */
+int64_t sim_delay(struct sim *sim, uint32_t longest_ms); /* 1 ... longest; the longest in a calm world */
+void sim_push(struct sim *sim, struct sim_event ev);   /* its order is given here */
+void sim_fold(struct sim *sim, uint64_t value);        /* into the hash */
+uint32_t sim_plugin_bytes(uint32_t plugin);
+struct weir_digest sim_plugin_digest(uint32_t plugin);
+uint32_t sim_plugin_of(struct weir_digest digest);
+int sim_find_job(const struct sim *sim, struct weir_id id); /* -1: none */
+
+void actors_dispatch(struct sim *sim, struct sim_event *ev); /* actors.c: drivers, processes, users */
+void actors_start_jobmanager(struct sim *sim);
+void actors_start(struct sim *sim, uint32_t tm);
+void actors_crash(struct sim *sim, uint32_t tm);
+weir_err actors_cancel(struct sim *sim, uint32_t job);
+void actors_submit(struct sim *sim, uint32_t job);
+void check_jobmanager(struct sim *sim);        /* check.c: after each step of the JobManager */
+void check_taskmanager(struct sim *sim, uint32_t tm); /* after each step of a TaskManager */
+
+#endif

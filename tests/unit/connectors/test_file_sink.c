@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The file sink: nothing is seen before the commit, all of it after; what is not committed leaves no trace. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "api/src/env.h"
+#include "connectors/file/part.h"
+#include "tests/support/temp_dir.h"
+#include "tests/unit/connectors/sample_row.h"
+
+#define JOB "0123456789abcdef0123456789abcdef"
+
+/* ---- a job with one file sink ------------------------------------------------------------------------------------------------------ */
+
+static weir_err read_nothing(void *self, struct weir_ctx *ctx)
+{
+    (void)self, (void)ctx;
+    return WEIR_DONE;
+}
+
+static weir_err discover_nothing(const void *config, uint32_t parallelism, struct weir_splits *splits, struct weir_diag *diag)
+{
+    (void)config, (void)parallelism, (void)splits, (void)diag;
+    return WEIR_OK;
+}
+
+struct job {
+    struct weir_env *env;
+    const struct env_node *sink;
+};
+
+/* A source of rows of `schema` and the sink behind it. */
+static struct job open_job(const struct weir_file_sink *config, const struct weir_schema *schema)
+{
+    static struct weir_source source;
+    struct job job = {0};
+    source = (struct weir_source){
+        .struct_size = sizeof source, .name = "nothing", .schema = schema, .discover = discover_nothing, .read = read_nothing};
+    assert_int_equal(weir_env_new(&job.env, "test", "/nowhere", 1), WEIR_OK);
+    assert_non_null(weir_to_file(weir_from(job.env, "in", &source, NULL, 0), "out", config));
+    job.sink = weir_env_node(job.env, 1);
+    return job;
+}
+
+static struct fake *open_subtask(const struct job *job, uint32_t subtask, uint32_t parallelism, weir_err *err)
+{
+    struct fake *f = fake_new(&(struct fake_options){
+        .config = job->sink->config, .subtask = subtask, .parallelism = parallelism, .job_id = JOB, .operator_id = "out"});
+    *err = fake_op_open(f, job->sink->op);
+    return f;
+}
+
+static struct fake *open_good(const struct job *job, uint32_t subtask, uint32_t parallelism)
+{
+    weir_err err;
+    struct fake *f = open_subtask(job, subtask, parallelism, &err);
+    assert_ok(f, err);
+    return f;
+}
+
+/* Rows (first, "text") ... of struct pair, in an output to feed from. */
+static struct fake *pairs(int64_t first, int64_t n, const char *text)
+{
+    struct fake *f = fake_new(&(struct fake_options){.n_outs = 1});
+    for (int64_t i = first; i < first + n; i++) {
+        struct pair row = {.id = i};
+        row.text = weir_put_str(f->ctx.out, sizeof row, text, (uint32_t)strlen(text));
+        assert_ok(f, weir_emit(f->ctx.out, &row, sizeof row, 0));
+    }
+    fake_flush(f);
+    return f;
+}
+
+static void feed_pairs(struct fake *f, int64_t first, int64_t n, const char *text)
+{
+    struct fake *rows = pairs(first, n, text);
+    assert_ok(f, fake_op_feed(f, rows, 0));
+    fake_close(rows);
+}
+
+static void assert_file(const char *path, const char *expected)
+{
+    size_t len = 0;
+    char *data = temp_read(path, &len);
+    assert_non_null(data);
+    assert_string_equal(data, expected);
+    free(data);
+}
+
+static struct weir_file_sink csv_to(const char *dir)
+{
+    return (struct weir_file_sink){.dir = dir, .format = WEIR_FILE_CSV};
+}
+
+/* ---- the life of a part file --------------------------------------------------------------------------------------------------------- */
+
+static void parts_appear_at_the_commit(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = csv_to(temp_path(dir, "a/b//out/"));
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *sinks[3];
+    for (uint32_t i = 0; i < 3; i++) sinks[i] = open_good(&job, i, 3);
+    feed_pairs(sinks[0], 1, 2, "x");
+    feed_pairs(sinks[2], 7, 1, "a,b");
+    for (uint32_t i = 0; i < 3; i++) assert_ok(sinks[i], fake_op_finish(sinks[i]));
+    assert_string_equal(temp_list(config.dir), ""); /* no name at all */
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_ok(sinks[i], fake_op_commit(sinks[i]));
+        assert_ok(sinks[i], fake_op_commit(sinks[i])); /* idempotent */
+    }
+    for (uint32_t i = 0; i < 3; i++) fake_close(sinks[i]);
+    assert_string_equal(temp_list(config.dir), "part-00000 part-00002 "); /* a subtask without rows has none */
+    assert_file(temp_path(dir, "a/b/out/part-00000"), "1,x\n2,x\n");
+    assert_file(temp_path(dir, "a/b/out/part-00002"), "7,\"a,b\"\n");
+    weir_env_destroy(&job.env);
+}
+
+static void what_is_not_committed_leaves_no_trace(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = csv_to(temp_path(dir, "out"));
+    struct job job = open_job(&config, &pair_schema);
+    for (int step = 0; step < 3; step++) { /* closed after open, after rows, after finish */
+        struct fake *f = open_good(&job, 0, 1);
+        if (step > 0) feed_pairs(f, 1, 200000, "more than the buffer holds");
+        if (step > 1) assert_ok(f, fake_op_finish(f));
+        fake_close(f);
+        assert_string_equal(temp_list(config.dir), "");
+    }
+    weir_env_destroy(&job.env);
+}
+
+/* A process that is killed cannot clean up: the file must not have a name. */
+static void a_killed_process_leaves_nothing(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = csv_to(temp_path(dir, "out"));
+    int probe = open(dir->path, O_TMPFILE | O_WRONLY, 0600);
+    if (probe < 0) skip(); /* this file system gives every file a name */
+    close(probe);
+    struct job job = open_job(&config, &pair_schema);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct fake *f = open_good(&job, 0, 1);
+        feed_pairs(f, 1, 100000, "many");
+        if (fake_op_finish(f)) _exit(1);
+        raise(SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_string_equal(temp_list(config.dir), "");
+    weir_env_destroy(&job.env);
+}
+
+static void many_rows_come_out_as_they_went_in(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = csv_to(temp_path(dir, "out"));
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *f = open_good(&job, 0, 1);
+    feed_pairs(f, 0, 100000, "0123456789");
+    assert_ok(f, fake_op_finish(f));
+    assert_ok(f, fake_op_commit(f));
+    fake_close(f);
+    size_t len, at = 0;
+    char *data = temp_read(temp_path(dir, "out/part-00000"), &len);
+    for (int i = 0; i < 100000; i++) {
+        char line[32];
+        int n = snprintf(line, sizeof line, "%d,0123456789\n", i);
+        assert_memory_equal(data + at, line, (size_t)n);
+        at += (size_t)n;
+    }
+    assert_int_equal(at, len);
+    free(data);
+    weir_env_destroy(&job.env);
+}
+
+/* ---- earlier runs -------------------------------------------------------------------------------------------------------------------- */
+
+static void an_earlier_result_is_not_touched(void **state)
+{
+    struct temp_dir *dir = *state;
+    assert_int_equal(mkdir(temp_path(dir, "out"), 0777), 0);
+    temp_write(temp_path(dir, "out/part-notes"), "mine", 4); /* not a part file */
+    struct weir_file_sink config = csv_to(temp_path(dir, "out"));
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *f = open_good(&job, 0, 1);
+    feed_pairs(f, 1, 1, "new");
+    assert_ok(f, fake_op_finish(f));
+    temp_write(temp_path(dir, "out/part-00000"), "old", 3); /* somebody else was faster */
+    assert_int_equal(fake_op_commit(f), WEIR_E_EXISTS);
+    fake_close(f);
+    assert_file(temp_path(dir, "out/part-00000"), "old");
+
+    weir_err err;
+    f = open_subtask(&job, 1, 2, &err); /* any part file stops any subtask */
+    assert_int_equal(err, WEIR_E_EXISTS);
+    assert_non_null(strstr(f->diag.text, "holds part-00000 of an earlier run; set replace"));
+    fake_close(f);
+    assert_string_equal(temp_list(config.dir), "part-00000 part-notes ");
+    weir_env_destroy(&job.env);
+}
+
+static void replace_leaves_only_this_run(void **state)
+{
+    struct temp_dir *dir = *state;
+    assert_int_equal(mkdir(temp_path(dir, "out"), 0777), 0);
+    for (int i = 0; i < 5; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "out/part-%05d", i);
+        temp_write(temp_path(dir, name), "old", 3);
+    }
+    temp_write(temp_path(dir, "out/part-x"), "mine", 4);
+    temp_write(temp_path(dir, "out/.part-00001.ffffffffffffffffffffffffffffffff.tmp"), "left over", 9);
+    temp_write(temp_path(dir, "out/.part-00001." JOB ".tmp"), "of an attempt", 13);
+    struct weir_file_sink config = csv_to(temp_path(dir, "out"));
+    config.replace = true;
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *sinks[3];
+    for (uint32_t i = 0; i < 3; i++) sinks[i] = open_good(&job, i, 3);
+    feed_pairs(sinks[0], 1, 1, "new");
+    feed_pairs(sinks[1], 2, 1, "new");
+    for (uint32_t i = 0; i < 3; i++) assert_ok(sinks[i], fake_op_finish(sinks[i]));
+    assert_file(temp_path(dir, "out/part-00000"), "old"); /* until the commit */
+    for (uint32_t i = 0; i < 3; i++) assert_ok(sinks[i], fake_op_commit(sinks[i]));
+    for (uint32_t i = 0; i < 3; i++) assert_ok(sinks[i], fake_op_commit(sinks[i]));
+    for (uint32_t i = 0; i < 3; i++) fake_close(sinks[i]);
+    assert_string_equal(temp_list(config.dir), "part-00000 part-00001 part-x ");
+    assert_file(temp_path(dir, "out/part-00000"), "1,new\n");
+    assert_file(temp_path(dir, "out/part-00001"), "2,new\n");
+    weir_env_destroy(&job.env);
+}
+
+/* ---- refusals ------------------------------------------------------------------------------------------------------------------------ */
+
+static void assert_open_fails(const struct weir_file_sink *config, const struct weir_schema *schema, weir_err expected, const char *words)
+{
+    struct job job = open_job(config, schema);
+    weir_err err;
+    struct fake *f = open_subtask(&job, 0, 1, &err);
+    assert_int_equal(err, expected);
+    if (!strstr(f->diag.text, words)) fail_msg("\"%s\" is not in \"%s\"", words, f->diag.text);
+    fake_close(f);
+    weir_env_destroy(&job.env);
+}
+
+static void what_cannot_be_written_is_refused_at_the_start(void **state)
+{
+    struct temp_dir *dir = *state;
+    temp_write(temp_path(dir, "file"), "x", 1);
+    struct weir_file_sink config = csv_to(temp_path(dir, "file"));
+    assert_open_fails(&config, &pair_schema, WEIR_E_IO, "Not a directory");
+    config = csv_to(temp_path(dir, "file/below"));
+    assert_open_fails(&config, &pair_schema, WEIR_E_IO, "Not a directory");
+    config = csv_to("relative");
+    assert_open_fails(&config, &pair_schema, WEIR_E_ARGUMENT, "\"relative\" is not absolute; make it so with weir_env_path");
+    config = csv_to(NULL);
+    assert_open_fails(&config, &pair_schema, WEIR_E_ARGUMENT, "is not absolute");
+    config = csv_to(temp_path(dir, "out"));
+    assert_open_fails(&config, NULL, WEIR_E_ARGUMENT, "the type of the rows is not known");
+    config.format = WEIR_FILE_LINES;
+    assert_open_fails(&config, &sample_schema, WEIR_E_ARGUMENT, "LINES needs rows with exactly one string field, sample has another number");
+    config.format = (enum weir_file_format)9;
+    assert_open_fails(&config, &sample_schema, WEIR_E_ARGUMENT, "9 is no format");
+    assert_string_equal(temp_list(dir->path), "file ");
+}
+
+static void a_row_that_takes_back_is_refused(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = csv_to(temp_path(dir, "out"));
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *f = open_good(&job, 0, 1), *rows = fake_new(&(struct fake_options){.n_outs = 1});
+    struct pair row = {.id = 1};
+    assert_ok(rows, weir_emit_kind(rows->ctx.out, &row, sizeof row, 0, WEIR_DELETE));
+    fake_flush(rows);
+    assert_int_equal(fake_op_feed(f, rows, 0), WEIR_E_UNSUPPORTED);
+    fake_close(rows);
+    fake_close(f);
+    weir_env_destroy(&job.env);
+}
+
+/* A full disk, played by a limit on file sizes: the error says so, stays, and nothing is left. */
+static void a_full_disk_fails_for_good(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = csv_to(temp_path(dir, "out"));
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *f = open_good(&job, 0, 1), *rows = pairs(1, 100000, "enough to be written at once");
+    struct rlimit before, small = {100000, 100000};
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small.rlim_max = before.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    weir_err err = fake_op_feed(f, rows, 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(err, WEIR_E_IO);
+    assert_non_null(strstr(f->diag.text, "out/part-00000 at byte 100000: File too large"));
+    assert_int_equal(fake_op_finish(f), WEIR_E_IO); /* although there is room again: bytes may be missing in the middle */
+    assert_int_equal(fake_op_commit(f), WEIR_E_IO);
+    fake_close(rows);
+    fake_close(f);
+    assert_string_equal(temp_list(config.dir), "");
+    weir_env_destroy(&job.env);
+}
+
+/* ---- formats ------------------------------------------------------------------------------------------------------------------------- */
+
+struct hit {
+    weir_time at;
+    int64_t bytes;
+    struct weir_str path;
+};
+WEIR_ROW(hit, WEIR_FIELD(hit, 1, TIME, at), WEIR_FIELD(hit, 2, I64, bytes), WEIR_FIELD(hit, 3, STR, path));
+
+static void each_format_writes_its_text(void **state)
+{
+    struct temp_dir *dir = *state;
+    static const struct {
+        enum weir_file_format format;
+        enum weir_file_time time_format;
+        const char *expected;
+    } cases[] = {
+        {WEIR_FILE_CSV, WEIR_FILE_TIME_MS, "1431857100000,-1,\"/a\"\"b\"\n"},
+        {WEIR_FILE_CSV, WEIR_FILE_TIME_ISO, "2015-05-17T10:05:00Z,-1,\"/a\"\"b\"\n"},
+        {WEIR_FILE_JSON, WEIR_FILE_TIME_ISO, "{\"at\":\"2015-05-17T10:05:00Z\",\"bytes\":-1,\"path\":\"/a\\\"b\"}\n"},
+        {WEIR_FILE_LINES, WEIR_FILE_TIME_MS, "/a\"b\n"}, /* the only string; the other fields are not written */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct weir_file_sink config = {
+            .dir = temp_path(dir, "out"), .format = cases[i].format, .time_format = cases[i].time_format, .replace = true};
+        struct job job = open_job(&config, &hit_schema);
+        struct fake *f = open_good(&job, 0, 1), *rows = fake_new(&(struct fake_options){.n_outs = 1});
+        struct hit row = {.at = 1431857100000, .bytes = -1};
+        row.path = weir_put_str(rows->ctx.out, sizeof row, "/a\"b", 4);
+        assert_ok(rows, weir_emit(rows->ctx.out, &row, sizeof row, 0));
+        fake_flush(rows);
+        assert_ok(f, fake_op_feed(f, rows, 0));
+        assert_ok(f, fake_op_finish(f));
+        assert_ok(f, fake_op_commit(f));
+        assert_file(temp_path(dir, "out/part-00000"), cases[i].expected);
+        fake_close(rows);
+        fake_close(f);
+        weir_env_destroy(&job.env);
+    }
+}
+
+static void lines_of_a_file_source_are_written_unchanged(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = {.dir = temp_path(dir, "out")};
+    struct job job = open_job(&config, &weir_line_schema);
+    struct fake *f = open_good(&job, 0, 1), *rows = fake_new(&(struct fake_options){.n_outs = 1});
+    struct weir_line row = {.position = 5};
+    row.file = weir_put_str(rows->ctx.out, sizeof row, "/in", 3);
+    row.text = weir_put_str(rows->ctx.out, sizeof row, "a \"line\", as it is\xff", 19);
+    assert_ok(rows, weir_emit(rows->ctx.out, &row, sizeof row, 0));
+    fake_flush(rows);
+    assert_ok(f, fake_op_feed(f, rows, 0));
+    assert_ok(f, fake_op_finish(f));
+    assert_ok(f, fake_op_commit(f));
+    assert_file(temp_path(dir, "out/part-00000"), "a \"line\", as it is\xff\n");
+    fake_close(rows);
+    fake_close(f);
+    weir_env_destroy(&job.env);
+}
+
+/* ---- part files by themselves ---------------------------------------------------------------------------------------------------------- */
+
+/* What file systems without O_TMPFILE get: a hidden name that is not left behind. */
+static void a_named_temporary_file_does_the_same(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_diag diag;
+    struct part part;
+    struct part_options o = {.dir = dir->path, .index = 12, .job_id = JOB, .always_named = true};
+    temp_write(temp_path(dir, ".part-00012." JOB ".tmp"), "what a killed attempt left", 26);
+    assert_int_equal(part_open(&part, &o, &diag), WEIR_OK);
+    assert_int_equal(part_write(&part, "new\n", 4, &diag), WEIR_OK);
+    assert_int_equal(part_sync(&part, &diag), WEIR_OK);
+    assert_string_equal(temp_list(dir->path), ".part-00012." JOB ".tmp ");
+    assert_int_equal(part_commit(&part, false, &diag), WEIR_OK);
+    assert_int_equal(part_commit(&part, false, &diag), WEIR_OK);
+    part_close(&part);
+    assert_string_equal(temp_list(dir->path), "part-00012 ");
+    assert_file(temp_path(dir, "part-00012"), "new\n");
+
+    o.index = 13;
+    assert_int_equal(part_open(&part, &o, &diag), WEIR_OK);
+    assert_int_equal(part_write(&part, "gone", 4, &diag), WEIR_OK);
+    part_close(&part);
+    part_close(&part); /* idempotent */
+    assert_string_equal(temp_list(dir->path), "part-00012 ");
+}
+
+static void names_of_part_files(void **state)
+{
+    (void)state;
+    uint32_t index = 7;
+    static const char *const others[] = {"part-", "part-1", "part-0001", "part-00001x", "part-x0001", "Part-00001", ".part-00001", "part-0000000001"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) assert_false(part_index(others[i], &index));
+    assert_int_equal(index, 7);
+    assert_true(part_index("part-00042", &index));
+    assert_int_equal(index, 42);
+    assert_true(part_index("part-123456", &index));
+    assert_int_equal(index, 123456);
+}
+
+/* ---- main -------------------------------------------------------------------------------------------------------------------------- */
+
+static struct temp_dir folder;
+
+static int set_up(void **state)
+{
+    temp_dir_make(&folder);
+    *state = &folder;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    temp_dir_remove(*state);
+    return 0;
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(parts_appear_at_the_commit),
+        CASE(what_is_not_committed_leaves_no_trace),
+        CASE(a_killed_process_leaves_nothing),
+        CASE(many_rows_come_out_as_they_went_in),
+        CASE(an_earlier_result_is_not_touched),
+        CASE(replace_leaves_only_this_run),
+        CASE(what_cannot_be_written_is_refused_at_the_start),
+        CASE(a_row_that_takes_back_is_refused),
+        CASE(a_full_disk_fails_for_good),
+        CASE(each_format_writes_its_text),
+        CASE(lines_of_a_file_source_are_written_unchanged),
+        CASE(a_named_temporary_file_does_the_same),
+        CASE(names_of_part_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "runtime/state/keyed.h"
+#include "runtime/state/memory.h"
+#include "tests/unit/operator/windows.h"
+
+/* ---- the oracle: a list of sessions that is searched --------------------------------------------------------------------------------- */
+
+struct open_session {
+    uint32_t key;
+    wide first, last;
+    struct acc acc;
+};
+
+static void fire_due(struct open_session *sessions, uint32_t *n, int64_t gap, weir_time passed, uint32_t step, struct results *out)
+{
+    for (uint32_t k = 0; k < *n;) {
+        const struct open_session *s = &sessions[k];
+        if (clamp(s->last + gap) > passed) {
+            k++;
+            continue;
+        }
+        out->items[out->n++] = (struct result){s->key, step, clamp(s->first), clamp(s->last + gap + 1), s->acc};
+        sessions[k] = sessions[--*n];
+    }
+}
+
+/* Makes one session of the record and all it touches; as long as that touches more, of those, too. */
+static bool add_record(struct open_session *sessions, uint32_t *n, int64_t gap, weir_time passed, const struct event *e)
+{
+    struct open_session s = {.key = e->key, .first = e->time_ms, .last = e->time_ms};
+    totals_add1(&s.acc, &(struct hit){.value = e->value}, e->time_ms);
+    for (uint32_t k = 0; k < *n;) {
+        const struct open_session *o = &sessions[k];
+        if (o->key != s.key || o->first - s.last > gap || s.first - o->last > gap) {
+            k++;
+            continue;
+        }
+        if (o->first < s.first) s.first = o->first;
+        if (o->last > s.last) s.last = o->last;
+        totals_merge1(&s.acc, &o->acc);
+        sessions[k] = sessions[--*n];
+        k = 0;
+    }
+    if (clamp(s.last + gap) <= passed) return false; /* then it touched none: open ones are not due */
+    sessions[(*n)++] = s;
+    return true;
+}
+
+static void oracle(const struct history *h, int64_t gap, struct results *out)
+{
+    static struct open_session sessions[EVENTS_MAX];
+    uint32_t n = 0;
+    weir_time passed = WEIR_TIME_MIN;
+    *out = (struct results){0};
+    for (uint32_t i = 0; i < h->n; i++) {
+        const struct event *e = &h->events[i];
+        if (e->is_watermark) {
+            passed = e->time_ms;
+            fire_due(sessions, &n, gap, passed, i, out);
+        } else if (!add_record(sessions, &n, gap, passed, e)) {
+            out->late[out->n_late++] = i;
+        }
+    }
+}
+
+static void results_are_those_of_a_search(void **state)
+{
+    (void)state;
+    static struct history h;
+    static struct results expected, got;
+    uint64_t late = 0, merged = 0;
+    for (uint64_t seed = 1; seed <= 150; seed++) {
+        current_seed = seed;
+        struct rng r = {seed};
+        struct weir_window w = {.kind = WEIR_SESSION, .gap_ms = 1 + below(&r, below(&r, 2) ? 20 : 3000)};
+        draw_history(&h, &r, 1 + below(&r, 1000));
+        oracle(&h, w.gap_ms, &expected);
+        late += expected.n_late;
+        for (uint32_t i = 0; i < expected.n; i++) merged += expected.items[i].acc.count > 2;
+        for (uint64_t cuts = 0; cuts < 3; cuts++) {
+            play(&h, &window_session_operator, &w, seed * 100 + cuts, &got);
+            compare(&expected, &got);
+        }
+    }
+    assert_in_range(late, 500, 100000); /* the histories do show the cases */
+    assert_in_range(merged, 1000, 1000000);
+}
+
+/* ---- single properties ------------------------------------------------------------------------------------------------------------- */
+
+static const struct window_config gap10 = {{.kind = WEIR_SESSION, .gap_ms = 10}, &totals};
+
+static const struct sum *row_of(const struct fake *f, uint32_t i)
+{
+    return fake_row(f, 0, i);
+}
+
+static void a_distance_of_exactly_the_gap_joins(void **state)
+{
+    (void)state;
+    struct fake *f = open_window(&window_session_operator, &gap10);
+    assert_ok(f, send_one(f, "joined", 100));
+    assert_ok(f, send_one(f, "joined", 110));
+    assert_ok(f, send_one(f, "apart", 100));
+    assert_ok(f, send_one(f, "apart", 111));
+    assert_ok(f, fake_op_watermark(f, 109));
+    assert_int_equal(fake_count(f, 0), 0);
+    assert_ok(f, fake_op_watermark(f, 110));
+    assert_int_equal(fake_count(f, 0), 1);
+    assert_int_equal(row_of(f, 0)->start, 100);
+    assert_int_equal(row_of(f, 0)->end, 111);
+    assert_ok(f, fake_op_watermark(f, 120));
+    assert_int_equal(row_of(f, 1)->count, 2);
+    assert_int_equal(row_of(f, 1)->end, 121);
+    assert_int_equal(fake_record(f, 0, 1)->time_ms, 120);
+    assert_ok(f, fake_op_watermark(f, 121));
+    assert_int_equal(fake_count(f, 0), 3);
+    assert_int_equal(row_of(f, 2)->start, 111);
+    fake_close(f);
+}
+
+static void a_record_between_two_sessions_makes_them_one(void **state)
+{
+    (void)state;
+    struct fake *f = open_window(&window_session_operator, &gap10);
+    for (int t = 200; t > 0; t -= 20) assert_ok(f, send_one(f, "k", t)); /* ten sessions, the newest first */
+    for (int t = 10; t < 200; t += 20) assert_ok(f, send_one(f, "k", t));
+    assert_ok(f, fake_op_watermark(f, 209));
+    assert_int_equal(fake_count(f, 0), 0);
+    assert_ok(f, fake_op_watermark(f, 210));
+    assert_int_equal(fake_count(f, 0), 1);
+    assert_int_equal(row_of(f, 0)->count, 20);
+    assert_int_equal(row_of(f, 0)->start, 10);
+    fake_close(f);
+}
+
+/* A record below the watermark is in time when an open session takes it in, and late when it would stand alone. */
+static void late_is_what_no_open_session_takes_in(void **state)
+{
+    (void)state;
+    struct fake *f = open_window(&window_session_operator, &gap10);
+    for (int t = 100; t <= 150; t += 10) assert_ok(f, send_one(f, "k", t));
+    assert_ok(f, fake_op_watermark(f, 155));
+    assert_ok(f, send_one(f, "k", 90));  /* joins 100 ... 150 */
+    assert_ok(f, send_one(f, "k", 79));  /* alone: due at 89 */
+    assert_ok(f, send_one(f, "l", 145)); /* alone: due at 155 */
+    assert_ok(f, send_one(f, "l", 146)); /* alone, but due at 156 */
+    assert_int_equal(fake_counter(f, "late"), 2);
+    assert_int_equal(fake_count(f, 1), 2);
+    assert_ok(f, fake_op_watermark(f, WEIR_TIME_MAX));
+    assert_int_equal(fake_count(f, 0), 2);
+    assert_int_equal(row_of(f, 1)->count, 7);
+    assert_int_equal(row_of(f, 1)->start, 90);
+    fake_close(f);
+}
+
+/* Sessions that are due are closed, also while their results wait to be taken. */
+static void a_session_that_is_due_takes_nothing_in(void **state)
+{
+    (void)state;
+    struct fake *f = open_window(&window_session_operator, &gap10);
+    assert_ok(f, send_one(f, "k", 1));
+    assert_ok(f, send_one(f, "l", 5));
+    f->yield_at_rows = 1;
+    assert_int_equal(f->op->on_watermark(f->self, &f->ctx, 15), WEIR_AGAIN); /* k has fired, l waits */
+    assert_ok(f, send_one(f, "l", 4));                                       /* late */
+    assert_ok(f, send_one(f, "l", 6));                                       /* a session of its own */
+    assert_int_equal(fake_counter(f, "late"), 1);
+    assert_ok(f, fake_op_watermark(f, 15));
+    assert_int_equal(fake_count(f, 0), 2);
+    assert_int_equal(row_of(f, 1)->count, 1);
+    assert_ok(f, fake_op_watermark(f, 16));
+    assert_int_equal(row_of(f, 2)->start, 6);
+    fake_close(f);
+}
+
+static void the_ends_of_time_hold(void **state)
+{
+    (void)state;
+    struct fake *f = open_window(&window_session_operator, &gap10);
+    assert_ok(f, send_one(f, "k", WEIR_TIME_MAX));
+    assert_ok(f, send_one(f, "k", WEIR_TIME_MAX - 10));
+    assert_ok(f, send_one(f, "k", WEIR_TIME_MIN + 1));
+    assert_ok(f, fake_op_watermark(f, WEIR_TIME_MAX - 1));
+    assert_int_equal(fake_count(f, 0), 1);
+    assert_int_equal(row_of(f, 0)->end, WEIR_TIME_MIN + 12);
+    assert_ok(f, fake_op_watermark(f, WEIR_TIME_MAX));
+    assert_int_equal(fake_count(f, 0), 2);
+    assert_int_equal(row_of(f, 1)->end, WEIR_TIME_MAX);
+    assert_int_equal(row_of(f, 1)->count, 2);
+    assert_int_equal(send_one(f, "k", WEIR_TIME_MIN), WEIR_E_USER);
+    assert_string_equal(f->diag.text, "minute: record without event time: assign timestamps before the window");
+    fake_close(f);
+}
+
+/* A key costs nothing once its sessions have fired: keys come and go for ever in the memory of those that are there. */
+static void memory_is_that_of_the_open_sessions(void **state)
+{
+    (void)state;
+    struct fake *f = open_window(&window_session_operator, &gap10);
+    char name[32];
+    uint64_t bytes = 0;
+    for (int i = 0; i < 20000; i++) {
+        snprintf(name, sizeof name, "a client of many, number %d", i % 9000);
+        assert_ok(f, send_one(f, name, i));
+        assert_ok(f, fake_op_watermark(f, i - 1));
+        fake_clear(f, 0);
+        if (i == 1000) bytes = keyed_memory(f->keyed);
+    }
+    assert_int_equal(keyed_memory(f->keyed), bytes);
+    fake_close(f);
+}
+
+static void an_aggregate_that_cannot_merge_is_refused(void **state)
+{
+    (void)state;
+    struct weir_aggregate unmergeable = totals;
+    unmergeable.merge = NULL;
+    struct window_config config = {{.kind = WEIR_SESSION, .gap_ms = 10}, &unmergeable};
+    struct fake *f = fake_new(&(struct fake_options){.config = &config, .n_outs = 2, .operator_id = "visits"});
+    fake_state_open(f);
+    assert_int_equal(fake_op_open(f, &window_session_operator), WEIR_E_ARGUMENT);
+    assert_string_equal(f->diag.text, "visits: sessions need an aggregate with a merge function, 'totals' has none");
+    fake_close(f);
+    config = (struct window_config){{.kind = WEIR_SESSION, .gap_ms = 0}, &totals};
+    f = fake_new(&(struct fake_options){.config = &config, .n_outs = 2});
+    fake_state_open(f);
+    assert_int_equal(fake_op_open(f, &window_session_operator), WEIR_E_ARGUMENT);
+    fake_close(f);
+}
+
+static void running_out_of_memory_fails_the_operator_and_nothing_else(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1;; n++) {
+        struct fake *f = open_window(&window_session_operator, &gap10);
+        keyed_account(f->keyed)->fail_in = n;
+        weir_err err = WEIR_OK;
+        char name[32];
+        for (int i = 0; i < 100 && !err; i++) {
+            snprintf(name, sizeof name, "key %d", i);
+            err = send_one(f, name, i);
+        }
+        keyed_account(f->keyed)->fail_in = 0;
+        fake_close(f);
+        if (!err) break;
+        assert_int_equal(err, WEIR_E_NOMEM);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(results_are_those_of_a_search),
+        cmocka_unit_test(a_distance_of_exactly_the_gap_joins),
+        cmocka_unit_test(a_record_between_two_sessions_makes_them_one),
+        cmocka_unit_test(late_is_what_no_open_session_takes_in),
+        cmocka_unit_test(a_session_that_is_due_takes_nothing_in),
+        cmocka_unit_test(the_ends_of_time_hold),
+        cmocka_unit_test(memory_is_that_of_the_open_sessions),
+        cmocka_unit_test(an_aggregate_that_cannot_merge_is_refused),
+        cmocka_unit_test(running_out_of_memory_fails_the_operator_and_nothing_else),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

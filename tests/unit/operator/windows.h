@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the tests of windows share: a drawn history of records and watermarks, a way to play it to an operator in batches cut anywhere, and a
+ * comparison with what an oracle says came out at each watermark. The oracles reckon in 128 bits, so that the ends of time hold no surprise.
+ */
+#ifndef WEIR_TESTS_UNIT_OPERATOR_WINDOWS_H
+#define WEIR_TESTS_UNIT_OPERATOR_WINDOWS_H
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "runtime/operator/window.h"
+#include "tests/support/fake_state.h"
+
+typedef __int128 wide;
+
+/* ---- rows and the aggregate -------------------------------------------------------------------------------------------------------- */
+
+struct hit {
+    int64_t seq; /* in the history */
+    int64_t value;
+    struct weir_str key;
+};
+WEIR_ROW(hit, WEIR_FIELD(hit, 1, I64, seq), WEIR_FIELD(hit, 2, I64, value), WEIR_FIELD(hit, 3, STR, key));
+
+struct acc {
+    int64_t count;
+    int64_t sum;
+    int64_t max;
+};
+
+struct sum {
+    weir_time start;
+    weir_time end;
+    int64_t count;
+    int64_t sum;
+    int64_t max;
+    struct weir_str key;
+};
+WEIR_ROW(sum, WEIR_FIELD(sum, 1, TIME, start), WEIR_FIELD(sum, 2, TIME, end), WEIR_FIELD(sum, 3, I64, count), WEIR_FIELD(sum, 4, I64, sum),
+         WEIR_FIELD(sum, 5, I64, max), WEIR_FIELD(sum, 6, STR, key));
+
+static inline void totals_add1(struct acc *a, const struct hit *row, weir_time t)
+{
+    (void)t;
+    if (a->count == 0 || row->value > a->max) a->max = row->value;
+    a->count++;
+    a->sum += row->value;
+}
+
+static inline void totals_merge1(struct acc *into, const struct acc *from)
+{
+    if (from->count == 0) return;
+    if (into->count == 0 || from->max > into->max) into->max = from->max;
+    into->count += from->count;
+    into->sum += from->sum;
+}
+
+static inline weir_err totals_emit1(struct weir_ctx *ctx, const struct acc *a, const struct weir_key *key, weir_time start, weir_time end)
+{
+    struct sum row = {.start = start, .end = end, .count = a->count, .sum = a->sum, .max = a->max};
+    row.key = weir_put_str(ctx->out, sizeof row, key->data, key->length);
+    return weir_emit(ctx->out, &row, sizeof row, end - 1);
+}
+
+WEIR_AGGREGATE(totals, hit, acc, sum, totals_add1, totals_merge1, totals_emit1);
+
+/* ---- histories --------------------------------------------------------------------------------------------------------------------- */
+
+struct rng {
+    uint64_t state;
+};
+
+static inline uint64_t draw(struct rng *r)
+{
+    uint64_t x = r->state += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+static inline uint32_t below(struct rng *r, uint32_t n)
+{
+    return (uint32_t)(draw(r) % n);
+}
+
+static uint64_t current_seed;
+
+static inline void check(bool holds, const char *condition, const char *file, int line)
+{
+    if (holds) return;
+    print_error("seed %" PRIu64 ": not true: %s\n", current_seed, condition);
+    _fail(file, line);
+}
+#define CHECK(cond) check((cond), #cond, __FILE__, __LINE__)
+
+struct event {
+    bool is_watermark;
+    uint32_t key;
+    weir_time time_ms; /* of the record, or the watermark */
+    int64_t value;
+};
+
+#define EVENTS_MAX 3000u
+#define WINDOW_KEYS_MAX 40u
+
+struct history {
+    struct event events[EVENTS_MAX];
+    uint32_t n;
+    uint32_t n_keys;
+    char keys[WINDOW_KEYS_MAX][64]; /* of various lengths, one of them empty, some longer than what is kept inline */
+};
+
+static inline weir_time clamp(wide t)
+{
+    return t > WEIR_TIME_MAX ? WEIR_TIME_MAX : t < WEIR_TIME_MIN ? WEIR_TIME_MIN : (weir_time)t;
+}
+
+/* Records around a time that advances, disordered by up to `disorder`; watermarks that trail by less at times, so that some are late. */
+static inline void draw_history(struct history *h, struct rng *r, int64_t unit)
+{
+    const wide bases[] = {0, -3 * (wide)unit, 1431857112000, (wide)WEIR_TIME_MAX - 30 * (wide)unit, (wide)WEIR_TIME_MIN + unit / 2};
+    wide now = bases[below(r, 5)];
+    int64_t disorder = 1 + below(r, (uint32_t)(4 * unit));
+    uint32_t pace = 1 + below(r, (uint32_t)unit);
+    h->n_keys = 1 + below(r, WINDOW_KEYS_MAX);
+    for (uint32_t k = 0; k < h->n_keys; k++) snprintf(h->keys[k], sizeof h->keys[k], "%.*s%u", (int)(k % 5 * 9), "................................................", k);
+    h->keys[0][0] = 0;
+    h->n = 200 + below(r, EVENTS_MAX - 220);
+    uint32_t watermark_every = 1 + below(r, 100);
+    wide highest = WEIR_TIME_MIN;
+    for (uint32_t i = 0; i < h->n; i++) {
+        now += below(r, pace * 2 / 3 + 2);
+        wide t = now - (wide)below(r, (uint32_t)disorder);
+        if (t <= WEIR_TIME_MIN) t = (wide)WEIR_TIME_MIN + 1;
+        h->events[i] = (struct event){false, below(r, h->n_keys), clamp(t), (int64_t)draw(r) >> 40};
+        if (t > highest) highest = t;
+        if (below(r, watermark_every)) continue;
+        wide trail = below(r, 3) ? disorder : below(r, (uint32_t)disorder); /* too eager at times: late records */
+        h->events[i] = (struct event){.is_watermark = true, .time_ms = clamp(highest - trail - 1)};
+    }
+    weir_time passed = WEIR_TIME_MIN;
+    for (uint32_t i = 0; i < h->n; i++) { /* watermarks never fall */
+        struct event *e = &h->events[i];
+        if (!e->is_watermark) continue;
+        if (e->time_ms < passed) e->time_ms = passed;
+        passed = e->time_ms;
+    }
+    h->events[h->n++] = (struct event){.is_watermark = true, .time_ms = WEIR_TIME_MAX};
+    for (uint32_t i = below(r, 10); i > 0; i--) h->events[h->n++] = (struct event){false, 0, clamp(now), 1}; /* behind the end: late */
+}
+
+/* ---- results --------------------------------------------------------------------------------------------------------------------- */
+
+struct result {
+    uint32_t key;
+    uint32_t step; /* index of the watermark event that fired it */
+    weir_time start;
+    weir_time end;
+    struct acc acc;
+};
+
+/* What the oracle says, and what came. */
+struct results {
+    struct result items[EVENTS_MAX];
+    uint32_t n;
+    int64_t late[EVENTS_MAX]; /* seq, in order */
+    uint32_t n_late;
+};
+
+static inline int compare_results(const void *a, const void *b)
+{
+    const struct result *x = a, *y = b;
+    if (x->key != y->key) return x->key < y->key ? -1 : 1;
+    if (x->start != y->start) return x->start < y->start ? -1 : 1;
+    return x->end < y->end ? -1 : x->end > y->end;
+}
+
+static inline void compare(struct results *expected, struct results *got)
+{
+    CHECK(expected->n_late == got->n_late);
+    for (uint32_t i = 0; i < got->n_late; i++) CHECK(expected->late[i] == got->late[i]);
+    CHECK(expected->n == got->n);
+    qsort(expected->items, expected->n, sizeof *expected->items, compare_results);
+    qsort(got->items, got->n, sizeof *got->items, compare_results);
+    for (uint32_t i = 0; i < got->n; i++) {
+        const struct result *e = &expected->items[i], *g = &got->items[i];
+        CHECK(e->key == g->key && e->start == g->start && e->end == g->end);
+        CHECK(e->step == g->step);
+        CHECK(e->acc.count == g->acc.count && e->acc.sum == g->acc.sum && e->acc.max == g->acc.max);
+    }
+}
+
+/* ---- playing a history to an operator -------------------------------------------------------------------------------------------------- */
+
+#define PLAY_BYTES (WEIR_BATCH_MAX * 128u)
+
+struct play {
+    struct fake *f;
+    const struct history *h;
+    struct rng r; /* of the cuts */
+    uint32_t n;   /* records collected */
+    uint32_t at;  /* bytes used */
+    uint32_t sel[WEIR_BATCH_MAX];
+    struct weir_key keys[WEIR_BATCH_MAX];
+    _Alignas(16) unsigned char data[PLAY_BYTES];
+};
+
+static inline weir_err send(struct play *p)
+{
+    if (p->n == 0) return WEIR_OK;
+    struct weir_batch batch = {.data = p->data, .sel = p->sel, .count = p->n};
+    weir_err err = fake_op_process_keyed(p->f, &batch, p->keys);
+    p->n = p->at = 0;
+    memset(p->data, 0x5a, sizeof p->data); /* what an operator keeps of a batch must be a copy */
+    return err;
+}
+
+static inline void put_record(struct play *p, uint32_t index)
+{
+    const struct event *e = &p->h->events[index];
+    const char *key = p->h->keys[e->key];
+    uint32_t length = (uint32_t)strlen(key);
+    if (below(&p->r, 8) == 0) p->at += 64; /* a hole: records that a filter has left out */
+    struct weir_record *rec = (struct weir_record *)(void *)(p->data + p->at);
+    *rec = (struct weir_record){.size = (uint32_t)sizeof(struct hit) + length, .time_ms = e->time_ms};
+    struct hit *row = weir_record_row(rec);
+    *row = (struct hit){index, e->value, {sizeof *row, length}};
+    memcpy(row + 1, key, length);
+    p->keys[p->n] = (struct weir_key){.data = row + 1, .length = length};
+    p->sel[p->n++] = p->at;
+    p->at += weir_record_span(rec->size);
+}
+
+static inline uint32_t key_index(const struct history *h, const struct sum *row)
+{
+    for (uint32_t k = 0; k < h->n_keys; k++) {
+        if (strlen(h->keys[k]) == row->key.length && memcmp(h->keys[k], weir_str_data(row, row->key), row->key.length) == 0) return k;
+    }
+    CHECK(!"a result for a key that is in the history");
+    return 0;
+}
+
+/* Takes what the operator has emitted; results of one watermark come in the order of their time. */
+static inline void take_results(struct play *p, uint32_t step, struct results *got)
+{
+    weir_time before = WEIR_TIME_MIN;
+    for (uint32_t i = 0; i < fake_count(p->f, 0); i++) {
+        const struct weir_record *rec = fake_record(p->f, 0, i);
+        const struct sum *row = fake_row(p->f, 0, i);
+        CHECK(rec->time_ms == row->end - 1 && rec->time_ms >= before);
+        before = rec->time_ms;
+        CHECK(got->n < EVENTS_MAX);
+        got->items[got->n++] = (struct result){key_index(p->h, row), step, row->start, row->end, {row->count, row->sum, row->max}};
+    }
+    fake_clear(p->f, 0);
+}
+
+static inline void take_late(struct play *p, struct results *got)
+{
+    for (uint32_t i = 0; i < fake_count(p->f, 1); i++) {
+        const struct hit *row = fake_row(p->f, 1, i);
+        const struct event *e = &p->h->events[row->seq];
+        CHECK(fake_record(p->f, 1, i)->time_ms == e->time_ms && row->value == e->value); /* as it came */
+        got->late[got->n_late++] = row->seq;
+    }
+    CHECK(fake_counter(p->f, "late") == got->n_late);
+}
+
+static inline void play(const struct history *h, const struct weir_operator *op, const struct weir_window *window, uint64_t cuts,
+                        struct results *got)
+{
+    static struct play p;
+    struct window_config config = {*window, &totals};
+    p.h = h;
+    p.r.state = cuts;
+    p.n = p.at = 0;
+    p.f = fake_new(&(struct fake_options){.config = &config, .n_outs = 2, .frame_bytes = 200 + below(&p.r, 2000), .operator_id = "window"});
+    fake_state_open(p.f);
+    p.f->yield_at_rows = below(&p.r, 2) ? 1 + below(&p.r, 3) : 0;
+    assert_ok(p.f, fake_op_open(p.f, op));
+    *got = (struct results){0};
+    uint32_t batch_max = 1u << below(&p.r, 12);
+    for (uint32_t i = 0; i < h->n; i++) {
+        if (h->events[i].is_watermark) {
+            assert_ok(p.f, send(&p));
+            CHECK(fake_count(p.f, 0) == 0); /* nothing fires without a watermark */
+            assert_ok(p.f, fake_op_watermark(p.f, h->events[i].time_ms));
+            take_results(&p, i, got);
+            continue;
+        }
+        put_record(&p, i);
+        if (p.n == batch_max || below(&p.r, batch_max) == 0) assert_ok(p.f, send(&p));
+    }
+    assert_ok(p.f, send(&p));
+    CHECK(fake_count(p.f, 0) == 0);
+    take_late(&p, got);
+    fake_close(p.f);
+}
+
+/* One record at `time_ms`, straight to an open operator. */
+static inline weir_err send_one(struct fake *f, const char *name, weir_time time_ms)
+{
+    struct {
+        struct weir_record rec;
+        struct hit row;
+        char name[32];
+    } r = {.rec = {.size = sizeof(struct hit) + 32, .time_ms = time_ms}, .row = {.value = 1}};
+    uint32_t length = (uint32_t)strlen(name);
+    memcpy(r.name, name, length);
+    r.row.key = (struct weir_str){sizeof(struct hit), length};
+    struct weir_key key = {.data = r.name, .length = length};
+    struct weir_batch batch = {.data = (unsigned char *)&r, .count = 1, .stride = weir_record_span(r.rec.size)};
+    return fake_op_process_keyed(f, &batch, &key);
+}
+
+static inline struct fake *open_window(const struct weir_operator *op, const struct window_config *config)
+{
+    struct fake *f = fake_new(&(struct fake_options){.config = config, .n_outs = 2, .operator_id = "minute"});
+    fake_state_open(f);
+    assert_ok(f, fake_op_open(f, op));
+    return f;
+}
+
+#endif
