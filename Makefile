@@ -1,14 +1,18 @@
-# Thin front of CMake. `make demo` and `make test` work as the only command on a fresh Debian 12.
+# Thin front of CMake. `make demo` and `make test` each work as the only command on a fresh Debian 12.
 BUILD ?= build
 JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
+SEEDS ?= 2000
+START ?= 1
+FUZZ_SECONDS ?= 60
 PACKAGES = build-essential cmake ninja-build pkg-config git ca-certificates libzmq3-dev libczmq-dev libmsgpack-dev librocksdb-dev libsodium-dev \
   libxxhash-dev libisal-dev libck-dev libjansson-dev libfyaml-dev libsmartcols-dev libjemalloc-dev zlib1g-dev libzstd-dev libcmocka-dev python3 \
-  iproute2 zstd
-LINT_PACKAGES = clang clang-format libclang-rt-14-dev
+  iproute2
+CLANG_PACKAGES = clang clang-format libclang-rt-14-dev
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
+DEMO = $(BUILD)/demo
 
-.PHONY: all deps lint-deps build demo test bench sanitize tsan fuzz sim lint format clean
+.PHONY: all deps clang-deps build demo test bench sanitize tsan fuzz sim lint format clean
 
 all: build
 
@@ -16,18 +20,55 @@ all: build
 deps:
 	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then echo "installing:" $$missing; $(SUDO) apt-get update -qq && \
-	DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
-lint-deps: deps
-	@$(MAKE) --no-print-directory deps PACKAGES="$(LINT_PACKAGES)"
+clang-deps: deps
+	@$(MAKE) --no-print-directory deps PACKAGES="$(CLANG_PACKAGES)"
 
 build: deps
-	@cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS) >$(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
-	@rm -f $(BUILD).log
+	@mkdir -p $(BUILD)
+	@cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS) >$(BUILD)/configure.log 2>&1 || { cat $(BUILD)/configure.log; exit 1; }
 	@cmake --build $(BUILD) -j $(JOBS)
+
+# The access log of tests/data through two TaskManagers; then the most requested paths of the busiest hours as a table.
+demo: build
+	@rm -rf $(DEMO)
+	@$(BUILD)/bin/jobctl run --local --taskmanagers 2 --parallelism 2 $(BUILD)/jobs/accesslog.so -- \
+	  --input tests/data/apache_logs.gz --output $(DEMO)
+	@api/examples/top-paths $(DEMO)/top
 
 test: build
 	ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+# Every benchmark in one run; SHORT=--short for a quick look.
+bench: build
+	@for b in chain channel transport statetable; do $(BUILD)/bench/bench_$$b $(SHORT) || exit 1; done
+
+# The tests under AddressSanitizer and UndefinedBehaviorSanitizer.
+sanitize:
+	@$(MAKE) --no-print-directory test BUILD=build-asan CMAKE_FLAGS='-DWEIR_SANITIZE=address,undefined -DCMAKE_BUILD_TYPE=Debug'
+
+# The threaded tests under ThreadSanitizer.
+tsan:
+	@$(MAKE) --no-print-directory build BUILD=build-tsan CMAKE_FLAGS='-DWEIR_SANITIZE=thread -DCMAKE_BUILD_TYPE=Debug'
+	TSAN_OPTIONS="suppressions=$(CURDIR)/tests/support/tsan.supp halt_on_error=1" \
+	  ctest --test-dir build-tsan --output-on-failure -j $(JOBS) -R 'test_(pipeline|channel|client|socket|accesslog)'
+
+# Coverage-guided fuzzing, FUZZ_SECONDS for each target.
+fuzz: clang-deps
+	@$(MAKE) --no-print-directory build BUILD=build-fuzz CMAKE_FLAGS='-DCMAKE_C_COMPILER=clang -DWEIR_FUZZ=ON'
+	tests/fuzz/run build-fuzz $(FUZZ_SECONDS)
+
+# The simulator: SEEDS worlds from START on.
+sim: build
+	$(BUILD)/tests/sim --seeds $(SEEDS) --start $(START)
+
+lint: deps
+	tests/lint/includes
+	tests/lint/tree
+
+format: clang-deps
+	git ls-files '*.c' '*.h' | xargs clang-format -i
 
 clean:
 	rm -rf build build-*

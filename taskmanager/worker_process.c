@@ -182,14 +182,19 @@ static void by_signal(const struct blackbox *box, struct child_end end, int32_t 
     if (!loading && !known && !killed) out->code = WEIR_E_INTERNAL;
 }
 
-static void by_exit(const struct blackbox *box, struct child_end end, bool loading, struct worker_end *out)
+static void by_exit(const struct blackbox *box, struct child_end end, int32_t suspect, bool loading, struct worker_end *out)
 {
     bool through_exit = box->magic == BLACKBOX_MAGIC && box->ended_by_exit == 1;
     bool known = through_exit && operator_of(box, box->ended_by_thread, out);
     /* Status 0 is the worker's own end, unless a task thread brought it about. */
     if (end.number == 0 && !known && !loading) return;
-    out->code = known || loading ? WEIR_E_USER : WEIR_E_INTERNAL;
-    if (known)
+    /* Another status without exit() is _exit() by somebody: who ran is all that can be said. */
+    bool near = !through_exit && operator_of(box, suspect, out);
+    out->code = known || near || loading ? WEIR_E_USER : WEIR_E_INTERNAL;
+    if (near)
+        (void)snprintf(out->reason, sizeof out->reason, "the worker ended with exit status %d while operator %s (subtask %d) ran", end.number,
+                       out->operator_id, out->subtask);
+    else if (known)
         (void)snprintf(out->reason, sizeof out->reason, "operator %s (subtask %d) left through exit(%d)", out->operator_id, out->subtask, end.number);
     else if (loading)
         (void)snprintf(out->reason, sizeof out->reason, "the plugin left through exit(%d) while it was loaded", end.number);
@@ -204,7 +209,7 @@ void worker_end_words(const struct blackbox *box, struct child_end end, int32_t 
     if (end.by_signal)
         by_signal(box, end, suspect, loading, out);
     else
-        by_exit(box, end, loading, out);
+        by_exit(box, end, suspect, loading, out);
 }
 
 void worker_process_end(const struct worker_process *w, struct worker_end *out)

@@ -62,6 +62,12 @@ static const struct argp_option run_options[] = {
 
 static const struct argp_option no_options[] = {{0}};
 
+/* For argp, which leaks a byte for a table that is there and empty. */
+static const struct argp_option *argp_options(const struct argp_option *options)
+{
+    return options->name ? options : NULL;
+}
+
 static const char run_doc[] = /* */
     "Uploads the job plugin JOB.so, starts it and stays until it has ended. What stands behind -- goes to the job.\v"
     "Attached, Ctrl-C cancels the job and a second Ctrl-C leaves at once. The exit code is the job's outcome: 0 finished, 1 failed or "
@@ -459,7 +465,7 @@ weir_err arguments_parse(struct ctl_arguments *out, int argc, char **argv, const
     struct weir_diag unread;
     struct parse p = {.diag = diag ? diag : &unread, .command_at = -1};
     p.args = (struct ctl_arguments){.command = CTL_HELP, .help_on = CTL_COMMANDS, .timeout_ms = CTL_TIMEOUT_MS_DEFAULT, .parallelism = 1};
-    const struct argp program = {no_options, parse_program, NULL, NULL, program_children, NULL, NULL};
+    const struct argp program = {NULL, parse_program, NULL, NULL, program_children, NULL, NULL};
     weir_err err = run_pass(&p, &program, argc, argv);
     if (err) return err;
     if (!p.stop && p.command_at < 0) {
@@ -467,7 +473,7 @@ weir_err arguments_parse(struct ctl_arguments *out, int argc, char **argv, const
                          "no command given: `jobctl --help` lists the commands; `jobctl run --local JOB.so` runs a job here");
     }
     if (!p.stop) {
-        const struct argp command = {p.syntax->options, parse_command_option, NULL, NULL, command_children, NULL, NULL};
+        const struct argp command = {argp_options(p.syntax->options), parse_command_option, NULL, NULL, command_children, NULL, NULL};
         err = run_pass(&p, &command, argc - p.command_at, argv + p.command_at);
         if (!err && !p.stop) err = check_operands(&p);
         if (!err && !p.stop) err = use_environment(&p.args, environment, p.diag);
@@ -498,7 +504,7 @@ static void help_on_program(FILE *out)
     buffer_str(&doc, "\v`jobctl COMMAND --help` explains a command. The first steps:\n"
                      "  jobctl run --local JOB.so          with a cluster of its own, here\n"
                      "  jobctl -m tcp://HOST:8081 status   of a cluster that is there");
-    const struct argp program = {no_options, parse_program, "COMMAND [ARGUMENT...]", buffer_cstr(&doc), program_children, NULL, NULL};
+    const struct argp program = {NULL, parse_program, "COMMAND [ARGUMENT...]", buffer_cstr(&doc), program_children, NULL, NULL};
     char name[] = "jobctl";
     argp_help(&program, out, ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC, name);
     buffer_close(&doc);
@@ -512,7 +518,7 @@ void arguments_help(enum ctl_command command, FILE *out)
         return;
     }
     const struct syntax *s = &commands[command];
-    const struct argp argp = {s->options, parse_command_option, s->operands, s->doc, command_children, NULL, NULL};
+    const struct argp argp = {argp_options(s->options), parse_command_option, s->operands, s->doc, command_children, NULL, NULL};
     char name[64];
     snprintf(name, sizeof name, "jobctl %s", s->name);
     argp_help(&argp, out, ARGP_HELP_SHORT_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC, name);

@@ -39,7 +39,7 @@ static const char *event_time(int64_t watermark_ms, int64_t wall_ms, char out[st
     if (watermark_ms > wall_ms - LAG_SHOWN_MS)
         snprintf(out, FORMAT_MAX + 16, "  lag %s", format_duration(lag_ms < 0 ? 0 : lag_ms, text));
     else
-        snprintf(out, FORMAT_MAX + 16, "  event time %s", format_time(watermark_ms, text));
+        snprintf(out, FORMAT_MAX + 16, "  event time %.16s", format_time(watermark_ms, text)); /* to the minute: the line is short */
     return out;
 }
 

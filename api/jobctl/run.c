@@ -207,7 +207,6 @@ static void rest(struct run *r, int64_t took_ms)
 
 static void look(struct run *r, const json_t *job)
 {
-    learn_plan(r, job);
     struct view_totals totals = view_totals(job, r->plan);
     int64_t now_ms = clock_mono_ms();
     progress_show(&r->progress, job, &totals, now_ms, clock_wall_ms());
@@ -261,11 +260,12 @@ static int follow(struct run *r, json_t **out)
             return lost(r, failed);
         }
         int64_t took_ms = clock_mono_ms() - asked_ms;
-        look(r, job);
+        learn_plan(r, job);
         if (view_ended(field_text(job, "state"))) {
             *out = job;
             return CTL_EXIT_OK;
         }
+        look(r, job);
         json_decref(job);
         rest(r, took_ms);
     }
@@ -304,6 +304,8 @@ static int finish(struct run *r, const json_t *job)
 {
     progress_clear(&r->progress);
     run_summary(job, r->plan, stderr);
+    struct weir_diag diag;
+    if (r->local && local_check(r->local, &diag)) session_complain("%s", diag.text); /* more than the JobManager can know */
     int failed = r->args->format == CTL_JSON ? session_print(&r->session, job, view_nothing) : CTL_EXIT_OK;
     int outcome = run_outcome(field_text(job, "state"), r->canceled && !r->hopeless);
     return outcome ? outcome : failed;

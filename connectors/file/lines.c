@@ -136,7 +136,6 @@ static weir_err give(struct lines *l, struct line *line, size_t len, size_t endi
     l->begin += len + ending;
     l->scanned = l->begin;
     l->position += (int64_t)(len + ending);
-    l->quoted = false;
     return WEIR_OK;
 }
 

@@ -26,7 +26,7 @@ struct lines {
     int64_t discard; /* text before this position is thrown away (a compressed file that is taken up in its middle) */
     bool skipping;   /* in the line that belongs to the range before */
     bool multiline;
-    bool quoted; /* multiline: buf[scanned] is inside quotes */
+    bool quoted; /* multiline: buf[scanned] is inside quotes; never where a record begins */
     bool ended;  /* the text has no more bytes than buf has */
 };
 

@@ -152,12 +152,11 @@ enum number_result number_read_i64(const char *text, size_t len, int64_t *value)
     return NUMBER_OK;
 }
 
-/* A decimal number taken apart: (-1)^negative * mantissa * 10^exponent, exact unless `cut`. */
+/* A decimal number taken apart: (-1)^negative * mantissa * 10^exponent; exact while mantissa < 10^18, beyond that digits were left out. */
 struct decimal {
     uint64_t mantissa;
     int64_t exponent;
     bool negative;
-    bool cut; /* digits beyond the 19th were left out */
 };
 
 /* Takes the digits at text[*at]; those behind the point lower the exponent. False when there is none. */
@@ -165,12 +164,9 @@ static bool take_digits(const char *text, size_t len, size_t *at, struct decimal
 {
     size_t first = *at;
     for (; *at < len && is_digit(text[*at]); (*at)++) {
-        if (d->mantissa < 1000000000000000000u) {
-            d->mantissa = d->mantissa * 10 + (uint64_t)(text[*at] - '0');
-            d->exponent -= behind_point;
-        } else {
-            d->cut = true;
-        }
+        if (d->mantissa >= 1000000000000000000u) continue; /* far above EXACT_MAX: the library will read the text itself */
+        d->mantissa = d->mantissa * 10 + (uint64_t)(text[*at] - '0');
+        d->exponent -= behind_point;
     }
     return *at > first;
 }
@@ -218,7 +214,7 @@ enum number_result number_read_f64(const char *text, size_t len, double *value)
     struct decimal d = {0};
     if (!take_apart(text, len, &d)) return NUMBER_MALFORMED;
     double result;
-    if (!d.cut && d.mantissa <= (uint64_t)EXACT_MAX && d.exponent > -POWERS && d.exponent < POWERS) {
+    if (d.mantissa <= (uint64_t)EXACT_MAX && d.exponent > -POWERS && d.exponent < POWERS) {
         result = (double)d.mantissa;
         result = d.exponent < 0 ? result / power_of_ten[-d.exponent] : result * power_of_ten[d.exponent];
         if (d.negative) result = -result;

@@ -113,17 +113,14 @@ weir_err part_commit(struct part *part, bool replace, struct weir_diag *diag)
     if (part->failed) return failed_before(part, diag);
     char from[PATH_MAX], to[PATH_MAX];
     if (!join(from, part->dir, part->temporary) || !join(to, part->dir, part->name)) return too_long(part->dir, diag);
-    if (!part->renamed) {
-        weir_err err = give_name(part, from, diag);
-        if (err) return err;
-        if (rename_part(from, to, replace)) {
-            if (errno == EEXIST) return weir_fail(diag, WEIR_E_EXISTS, "%s exists already; set replace, or give another folder", to);
-            return fail(part, "rename to", diag);
-        }
-        part->renamed = true;
-        part->named = false;
+    weir_err err = give_name(part, from, diag);
+    if (err) return err;
+    if (rename_part(from, to, replace)) {
+        if (errno == EEXIST) return weir_fail(diag, WEIR_E_EXISTS, "%s exists already; set replace, or give another folder", to);
+        return fail(part, "rename to", diag);
     }
-    weir_err err = part_sync_folder(part->dir, diag);
+    part->named = false;
+    err = part_sync_folder(part->dir, diag);
     part->failed = err != WEIR_OK;
     part->committed = !err;
     return err;

@@ -22,8 +22,7 @@ struct part {
     char temporary[64];     /* ".part-00003.JOB.tmp" */
     int fd;
     bool named;     /* the temporary name exists */
-    bool renamed;   /* the final name exists */
-    bool committed; /* ... and is durable */
+    bool committed; /* the final name exists and is durable */
     bool failed;
     int64_t written;
 };

@@ -168,7 +168,8 @@ static weir_err unknown_variable(const struct config_table *table, const char *n
     }
     if (!best) return weir_fail(diag, WEIR_E_ARGUMENT, "environment variable " ENV_PREFIX "%s sets no known key", name);
     env_name(best, upper);
-    return weir_fail(diag, WEIR_E_ARGUMENT, "environment variable " ENV_PREFIX "%s sets no known key; did you mean " ENV_PREFIX "%s?", name, upper);
+    return weir_fail(diag, WEIR_E_ARGUMENT, "environment variable " ENV_PREFIX "%s sets no known key; did you mean " ENV_PREFIX "%s?", name,
+                     upper);
 }
 
 static weir_err set_variable(struct config *config, const char *name, const char *text, struct weir_diag *diag)

@@ -2,7 +2,7 @@
 /*
  * A program's configuration. It declares the keys it knows; values come, each hiding those before it, from
  *
- *     default < file < drop-ins (FILE.d/NAME.yaml in name order) < environment (WEIR_SECTION_KEY) < flags (--section.key, or a name of its own)
+ *     default < file < drop-ins (FILE.d/NAME.yaml in name order) < environment (WEIR_SECTION_KEY) < flags (--section.key or a short one)
  *
  * whatever the order of the calls below. Each value knows its origin. A key nobody declared is an error that names the nearest one.
  *

@@ -29,16 +29,23 @@ static int line_of(struct fy_token *token)
 /* Puts `part` behind the section's name. False when the whole is longer than any key. */
 static bool join(char out[CONFIG_NAME_MAX + 1], const char *section, const char *part, size_t len)
 {
-    int n = snprintf(out, CONFIG_NAME_MAX + 1, "%s%s%.*s", section, *section ? "." : "", (int)(len > CONFIG_NAME_MAX ? CONFIG_NAME_MAX + 1 : len), part);
+    int shown = (int)(len > CONFIG_NAME_MAX ? CONFIG_NAME_MAX + 1 : len);
+    int n = snprintf(out, CONFIG_NAME_MAX + 1, "%s%s%.*s", section, *section ? "." : "", shown, part);
     return n >= 0 && n <= CONFIG_NAME_MAX;
+}
+
+/* The value of `name` is not one: says where, and what is wrong with it. */
+static weir_err refuse(struct walk *w, int line, const char *name, const char *what)
+{
+    return weir_fail(w->diag, WEIR_E_ARGUMENT, "%s:%d: %s %s", w->path, line, name, what);
 }
 
 static weir_err set_scalar(struct walk *w, const char *name, struct fy_node *node, int line)
 {
     size_t len = 0;
     const char *text = fy_node_get_scalar(node, &len);
-    if (!text || fy_node_is_null(node)) return weir_fail(w->diag, WEIR_E_ARGUMENT, "%s:%d: %s has no value", w->path, line, name);
-    if (memchr(text, '\0', len)) return weir_fail(w->diag, WEIR_E_ARGUMENT, "%s:%d: %s holds a NUL", w->path, line, name);
+    if (!text || fy_node_is_null(node)) return refuse(w, line, name, "has no value");
+    if (memchr(text, '\0', len)) return refuse(w, line, name, "holds a NUL");
     char *copy = strndup(text, len);
     if (!copy) return weir_fail(w->diag, WEIR_E_NOMEM, "no memory for %s", w->path);
     char origin[PATH_MAX + 32];
@@ -57,20 +64,20 @@ static weir_err walk_pair(struct walk *w, const char *section, struct fy_node_pa
     size_t len = 0;
     const char *part = key && fy_node_is_scalar(key) && !fy_node_is_alias(key) ? fy_node_get_scalar(key, &len) : NULL;
     int line = key && fy_node_is_scalar(key) ? line_of(fy_node_get_scalar_token(key)) : 0;
-    if (!part || len == 0 || memchr(part, '\0', len)) return weir_fail(w->diag, WEIR_E_ARGUMENT, "%s:%d: a key is not a plain word", w->path, line);
-    if (!join(name, section, part, len)) return weir_fail(w->diag, WEIR_E_ARGUMENT, "%s:%d: a key is too long", w->path, line);
+    if (!part || len == 0 || memchr(part, '\0', len)) return refuse(w, line, "a key", "is not a plain word");
+    if (!join(name, section, part, len)) return refuse(w, line, "a key", "is too long");
     if (config_is_foreign(w->config, name)) return WEIR_OK;
-    if (!value) return weir_fail(w->diag, WEIR_E_ARGUMENT, "%s:%d: %s has no value", w->path, line, name);
-    if (fy_node_get_tag_token(value)) return weir_fail(w->diag, WEIR_E_ARGUMENT, "%s:%d: %s has a tag; write a plain value", w->path, line, name);
-    if (fy_node_is_alias(value) || fy_node_is_sequence(value))
-        return weir_fail(w->diag, WEIR_E_ARGUMENT, "%s:%d: %s is a list or an alias; write a plain value", w->path, line, name);
+    if (!value) return refuse(w, line, name, "has no value");
+    if (fy_node_get_tag_token(value)) return refuse(w, line, name, "has a tag; write a plain value");
+    if (fy_node_is_alias(value) || fy_node_is_sequence(value)) return refuse(w, line, name, "is a list or an alias; write a plain value");
     if (fy_node_is_mapping(value)) return walk_mapping(w, name, value, depth + 1);
     return set_scalar(w, name, value, line);
 }
 
 static weir_err walk_mapping(struct walk *w, const char *section, struct fy_node *mapping, unsigned depth)
 {
-    if (depth > CONFIG_DEPTH_MAX) return weir_fail(w->diag, WEIR_E_LIMIT, "%s: more than %d mappings in each other", w->path, CONFIG_DEPTH_MAX);
+    if (depth > CONFIG_DEPTH_MAX)
+        return weir_fail(w->diag, WEIR_E_LIMIT, "%s: more than %d mappings in each other", w->path, CONFIG_DEPTH_MAX);
     void *at = NULL;
     for (struct fy_node_pair *pair; (pair = fy_node_mapping_iterate(mapping, &at));) {
         weir_err err = walk_pair(w, section, pair, depth);
@@ -179,11 +186,13 @@ static weir_err read_dropins(struct config *config, const char *path, struct wei
 {
     char folder[PATH_MAX], file[PATH_MAX];
     struct dirent **entries = NULL;
-    if (snprintf(folder, sizeof folder, "%s.d", path) >= (int)sizeof folder) return weir_fail(diag, WEIR_E_LIMIT, "path too long: %s", path);
+    if (snprintf(folder, sizeof folder, "%s.d", path) >= (int)sizeof folder)
+        return weir_fail(diag, WEIR_E_LIMIT, "path too long: %s", path);
     int n = scandir(folder, &entries, is_dropin, by_bytes);
     if (n < 0 && (errno == ENOENT || errno == ENOTDIR)) return WEIR_OK;
     if (n < 0) return weir_fail_errno(diag, errno, "read folder %s", folder);
-    weir_err err = n > CONFIG_DROPINS_MAX ? weir_fail(diag, WEIR_E_LIMIT, "%s holds more than %d files", folder, CONFIG_DROPINS_MAX) : WEIR_OK;
+    weir_err err = WEIR_OK;
+    if (n > CONFIG_DROPINS_MAX) err = weir_fail(diag, WEIR_E_LIMIT, "%s holds more than %d files", folder, CONFIG_DROPINS_MAX);
     for (int i = 0; i < n; i++) {
         if (!err && snprintf(file, sizeof file, "%s/%s", folder, entries[i]->d_name) >= (int)sizeof file)
             err = weir_fail(diag, WEIR_E_LIMIT, "path too long: %s/%s", folder, entries[i]->d_name);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "runtime/base/assert.h"
@@ -16,6 +18,10 @@ static void *context;
 struct net_socket {
     void *zmq;
     char endpoint[NET_ENDPOINT_MAX];
+    /* The file of an ipc bind, which libzmq 4.3 leaves behind; its inode, so that we never remove the file of one who took the path over. */
+    char path[NET_ENDPOINT_MAX];
+    dev_t device;
+    ino_t inode;
 };
 
 weir_err net_start(uint32_t io_threads)
@@ -157,11 +163,28 @@ weir_err net_socket_new(struct net_socket **out, const struct net_socket_config 
     return weir_fail(diag, error == EMFILE ? WEIR_E_LIMIT : WEIR_E_IO, "cannot make a socket: %s", zmq_strerror(error));
 }
 
+static void remember_path(struct net_socket *s)
+{
+    struct stat st;
+    const char *path = s->endpoint + strlen("ipc://");
+    if (strncmp(s->endpoint, "ipc://", 6) != 0 || *path == '@' || lstat(path, &st) != 0) return;
+    (void)snprintf(s->path, sizeof s->path, "%s", path);
+    s->device = st.st_dev;
+    s->inode = st.st_ino;
+}
+
+static void remove_path(const struct net_socket *s)
+{
+    struct stat st;
+    if (s->path[0] != '\0' && lstat(s->path, &st) == 0 && st.st_dev == s->device && st.st_ino == s->inode) (void)unlink(s->path);
+}
+
 void net_socket_destroy(struct net_socket **socket)
 {
     struct net_socket *s = *socket;
     *socket = NULL;
     if (!s) return;
+    remove_path(s);
     if (s->zmq) (void)zmq_close(s->zmq);
     free(s);
 }
@@ -202,6 +225,7 @@ weir_err net_socket_bind(struct net_socket *socket, const char *endpoint, struct
     if (zmq_bind(socket->zmq, text) != 0) return attach_error(diag, "bind to", endpoint, errno);
     size_t size = sizeof socket->endpoint;
     if (zmq_getsockopt(socket->zmq, ZMQ_LAST_ENDPOINT, socket->endpoint, &size) != 0) socket->endpoint[0] = '\0';
+    remember_path(socket);
     return WEIR_OK;
 }
 

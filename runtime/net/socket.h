@@ -98,7 +98,7 @@ void net_socket_destroy(struct net_socket **socket);
 
 /*
  * Both check the endpoint as net_endpoint_check does (and accept inproc://NAME between threads). tcp://HOST:* binds to a free port; ask
- * net_socket_endpoint for it. connect returns at once and keeps trying for ever; it needs a port.
+ * net_socket_endpoint for it. The file of an ipc bind (one for a socket) goes with the socket. connect returns at once and keeps trying for ever; it needs a port.
  * Errors: as net_endpoint_check; WEIR_E_EXISTS (address in use), WEIR_E_IO.
  */
 weir_err net_socket_bind(struct net_socket *socket, const char *endpoint, struct weir_diag *diag);

@@ -2,15 +2,15 @@
 /*
  * Session windows: an accumulator per key and run of records whose distance does not exceed the gap.
  *
- * State: a table from key to its open sessions, in order of time (nearly always one, which then needs no array), and a heap of all sessions by the
- * time at which they may be due. A record joins the session it touches, or two and makes them one, or begins one.
+ * State: a table from key to its open sessions, in order of time (nearly always one, which then needs no array), and a heap of all sessions
+ * by the time at which they may be due. A record joins the session it touches, or two and makes them one, or begins one.
  *
  * A session's due time (last + gap) only grows, so the heap keeps a lower bound of it: a record that prolongs a session does not touch the
- * heap. When the bound is reached the real time decides: fire, or sink to its new place. The heap has one node per open session, at all times:
- * a session that merges into another takes its node with it.
+ * heap. When the bound is reached the real time decides: fire, or sink to its new place. The heap has one node per open session, at all
+ * times: a session that merges into another takes its node with it.
  *
- * A watermark fires, in order of due time, the sessions whose due time it has reached. Late is a record that joins no open session and whose own
- * would have been due already: it is counted and passed on to output 1 as it came.
+ * A watermark fires, in order of due time, the sessions whose due time it has reached. Late is a record that joins no open session and
+ * whose own would have been due already: it is counted and passed on to output 1 as it came.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -91,10 +91,11 @@ static weir_err session_open(void *self, struct weir_ctx *ctx)
 {
     struct sessions *op = self;
     const struct window_config *config = ctx->config;
-    if (config->window.gap_ms <= 0) return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "%s: a session window needs a gap above 0", ctx->operator_id);
+    if (config->window.gap_ms <= 0)
+        return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "%s: a session window needs a gap above 0", ctx->operator_id);
     if (!config->aggregate->merge)
-        return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "%s: sessions need an aggregate with a merge function, '%s' has none", ctx->operator_id,
-                         config->aggregate->name);
+        return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "%s: sessions need an aggregate with a merge function, '%s' has none",
+                         ctx->operator_id, config->aggregate->name);
     op->aggregate = config->aggregate;
     op->gap_ms = config->window.gap_ms;
     op->fired_ms = WEIR_TIME_MIN;
@@ -302,7 +303,7 @@ static void merge(struct sessions *op, const struct weir_batch *batch, struct se
     end_session(op, right);
 }
 
-/* Number of the key's sessions that begin early enough to stand before, or be touched by, a record at t. Newest first: most records are new. */
+/* Number of the key's sessions that stand before a record at t or are touched by it. Newest first: most records are new. */
 static uint32_t sessions_before(const struct sessions *op, struct owner *o, weir_time t)
 {
     struct session **list = list_of(o);
@@ -350,7 +351,8 @@ static weir_err probe_sure(struct sessions *op, struct weir_ctx *ctx, const stru
     for (uint32_t i = 0; i < batch->count; i++) {
         weir_time t = weir_batch_record(batch, i)->time_ms;
         if (t == WEIR_TIME_MIN)
-            return weir_fail(ctx->diag, WEIR_E_USER, "%s: record without event time: assign timestamps before the window", ctx->operator_id);
+            return weir_fail(ctx->diag, WEIR_E_USER, "%s: record without event time: assign timestamps before the window",
+                             ctx->operator_id);
         if (window_after(t, op->gap_ms) > passed) op->sure[n++] = i;
     }
     if (n == 0) return WEIR_OK;

@@ -2,10 +2,10 @@
 /*
  * Tumbling windows: an accumulator per key and window of constant size.
  *
- * State: one table per open window (a pane) from key to accumulator, the panes sorted by time. A batch is split by pane and each part probed
- * and added as a whole; most batches lie in one pane, which a comparison of their times with its borders shows.
- * A watermark fires the panes whose last time it has reached, in order: scan the table, emit each accumulator, drop the table. So a window costs
- * nothing per key but its entry: no timers, no removals.
+ * State: one table per open window (a pane) from key to accumulator, the panes sorted by time. A batch is split by pane and each part
+ * probed and added as a whole; most batches lie in one pane, which a comparison of their times with its borders shows.
+ * A watermark fires the panes whose last time it has reached, in order: scan the table, emit each accumulator, drop the table. So a window
+ * costs nothing per key but its entry: no timers, no removals.
  * A record whose window's last time the watermark has reached is late: counted and passed on to output 1 as it came.
  */
 #include <stdlib.h>
@@ -33,11 +33,11 @@ struct tumbling {
     const struct weir_aggregate *aggregate;
     int64_t size_ms;
     int64_t offset_ms;
-    weir_time fired_ms; /* panes up to it have fired or are firing */
+    weir_time fired_ms;  /* panes up to it have fired or are firing */
     struct pane **panes; /* open ones, panes[first] ... panes[n - 1], ascending */
     uint32_t first, n, cap;
-    struct pane *hint;   /* of the last record; an open pane or NULL */
-    uint64_t cursor;     /* of the scan of panes[first], when it was left in between */
+    struct pane *hint; /* of the last record; an open pane or NULL */
+    uint64_t cursor;   /* of the scan of panes[first], when it was left in between */
     uint32_t n_parts;
     uint32_t n_late;
     struct part parts[WEIR_BATCH_MAX];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keyed state of one operator instance: its value states, its timers, its pane tables. The functions of weir/state.h are thin shells over these
- * (runtime/task/context.c). Key and its hash come from the caller: computed once per record and batch.
+ * Keyed state of one operator instance: its value states, its timers, its pane tables. The functions of weir/state.h are thin shells over
+ * these (runtime/task/context.c). Key and its hash come from the caller: computed once per record and batch.
  *
  * In memory for now: an open-addressing table per state (table.h). The write-back to RocksDB goes behind this same interface.
  * Thread: the operator's task thread.
@@ -25,8 +25,8 @@ weir_err keyed_value_write(struct weir_state *state, const struct weir_key *key,
 void keyed_value_clear(struct weir_state *state, const struct weir_key *key);
 
 /*
- * Asks the cache for what the keys of a coming batch (the first WEIR_BATCH_MAX of them) will touch in every state of the operator. The functions
- * on values are fastest for keys that lie in this very array; the array may change or go, they do not rely on it.
+ * Asks the cache for what the keys of a coming batch (the first WEIR_BATCH_MAX of them) will touch in every state of the operator. The
+ * functions on values are fastest for keys that lie in this very array; the array may change or go, they do not rely on it.
  */
 void keyed_prefetch(struct keyed *keyed, const struct weir_key *keys, uint32_t n);
 

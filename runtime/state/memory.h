@@ -3,9 +3,9 @@
  * The memory account of keyed state: everything tables, timers and values hold is taken from one account, so that "how much" is a field and
  * not a walk, and so that a test can make the Nth allocation fail.
  *
- * Blocks of MEMORY_HUGE_BYTES and more are mapped at huge-page boundaries and marked MADV_HUGEPAGE: on most systems transparent huge pages are
- * given only to those who ask, and at a GiB of state they take a quarter off an update.
- * Embedded value; zero-initialised it is an account without limit. Owner: one thread.
+ * Blocks of MEMORY_HUGE_BYTES and more are mapped at huge-page boundaries and marked MADV_HUGEPAGE: on most systems transparent huge pages
+ * are given only to those who ask, and at a GiB of state they take a quarter off an update. Embedded value; zero-initialised it is an
+ * account without limit. Owner: one thread.
  */
 #ifndef WEIR_RUNTIME_STATE_MEMORY_H
 #define WEIR_RUNTIME_STATE_MEMORY_H
@@ -21,7 +21,8 @@ struct memory {
     uint64_t fail_in; /* tests: the fail_in-th allocation from now fails, and so do all later ones; 0 = off */
 };
 
-/* Gives n zeroed bytes (n > 0), 16-byte aligned; a cache line's alignment from 4 KiB on. NULL when there are none: the account is unchanged. */
+/* Gives n zeroed bytes (n > 0), 16-byte aligned; a cache line's alignment from 4 KiB on. NULL when there are none: the account is
+ * unchanged. */
 void *memory_alloc(struct memory *m, size_t n);
 
 /* Takes back what memory_alloc(m, n) gave; p may be NULL. */

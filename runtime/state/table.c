@@ -6,12 +6,12 @@
 #include "runtime/base/assert.h"
 
 #define FREE_LENGTH UINT32_MAX
-#define FIRST_BITS 4u            /* log2 of the first slot array */
+#define FIRST_BITS 4u /* log2 of the first slot array */
 #define SLAB_FIRST_BYTES 1024u
 #define SLAB_BYTES_MAX MEMORY_HUGE_BYTES
-#define PAGE_BYTES 65536u        /* of entries; the unit of the directory */
+#define PAGE_BYTES 65536u /* of entries; the unit of the directory */
 #define PAGE_REFS (PAGE_BYTES / 8u)
-#define PAGES_MAX (1u << 19)     /* 2^32 references of 8 bytes */
+#define PAGES_MAX (1u << 19)      /* 2^32 references of 8 bytes */
 #define CACHED_BYTES (256u << 10) /* a table up to this size is taken to be in the cache */
 
 static const struct table_slot no_slots[1];
@@ -364,7 +364,7 @@ bool table_prefetch(const struct table *t, const struct weir_key *keys, uint32_t
     return true;
 }
 
-/* Entries keep their place and size class for the table's life, so that a stale guess still points at the header of some entry, or of a free one. */
+/* Entries keep place and size class for the table's life: a stale guess still points at the header of some entry, or of a free one. */
 static inline struct table_entry *verify(const struct table *t, const struct weir_key *key, uint32_t guess)
 {
     if (WEIR_UNLIKELY(guess == 0)) return NULL;

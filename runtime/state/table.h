@@ -6,21 +6,23 @@
  *                    \
  *     slabs           `-> | hash | ref | length | key bytes, padded to 8 | value |     never moves
  *
- * - A slot holds the lower 32 bits of the hash (the tag) and a reference to the entry. Its home is the tag's upper bits, and the rest of the
- *   tag keeps different keys of one home apart, so that a probe touches one entry, the right one. The upper 32 bits of the hash are left
- *   out on purpose: a subtask owns a range of key groups (hash >> 49), so there they are nearly the same for all its keys.
- * - Since homes are ordered as tags are, doubling the slots reads the old array and writes the new one front to back and looks at no entry.
- *   That is why the rehash is whole and not incremental: 2 to 4 ns a slot, once per doubling (1 M keys: some milliseconds), against a second
- *   table and a branch in every probe for ever.
- * - Removal shifts the followers back (Knuth, TAOCP 3, 6.4, algorithm R): no tombstones, so tables with much coming and going stay as fast as
- *   new ones. It needs homes only, which the tags give.
+ * - A slot holds the lower 32 bits of the hash (the tag) and a reference to the entry. Its home is the tag's upper bits, and the rest of
+ *   the tag keeps different keys of one home apart, so that a probe touches one entry, the right one. The upper 32 bits of the hash are
+ *   left out on purpose: a subtask owns a range of key groups (hash >> 49), so there they are nearly the same for all its keys.
+ * - Since homes are ordered as tags are, doubling the slots reads the old array and writes the new one front to back and looks at no
+ *   entry. That is why the rehash is whole and not incremental: one pause of about 10 ns a slot per doubling (13 ms on the way to 1 M
+ *   keys, 85 ms to 10 M, tests/bench/statetable), against a second array and a branch in every probe for ever.
+ * - Removal shifts the followers back (Knuth, TAOCP 3, 6.4, algorithm R): no tombstones, so tables with much coming and going stay as
+ *   fast as new ones. It needs homes only, which the tags give.
  * - Entries lie in slabs by size class and stay where they are until removed: an address is good while its entry lives. Slabs double
  *   from 1 KiB to 2 MiB, so that a window's pane of four keys costs a kilobyte and a large table gets huge pages. Removed entries are
  *   reused by keys of the same size class; the memory goes back when the table is closed.
- * - A batch is probed in three passes over a few dozen keys at a time: ask for the slots, read them and ask for the entries, compare. The misses of
- *   one pass overlap (Kocberber et al., "Asynchronous memory access chaining", VLDB 2015, call it group prefetching).
+ * - A batch is probed in three passes over a few dozen keys at a time: ask for the slots, read them and ask for the entries, compare. The
+ *   misses of one pass overlap (group prefetching: Chen, Ailamaki, Gibbons and Mowry, "Improving hash join performance through
+ *   prefetching", ICDE 2004).
  *
- * Keys: at most key_max bytes (WEIR_KEY_MAX unless the owner raises it). Up to TABLE_INLINE_MAX they lie in the entry; longer ones in a block of their own.
+ * Keys: at most key_max bytes (WEIR_KEY_MAX unless the owner raises it). Up to TABLE_INLINE_MAX they lie in the entry; longer ones in a
+ * block of their own.
  * Limits: TABLE_BITS_MAX slots (log2) and 32 GiB of slabs a table; at the limit an insertion fails as without memory.
  * Owner: one thread. Nothing here blocks.
  */
@@ -33,7 +35,7 @@
 #define TABLE_INLINE_MAX 64u
 #define TABLE_CLASSES (TABLE_INLINE_MAX / 8u + 1u)
 #define TABLE_BITS_MAX 30u
-#define TABLE_PROBE_GROUP 64u /* keys in flight; measured: 32 to 128 make no difference, 8 and 2048 do */
+#define TABLE_PROBE_GROUP 64u /* keys in flight; measured: 32 to 128 are alike, 8 and 1024 slower */
 
 struct table_slot {
     uint32_t tag; /* lower half of the hash */
@@ -110,13 +112,14 @@ weir_err table_probe(struct table *t, const struct weir_key *keys, const uint32_
  */
 bool table_prefetch(const struct table *t, const struct weir_key *keys, uint32_t n, uint32_t *guesses);
 
-/* As table_find and table_put. A guess made by this table is verified: it may be of any age, for another key, of an entry long gone; 0 = no idea. */
+/* As table_find and table_put. A guess made by this table is verified: it may be of any age, for another key, of an entry long gone; 0 = no
+ * idea. */
 struct table_entry *table_find_guess(const struct table *t, const struct weir_key *key, uint32_t guess);
 struct table_entry *table_put_guess(struct table *t, const struct weir_key *key, uint32_t guess);
 
 /*
- * Scans: *cursor starts at 0; gives the next entry, NULL at the end. The entry just given may be removed, nothing else may change in between.
- * Order: that of first insertion within a size class. Cost: the largest number of entries the table has held.
+ * Scans: *cursor starts at 0; gives the next entry, NULL at the end. The entry just given may be removed, nothing else may change in
+ * between. Order: that of first insertion within a size class. Cost: the largest number of entries the table has held.
  */
 struct table_entry *table_next(const struct table *t, uint64_t *cursor);
 

@@ -181,9 +181,8 @@ bool timers_pop(struct timers *t, weir_time until, weir_time *time_ms, uint64_t 
     struct weir_key name = table_key(t->heap[0].entry);
     WEIR_ASSERT_HOT(name.length <= t->popped.cap);
     memcpy(t->popped.data, name.data, name.length);
-    t->key = (struct weir_key){.data = t->popped.data + TIMERS_PREFIX,
-                               .length = name.length - TIMERS_PREFIX,
-                               .hash = place_of(&t->heap[0])->key_hash};
+    t->key = (struct weir_key){
+        .data = t->popped.data + TIMERS_PREFIX, .length = name.length - TIMERS_PREFIX, .hash = place_of(&t->heap[0])->key_hash};
     *time_ms = t->heap[0].time_ms;
     memcpy(tag, t->popped.data + 8, 8);
     *key = &t->key;

@@ -2,8 +2,8 @@
 /*
  * The timers of one operator instance in one time domain: a set of (key, time, tag), taken out in order of time, then of setting.
  *
- * A 4-ary heap (LaMarca and Ladner, "The influence of caches on the performance of heaps", 1996: four children share a cache line and the heap
- * is half as deep) of times and entries, and a table from (time, tag, key) to the place in the heap. The table makes setting a timer
+ * A 4-ary heap (LaMarca and Ladner, "The influence of caches on the performance of heaps", 1996: four children lie side by side and the
+ * heap is half as deep) of times and entries, and a table from (time, tag, key) to the place in the heap. The table makes setting a timer
  * twice one look-up, and deleting one a step to its place instead of a search.
  * Embedded value. Owner: one thread. Limit: UINT32_MAX - 1 timers; a further one fails as without memory.
  */

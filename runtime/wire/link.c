@@ -256,6 +256,7 @@ bool link_packet(struct link *link, struct buffer *out, int64_t now_ms)
     uint64_t number = next_number(link);
     if (number == 0 && !link->owes_packet && link->now_ms < link->beat_ms) return false;
     const struct slot *message = number ? slot_of(&link->sent, number) : NULL;
+    if (message) WEIR_ASSERT(message->data != NULL);
     link->nonce = (uint64_t)(link->now_ms - link->start_ms) + 1;
     struct packet header = {
         .magic = PACKET_MAGIC, .version = PACKET_VERSION, .length = message ? message->length : 0, .from = link->self, .to = link->peer,
@@ -327,12 +328,12 @@ static void take_life(struct link *l, const struct packet *p)
 }
 
 /*
- * Room for a message: within the window, and within the bytes, but for the one the owner gets next, without which nothing would ever move.
+ * Room for a message: the same window and bytes that bind the sender. So an honest sender's next message always finds room once the
+ * owner has taken what came before: all else that is kept is unacknowledged, and counted at the sender together with it.
  */
 static bool has_room(const struct link *l, const struct packet *p)
 {
-    if (p->number - l->handed > WEIR_LINK_WINDOW) return false;
-    return p->number == l->handed + 1 || l->got.bytes + p->length <= WEIR_LINK_BYTES;
+    return p->number - l->handed <= WEIR_LINK_WINDOW && l->got.bytes + p->length <= WEIR_LINK_BYTES;
 }
 
 static enum link_outcome take_message(struct link *l, const struct packet *p, const unsigned char *message)

@@ -71,10 +71,10 @@ weir_err link_send(struct link *link, const void *data, size_t len, int64_t now_
 /* Takes a packet from the transport. A message that finds no room (the owner does not call link_next) is dropped, and comes again. */
 enum link_outcome link_receive(struct link *link, const void *packet, size_t len, int64_t now_ms);
 
-/* The next message in order, borrowed until the next call of link_next or link_destroy; false when there is none (or the peer never answered). */
+/* The next message in order, borrowed until the next call of link_next or link_destroy; false: none, or the peer has never answered. */
 bool link_next(struct link *link, struct weir_bytes *out);
 
-/* Time passes. Then: the next packet to put on the transport, appended to `out` (cleared first); false when there is none now. Call until false. */
+/* Time passes. Then: the next packet to put on the transport, in `out` (cleared first); false when there is none now. Call until false. */
 void link_tick(struct link *link, int64_t now_ms);
 bool link_packet(struct link *link, struct buffer *out, int64_t now_ms);
 

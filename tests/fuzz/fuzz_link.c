@@ -91,6 +91,12 @@ static void say(struct script *s, unsigned from)
     if (!err) s->sent[from]++;
 }
 
+static void deliver_kept(struct script *s, unsigned which)
+{
+    struct kept *k = &s->kept[which % KEPT_MAX];
+    if (k->bytes.len > 0) deliver(s, k->to, &k->bytes);
+}
+
 /* A kept packet with some of its bytes changed and its checksum put right. */
 static void forge(struct script *s, unsigned which, uint8_t at, uint8_t with)
 {
@@ -127,7 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         case 3: s.now_ms += data[i + 1]; break;
         case 4: s.now_ms += 16 * data[i + 1]; break;
         case 5: link_tick(s.ends[who], s.now_ms); break;
-        case 6: if (s.kept[data[i + 1] % KEPT_MAX].bytes.len) deliver(&s, s.kept[data[i + 1] % KEPT_MAX].to, &s.kept[data[i + 1] % KEPT_MAX].bytes); break;
+        case 6: deliver_kept(&s, data[i + 1]); break;
         default: if (data[i] & 16) forge(&s, data[i] >> 5, data[i + 1], data[i + 2]); break;
         }
         must(link_deadline_ms(s.ends[who]) >= 0);

@@ -118,7 +118,8 @@ static void replace_run(size_t at, size_t remove, const uint8_t *with, size_t n)
 
 static void edit(uint64_t *seed)
 {
-    static const uint8_t telling[] = {0x00, 0x01, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc4, 0xc6, 0xcb, 0xcf, 0xd3, 0xd9, 0xdb, 0xdd, 0xdf, 0xff};
+    static const uint8_t telling[] = {0x00, 0x01, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0,
+                                      0xbf, 0xc0, 0xc1, 0xc4, 0xc6, 0xcb, 0xcf, 0xd3, 0xd9, 0xdb, 0xdd, 0xdf, 0xff};
     uint8_t byte = draw_below(seed, 2) ? telling[draw_below(seed, sizeof telling)] : (uint8_t)draw(seed);
     size_t at = draw_below(seed, (uint32_t)trial_size + 1);
     size_t left = trial_size - at;
@@ -148,7 +149,7 @@ static void mutate(uint64_t *seed)
 
 int main(int argc, char **argv)
 {
-    unsigned long mutations = 5000;
+    unsigned long mutations = 20000;
     uint64_t seed = 1;
     const char *name = strrchr(argv[0], '/');
     snprintf(crash_name, sizeof crash_name, "crash-%s", name ? name + 1 : argv[0]);

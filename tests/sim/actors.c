@@ -340,6 +340,13 @@ void actors_crash(struct sim *sim, uint32_t tm)
         if (sim->processes[i].tm == tm) sim->processes[i].exists = false;
 }
 
+void actors_stop(struct sim *sim, uint32_t tm)
+{
+    struct supervisor_event se = {.type = SUPERVISOR_EV_STOP};
+    se.stop.reason = "SIGTERM";
+    if (sim->tms[tm].core) step_taskmanager(sim, tm, &se);
+}
+
 static void act_later(struct sim *sim, uint32_t process, enum sim_act how, int64_t at_ms)
 {
     const struct sim_process *p = &sim->processes[process];

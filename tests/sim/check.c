@@ -116,6 +116,7 @@ static void check_slots(struct sim *sim)
             check_slot(sim, m, &m->slots[k], seen);
         }
         if (m->n_free != m->n_slots - used) sim_violate(sim, "%s counts its free slots wrongly", m->id);
+        if (i && !strcmp(m->id, master_taskmanager_at(sim->jm, i - 1)->id)) sim_violate(sim, "%s is registered twice", m->id);
     }
     for (uint32_t i = 0; i < sim->n_jobs; i++) { /* a worker that is not gone holds its slots */
         const struct job *job = sim->jobs[i].submitted && !sim->jobs[i].forgotten ? master_job_find(sim->jm, sim->jobs[i].id) : NULL;

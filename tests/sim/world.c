@@ -181,6 +181,12 @@ void sim_run(struct sim *sim, int64_t ms)
     if (!sim->violated) sim->now_ms = end;
 }
 
+bool sim_run_until(struct sim *sim, uint32_t job, enum job_state state, int64_t ms)
+{
+    for (int64_t i = 0; i < ms && !sim->violated && sim_job(sim, job)->state != state; i++) sim_run(sim, 1);
+    return sim_job(sim, job)->state == state;
+}
+
 /* ---- the end ---- */
 
 bool sim_at_rest(const struct sim *sim, const char **why)
@@ -261,6 +267,11 @@ void sim_crash(struct sim *sim, uint32_t tm)
 void sim_start(struct sim *sim, uint32_t tm)
 {
     actors_start(sim, tm);
+}
+
+void sim_stop(struct sim *sim, uint32_t tm)
+{
+    actors_stop(sim, tm);
 }
 
 void sim_pause(struct sim *sim, uint32_t tm, int64_t ms)

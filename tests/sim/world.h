@@ -157,6 +157,8 @@ void sim_destroy(struct sim **sim);
 
 /* Time passes. Stops early when an invariant breaks. */
 void sim_run(struct sim *sim, int64_t ms);
+/* As sim_run, until the job has this state; false when it has not after so long. */
+bool sim_run_until(struct sim *sim, uint32_t job, enum job_state state, int64_t ms);
 /* Ends all faults and starts what has crashed; then everything must have ended well within `bound_ms`. */
 void sim_heal(struct sim *sim, int64_t bound_ms);
 /* Everything has ended: jobs in terminal states, TaskManagers registered, no process, no slot in use. `why` (may be NULL) says what has not. */
@@ -173,6 +175,7 @@ void sim_cut(struct sim *sim, uint32_t tm, bool in, bool out);
 void sim_crash(struct sim *sim, uint32_t tm);
 void sim_start(struct sim *sim, uint32_t tm);
 void sim_pause(struct sim *sim, uint32_t tm, int64_t ms);
+void sim_stop(struct sim *sim, uint32_t tm); /* SIGTERM; whoever looks after the machine starts it again after 500 ms */
 void sim_restart_jobmanager(struct sim *sim);
 
 /* ---- lines ---- */
@@ -216,6 +219,7 @@ void actors_dispatch(struct sim *sim, struct sim_event *ev); /* actors.c: driver
 void actors_start_jobmanager(struct sim *sim);
 void actors_start(struct sim *sim, uint32_t tm);
 void actors_crash(struct sim *sim, uint32_t tm);
+void actors_stop(struct sim *sim, uint32_t tm);
 weir_err actors_cancel(struct sim *sim, uint32_t job);
 void actors_submit(struct sim *sim, uint32_t job);
 void check_jobmanager(struct sim *sim);        /* check.c: after each step of the JobManager */

@@ -240,6 +240,12 @@ static void replace_leaves_only_this_run(void **state)
     assert_string_equal(temp_list(config.dir), "part-00000 part-00001 part-x ");
     assert_file(temp_path(dir, "out/part-00000"), "1,new\n");
     assert_file(temp_path(dir, "out/part-00001"), "2,new\n");
+
+    struct fake *alone = open_good(&job, 0, 1); /* a run of one subtask, without rows */
+    assert_ok(alone, fake_op_finish(alone));
+    assert_ok(alone, fake_op_commit(alone));
+    fake_close(alone);
+    assert_string_equal(temp_list(config.dir), "part-x ");
     weir_env_destroy(&job.env);
 }
 

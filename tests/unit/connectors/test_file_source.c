@@ -387,6 +387,20 @@ static void one_call_reads_a_bounded_amount(void **state)
     assert_in_range(fake_count(f, 0), 1, 64); /* the output is full: nothing more */
     fake_close(f);
     close_job(&job);
+
+    len = 3 << 20; /* long lines: a burst is bounded in bytes too */
+    data = malloc(len);
+    assert_non_null(data);
+    for (size_t i = 0; i < len; i++) data[i] = i % 50000 ? 'x' : '\n';
+    temp_write(config.path, data, len);
+    free(data);
+    assert_int_equal(open_job(&job, &config, 1), WEIR_OK);
+    f = open_split(&job, 0, (struct weir_bytes){0}, &err);
+    f->yield_at_rows = 3;
+    while (fake_count(f, 0) == 0) assert_ok(f, fake_source_read(f));
+    assert_int_equal(fake_count(f, 0), 3); /* a tiny one, then one long line each */
+    fake_close(f);
+    close_job(&job);
 }
 
 /* ---- folders ----------------------------------------------------------------------------------------------------------------------- */
@@ -734,6 +748,27 @@ static void a_file_cut_while_it_is_read_is_refused(void **state)
     }
 }
 
+/* Same size, other bytes, behind the reader's back: nobody knows which it has seen. */
+static void a_file_changed_while_it_is_read_is_refused(void **state)
+{
+    struct temp_dir *dir = *state;
+    uint64_t seed = 5;
+    struct text t = random_text(&seed, 1000000);
+    struct weir_file_source config = lines_of(write_text(dir, &t, ""));
+    struct job job;
+    assert_int_equal(open_job(&job, &config, 1), WEIR_OK);
+    weir_err err;
+    struct fake *f = open_split(&job, 0, (struct weir_bytes){0}, &err);
+    assert_ok(f, err);
+    assert_ok(f, fake_source_read(f));
+    set_mtime(config.path, 1000000);
+    assert_int_equal(fake_source_run(f, UINT32_MAX), WEIR_E_CORRUPT);
+    assert_non_null(strstr(f->diag.text, "has changed since the job was submitted"));
+    fake_close(f);
+    close_job(&job);
+    free_text(&t);
+}
+
 static void a_wrong_split_or_position_is_refused(void **state)
 {
     struct temp_dir *dir = *state;
@@ -817,6 +852,7 @@ int main(void)
         CASE(empty_members_are_no_lines),
         CASE(a_file_changed_since_the_submission_is_refused),
         CASE(a_file_cut_while_it_is_read_is_refused),
+        CASE(a_file_changed_while_it_is_read_is_refused),
         CASE(a_wrong_split_or_position_is_refused),
         CASE(the_real_log_has_its_lines),
     };

@@ -26,6 +26,7 @@ struct server {
     char dir[32], endpoint[64];
     pthread_t thread;
     atomic_bool ready, stop;
+    pthread_mutex_t lock;   /* of what follows */
     struct sha256 received; /* of an upload, with ... */
     uint64_t n_received, size;
     char name[64];
@@ -124,7 +125,10 @@ static void *run_server(void *arg)
     while (!atomic_load(&s->stop)) {
         struct net_wait wait = {.socket = socket, .fd = -1, .want_read = true};
         if (net_poll(&wait, 1, 20) == 0) continue;
-        if (net_receive(socket, &parts) == NET_MESSAGE) serve(s, socket, &parts);
+        if (net_receive(socket, &parts) != NET_MESSAGE) continue;
+        pthread_mutex_lock(&s->lock);
+        serve(s, socket, &parts);
+        pthread_mutex_unlock(&s->lock);
     }
     net_parts_close(&parts);
     net_socket_destroy(&socket);
@@ -134,6 +138,7 @@ static void *run_server(void *arg)
 static int start_server(void **state)
 {
     struct server *s = calloc(1, sizeof *s);
+    pthread_mutex_init(&s->lock, NULL);
     snprintf(s->dir, sizeof s->dir, "/tmp/weir-client-XXXXXX");
     if (!mkdtemp(s->dir) || net_start(1)) return -1;
     snprintf(s->endpoint, sizeof s->endpoint, "ipc://%s/admin", s->dir);
@@ -326,8 +331,12 @@ static void uploads_of_every_size_arrive(void **state)
         struct weir_diag diag = {0};
         if (upload(s, "my job+1.so", sizes[i], id, &diag)) fail_msg("%s", diag.text);
         assert_int_equal(strlen(id), 64);
-        assert_int_equal(s->n_received, sizes[i]);
-        assert_string_equal(s->name, "my job+1.so"); /* encoded on the way */
+        pthread_mutex_lock(&s->lock);
+        uint64_t n_received = s->n_received;
+        bool named = strcmp(s->name, "my job+1.so") == 0; /* encoded on the way */
+        pthread_mutex_unlock(&s->lock);
+        assert_int_equal(n_received, sizes[i]);
+        assert_true(named);
     }
 }
 

@@ -119,6 +119,9 @@ static void serve(struct world *w, struct net_socket *socket, struct net_parts *
 static void *play_jobmanager(void *arg)
 {
     struct world *w = arg;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL); /* Ctrl-C is jobctl's */
     struct net_socket_config config = {.kind = NET_ROUTER, .message_max = 1 << 20, .send_hwm = 100, .receive_hwm = 100};
     struct net_socket *socket = NULL;
     struct net_parts parts;

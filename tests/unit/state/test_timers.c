@@ -2,7 +2,8 @@
 #include "runtime/state/timers.h"
 #include "tests/unit/state/oracle.h"
 
-/* ---- against a list that is searched -------------------------------------------------------------------------------------------------- */
+/* ---- against a list that is searched --------------------------------------------------------------------------------------------------
+ */
 
 #define MODEL_MAX 4000u
 

@@ -104,8 +104,12 @@ static void records_must_fill_the_frame(void **state)
     f = data_frame();
     ((struct weir_record *)(void *)f->body)->size = 17; /* now it swallows the second one */
     assert_int_equal(reseal(f), WEIR_E_CORRUPT);
-    ((struct weir_record *)(void *)f->body)->size = UINT32_MAX; /* whose span, computed carelessly, is small */
-    assert_int_equal(reseal(f), WEIR_E_CORRUPT);
+    struct space empty = {.header = {.kind = FRAME_DATA}};
+    assert_int_equal(reseal(&empty), WEIR_E_CORRUPT);
+    struct space huge = {.header = {.kind = FRAME_DATA}};
+    add_record(&huge, 0, 0);
+    ((struct weir_record *)(void *)huge.body)->size = UINT32_MAX; /* whose span, computed carelessly, is that of an empty row */
+    assert_int_equal(reseal(&huge), WEIR_E_CORRUPT);
     f = data_frame();
     ((struct weir_record *)(void *)f->body)->kind = 4;
     assert_int_equal(reseal(f), WEIR_E_CORRUPT);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/hash.h"
 #include "runtime/wire/link.h"
 #include "tests/unit/wire/samples.h"
 
@@ -224,7 +225,7 @@ static void one_bad_network(uint64_t seed)
     world_close(&w);
 }
 
-/* The network fails in one direction or both, at a random moment, for good: both ends are dead within the timeout, and agree with the promise. */
+/* The network fails in one direction or both, at a random moment, for good: both ends are dead within the timeout. */
 static void one_partition(uint64_t seed)
 {
     struct world w;
@@ -420,6 +421,104 @@ static void opening_does_not_wait(void **state)
     world_close(&w);
 }
 
+/* Offsets in a packet: docs/protocol/control.md. */
+enum { AT_CRC = 8, AT_FROM = 16, AT_TO = 32, AT_ECHO = 56, AT_ACK = 72 };
+
+static void forge(struct buffer *packet, size_t at, const void *bytes, size_t n)
+{
+    uint32_t crc = 0;
+    memcpy(packet->data + at, bytes, n);
+    memcpy(packet->data + AT_CRC, &crc, sizeof crc);
+    crc = crc32c(0, packet->data, packet->len);
+    memcpy(packet->data + AT_CRC, &crc, sizeof crc);
+}
+
+/* Whoever else writes to an end, the one that listens lives on; the one that connects dies only of what is addressed to it. */
+static void strangers_are_stale(void **state)
+{
+    (void)state;
+    struct world w;
+    struct weir_id stranger = {{7}}, nobody = {{0}};
+    world_init(&w, 11, 3000);
+    run_for(&w, 1000);
+    w.now_ms += HEARTBEAT;
+    assert_true(link_packet(w.ends[A].link, &w.packet, w.now_ms));
+    forge(&w.packet, AT_FROM, &stranger, sizeof stranger);
+    assert_int_equal(link_receive(w.ends[B].link, w.packet.data, w.packet.len, w.now_ms), LINK_STALE);
+    assert_int_equal(link_state(w.ends[B].link), LINK_OPEN);
+    assert_true(link_packet(w.ends[B].link, &w.packet, w.now_ms));
+    forge(&w.packet, AT_FROM, &stranger, sizeof stranger);
+    forge(&w.packet, AT_TO, &nobody, sizeof nobody);
+    assert_int_equal(link_receive(w.ends[A].link, w.packet.data, w.packet.len, w.now_ms), LINK_STALE);
+    assert_int_equal(link_state(w.ends[A].link), LINK_OPEN);
+    world_close(&w);
+}
+
+/* What was never sent can be neither acknowledged nor echoed. */
+static void impossible_answers_are_corrupt(void **state)
+{
+    (void)state;
+    struct world w;
+    uint64_t much = 1000000;
+    world_init(&w, 12, 3000);
+    run_for(&w, 1000);
+    w.now_ms += HEARTBEAT;
+    assert_true(link_packet(w.ends[A].link, &w.packet, w.now_ms));
+    forge(&w.packet, AT_ACK, &much, sizeof much);
+    assert_int_equal(link_receive(w.ends[B].link, w.packet.data, w.packet.len, w.now_ms), LINK_CORRUPT);
+    assert_true(link_packet(w.ends[B].link, &w.packet, w.now_ms));
+    forge(&w.packet, AT_ECHO, &much, sizeof much);
+    assert_int_equal(link_receive(w.ends[A].link, w.packet.data, w.packet.len, w.now_ms), LINK_CORRUPT);
+    world_close(&w);
+}
+
+/* A packet that comes late does not take the echo back: the peer would seem older than it is. */
+static void echoes_never_fall(void **state)
+{
+    (void)state;
+    struct world w;
+    uint64_t first, second;
+    unsigned char late[LINK_HEADER_BYTES];
+    world_init(&w, 13, 3000);
+    run_for(&w, 1000);
+    w.now_ms += HEARTBEAT;
+    assert_true(link_packet(w.ends[A].link, &w.packet, w.now_ms));
+    memcpy(late, w.packet.data, sizeof late);
+    w.now_ms += HEARTBEAT;
+    assert_true(link_packet(w.ends[A].link, &w.packet, w.now_ms));
+    assert_int_equal(link_receive(w.ends[B].link, w.packet.data, w.packet.len, w.now_ms), LINK_TAKEN);
+    assert_true(link_packet(w.ends[B].link, &w.packet, w.now_ms));
+    memcpy(&first, w.packet.data + AT_ECHO, sizeof first);
+    assert_int_equal(link_receive(w.ends[B].link, late, sizeof late, w.now_ms), LINK_TAKEN);
+    w.now_ms += HEARTBEAT;
+    assert_true(link_packet(w.ends[B].link, &w.packet, w.now_ms));
+    memcpy(&second, w.packet.data + AT_ECHO, sizeof second);
+    assert_true(second == first);
+    world_close(&w);
+}
+
+/* The acknowledgement arrives in the middle of sending again: the rest is not sent. */
+static void sending_again_stops_at_the_acknowledgement(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 14, 3000);
+    run_for(&w, 1000);
+    for (int i = 0; i < 100; i++) say(&w, A);
+    w.cut[A] = true; /* everything arrives, and no acknowledgement comes back */
+    run_for(&w, 10);
+    assert_int_equal(w.ends[B].n_got, 100);
+    w.now_ms += RETRANSMIT;
+    link_tick(w.ends[A].link, w.now_ms);
+    assert_true(link_packet(w.ends[A].link, &w.packet, w.now_ms));
+    assert_int_equal(link_receive(w.ends[B].link, w.packet.data, w.packet.len, w.now_ms), LINK_DUPLICATE);
+    assert_true(link_packet(w.ends[B].link, &w.packet, w.now_ms));
+    assert_int_equal(link_receive(w.ends[A].link, w.packet.data, w.packet.len, w.now_ms), LINK_TAKEN);
+    assert_true(link_idle(w.ends[A].link));
+    assert_false(link_packet(w.ends[A].link, &w.packet, w.now_ms));
+    world_close(&w);
+}
+
 static void a_full_window_ends_the_link(void **state)
 {
     (void)state;
@@ -522,6 +621,10 @@ int main(void)
         cmocka_unit_test(packets_of_a_former_peer_are_stale),
         cmocka_unit_test(a_ghost_brings_no_message),
         cmocka_unit_test(opening_does_not_wait),
+        cmocka_unit_test(strangers_are_stale),
+        cmocka_unit_test(impossible_answers_are_corrupt),
+        cmocka_unit_test(echoes_never_fall),
+        cmocka_unit_test(sending_again_stops_at_the_acknowledgement),
         cmocka_unit_test(a_full_window_ends_the_link),
         cmocka_unit_test(a_lost_window_is_repaired),
         cmocka_unit_test(an_owner_that_does_not_listen_costs_a_window),

@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "runtime/wire/message.h"
 #include "runtime/wire/pack.h"
@@ -39,14 +41,16 @@ static bool same_stats(const struct wire_msg *a, const struct wire_msg *b)
     }
     for (uint32_t i = 0; i < a->stats.n_counters; i++) {
         const struct wire_counter *x = &a->stats.counters[i], *y = &b->stats.counters[i];
-        if (strcmp(x->operator_id, y->operator_id) || x->subtask != y->subtask || strcmp(x->name, y->name) || x->value != y->value) return false;
+        if (strcmp(x->operator_id, y->operator_id) || strcmp(x->name, y->name)) return false;
+        if (x->subtask != y->subtask || x->value != y->value) return false;
     }
     return a->stats.frames_dropped == b->stats.frames_dropped;
 }
 
 static bool same_deploy(const struct wire_msg *a, const struct wire_msg *b)
 {
-    if (a->deploy.n_args != b->deploy.n_args || a->deploy.n_slots != b->deploy.n_slots || a->deploy.n_splits != b->deploy.n_splits) return false;
+    if (a->deploy.n_args != b->deploy.n_args || a->deploy.n_slots != b->deploy.n_slots) return false;
+    if (a->deploy.n_splits != b->deploy.n_splits) return false;
     for (uint32_t i = 0; i < a->deploy.n_args; i++) {
         if (strcmp(a->deploy.args[i], b->deploy.args[i])) return false;
     }
@@ -57,8 +61,9 @@ static bool same_deploy(const struct wire_msg *a, const struct wire_msg *b)
         const struct wire_split *x = &a->deploy.splits[i], *y = &b->deploy.splits[i];
         if (x->node != y->node || x->index != y->index || !same_bytes(x->data, y->data)) return false;
     }
-    return digest_equal(a->deploy.digest, b->deploy.digest) && a->deploy.size == b->deploy.size && !strcmp(a->deploy.name, b->deploy.name) &&
-           !strcmp(a->deploy.cwd, b->deploy.cwd) && a->deploy.parallelism == b->deploy.parallelism &&
+    return digest_equal(a->deploy.digest, b->deploy.digest) && a->deploy.size == b->deploy.size &&
+           !strcmp(a->deploy.name, b->deploy.name) && !strcmp(a->deploy.cwd, b->deploy.cwd) &&
+           a->deploy.parallelism == b->deploy.parallelism &&
            a->deploy.fingerprint == b->deploy.fingerprint && a->deploy.progress_timeout_ms == b->deploy.progress_timeout_ms &&
            a->deploy.worker == b->deploy.worker && a->deploy.n_workers == b->deploy.n_workers;
 }
@@ -235,6 +240,22 @@ static void a_bomb_costs_no_memory(void **state)
     buffer_close(&b);
 }
 
+/* Lets the process grow by `room` bytes and no more; gives the old limit. */
+static struct rlimit limit_memory(size_t room)
+{
+    struct rlimit before, now;
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    assert_non_null(f);
+    assert_int_equal(fscanf(f, "%lu", &pages), 1);
+    fclose(f);
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    now = before;
+    now.rlim_cur = pages * (size_t)sysconf(_SC_PAGESIZE) + room;
+    assert_int_equal(setrlimit(RLIMIT_AS, &now), 0);
+    return before;
+}
+
 /* Elements of a list that are paid for by one byte each would be 128 bytes each in memory; they are refused before any is allocated. */
 static void a_list_of_empty_rows_is_refused(void **state)
 {
@@ -248,7 +269,10 @@ static void a_list_of_empty_rows_is_refused(void **state)
     for (uint32_t i = 0; i < 1u << 20; i++) pack_array(&b, 0);
     struct wire_msg out;
     struct weir_diag diag;
-    assert_int_equal(wire_msg_decode(&out, b.data, b.len, &diag), WEIR_E_CORRUPT);
+    struct rlimit limit = limit_memory(16u << 20); /* the rows would be 128 MiB */
+    weir_err err = wire_msg_decode(&out, b.data, b.len, &diag);
+    assert_int_equal(setrlimit(RLIMIT_AS, &limit), 0);
+    assert_int_equal(err, WEIR_E_CORRUPT);
     assert_string_equal(diag.text, "WORKER_STATS message: field 1 is cut or out of range");
     buffer_close(&b);
 }
@@ -372,6 +396,14 @@ static void values_out_of_range_are_refused(void **state)
     struct weir_diag diag;
     assert_int_equal(wire_msg_decode(&out, b.data, b.len, &diag), WEIR_E_CORRUPT);
     assert_string_equal(diag.text, "FETCH message: field 2 is doubled");
+    put_envelope(&b, WIRE_CANCEL);
+    pack_map(&b, 0);
+    pack_nil(&b);
+    b.data[0] = 0x96; /* an array of six */
+    assert_int_equal(decode_copy(&out, b.data, b.len), WEIR_E_CORRUPT);
+    b.len--;
+    b.data[0] = 0x94; /* an array of four, and the body behind it */
+    assert_int_equal(decode_copy(&out, b.data, b.len), WEIR_E_CORRUPT);
     put_envelope(&b, 15);
     pack_map(&b, 0);
     assert_int_equal(decode_copy(&out, b.data, b.len), WEIR_E_UNSUPPORTED);
@@ -418,7 +450,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_survives_the_wire), cmocka_unit_test(a_cut_message_is_refused_at_every_byte),
-        cmocka_unit_test(flipped_bits_do_no_harm), cmocka_unit_test(a_bomb_costs_no_memory), cmocka_unit_test(a_list_of_empty_rows_is_refused),
+        cmocka_unit_test(flipped_bits_do_no_harm), cmocka_unit_test(a_bomb_costs_no_memory),
+        cmocka_unit_test(a_list_of_empty_rows_is_refused),
         cmocka_unit_test(deep_nesting_is_refused), cmocka_unit_test(fields_of_a_later_version_are_skipped),
         cmocka_unit_test(missing_fields_are_zero_or_empty), cmocka_unit_test(values_out_of_range_are_refused),
         cmocka_unit_test(nonsense_is_not_encoded), cmocka_unit_test(types_have_names),

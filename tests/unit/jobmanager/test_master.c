@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The JobManager's core and one hand-made TaskManager: limits, fencing, refusals. Its stories are in tests/sim. */
+/* clang-format off: cmocka wants these first, in this order */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobmanager/master.h"
+
+struct fixture {
+    struct master *m;
+    struct master_actions actions;
+    int64_t now_ms;
+    /* the TaskManager */
+    struct link *link;
+    struct wire_msg got[16]; /* what it was told; closed by the teardown */
+    uint32_t n_got;
+    /* what was asked of the driver in all steps since `forget` */
+    uint32_t n_describe, n_stop_describe, n_read_chunk, n_ended;
+    struct master_action read_chunk;
+};
+
+static struct weir_id id_of(uint32_t n)
+{
+    struct weir_id id = {{(uint8_t)n, (uint8_t)(n >> 8), 1}};
+    return id;
+}
+
+static void step(struct fixture *f, struct master_event *ev)
+{
+    ev->now_ms = ev->wall_ms = f->now_ms;
+    master_step(f->m, ev, &f->actions);
+    for (uint32_t i = 0; i < f->actions.n; i++) {
+        const struct master_action *a = &f->actions.at[i];
+        f->n_describe += a->type == MASTER_DO_DESCRIBE;
+        f->n_stop_describe += a->type == MASTER_DO_STOP_DESCRIBE;
+        f->n_read_chunk += a->type == MASTER_DO_READ_CHUNK;
+        f->n_ended += a->type == MASTER_DO_JOB_ENDED;
+        if (a->type == MASTER_DO_READ_CHUNK) f->read_chunk = *a;
+        if (a->type == MASTER_DO_SEND && f->link) link_receive(f->link, a->send.data.data, a->send.data.length, f->now_ms);
+    }
+}
+
+/* Lets both sides talk until neither has anything to say. */
+static void exchange(struct fixture *f)
+{
+    struct buffer packet = {0};
+    for (bool busy = true; busy;) {
+        busy = false;
+        while (link_packet(f->link, &packet, f->now_ms)) {
+            struct master_event ev = {.type = MASTER_EV_PACKET};
+            ev.packet.route = 7;
+            ev.packet.data = (struct weir_bytes){packet.data, (uint32_t)packet.len};
+            step(f, &ev);
+            busy = true;
+        }
+        struct weir_bytes data;
+        while (link_next(f->link, &data)) {
+            assert_true(f->n_got < 16);
+            assert_int_equal(wire_msg_decode(&f->got[f->n_got++], data.data, data.length, NULL), WEIR_OK);
+        }
+    }
+    buffer_close(&packet);
+}
+
+static void tell(struct fixture *f, struct wire_msg *msg)
+{
+    struct buffer bytes = {0};
+    assert_int_equal(wire_msg_encode(msg, &bytes), WEIR_OK);
+    assert_int_equal(link_send(f->link, bytes.data, bytes.len, f->now_ms), WEIR_OK);
+    buffer_close(&bytes);
+    exchange(f);
+}
+
+static void forget(struct fixture *f)
+{
+    for (uint32_t i = 0; i < f->n_got; i++) wire_msg_close(&f->got[i]);
+    f->n_got = 0;
+}
+
+static void connect_as(struct fixture *f, uint32_t incarnation, const char *id, uint32_t slots, const char *version)
+{
+    struct link_config config = {.self = id_of(incarnation), .heartbeat_ms = 250, .timeout_ms = 3000, .retransmit_ms = 300};
+    link_destroy(&f->link);
+    assert_int_equal(link_new(&f->link, &config, f->now_ms), WEIR_OK);
+    struct wire_msg msg = {.type = WIRE_REGISTER};
+    msg.reg.taskmanager = id;
+    msg.reg.host = "host";
+    msg.reg.version = version;
+    msg.reg.slots = slots;
+    forget(f);
+    tell(f, &msg);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct master_config config = {.incarnation = id_of(9999), .epoch = 5, .version = "1"};
+    master_new(&f->m, &config, 0);
+    master_actions_init(&f->actions);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    forget(f);
+    link_destroy(&f->link);
+    master_actions_close(&f->actions);
+    master_destroy(&f->m);
+    free(f);
+    return 0;
+}
+
+static weir_err submit(struct fixture *f, uint32_t job, uint32_t parallelism, uint32_t n_args)
+{
+    static const char *args[WEIR_ARGS_MAX + 1];
+    for (uint32_t i = 0; i <= WEIR_ARGS_MAX; i++) args[i] = "x";
+    struct master_event ev = {.type = MASTER_EV_SUBMIT};
+    ev.submit = (struct job_submission){.id = id_of(job), .size = 10, .name = "n", .cwd = "/", .parallelism = parallelism, .n_args = n_args, .args = args};
+    step(f, &ev);
+    return f->actions.answer.code;
+}
+
+static weir_err cancel(struct fixture *f, uint32_t job)
+{
+    struct master_event ev = {.type = MASTER_EV_CANCEL};
+    ev.cancel.job = id_of(job);
+    step(f, &ev);
+    return f->actions.answer.code;
+}
+
+static void described(struct fixture *f, uint32_t job)
+{
+    struct graph_input input = {.node = 0, .partition = GRAPH_FORWARD, .keyer = ""};
+    struct graph_node nodes[] = {{.id = "read", .name = "source", .kind = GRAPH_SOURCE, .n_outputs = 1},
+                                 {.id = "write", .name = "sink", .kind = GRAPH_SINK, .chain = true, .n_inputs = 1, .inputs = &input}};
+    struct graph made = {.name = "g", .n_nodes = 2, .nodes = nodes}, graph;
+    struct buffer bytes = {0};
+    assert_int_equal(graph_encode(&made, &bytes), WEIR_OK);
+    assert_int_equal(graph_decode(&graph, bytes.data, bytes.len, NULL), WEIR_OK);
+    buffer_close(&bytes);
+    struct master_event ev = {.type = MASTER_EV_DESCRIBED};
+    ev.described.job = id_of(job);
+    ev.described.graph = &graph;
+    step(f, &ev);
+    assert_null(graph.arena); /* taken in any case */
+}
+
+static void submissions_out_of_bounds_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(submit(f, 1, 1025, 1), WEIR_E_ARGUMENT);
+    assert_int_equal(submit(f, 1, 1, WEIR_ARGS_MAX + 1), WEIR_E_ARGUMENT);
+    assert_int_equal(submit(f, 1, 0, WEIR_ARGS_MAX), WEIR_OK);
+    assert_int_equal(submit(f, 1, 1, 1), WEIR_E_EXISTS);
+    assert_int_equal(master_n_jobs(f->m), 1);
+    assert_int_equal(f->n_describe, 1);
+    assert_int_equal(cancel(f, 2), WEIR_E_NOT_FOUND);
+}
+
+static void active_jobs_are_limited_and_ended_ones_forgotten(void **state)
+{
+    struct fixture *f = *state;
+    for (uint32_t i = 1; i <= WEIR_JOBS_ACTIVE_MAX; i++) assert_int_equal(submit(f, i, 1, 1), WEIR_OK);
+    assert_int_equal(submit(f, 500, 1, 1), WEIR_E_LIMIT);
+    for (uint32_t i = 1; i <= WEIR_JOBS_ACTIVE_MAX; i++) assert_int_equal(cancel(f, i), WEIR_OK);
+    assert_int_equal(f->n_ended, WEIR_JOBS_ACTIVE_MAX);
+    assert_int_equal(f->n_stop_describe, WEIR_JOBS_ACTIVE_MAX);
+    for (uint32_t i = 1000; i < 1000 + WEIR_JOBS_KEPT_MAX; i++) {
+        assert_int_equal(submit(f, i, 1, 1), WEIR_OK);
+        assert_int_equal(cancel(f, i), WEIR_OK);
+    }
+    assert_int_equal(master_n_jobs(f->m), WEIR_JOBS_KEPT_MAX);
+    assert_null(master_job_find(f->m, id_of(1)));
+    assert_non_null(master_job_find(f->m, id_of(1000)));
+}
+
+static void a_taskmanager_registers(void **state)
+{
+    struct fixture *f = *state;
+    connect_as(f, 1, "tm-1", 3, "1");
+    assert_int_equal(f->n_got, 1);
+    assert_int_equal(f->got[0].type, WIRE_REGISTERED);
+    assert_int_equal(f->got[0].epoch, 5);
+    assert_int_equal(master_n_taskmanagers(f->m), 1);
+    assert_int_equal(master_taskmanager_at(f->m, 0)->n_free, 3);
+}
+
+static void a_taskmanager_that_does_not_fit_is_refused_with_a_reason(void **state)
+{
+    struct fixture *f = *state;
+    connect_as(f, 1, "tm-1", 3, "2");
+    assert_int_equal(f->got[0].type, WIRE_REFUSED);
+    assert_string_equal(f->got[0].refused.reason, "TaskManager tm-1 is Weir 2, the JobManager is Weir 1: install the same version");
+    connect_as(f, 2, "", 3, "1");
+    assert_int_equal(f->got[0].type, WIRE_REFUSED);
+    connect_as(f, 3, "tm-1", 0, "1");
+    assert_int_equal(f->got[0].type, WIRE_REFUSED);
+    assert_int_equal(master_n_taskmanagers(f->m), 0);
+}
+
+/* A packet that names a JobManager of the past, or is none, begins nothing. */
+static void foreign_packets_are_dropped_and_counted(void **state)
+{
+    struct fixture *f = *state;
+    connect_as(f, 1, "tm-1", 3, "1");
+    struct buffer packet = {0};
+    f->now_ms += 250;
+    assert_true(link_packet(f->link, &packet, f->now_ms)); /* knows its peer by now */
+    struct master_event ev = {.type = MASTER_EV_PACKET};
+    ev.packet.data = (struct weir_bytes){packet.data, (uint32_t)packet.len};
+    struct fixture other = {0};
+    struct master_config config = {.incarnation = id_of(8888), .epoch = 6};
+    master_new(&other.m, &config, 0);
+    master_actions_init(&other.actions);
+    step(&other, &ev);
+    ev.packet.data.length = 20;
+    step(&other, &ev);
+    assert_int_equal(other.actions.n, 0);
+    assert_int_equal(master_counts(other.m).packets_dropped, 2);
+    master_actions_close(&other.actions);
+    master_destroy(&other.m);
+    buffer_close(&packet);
+}
+
+static struct wire_msg about(uint32_t job, uint32_t attempt, enum wire_type type)
+{
+    return (struct wire_msg){.type = type, .epoch = 5, .job = id_of(job), .attempt = attempt};
+}
+
+static void messages_that_do_not_belong_are_dropped_and_counted(void **state)
+{
+    struct fixture *f = *state;
+    connect_as(f, 1, "tm-1", 1, "1");
+    submit(f, 1, 1, 1);
+    described(f, 1);
+    assert_int_equal(master_job_at(f->m, 0)->state, JOB_DEPLOYING);
+    struct wire_msg msg = about(1, 1, WIRE_WORKER_READY);
+    msg.ready.endpoint = "tcp://h:1";
+    msg.ready.fingerprint = master_job_at(f->m, 0)->graph.fingerprint;
+    msg.epoch = 4;
+    tell(f, &msg); /* an older leader's */
+    msg.epoch = 5;
+    msg.attempt = 0;
+    tell(f, &msg); /* an older attempt's */
+    assert_int_equal(master_counts(f->m).messages_stale, 2);
+    msg.attempt = 2;
+    tell(f, &msg); /* an attempt that never was */
+    msg = about(77, 1, WIRE_WORKER_RUNNING);
+    tell(f, &msg); /* no such job */
+    assert_int_equal(master_counts(f->m).messages_unknown, 2);
+    msg = about(1, 1, WIRE_WORKER_PREPARED);
+    tell(f, &msg); /* it is not even ready */
+    assert_int_equal(master_counts(f->m).messages_broken, 1);
+    assert_int_equal(master_job_at(f->m, 0)->workers[0].state, JOB_WORKER_DEPLOYED);
+}
+
+static void a_commit_that_nobody_asked_for_fails_the_job(void **state)
+{
+    struct fixture *f = *state;
+    connect_as(f, 1, "tm-1", 1, "1");
+    submit(f, 1, 1, 1);
+    described(f, 1);
+    struct wire_msg msg = about(1, 1, WIRE_WORKER_ENDED);
+    msg.ended.outcome = WIRE_COMMITTED;
+    msg.ended.failure = (struct wire_failure){.operator_id = "", .reason = ""};
+    tell(f, &msg);
+    assert_int_equal(master_job_at(f->m, 0)->state, JOB_FAILED);
+    assert_string_equal(master_job_at(f->m, 0)->failure.reason, "the worker on TaskManager tm-1 (host) committed without being asked");
+    assert_int_equal(master_taskmanager_at(f->m, 0)->n_free, 1);
+}
+
+static void chunks_go_to_whom_asked_for_them(void **state)
+{
+    struct fixture *f = *state;
+    connect_as(f, 1, "tm-1", 1, "1");
+    struct wire_msg msg = {.type = WIRE_FETCH, .epoch = 5};
+    msg.fetch.offset = WEIR_CHUNK_BYTES;
+    tell(f, &msg);
+    assert_int_equal(f->n_read_chunk, 1);
+    assert_int_equal(f->read_chunk.read_chunk.offset, WEIR_CHUNK_BYTES);
+    struct master_event ev = {.type = MASTER_EV_CHUNK};
+    ev.chunk.reader = f->read_chunk.read_chunk.reader;
+    ev.chunk.offset = WEIR_CHUNK_BYTES;
+    ev.chunk.total = WEIR_CHUNK_BYTES + 3;
+    ev.chunk.data = (struct weir_bytes){"abc", 3};
+    forget(f);
+    step(f, &ev);
+    exchange(f);
+    assert_int_equal(f->n_got, 1);
+    assert_memory_equal(f->got[0].chunk.data.data, "abc", 3);
+    ev.chunk.reader += 1; /* somebody who has gone */
+    step(f, &ev);
+    assert_int_equal(f->actions.n, 0);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(submissions_out_of_bounds_are_refused),
+        CASE(active_jobs_are_limited_and_ended_ones_forgotten),
+        CASE(a_taskmanager_registers),
+        CASE(a_taskmanager_that_does_not_fit_is_refused_with_a_reason),
+        CASE(foreign_packets_are_dropped_and_counted),
+        CASE(messages_that_do_not_belong_are_dropped_and_counted),
+        CASE(a_commit_that_nobody_asked_for_fails_the_job),
+        CASE(chunks_go_to_whom_asked_for_them),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The TaskManager's core and a hand-made JobManager: what it refuses, what it forgets. Its stories are in tests/sim. */
+/* clang-format off: cmocka wants these first, in this order */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/wire/link.h"
+#include "taskmanager/supervisor.h"
+
+struct fixture {
+    struct supervisor *s;
+    struct supervisor_actions actions;
+    int64_t now_ms;
+    uint64_t epoch;
+    /* the JobManager */
+    struct link *link;
+    struct wire_msg got[96]; /* what it was told; closed by the teardown */
+    uint32_t n_got;
+    uint32_t n_spawn, n_kill, n_to_worker, n_drop, n_exit, n_reconnect;
+};
+
+static struct weir_id id_of(uint32_t n)
+{
+    struct weir_id id = {{(uint8_t)n, (uint8_t)(n >> 8), 1}};
+    return id;
+}
+
+static struct weir_digest digest_of(uint32_t n)
+{
+    struct weir_digest digest = {{(uint8_t)n, 2}};
+    return digest;
+}
+
+/* The link at the JobManager begins with the first packet that comes. */
+static void take_packet(struct fixture *f, struct weir_bytes packet)
+{
+    struct weir_id from, to;
+    assert_true(link_peek(packet.data, packet.length, &from, &to));
+    struct link_config config = {.self = id_of(500), .peer = from, .heartbeat_ms = 250, .timeout_ms = 3000, .retransmit_ms = 300};
+    if (!f->link) assert_int_equal(link_new(&f->link, &config, f->now_ms), WEIR_OK);
+    link_receive(f->link, packet.data, packet.length, f->now_ms);
+}
+
+static void step(struct fixture *f, struct supervisor_event *ev)
+{
+    ev->now_ms = f->now_ms;
+    supervisor_step(f->s, ev, &f->actions);
+    for (uint32_t i = 0; i < f->actions.n; i++) {
+        const struct supervisor_action *a = &f->actions.at[i];
+        f->n_spawn += a->type == SUPERVISOR_DO_SPAWN;
+        f->n_kill += a->type == SUPERVISOR_DO_KILL;
+        f->n_to_worker += a->type == SUPERVISOR_DO_TO_WORKER;
+        f->n_drop += a->type == SUPERVISOR_DO_DROP_ARTIFACT;
+        f->n_exit += a->type == SUPERVISOR_DO_EXIT;
+        f->n_reconnect += a->type == SUPERVISOR_DO_RECONNECT;
+        if (a->type == SUPERVISOR_DO_SEND) take_packet(f, a->send.data);
+    }
+}
+
+static void exchange(struct fixture *f)
+{
+    struct buffer packet = {0};
+    while (f->link && link_packet(f->link, &packet, f->now_ms)) {
+        struct supervisor_event ev = {.type = SUPERVISOR_EV_PACKET};
+        ev.packet.data = (struct weir_bytes){packet.data, (uint32_t)packet.len};
+        step(f, &ev);
+    }
+    struct weir_bytes data;
+    while (f->link && link_next(f->link, &data)) {
+        assert_true(f->n_got < 96);
+        assert_int_equal(wire_msg_decode(&f->got[f->n_got++], data.data, data.length, NULL), WEIR_OK);
+    }
+    buffer_close(&packet);
+}
+
+static void order(struct fixture *f, struct wire_msg *msg)
+{
+    struct buffer bytes = {0};
+    msg->epoch = f->epoch;
+    assert_int_equal(wire_msg_encode(msg, &bytes), WEIR_OK);
+    assert_int_equal(link_send(f->link, bytes.data, bytes.len, f->now_ms), WEIR_OK);
+    buffer_close(&bytes);
+    exchange(f);
+}
+
+static void forget(struct fixture *f)
+{
+    for (uint32_t i = 0; i < f->n_got; i++) wire_msg_close(&f->got[i]);
+    f->n_got = 0;
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    f->epoch = 5;
+    struct supervisor_config config = {.taskmanager = "tm-1", .host = "host", .version = "1", .slots = 2, .incarnation = id_of(1)};
+    supervisor_new(&f->s, &config, 0);
+    supervisor_actions_init(&f->actions);
+    struct supervisor_event ev = {.type = SUPERVISOR_EV_TICK};
+    step(f, &ev);
+    exchange(f);
+    struct wire_msg msg = {.type = WIRE_REGISTERED};
+    msg.registered.heartbeat_ms = 250;
+    msg.registered.heartbeat_timeout_ms = 3000;
+    order(f, &msg);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    forget(f);
+    link_destroy(&f->link);
+    supervisor_actions_close(&f->actions);
+    supervisor_destroy(&f->s);
+    free(f);
+    return 0;
+}
+
+static void have_plugin(struct fixture *f, uint32_t plugin)
+{
+    struct supervisor_event ev = {.type = SUPERVISOR_EV_ARTIFACT_READY};
+    ev.artifact.digest = digest_of(plugin);
+    step(f, &ev);
+}
+
+static void deploy(struct fixture *f, uint32_t job, uint32_t attempt, uint32_t plugin, uint32_t slots)
+{
+    static uint32_t slot_worker[8];
+    struct wire_msg msg = {.type = WIRE_DEPLOY, .job = id_of(job), .attempt = attempt};
+    msg.deploy.digest = digest_of(plugin);
+    msg.deploy.name = msg.deploy.cwd = "";
+    msg.deploy.n_workers = 1;
+    msg.deploy.n_slots = slots;
+    msg.deploy.slot_worker = slot_worker;
+    forget(f);
+    order(f, &msg);
+}
+
+static void say(struct fixture *f, uint32_t job, enum wire_type type)
+{
+    struct wire_msg msg = {.type = type, .epoch = f->epoch, .job = id_of(job), .attempt = 1};
+    if (type == WIRE_WORKER_READY) msg.ready.endpoint = "tcp://h:1";
+    struct buffer bytes = {0};
+    assert_int_equal(wire_msg_encode(&msg, &bytes), WEIR_OK);
+    struct supervisor_event ev = {.type = SUPERVISOR_EV_WORKER_MESSAGE};
+    ev.worker_message.job = id_of(job);
+    ev.worker_message.attempt = 1;
+    ev.worker_message.data = (struct weir_bytes){bytes.data, (uint32_t)bytes.len};
+    step(f, &ev);
+    buffer_close(&bytes);
+    exchange(f);
+}
+
+static void exited(struct fixture *f, uint32_t job, struct wire_failure failure)
+{
+    struct supervisor_event ev = {.type = SUPERVISOR_EV_WORKER_EXITED};
+    ev.worker_exited.job = id_of(job);
+    ev.worker_exited.attempt = 1;
+    ev.worker_exited.failure = failure;
+    forget(f);
+    step(f, &ev);
+    exchange(f);
+}
+
+static void it_registers(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(f->n_got, 1);
+    assert_int_equal(f->got[0].type, WIRE_REGISTER);
+    assert_string_equal(f->got[0].reg.taskmanager, "tm-1");
+    assert_int_equal(supervisor_state(f->s), SUPERVISOR_REGISTERED);
+    assert_int_equal(f->n_reconnect, 1);
+}
+
+static void an_attempt_is_started_once(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    deploy(f, 1, 1, 1, 1);
+    assert_int_equal(f->n_spawn, 1);
+    exited(f, 1, (struct wire_failure){WEIR_E_USER, "parse", 3, "killed by SIGSEGV"});
+    assert_int_equal(f->got[0].type, WIRE_WORKER_ENDED);
+    assert_int_equal(f->got[0].ended.outcome, WIRE_FAILED);
+    assert_int_equal(f->got[0].ended.failure.subtask, 3);
+    deploy(f, 1, 1, 1, 1); /* nor again after its end */
+    assert_int_equal(f->n_spawn, 1);
+    assert_int_equal(supervisor_counts(f->s).messages_stale, 2);
+    assert_int_equal(supervisor_free_slots(f->s), 2);
+}
+
+static void another_attempt_beside_one_that_runs_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    deploy(f, 1, 2, 1, 1);
+    deploy(f, 1, 1, 1, 1);
+    assert_int_equal(f->n_got, 1);
+    assert_int_equal(f->got[0].attempt, 1);
+    assert_int_equal(f->got[0].ended.outcome, WIRE_FAILED);
+    assert_string_equal(f->got[0].ended.failure.reason, "attempt 2 of this job still runs on TaskManager tm-1; attempt 1 was not started");
+    assert_int_equal(f->n_spawn, 1);
+}
+
+static void a_slot_is_never_given_twice(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 2);
+    deploy(f, 2, 1, 1, 1);
+    assert_string_equal(f->got[0].ended.failure.reason, "TaskManager tm-1 (host) has 0 free slots, but was ordered to use 1");
+    assert_int_equal(f->n_spawn, 1);
+}
+
+static void orders_of_an_older_epoch_are_dropped(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    f->epoch = 4;
+    deploy(f, 1, 1, 1, 1);
+    assert_int_equal(f->n_spawn, 0);
+    assert_int_equal(supervisor_counts(f->s).messages_stale, 1);
+    f->epoch = 6; /* a newer one is believed at once */
+    deploy(f, 1, 1, 1, 1);
+    assert_int_equal(f->n_spawn, 1);
+}
+
+static void orders_go_to_workers_that_can_take_them(void **state)
+{
+    struct fixture *f = *state;
+    struct wire_msg start = {.type = WIRE_START, .job = id_of(1), .attempt = 1};
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    order(f, &start); /* not ready yet */
+    assert_int_equal(f->n_to_worker, 0);
+    say(f, 1, WIRE_WORKER_READY);
+    order(f, &start);
+    assert_int_equal(f->n_to_worker, 1);
+    start.attempt = 2;
+    order(f, &start);
+    assert_int_equal(f->n_to_worker, 1);
+}
+
+static void a_worker_that_speaks_out_of_turn_is_killed(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    say(f, 1, WIRE_WORKER_PREPARED);
+    assert_int_equal(f->n_kill, 1);
+    exited(f, 1, (struct wire_failure){WEIR_E_INTERNAL, "parse", 2, "killed by SIGKILL"});
+    assert_string_equal(f->got[0].ended.failure.reason, "the worker sent WORKER_PREPARED when it must not");
+    assert_string_equal(f->got[0].ended.failure.operator_id, "parse"); /* where it was, the black box knows */
+}
+
+static void the_plugin_used_longest_ago_makes_room(void **state)
+{
+    struct fixture *f = *state;
+    for (uint32_t i = 1; i <= SUPERVISOR_ARTIFACTS_MAX; i++) have_plugin(f, i);
+    have_plugin(f, 1); /* used again */
+    assert_int_equal(f->n_drop, 0);
+    have_plugin(f, 100);
+    assert_int_equal(f->n_drop, 1);
+    forget(f);
+    deploy(f, 1, 1, 1, 1);
+    assert_int_equal(f->n_spawn, 1);
+    deploy(f, 2, 1, 2, 1); /* the one that had to go is fetched again */
+    assert_int_equal(f->n_spawn, 1);
+    assert_int_equal(f->got[0].type, WIRE_FETCH);
+}
+
+static void a_missing_plugin_fails_the_worker(void **state)
+{
+    struct fixture *f = *state;
+    deploy(f, 1, 1, 1, 1);
+    assert_int_equal(f->got[0].type, WIRE_FETCH);
+    struct wire_msg msg = {.type = WIRE_CHUNK};
+    msg.chunk.digest = digest_of(1);
+    msg.chunk.data.data = "";
+    forget(f);
+    order(f, &msg);
+    assert_int_equal(f->got[0].type, WIRE_WORKER_ENDED);
+    assert_int_equal(f->got[0].ended.failure.code, WEIR_E_NOT_FOUND);
+    assert_int_equal(supervisor_free_slots(f->s), 2);
+}
+
+static void refused_it_kills_its_workers_and_exits(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    struct wire_msg msg = {.type = WIRE_REFUSED};
+    msg.refused.reason = "another TaskManager has registered with the same id";
+    order(f, &msg);
+    assert_int_equal(f->n_kill, 1);
+    assert_int_equal(f->n_exit, 0); /* not before they are gone */
+    exited(f, 1, (struct wire_failure){WEIR_E_INTERNAL, "", -1, "killed by SIGKILL"});
+    assert_int_equal(f->n_exit, 1);
+    assert_int_equal(supervisor_state(f->s), SUPERVISOR_EXITED);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(it_registers),
+        CASE(an_attempt_is_started_once),
+        CASE(another_attempt_beside_one_that_runs_is_refused),
+        CASE(a_slot_is_never_given_twice),
+        CASE(orders_of_an_older_epoch_are_dropped),
+        CASE(orders_go_to_workers_that_can_take_them),
+        CASE(a_worker_that_speaks_out_of_turn_is_killed),
+        CASE(the_plugin_used_longest_ago_makes_room),
+        CASE(a_missing_plugin_fails_the_worker),
+        CASE(refused_it_kills_its_workers_and_exits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
