@@ -50,12 +50,21 @@ static json_t *limits_json(void)
         const char *name;
         json_int_t value;
     } limits[] = {
-        {"admin-bytes", WEIR_ADMIN_MAX},       {"chunk-bytes", WEIR_CHUNK_BYTES},       {"plugin-bytes", WEIR_PLUGIN_MAX},
-        {"jobs-active", WEIR_JOBS_ACTIVE_MAX}, {"jobs-kept", WEIR_JOBS_KEPT_MAX},       {"taskmanagers", WEIR_TASKMANAGERS_MAX},
-        {"args", WEIR_ARGS_MAX},               {"slot-wait-ms", WEIR_SLOT_WAIT_MS},     {"describe-timeout-ms", WEIR_DESCRIBE_TIMEOUT_MS},
-        {"plugins", STORE_ARTIFACTS_MAX},      {"uploads", STORE_UPLOADS_MAX},          {"heartbeat-timeout-ms", WEIR_HEARTBEAT_TIMEOUT_MS},
+        {"admin-bytes", WEIR_ADMIN_MAX},
+        {"chunk-bytes", WEIR_CHUNK_BYTES},
+        {"plugin-bytes", WEIR_PLUGIN_MAX},
+        {"jobs-active", WEIR_JOBS_ACTIVE_MAX},
+        {"jobs-kept", WEIR_JOBS_KEPT_MAX},
+        {"taskmanagers", WEIR_TASKMANAGERS_MAX},
+        {"args", WEIR_ARGS_MAX},
+        {"slot-wait-ms", WEIR_SLOT_WAIT_MS},
+        {"describe-timeout-ms", WEIR_DESCRIBE_TIMEOUT_MS},
+        {"plugins", STORE_ARTIFACTS_MAX},
+        {"uploads", STORE_UPLOADS_MAX},
+        {"heartbeat-timeout-ms", WEIR_HEARTBEAT_TIMEOUT_MS},
     };
-    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) (void)json_object_set_new(o, limits[i].name, json_integer(limits[i].value));
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
+        (void)json_object_set_new(o, limits[i].name, json_integer(limits[i].value));
     return o;
 }
 
@@ -264,9 +273,15 @@ static weir_err submit(struct call *c, const struct store_artifact *plugin, cons
 {
     struct master_event ev = {.type = MASTER_EV_SUBMIT};
     ev.submit = (struct job_submission){
-        .id = id_random(), .digest = plugin->digest, .size = plugin->size, .name = run->name, .cwd = run->cwd,
-        .parallelism = (uint32_t)run->parallelism, .progress_timeout_ms = (uint32_t)run->progress_timeout_ms,
-        .n_args = run->n_args, .args = run->args,
+        .id = id_random(),
+        .digest = plugin->digest,
+        .size = plugin->size,
+        .name = run->name,
+        .cwd = run->cwd,
+        .parallelism = (uint32_t)run->parallelism,
+        .progress_timeout_ms = (uint32_t)run->progress_timeout_ms,
+        .n_args = run->n_args,
+        .args = run->args,
     };
     struct weir_id id = ev.submit.id;
     c->admin->step(c->admin->arg, &ev, &c->diag);
@@ -321,7 +336,8 @@ static weir_err get_plan(struct call *c)
     const struct job *job = named_job(c);
     if (!job) return c->diag.code;
     if (job->described) return give(c, admin_json_plan(job));
-    return weir_fail(&c->diag, WEIR_E_STATE, "the job has no plan: its graph %s", job_state_terminal(job->state) ? "could not be made" : "is still being made");
+    return weir_fail(&c->diag, WEIR_E_STATE, "the job has no plan: its graph %s",
+                     job_state_terminal(job->state) ? "could not be made" : "is still being made");
 }
 
 static weir_err get_exceptions(struct call *c)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The admin endpoint: requests of docs/protocol/admin.md to answers. It reads views of the master and the store, and changes things only through
- * `step` and the store. Every request, whatever it is, gets exactly one answer. No sockets here: the server brings the parts and sends the answer.
+ * The admin endpoint: requests of docs/protocol/admin.md to answers. It reads views of the master and the store, and changes things only
+ * through `step` and the store. Every request, whatever it is, gets exactly one answer. No sockets here: the server brings the parts and
+ * sends the answer.
  */
 #ifndef WEIR_JOBMANAGER_ADMIN_H
 #define WEIR_JOBMANAGER_ADMIN_H
@@ -10,8 +11,9 @@
 #include "jobmanager/store.h"
 #include "runtime/net/rest.h"
 
-#define ADMIN_PART_MAX (4u * WEIR_ADMIN_MAX) /* bytes of one part; above, the sender loses its connection. Between WEIR_ADMIN_MAX and this: 413 */
-#define ADMIN_REQUEST_ID_MAX 128u            /* bytes of a request-id that is mirrored; a longer one is not */
+#define ADMIN_PART_MAX \
+    (4u * WEIR_ADMIN_MAX)         /* bytes of one part; above, the sender loses its connection. Between WEIR_ADMIN_MAX and this: 413 */
+#define ADMIN_REQUEST_ID_MAX 128u /* bytes of a request-id that is mirrored; a longer one is not */
 
 struct admin {
     struct master *master;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobmanager/admin_json.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -56,10 +58,14 @@ json_t *admin_json_overview(const struct master *m)
     master_slots(m, &total, &available);
     for (uint32_t i = 0; i < master_n_jobs(m); i++) {
         enum job_state state = master_job_at(m, i)->state;
-        if (state == JOB_FINISHED) finished++;
-        else if (state == JOB_CANCELED) canceled++;
-        else if (state == JOB_FAILED) failed++;
-        else running++;
+        if (state == JOB_FINISHED)
+            finished++;
+        else if (state == JOB_CANCELED)
+            canceled++;
+        else if (state == JOB_FAILED)
+            failed++;
+        else
+            running++;
     }
     json_t *o = json_object();
     set_count(o, "taskmanagers", master_n_taskmanagers(m));
@@ -364,6 +370,15 @@ static json_t *workers_json(const struct job *job)
     return list;
 }
 
+/* JSON's integers end at 2^63 here; a checksum above is shown as the digits it has, not as another number. */
+static json_t *counter_value(uint64_t value)
+{
+    char digits[24];
+    if (value <= INT64_MAX) return json_integer((json_int_t)value);
+    (void)snprintf(digits, sizeof digits, "%" PRIu64, value);
+    return json_string(digits);
+}
+
 static json_t *counters_json(const struct job *job)
 {
     json_t *list = json_array();
@@ -375,7 +390,7 @@ static json_t *counters_json(const struct job *job)
             set_text(o, "operator", c->operator_id);
             set_count(o, "subtask", c->subtask);
             set_text(o, "name", c->name);
-            set_count(o, "value", c->value);
+            set(o, "value", counter_value(c->value));
             add(list, o);
         }
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the admin endpoint shows, as JSON documents (docs/protocol/admin.md). Pure functions of the views of master and store. Each gives a document, or
- * NULL when there is no memory. Text of plugins and users that is not UTF-8 is shown with '?'.
+ * What the admin endpoint shows, as JSON documents (docs/protocol/admin.md). Pure functions of the views of master and store. Each gives a
+ * document, or NULL when there is no memory. Text of plugins and users that is not UTF-8 is shown with '?'.
  */
 #ifndef WEIR_JOBMANAGER_ADMIN_JSON_H
 #define WEIR_JOBMANAGER_ADMIN_JSON_H

@@ -148,18 +148,21 @@ struct cluster_member *cluster_find(const struct cluster *c, uint64_t number)
 static weir_err check(const struct cluster *c, const struct wire_msg *msg, const struct cluster_member *former, struct weir_diag *diag)
 {
     size_t len = strlen(msg->reg.taskmanager);
-    if (!len || len > WEIR_NAME_MAX) return weir_fail(diag, WEIR_E_ARGUMENT, "the id of a TaskManager has 1 to %d bytes, this one has %zu", WEIR_NAME_MAX, len);
+    if (!len || len > WEIR_NAME_MAX)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "the id of a TaskManager has 1 to %d bytes, this one has %zu", WEIR_NAME_MAX, len);
     if (!msg->reg.slots || msg->reg.slots > WEIR_SLOTS_MAX)
-        return weir_fail(diag, WEIR_E_LIMIT, "TaskManager %s offers %" PRIu32 " slots; 1 to %d are allowed", msg->reg.taskmanager, msg->reg.slots, WEIR_SLOTS_MAX);
+        return weir_fail(diag, WEIR_E_LIMIT, "TaskManager %s offers %" PRIu32 " slots; 1 to %d are allowed", msg->reg.taskmanager,
+                         msg->reg.slots, WEIR_SLOTS_MAX);
     if (c->config.version && strcmp(c->config.version, msg->reg.version) != 0)
-        return weir_fail(diag, WEIR_E_UNSUPPORTED, "TaskManager %s is Weir %s, the JobManager is Weir %s: install the same version", msg->reg.taskmanager,
-                         msg->reg.version, c->config.version);
+        return weir_fail(diag, WEIR_E_UNSUPPORTED, "TaskManager %s is Weir %s, the JobManager is Weir %s: install the same version",
+                         msg->reg.taskmanager, msg->reg.version, c->config.version);
     if (!former && c->n_members >= WEIR_TASKMANAGERS_MAX)
         return weir_fail(diag, WEIR_E_LIMIT, "the cluster already has %d TaskManagers, which is its limit", WEIR_TASKMANAGERS_MAX);
     return WEIR_OK;
 }
 
-static struct cluster_member *new_member(struct cluster *c, struct cluster_session *s, const struct wire_msg *msg, int64_t now_ms, int64_t wall_ms)
+static struct cluster_member *new_member(struct cluster *c, struct cluster_session *s, const struct wire_msg *msg, int64_t now_ms,
+                                         int64_t wall_ms)
 {
     struct cluster_member *m = zeroed(1, sizeof *m);
     m->number = ++c->last_member;
@@ -188,8 +191,8 @@ static void insert_member(struct cluster *c, struct cluster_member *m)
     c->members[at] = m;
 }
 
-enum cluster_outcome cluster_register(struct cluster *c, struct cluster_session *s, const struct wire_msg *msg, int64_t now_ms, int64_t wall_ms,
-                                      struct cluster_member **replaced, struct weir_diag *diag)
+enum cluster_outcome cluster_register(struct cluster *c, struct cluster_session *s, const struct wire_msg *msg, int64_t now_ms,
+                                      int64_t wall_ms, struct cluster_member **replaced, struct weir_diag *diag)
 {
     WEIR_ASSERT(s->state == CLUSTER_GREETING);
     *replaced = NULL;

@@ -6,9 +6,9 @@
  *                                           └───────────(REGISTER refused)──▶ CLOSING ◀──(replaced)──┘
  *
  * A session is one link to one incarnation of a TaskManager.
- * - A session begins only with a packet that does not know our incarnation yet; any other packet of an unknown incarnation is late and dropped.
+ * - A session begins only with a packet that does not know our incarnation yet; any other one of an unknown incarnation is late: dropped.
  * - Our own incarnation is new for every session, so a session that was given up can never be mistaken for one that is open.
- * - A link hands out messages only after a round trip, so a late copy of an old greeting cannot displace the TaskManager that is registered now.
+ * - A link hands out messages only after a round trip, so a late copy of an old greeting cannot displace who is registered now.
  * - The same TaskManager id with a new incarnation replaces the old one, which is lost with all that ran on it.
  * - CLOSING sessions live until REFUSED has arrived there; what they say is dropped.
  */
@@ -35,7 +35,7 @@ struct cluster_session;
 struct cluster_member {
     uint64_t number; /* names this registration for ever; never reused, never 0 */
     char id[WEIR_NAME_MAX + 1];
-    char *host;      /* where its data sockets are reachable */
+    char *host; /* where its data sockets are reachable */
     char *version;
     uint32_t pid;
     struct weir_id incarnation;
@@ -55,7 +55,7 @@ struct cluster_session {
     struct weir_id self; /* our incarnation on this link */
     struct weir_id peer;
     enum cluster_session_state state;
-    bool touched;        /* may have packets to send */
+    bool touched; /* may have packets to send */
     struct link *link;
     struct cluster_member *member; /* REGISTERED only */
 };
@@ -63,7 +63,7 @@ struct cluster_session {
 struct cluster_config {
     struct weir_id incarnation; /* random, of this process */
     uint64_t epoch;
-    const char *version;        /* kept; a TaskManager of another version is refused; NULL = not checked */
+    const char *version; /* kept; a TaskManager of another version is refused; NULL = not checked */
     uint32_t heartbeat_ms, timeout_ms, retransmit_ms;
 };
 
@@ -73,8 +73,8 @@ struct cluster {
     uint32_t n_sessions, cap_sessions;
     struct cluster_session **sessions; /* in order of number */
     uint32_t n_members, cap_members;
-    struct cluster_member **members;   /* in order of id */
-    uint64_t packets_dropped;          /* late, foreign, broken, or over the limit */
+    struct cluster_member **members; /* in order of id */
+    uint64_t packets_dropped;        /* late, foreign, broken, or over the limit */
 };
 
 void cluster_init(struct cluster *c, const struct cluster_config *config);
@@ -85,15 +85,15 @@ struct cluster_session *cluster_receive(struct cluster *c, uint64_t route, struc
 
 enum cluster_outcome {
     CLUSTER_ACCEPTED,
-    CLUSTER_REFUSED,  /* diag says why; the caller sends REFUSED and the session is CLOSING */
+    CLUSTER_REFUSED, /* diag says why; the caller sends REFUSED and the session is CLOSING */
 };
 
 /*
- * A REGISTER on a session in GREETING. ACCEPTED: the session has a member. `*replaced` is the former member of the same id, NULL if none; the caller
- * deals with what ran there, then calls cluster_forget.
+ * A REGISTER on a session in GREETING. ACCEPTED: the session has a member. `*replaced` is the former member of the same id, NULL if none;
+ * the caller deals with what ran there, then calls cluster_forget.
  */
-enum cluster_outcome cluster_register(struct cluster *c, struct cluster_session *s, const struct wire_msg *msg, int64_t now_ms, int64_t wall_ms,
-                                      struct cluster_member **replaced, struct weir_diag *diag);
+enum cluster_outcome cluster_register(struct cluster *c, struct cluster_session *s, const struct wire_msg *msg, int64_t now_ms,
+                                      int64_t wall_ms, struct cluster_member **replaced, struct weir_diag *diag);
 /* Forgets a member, its slots with it. Its session (if it is still there) is CLOSING. */
 void cluster_forget(struct cluster *c, struct cluster_member *member);
 /* Ends a session at once. It must have no member. */

@@ -28,8 +28,8 @@ static char **make_argv(const struct describe_config *c, char parent[static NUMB
     if (!argv) return NULL;
     (void)snprintf(parent, NUMBER_TEXT, "%d", (int)getpid());
     (void)snprintf(parallelism, NUMBER_TEXT, "%u", c->parallelism);
-    const char *fixed[FIXED_ARGS] = {"weir-worker", "--describe", "--parent", parent, "--parallelism", parallelism,
-                                     "--name", c->name, "--cwd", c->cwd, "--", NULL};
+    const char *fixed[FIXED_ARGS] = {"weir-worker", "--describe", "--parent", parent, "--parallelism", parallelism, "--name", c->name,
+                                     "--cwd",       c->cwd,       "--",       NULL};
     uint32_t n = 0;
     for (; fixed[n]; n++) argv[n] = fixed[n];
     for (uint32_t i = 0; i < c->n_args; i++) argv[n++] = c->args[i];
@@ -114,13 +114,16 @@ static weir_err judge(struct describe *d, struct graph *graph, struct weir_diag 
 {
     char words[CHILD_END_WORDS_MAX];
     struct child_end end = d->child.end;
-    if (d->pipe_err) return weir_fail(diag, WEIR_E_LIMIT, "the plugin described a graph of more than %u bytes (WEIR_DESCRIBE_MAX)", WEIR_DESCRIBE_MAX);
+    if (d->pipe_err)
+        return weir_fail(diag, WEIR_E_LIMIT, "the plugin described a graph of more than %u bytes (WEIR_DESCRIBE_MAX)", WEIR_DESCRIBE_MAX);
     if (end.by_signal && end.number == 9)
         return weir_fail(diag, WEIR_E_USER, "the describing process was killed: SIGKILL (out of memory, or by hand)");
-    if (end.by_signal) return weir_fail(diag, WEIR_E_USER, "the plugin crashed while describing its graph: %s", child_end_words(end, words));
+    if (end.by_signal)
+        return weir_fail(diag, WEIR_E_USER, "the plugin crashed while describing its graph: %s", child_end_words(end, words));
     if (d->reply.err) return weir_fail(diag, d->reply.err, "no memory for the described graph");
     if (d->replied && d->reply.len > 0 && d->reply.data[0] == 'E') return told_error(&d->reply, diag);
-    if (end.number != 0 || !d->replied) return weir_fail(diag, WEIR_E_USER, "the plugin ended the process while describing its graph: %s", child_end_words(end, words));
+    if (end.number != 0 || !d->replied)
+        return weir_fail(diag, WEIR_E_USER, "the plugin ended the process while describing its graph: %s", child_end_words(end, words));
     if (d->reply.len == 0 || d->reply.data[0] != 'G') return weir_fail(diag, WEIR_E_PROTOCOL, "the describing worker did not send a graph");
     weir_err err = graph_decode(graph, d->reply.data + 1, d->reply.len - 1, diag);
     return err ? weir_wrap(diag, err, "read the described graph") : WEIR_OK;

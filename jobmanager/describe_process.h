@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A throw-away process that describes a job's graph (taskmanager/worker/handover.h), as the JobManager sees it: foreign code runs there, not here.
+ * A throw-away process that describes a job's graph (taskmanager/worker/handover.h), as the JobManager sees it: foreign code runs there,
+ * not here.
  *
  *     describe_start ──▶ running ──(process ended, its message read)──▶ describe_step says true: `graph` or `err` and `reason`
  *
@@ -22,7 +23,7 @@ struct describe_config {
     struct weir_id job;
     uint32_t parallelism;
     const char *name, *cwd;
-    uint32_t n_args;   /* without argv[0] */
+    uint32_t n_args; /* without argv[0] */
     const char *const *args;
 };
 

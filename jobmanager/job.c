@@ -272,19 +272,17 @@ static void fail(struct job *job, const struct cause *cause, const struct job_ev
         if (job->failure.symptom && !cause->symptom) set_failure(job, cause, ev);
         end_if_empty(job, ev, out);
         return;
-    case JOB_CANCELLING: /* the user does not care any more */
-        end_if_empty(job, ev, out);
-        return;
+    case JOB_CANCELLING: /* the user does not care any more */ end_if_empty(job, ev, out); return;
     case JOB_FINISHED:
     case JOB_FAILED:
     case JOB_CANCELED: return;
     }
 }
 
-static void fail_text(struct job *job, weir_err code, const char *taskmanager, const struct job_event *ev, struct job_actions *out, const char *fmt,
-                      ...) WEIR_PRINTF(6, 7);
-static void fail_text(struct job *job, weir_err code, const char *taskmanager, const struct job_event *ev, struct job_actions *out, const char *fmt,
-                      ...)
+static void fail_text(struct job *job, weir_err code, const char *taskmanager, const struct job_event *ev, struct job_actions *out,
+                      const char *fmt, ...) WEIR_PRINTF(6, 7);
+static void fail_text(struct job *job, weir_err code, const char *taskmanager, const struct job_event *ev, struct job_actions *out,
+                      const char *fmt, ...)
 {
     char text[WEIR_DIAG_MAX];
     va_list args;
@@ -301,7 +299,8 @@ static void on_described(struct job *job, const struct job_event *ev, struct job
 {
     if (job->state != JOB_INITIALIZING) return; /* canceled or timed out meanwhile */
     if (ev->described.err) {
-        fail_text(job, ev->described.err, "", ev, out, "%s", ev->described.reason ? ev->described.reason : "the plugin could not be described");
+        fail_text(job, ev->described.err, "", ev, out, "%s",
+                  ev->described.reason ? ev->described.reason : "the plugin could not be described");
         return;
     }
     struct weir_diag diag;
@@ -396,7 +395,8 @@ static void on_placed(struct job *job, const struct job_event *ev, struct job_ac
     if (!err) return;
     clear(out); /* nobody has heard of this attempt, so nobody needs to be told of its end */
     for (uint32_t w = 0; w < job->n_workers; w++) worker_gone(&job->workers[w], JOB_WORKER_CANCELED, out);
-    fail_text(job, err, "", ev, out, "the order to deploy is larger than %u bytes: too many splits or arguments for one worker", LINK_MESSAGE_MAX);
+    fail_text(job, err, "", ev, out, "the order to deploy is larger than %u bytes: too many splits or arguments for one worker",
+              LINK_MESSAGE_MAX);
 }
 
 /* ---- messages of workers ---- */
@@ -438,8 +438,8 @@ static bool on_ready(struct job *job, struct job_worker *worker, const struct jo
         return true;
     }
     fail_text(job, WEIR_E_GRAPH, worker->taskmanager, ev, out,
-              "the plugin built another graph on TaskManager %s (%s) than when it was described: fingerprint %016" PRIx64 " instead of %016" PRIx64
-              "; a graph must depend on nothing but the arguments",
+              "the plugin built another graph on TaskManager %s (%s) than when it was described: fingerprint %016" PRIx64
+              " instead of %016" PRIx64 "; a graph must depend on nothing but the arguments",
               worker->taskmanager, worker->host, msg->ready.fingerprint, job->graph.fingerprint);
     return true;
 }
@@ -587,7 +587,8 @@ static void on_tick(struct job *job, const struct job_event *ev, struct job_acti
     switch (job->state) {
     case JOB_INITIALIZING:
         act(out, JOB_DO_STOP_DESCRIBE, 0);
-        fail_text(job, WEIR_E_TIMEOUT, "", ev, out, "the plugin did not describe its graph within %" PRIu32 " ms", job->describe_timeout_ms);
+        fail_text(job, WEIR_E_TIMEOUT, "", ev, out, "the plugin did not describe its graph within %" PRIu32 " ms",
+                  job->describe_timeout_ms);
         return;
     case JOB_CREATED:
         fail_text(job, WEIR_E_TIMEOUT, "", ev, out,

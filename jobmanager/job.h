@@ -2,23 +2,23 @@
 /*
  * The life of one job. A core: no socket, file, clock, thread or randomness.
  *
- *                    DESCRIBED            PLACED             all workers RUNNING        COMMIT sent, all COMMITTED
- *   INITIALIZING ──────────────▶ CREATED ────────▶ DEPLOYING ─────────────────▶ RUNNING ─────────────────────────▶ FINISHED
- *        │ describe failed          │ no slots in time │ a worker failed, a TaskManager was lost  │
- *        ├──────────────────────────┴───────▶ FAILED   └──────────────▶ FAILING ◀─────────────────┤
- *        │                                       ▲                         │ every worker ended   │
- *        │                                       └─────────────────────────┘                      │
- *        │ cancel (also in CREATED)                          cancel                               │
- *        └───────────▶ CANCELED ◀── every worker ended ── CANCELLING ◀────────────────────────────┘  (also from DEPLOYING)
+ *                  DESCRIBED         PLACED            all RUNNING          COMMIT to all, all COMMITTED
+ *   INITIALIZING ─────────────▶ CREATED ──────▶ DEPLOYING ───────────▶ RUNNING ────────────────────────────▶ FINISHED
+ *        │                         │
+ *        ├── not described ────────┴─ no slots ─▶ FAILED ◀─ all gone ─ FAILING ◀── a worker failed, a TaskManager was lost
+ *        │                         │                                             (from DEPLOYING and RUNNING)
+ *        └── cancel ───────────────┴────────────▶ CANCELED ◀─ all gone ─ CANCELLING ◀── cancel
+ *                                                                                (from DEPLOYING, and RUNNING before COMMIT)
  *
  * FINISHED, FAILED and CANCELED are terminal: nothing leads out of them. The names are Flink's.
  *
  * One attempt:  DEPLOY to each TaskManager ▶ READY from all ▶ START to all ▶ RUNNING from all ▶ PREPARED from all ▶ COMMIT to all ▶ ENDED.
- * COMMIT is the point of no return: from then on a cancel comes too late, workers are left to finish their commit, and a failure says that output
- * may be partly visible.
+ * COMMIT is the point of no return: from then on a cancel comes too late, workers are left to finish their commit, and a failure says that
+ * output may be partly visible.
  *
- * The root cause is the first failure. One exception: a worker that merely reports that a peer does not answer (WEIR_E_UNREACHABLE) sees a symptom;
- * while the job is FAILING the first failure of another kind replaces it, so that a lost TaskManager is named by itself and not by its neighbour.
+ * The root cause is the first failure. One exception: a worker that merely reports that a peer does not answer (WEIR_E_UNREACHABLE) sees a
+ * symptom; while the job is FAILING the first failure of another kind replaces it, so that a lost TaskManager is named by itself and not by
+ * its neighbour.
  *
  * There is no restart yet. A restart strategy will lead from FAILING back to CREATED; the next placement then takes attempt + 1.
  *
@@ -59,7 +59,7 @@ enum job_worker_state {
     JOB_WORKER_COMMITTED,
     JOB_WORKER_FAILED,
     JOB_WORKER_CANCELED,
-    JOB_WORKER_LOST,     /* its TaskManager was lost: whether it still runs is unknown, its messages are fenced */
+    JOB_WORKER_LOST, /* its TaskManager was lost: whether it still runs is unknown, its messages are fenced */
 };
 
 static inline bool job_worker_gone(enum job_worker_state state)
@@ -68,10 +68,10 @@ static inline bool job_worker_gone(enum job_worker_state state)
 }
 
 struct job_failure {
-    weir_err code;    /* WEIR_OK: none */
+    weir_err code;     /* WEIR_OK: none */
     char *operator_id; /* "" where no operator is to blame */
-    int32_t subtask;  /* -1 where none */
-    char *reason;     /* a sentence */
+    int32_t subtask;   /* -1 where none */
+    char *reason;      /* a sentence */
     char *taskmanager; /* where it happened; "" where none */
     bool symptom;      /* a worker saw that a peer does not answer; gives way to a cause */
     int64_t wall_ms;
@@ -79,27 +79,27 @@ struct job_failure {
 
 /* What a user hands in. Borrowed during the step that takes it; the job copies it. */
 struct job_submission {
-    struct weir_id id;         /* random, drawn by the driver */
-    struct weir_digest digest; /* of the plugin, already in the artifact store */
-    uint64_t size;             /* of the plugin */
-    const char *name;          /* as the user asked; "" = the plugin's choice */
-    const char *cwd;           /* of the submitter */
-    uint32_t parallelism;      /* default parallelism; 0 = 1 */
+    struct weir_id id;            /* random, drawn by the driver */
+    struct weir_digest digest;    /* of the plugin, already in the artifact store */
+    uint64_t size;                /* of the plugin */
+    const char *name;             /* as the user asked; "" = the plugin's choice */
+    const char *cwd;              /* of the submitter */
+    uint32_t parallelism;         /* default parallelism; 0 = 1 */
     uint32_t progress_timeout_ms; /* 0 = WEIR_PROGRESS_TIMEOUT_MS */
     uint32_t n_args;
-    const char *const *args;   /* argv[0] first */
+    const char *const *args; /* argv[0] first */
 };
 
 struct job_worker {
-    uint64_t member;        /* the TaskManager (cluster.h); 0 once the worker is gone */
-    char *taskmanager;      /* its id and host, kept after it has gone */
+    uint64_t member;   /* the TaskManager (cluster.h); 0 once the worker is gone */
+    char *taskmanager; /* its id and host, kept after it has gone */
     char *host;
-    uint32_t n_slots;       /* slots of the job that it runs */
+    uint32_t n_slots; /* slots of the job that it runs */
     enum job_worker_state state;
-    char *endpoint;         /* of its data socket, from READY; "" before */
+    char *endpoint; /* of its data socket, from READY; "" before */
     struct weir_id incarnation;
     bool has_stats;
-    struct wire_msg stats;  /* last WORKER_STATS: counters as the worker sent them, subtasks checked (use job_subtask_stats) */
+    struct wire_msg stats; /* last WORKER_STATS: counters as the worker sent them, subtasks checked (use job_subtask_stats) */
 };
 
 #define JOB_HISTORY_MAX 16 /* state changes remembered; when full the newest overwrites the last entry */
@@ -113,10 +113,10 @@ struct job_change {
 struct job {
     struct weir_id id;
     uint64_t epoch;
-    uint64_t number;           /* order of submission, from 1 */
+    uint64_t number; /* order of submission, from 1 */
     struct weir_digest digest;
     uint64_t size;
-    char *name;                /* as submitted; see job_name */
+    char *name; /* as submitted; see job_name */
     char *cwd;
     uint32_t parallelism;
     uint32_t progress_timeout_ms;
@@ -124,26 +124,26 @@ struct job {
     char **args;
 
     enum job_state state;
-    uint32_t attempt;          /* 0 before the first placement; grows, never reused */
-    bool committing;           /* COMMIT was sent: no way back */
-    bool started;              /* START was sent */
-    bool cancel_requested;     /* also while FAILING: no restart then */
-    int64_t deadline_ms;       /* of the present state, monotonic; INT64_MAX = none */
+    uint32_t attempt;      /* 0 before the first placement; grows, never reused */
+    bool committing;       /* COMMIT was sent: no way back */
+    bool started;          /* START was sent */
+    bool cancel_requested; /* also while FAILING: no restart then */
+    int64_t deadline_ms;   /* of the present state, monotonic; INT64_MAX = none */
     int64_t submitted_wall_ms;
-    int64_t ended_wall_ms;     /* 0 while it lives */
+    int64_t ended_wall_ms; /* 0 while it lives */
     uint32_t n_history;
     struct job_change history[JOB_HISTORY_MAX]; /* every state entered, oldest first */
     struct job_failure failure;
 
-    bool described;            /* graph and plan are there */
+    bool described; /* graph and plan are there */
     struct graph graph;
     struct plan *plan;
 
-    uint32_t n_slots;          /* of the present or last attempt; subtask i of every vertex lives in slot i */
-    uint32_t *slot_worker;     /* worker index of each slot */
+    uint32_t n_slots;      /* of the present or last attempt; subtask i of every vertex lives in slot i */
+    uint32_t *slot_worker; /* worker index of each slot */
     uint32_t n_workers;
     struct job_worker *workers;
-    uint32_t n_subtasks;       /* over all vertices */
+    uint32_t n_subtasks;                 /* over all vertices */
     struct wire_subtask_stats *subtasks; /* by vertex, then subtask; the last ones are kept after the end */
 
     uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms; /* copied from the configuration */

@@ -12,22 +12,28 @@
 
 static const struct config_key keys[] = {
     DAEMON_KEYS,
-    {"jobmanager.bind", CONFIG_STR, "tcp://127.0.0.1:6123", .flag = "bind", .help = "endpoint for TaskManagers: tcp://127.0.0.1:PORT or ipc://PATH"},
+    {"jobmanager.bind", CONFIG_STR, "tcp://127.0.0.1:6123", .flag = "bind",
+     .help = "endpoint for TaskManagers: tcp://127.0.0.1:PORT or ipc://PATH"},
     {"jobmanager.admin", CONFIG_STR, "tcp://127.0.0.1:8081", .flag = "admin", .help = "endpoint for clients (jobctl)"},
-    {"jobmanager.data-dir", CONFIG_STR, "weir-data", .flag = "data-dir", .help = "folder of uploaded plugins, made if missing; one JobManager each"},
-    {"jobmanager.worker", CONFIG_STR, "", .flag = "worker", .help = "program that describes graphs; by default weir-worker beside this one"},
+    {"jobmanager.data-dir", CONFIG_STR, "weir-data", .flag = "data-dir",
+     .help = "folder of uploaded plugins, made if missing; one JobManager each"},
+    {"jobmanager.worker", CONFIG_STR, "", .flag = "worker",
+     .help = "program that describes graphs; by default weir-worker beside this one"},
 };
 static const char *const foreign[] = {"taskmanager", NULL};
 static const struct config_table table = {keys, sizeof keys / sizeof keys[0], foreign};
-static const struct daemon_program program = {
-    "weir-jobmanager", "jobmanager", "Takes jobs from clients and runs them on TaskManagers. Ends at SIGTERM or Ctrl-C.", &table};
+static const struct daemon_program program = {"weir-jobmanager", "jobmanager",
+                                              "Takes jobs from clients and runs them on TaskManagers. Ends at SIGTERM or Ctrl-C.", &table};
 
 static weir_err serve(const struct config *config, int signals, struct weir_diag *diag)
 {
     char worker[PATH_MAX];
     struct jobmanager_config c = {
-        .bind = config_str(config, "jobmanager.bind"), .admin = config_str(config, "jobmanager.admin"),
-        .data_dir = config_str(config, "jobmanager.data-dir"), .worker_path = config_str(config, "jobmanager.worker"), .signals = signals,
+        .bind = config_str(config, "jobmanager.bind"),
+        .admin = config_str(config, "jobmanager.admin"),
+        .data_dir = config_str(config, "jobmanager.data-dir"),
+        .worker_path = config_str(config, "jobmanager.worker"),
+        .signals = signals,
     };
     if (c.worker_path[0] == '\0') {
         weir_err err = process_beside("weir-worker", worker, sizeof worker, diag);

@@ -151,7 +151,8 @@ static void trace_changes(struct master *m, const struct job *job, enum job_stat
         trace(m, true, "job %s attempt %" PRIu32 " %s -> %s: %s%s%s", short_id(job->id, id), job->attempt, job_state_name(before),
               job_state_name(job->state), job->failure.operator_id, *job->failure.operator_id ? ": " : "", job->failure.reason);
     else
-        trace(m, true, "job %s attempt %" PRIu32 " %s -> %s", short_id(job->id, id), job->attempt, job_state_name(before), job_state_name(job->state));
+        trace(m, true, "job %s attempt %" PRIu32 " %s -> %s", short_id(job->id, id), job->attempt, job_state_name(before),
+              job_state_name(job->state));
 }
 
 /* Steps a job and performs what it decides. */
@@ -258,8 +259,8 @@ static void on_cancel(struct master *m, struct weir_id id)
 /* ---- placement ---- */
 
 /*
- * Gives each TaskManager that got a slot a worker index, in the order of TaskManagers, takes the slots, and turns slot_host from indices of members
- * into indices of workers. Returns the number of workers.
+ * Gives each TaskManager that got a slot a worker index, in the order of TaskManagers, takes the slots, and turns slot_host from indices of
+ * members into indices of workers. Returns the number of workers.
  */
 static uint32_t take_slots(struct master *m, const struct job *job, uint32_t *slot_host, struct job_place *places)
 {

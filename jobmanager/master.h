@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The JobManager's core: takes jobs, knows the TaskManagers, places jobs on slots, leads each job through its life. It composes cluster.h (links,
- * registration, slots), schedule.h (placement) and job.h (the life of a job, with its state diagram).
+ * The JobManager's core: takes jobs, knows the TaskManagers, places jobs on slots, leads each job through its life. It composes cluster.h
+ * (links, registration, slots), schedule.h (placement) and job.h (the life of a job, with its state diagram).
  *
  *     SUBMIT ──▶ DESCRIBE ─ ─ ▶ DESCRIBED ──▶ slots ──▶ DEPLOY … COMMIT over SEND/PACKET ──▶ JOB_ENDED
  *
  * A core: no socket, file, clock, thread or randomness. The driver waits until `deadline_ms` or an event, fills struct master_event, calls
- * master_step, and performs the actions in order. Two moments in each event: now_ms (monotonic: every timeout) and wall_ms (what people read).
- * Packets may be lost, doubled, delayed and reordered; each TaskManager has a link (runtime/wire/link.h) inside the core that makes up for it.
- * Messages of an older epoch or attempt, or of an unknown job, are dropped and counted.
+ * master_step, and performs the actions in order. Two moments in each event: now_ms (monotonic: every timeout) and wall_ms (what people
+ * read). Packets may be lost, doubled, delayed and reordered; each TaskManager has a link (runtime/wire/link.h) inside the core that makes
+ * up for it. Messages of an older epoch or attempt, or of an unknown job, are dropped and counted.
  *
- * Limits: WEIR_JOBS_ACTIVE_MAX (SUBMIT is answered WEIR_E_LIMIT), WEIR_JOBS_KEPT_MAX (the oldest ended job is forgotten), WEIR_TASKMANAGERS_MAX
- * (registration is refused), WEIR_ARGS_MAX, WEIR_ARG_BYTES_MAX, WEIR_PARALLELISM_MAX, WEIR_PLUGIN_MAX (SUBMIT is answered WEIR_E_ARGUMENT).
+ * Limits: WEIR_JOBS_ACTIVE_MAX (SUBMIT is answered WEIR_E_LIMIT), WEIR_JOBS_KEPT_MAX (the oldest ended job is forgotten),
+ * WEIR_TASKMANAGERS_MAX (registration is refused), WEIR_ARGS_MAX, WEIR_ARG_BYTES_MAX, WEIR_PARALLELISM_MAX, WEIR_PLUGIN_MAX (SUBMIT is
+ * answered WEIR_E_ARGUMENT).
+ *
  * Memory: a failed allocation aborts (WEIR_ASSERT); this is control code.  Thread: one at a time.
  */
 #ifndef WEIR_JOBMANAGER_MASTER_H
@@ -30,8 +32,8 @@ struct master_config {
     uint32_t heartbeat_ms, heartbeat_timeout_ms, retransmit_ms;
     uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms;
     /*
-     * Called within master_step for each thing worth telling: "job 4f… RUNNING -> FAILING: …". `line` is borrowed. notable: an operator wants to
-     * read it in the log (registrations, losses, changes of jobs); the others are for debugging. NULL = nobody listens.
+     * Called within master_step for each thing worth telling: "job 4f… RUNNING -> FAILING: …". `line` is borrowed. notable: an operator
+     * wants to read it in the log (registrations, losses, changes of jobs); the others are for debugging. NULL = nobody listens.
      */
     void (*trace)(void *arg, bool notable, const char *line);
     void *trace_arg;
@@ -115,12 +117,12 @@ struct master_actions {
     struct master_action *at;
     /*
      * Of SUBMIT: OK; LIMIT (too many active jobs); EXISTS (id is taken); ARGUMENT.
-     * Of CANCEL: OK (also when it is already being cancelled or failing); NOT_FOUND; STATE (ended, or its output is being committed: too late).
-     * With a sentence unless OK.
+     * Of CANCEL: OK (also when it is already being cancelled or failing); NOT_FOUND; STATE (ended, or its output is being committed: too
+     * late). With a sentence unless OK.
      */
     struct weir_diag answer;
     int64_t deadline_ms; /* call TICK then, at the latest */
-    void *blobs; /* private: what the pointers point at */
+    void *blobs;         /* private: what the pointers point at */
 };
 
 struct master_counts {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Handles for the peers of the control socket: the master speaks of numbers, ZeroMQ of routing ids. A bounded table, ROUTES_WAYS places for each of
- * ROUTES_BUCKETS; where they are full, the one not heard of for longest is forgotten. A peer that was forgotten gets a new handle with its next packet.
- * Handles are never reused. Owner: one thread.
+ * Handles for the peers of the control socket: the master speaks of numbers, ZeroMQ of routing ids. A bounded table, ROUTES_WAYS places for
+ * each of ROUTES_BUCKETS; where they are full, the one not heard of for longest is forgotten. A peer that was forgotten gets a new handle
+ * with its next packet. Handles are never reused. Owner: one thread.
  */
 #ifndef WEIR_JOBMANAGER_ROUTES_H
 #define WEIR_JOBMANAGER_ROUTES_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which TaskManager gets which slot of a job: a pure function. Slots are spread evenly: each goes to the TaskManager that has the fewest slots of this
- * job so far; among those to the one with the most free slots; among those to the first. The same input gives the same answer everywhere.
+ * Which TaskManager gets which slot of a job: a pure function. Slots are spread evenly: each goes to the TaskManager that has the fewest
+ * slots of this job so far; among those to the one with the most free slots; among those to the first. The same input gives the same answer
+ * everywhere.
  */
 #ifndef WEIR_JOBMANAGER_SCHEDULE_H
 #define WEIR_JOBMANAGER_SCHEDULE_H

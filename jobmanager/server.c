@@ -19,11 +19,11 @@
 #include "runtime/net/socket.h"
 
 enum {
-    CONTROL_HWM = 1000,     /* packets queued per TaskManager; above, packets are dropped and their links send them again */
-    CONTROL_BATCH = 256,    /* packets taken in one turn of the loop */
-    ADMIN_HWM = 64,         /* requests or replies queued per client */
-    ADMIN_BATCH = 16,       /* requests answered in one turn */
-    CHUNK_BATCH = 16,       /* chunks read in one turn */
+    CONTROL_HWM = 1000,  /* packets queued per TaskManager; above, packets are dropped and their links send them again */
+    CONTROL_BATCH = 256, /* packets taken in one turn of the loop */
+    ADMIN_HWM = 64,      /* requests or replies queued per client */
+    ADMIN_BATCH = 16,    /* requests answered in one turn */
+    CHUNK_BATCH = 16,    /* chunks read in one turn */
     CONTROL_LINGER_MS = 200,
     ADMIN_LINGER_MS = 500,  /* so that the last answers still go */
     EXPIRE_MS = 1000,       /* pause between looks at idle uploads */
@@ -91,7 +91,8 @@ static weir_err load_plugin(struct jobmanager *s, struct weir_digest digest, int
         if (!err) sha256_update(&hash, s->chunk, got);
         if (!err) err = memfd_write(fd, offset, s->chunk, got, diag);
     }
-    if (!err && !digest_equal(sha256_final(&hash), digest)) err = weir_fail(diag, WEIR_E_CORRUPT, "the stored plugin has changed on the disk: upload it again");
+    if (!err && !digest_equal(sha256_final(&hash), digest))
+        err = weir_fail(diag, WEIR_E_CORRUPT, "the stored plugin has changed on the disk: upload it again");
     if (!err) err = memfd_seal(fd, diag);
     if (err) {
         close(fd);
@@ -108,8 +109,14 @@ static weir_err start_describe(struct jobmanager *s, const struct job *job, stru
     weir_err err = load_plugin(s, job->digest, &fd, diag);
     if (err) return err;
     struct describe_config config = {
-        .worker_path = s->config.worker_path, .plugin_fd = fd, .job = job->id, .parallelism = job->parallelism, .name = job->name, .cwd = job->cwd,
-        .n_args = job->n_args > 0 ? job->n_args - 1 : 0, .args = (const char *const *)job->args + (job->n_args > 0 ? 1 : 0),
+        .worker_path = s->config.worker_path,
+        .plugin_fd = fd,
+        .job = job->id,
+        .parallelism = job->parallelism,
+        .name = job->name,
+        .cwd = job->cwd,
+        .n_args = job->n_args > 0 ? job->n_args - 1 : 0,
+        .args = (const char *const *)job->args + (job->n_args > 0 ? 1 : 0),
     };
     err = describe_start(&s->describes[s->n_describes], &config, diag);
     if (!err) s->n_describes++;
@@ -334,10 +341,13 @@ static void trace(void *arg, bool notable, const char *line)
 
 static weir_err open_sockets(struct jobmanager *s, struct weir_diag *diag)
 {
-    struct net_socket_config control = {.kind = NET_ROUTER, .message_max = WEIR_CONTROL_MAX + PACKET_OVERHEAD, .send_hwm = CONTROL_HWM,
-                                        .receive_hwm = CONTROL_HWM, .linger_ms = CONTROL_LINGER_MS};
-    struct net_socket_config admin = {.kind = NET_ROUTER, .message_max = ADMIN_PART_MAX, .send_hwm = ADMIN_HWM, .receive_hwm = ADMIN_HWM,
-                                      .linger_ms = ADMIN_LINGER_MS};
+    struct net_socket_config control = {.kind = NET_ROUTER,
+                                        .message_max = WEIR_CONTROL_MAX + PACKET_OVERHEAD,
+                                        .send_hwm = CONTROL_HWM,
+                                        .receive_hwm = CONTROL_HWM,
+                                        .linger_ms = CONTROL_LINGER_MS};
+    struct net_socket_config admin = {
+        .kind = NET_ROUTER, .message_max = ADMIN_PART_MAX, .send_hwm = ADMIN_HWM, .receive_hwm = ADMIN_HWM, .linger_ms = ADMIN_LINGER_MS};
     weir_err err = net_socket_new(&s->control, &control, diag);
     if (!err) err = net_socket_new(&s->admin_socket, &admin, diag);
     if (!err) err = net_socket_bind(s->control, s->config.bind, diag);
@@ -378,8 +388,13 @@ weir_err jobmanager_new(struct jobmanager **out, const struct jobmanager_config 
         jobmanager_destroy(&s);
         return err;
     }
-    s->admin = (struct admin){.master = s->master, .store = s->store, .control = net_socket_endpoint(s->control),
-                              .endpoint = net_socket_endpoint(s->admin_socket), .data_dir = config->data_dir, .step = step_for_admin, .arg = s};
+    s->admin = (struct admin){.master = s->master,
+                              .store = s->store,
+                              .control = net_socket_endpoint(s->control),
+                              .endpoint = net_socket_endpoint(s->admin_socket),
+                              .data_dir = config->data_dir,
+                              .step = step_for_admin,
+                              .arg = s};
     log_listening(s);
     *out = s;
     return WEIR_OK;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver of the JobManager: one thread that waits for sockets, processes, signals and the master's deadline, hands what came to the master
- * (master.h) or the admin endpoint (admin.h), and performs what they decide. It decides nothing itself.
+ * The driver of the JobManager: one thread that waits for sockets, processes, signals and the master's deadline, hands what came to the
+ * master (master.h) or the admin endpoint (admin.h), and performs what they decide. It decides nothing itself.
  */
 #ifndef WEIR_JOBMANAGER_SERVER_H
 #define WEIR_JOBMANAGER_SERVER_H
@@ -10,7 +10,7 @@
 
 struct jobmanager;
 
-struct jobmanager_config { /* strings are kept by the caller as long as the server lives */
+struct jobmanager_config {   /* strings are kept by the caller as long as the server lives */
     const char *bind;        /* endpoint for TaskManagers */
     const char *admin;       /* endpoint for clients */
     const char *data_dir;    /* of the artifact store */
@@ -18,7 +18,8 @@ struct jobmanager_config { /* strings are kept by the caller as long as the serv
     int signals;             /* process_signals_open; borrowed */
 };
 
-/* Opens the store, binds the sockets, and logs "listening" with the real endpoints. Errors: of store_open, net_socket_bind; WEIR_E_NOMEM. */
+/* Opens the store, binds the sockets, and logs "listening" with the real endpoints. Errors: of store_open, net_socket_bind; WEIR_E_NOMEM.
+ */
 weir_err jobmanager_new(struct jobmanager **out, const struct jobmanager_config *config, struct weir_diag *diag);
 /* Runs until SIGTERM, SIGINT or SIGHUP. */
 void jobmanager_run(struct jobmanager *jobmanager);

@@ -174,7 +174,8 @@ static weir_err take_lock(struct store *s, const char *dir, struct weir_diag *di
     s->lock_fd = openat(s->dir_fd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (s->lock_fd < 0) return weir_fail_errno(diag, errno, "open %s/lock", dir);
     if (flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0) return WEIR_OK;
-    if (errno == EWOULDBLOCK) return weir_fail(diag, WEIR_E_EXISTS, "another JobManager uses the folder %s: give each its own --data-dir", dir);
+    if (errno == EWOULDBLOCK)
+        return weir_fail(diag, WEIR_E_EXISTS, "another JobManager uses the folder %s: give each its own --data-dir", dir);
     return weir_fail_errno(diag, errno, "lock %s/lock", dir);
 }
 
@@ -230,7 +231,8 @@ weir_err store_next_epoch(struct store *store, uint64_t *out, struct weir_diag *
     uint64_t last = strtoull(text, &end, 10);
     /* Starting again from 1 would make TaskManagers take our orders for old ones. */
     if (errno || end == text || (*end != '\n' && *end != '\0') || last == UINT64_MAX)
-        return weir_fail(diag, WEIR_E_CORRUPT, "the file epoch of the data folder holds no number: write one above the last epoch in the log");
+        return weir_fail(diag, WEIR_E_CORRUPT,
+                         "the file epoch of the data folder holds no number: write one above the last epoch in the log");
     (void)snprintf(text, sizeof text, "%" PRIu64 "\n", last + 1);
     err = write_small(store->dir_fd, "epoch", text, diag);
     if (err) return err;
@@ -261,7 +263,8 @@ static struct upload *free_upload(struct store *s)
     return NULL;
 }
 
-weir_err store_upload_begin(struct store *store, uint64_t size, const char *name, int64_t now_ms, struct weir_id *out, struct weir_diag *diag)
+weir_err store_upload_begin(struct store *store, uint64_t size, const char *name, int64_t now_ms, struct weir_id *out,
+                            struct weir_diag *diag)
 {
     if (size == 0 || size > WEIR_PLUGIN_MAX) return weir_fail(diag, WEIR_E_ARGUMENT, "a plugin has 1 ... %u bytes", WEIR_PLUGIN_MAX);
     if (store->n == STORE_ARTIFACTS_MAX)
@@ -355,14 +358,18 @@ weir_err store_upload_chunk(struct store *store, struct weir_id upload, uint64_t
                             struct store_progress *out, struct weir_diag *diag)
 {
     struct upload *u = find_upload(store, upload);
-    if (!u) return weir_fail(diag, WEIR_E_NOT_FOUND, "there is no such upload: it ended, or was idle for %d s; start again", STORE_UPLOAD_IDLE_MS / 1000);
+    if (!u)
+        return weir_fail(diag, WEIR_E_NOT_FOUND, "there is no such upload: it ended, or was idle for %d s; start again",
+                         STORE_UPLOAD_IDLE_MS / 1000);
     u->touched_ms = now_ms;
     bool known = offset <= u->received && chunk.length <= u->received - offset && chunk.length > 0;
     if (!known) {
         if (chunk.length == 0) return weir_fail(diag, WEIR_E_ARGUMENT, "a chunk of an upload has at least one byte");
         if (offset != u->received)
-            return weir_fail(diag, WEIR_E_ARGUMENT, "the chunk begins at %" PRIu64 ", but %" PRIu64 " bytes are there", offset, u->received);
-        if (chunk.length > u->size - offset) return weir_fail(diag, WEIR_E_ARGUMENT, "the chunk ends beyond the %" PRIu64 " bytes announced", u->size);
+            return weir_fail(diag, WEIR_E_ARGUMENT, "the chunk begins at %" PRIu64 ", but %" PRIu64 " bytes are there", offset,
+                             u->received);
+        if (chunk.length > u->size - offset)
+            return weir_fail(diag, WEIR_E_ARGUMENT, "the chunk ends beyond the %" PRIu64 " bytes announced", u->size);
         weir_err err = append(u, chunk, diag);
         if (!err && u->received == u->size) err = finish(store, u, diag);
         if (err) {
@@ -401,7 +408,8 @@ const struct store_artifact *store_find(const struct store *store, struct weir_d
     return NULL;
 }
 
-weir_err store_read(struct store *store, struct weir_digest digest, uint64_t offset, void *data, size_t len, size_t *got, struct weir_diag *diag)
+weir_err store_read(struct store *store, struct weir_digest digest, uint64_t offset, void *data, size_t len, size_t *got,
+                    struct weir_diag *diag)
 {
     char hex[WEIR_DIGEST_TEXT];
     digest_text(digest, hex);

@@ -8,10 +8,9 @@
  *     DIR/artifacts/HEX.name   the name under which it was uploaded
  *     DIR/artifacts/.up-HEX    an unfinished upload; removed at start, at failure, and when nobody touches it for STORE_UPLOAD_IDLE_MS
  *
- * A plugin appears under its digest only when it is whole, passed the check given to store_open, and is on the disk: temporary name, fsync, rename,
- * fsync of the folder. So what is listed is complete, whatever crashed when.
- * Chunks start their way to the disk as they come (sync_file_range), so that the fsync at the end is short: the caller's loop waits for it.
- * Owner: one thread.
+ * A plugin appears under its digest only when it is whole, passed the check given to store_open, and is on the disk: temporary name, fsync,
+ * rename, fsync of the folder. So what is listed is complete, whatever crashed when. Chunks start their way to the disk as they come
+ * (sync_file_range), so that the fsync at the end is short: the caller's loop waits for it. Owner: one thread.
  */
 #ifndef WEIR_JOBMANAGER_STORE_H
 #define WEIR_JOBMANAGER_STORE_H
@@ -20,11 +19,11 @@
 #include "runtime/base/limits.h"
 #include "weir/row.h"
 
-#define STORE_ARTIFACTS_MAX 1000u          /* plugins; a further upload is refused with WEIR_E_LIMIT */
-#define STORE_BYTES_MAX (8ull << 30)       /* of all plugins and uploads together; a further upload is refused with WEIR_E_LIMIT */
-#define STORE_UPLOADS_MAX 16u              /* under way at once; a further one is refused with WEIR_E_LIMIT */
-#define STORE_UPLOAD_IDLE_MS 60000         /* an upload untouched for so long is given up, a finished one forgotten */
-#define STORE_NAME_MAX 128u                /* bytes of the uploaded name; a longer one is cut */
+#define STORE_ARTIFACTS_MAX 1000u    /* plugins; a further upload is refused with WEIR_E_LIMIT */
+#define STORE_BYTES_MAX (8ull << 30) /* of all plugins and uploads together; a further upload is refused with WEIR_E_LIMIT */
+#define STORE_UPLOADS_MAX 16u        /* under way at once; a further one is refused with WEIR_E_LIMIT */
+#define STORE_UPLOAD_IDLE_MS 60000   /* an upload untouched for so long is given up, a finished one forgotten */
+#define STORE_NAME_MAX 128u          /* bytes of the uploaded name; a longer one is cut */
 
 struct store;
 
@@ -51,7 +50,8 @@ weir_err store_next_epoch(struct store *store, uint64_t *out, struct weir_diag *
 /* ---- uploads ---- */
 
 /* Begins an upload of `size` bytes. name: shown to people; borrowed. Errors: WEIR_E_ARGUMENT (size), WEIR_E_LIMIT, WEIR_E_IO. */
-weir_err store_upload_begin(struct store *store, uint64_t size, const char *name, int64_t now_ms, struct weir_id *out, struct weir_diag *diag);
+weir_err store_upload_begin(struct store *store, uint64_t size, const char *name, int64_t now_ms, struct weir_id *out,
+                            struct weir_diag *diag);
 
 struct store_progress {
     uint64_t received;
@@ -59,8 +59,8 @@ struct store_progress {
     struct store_artifact artifact;
 };
 /*
- * Takes the chunk at `offset`. A chunk that is there already is taken again without effect, so a client may repeat what was not answered, the last one
- * too. Errors: WEIR_E_NOT_FOUND (no such upload), WEIR_E_ARGUMENT (gap, overlap, beyond the size; the upload goes on),
+ * Takes the chunk at `offset`. A chunk that is there already is taken again without effect, so a client may repeat what was not answered,
+ * the last one too. Errors: WEIR_E_NOT_FOUND (no such upload), WEIR_E_ARGUMENT (gap, overlap, beyond the size; the upload goes on),
  *         WEIR_E_IO and those of the check: the upload is given up.
  */
 weir_err store_upload_chunk(struct store *store, struct weir_id upload, uint64_t offset, struct weir_bytes chunk, int64_t now_ms,
@@ -75,7 +75,8 @@ const struct store_artifact *store_at(const struct store *store, uint32_t index)
 const struct store_artifact *store_find(const struct store *store, struct weir_digest digest); /* NULL: none */
 
 /* Reads up to `len` bytes at `offset`; *got says how many there were. Errors: WEIR_E_NOT_FOUND, WEIR_E_IO. */
-weir_err store_read(struct store *store, struct weir_digest digest, uint64_t offset, void *data, size_t len, size_t *got, struct weir_diag *diag);
+weir_err store_read(struct store *store, struct weir_digest digest, uint64_t offset, void *data, size_t len, size_t *got,
+                    struct weir_diag *diag);
 /* Errors: WEIR_E_NOT_FOUND, WEIR_E_IO. */
 weir_err store_remove(struct store *store, struct weir_digest digest, struct weir_diag *diag);
 

@@ -16,15 +16,16 @@ static const struct config_key keys[] = {
     DAEMON_KEYS,
     {"taskmanager.jobmanager", CONFIG_STR, "tcp://127.0.0.1:6123", .flag = "jobmanager", .help = "control endpoint of the JobManager"},
     {"taskmanager.id", CONFIG_STR, "", .flag = "id", .help = "name shown to people; by default tm- and eight random digits"},
-    {"taskmanager.slots", CONFIG_INT, "0", .min = 0, .max = WEIR_SLOTS_MAX, .flag = "slots", .help = "slots offered; 0 = one for each core"},
+    {"taskmanager.slots", CONFIG_INT, "0", .min = 0, .max = WEIR_SLOTS_MAX, .flag = "slots",
+     .help = "slots offered; 0 = one for each core"},
     {"taskmanager.data", CONFIG_STR, "tcp://127.0.0.1:*", .flag = "data",
      .help = "where workers exchange records: tcp://127.0.0.1:* or ipc://PATH, from which each worker's path is made"},
     {"taskmanager.worker", CONFIG_STR, "", .flag = "worker", .help = "program of the workers; by default weir-worker beside this one"},
 };
 static const char *const foreign[] = {"jobmanager", NULL};
 static const struct config_table table = {keys, sizeof keys / sizeof keys[0], foreign};
-static const struct daemon_program program = {
-    "weir-taskmanager", "taskmanager", "Offers slots to a JobManager and runs workers. Ends at SIGTERM or Ctrl-C.", &table};
+static const struct daemon_program program = {"weir-taskmanager", "taskmanager",
+                                              "Offers slots to a JobManager and runs workers. Ends at SIGTERM or Ctrl-C.", &table};
 
 static uint32_t count_slots(const struct config *config)
 {
@@ -46,8 +47,12 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
 {
     char worker[PATH_MAX], random[16];
     struct taskmanager_config c = {
-        .jobmanager = config_str(config, "taskmanager.jobmanager"), .id = make_id(config, random), .data = config_str(config, "taskmanager.data"),
-        .worker_path = config_str(config, "taskmanager.worker"), .slots = count_slots(config), .signals = signals,
+        .jobmanager = config_str(config, "taskmanager.jobmanager"),
+        .id = make_id(config, random),
+        .data = config_str(config, "taskmanager.data"),
+        .worker_path = config_str(config, "taskmanager.worker"),
+        .slots = count_slots(config),
+        .signals = signals,
     };
     if (c.worker_path[0] == '\0') {
         weir_err err = process_beside("weir-worker", worker, sizeof worker, diag);

@@ -93,7 +93,8 @@ static weir_err begin(struct plugin_cache *c, struct weir_digest digest, uint64_
 {
     plugin_cache_drop(c, digest);
     if (!make_room(c, total, evicted, n_evicted))
-        return weir_fail(diag, WEIR_E_LIMIT, "a plugin of %" PRIu64 " bytes does not fit into the cache of %llu", total, PLUGIN_CACHE_BYTES_MAX);
+        return weir_fail(diag, WEIR_E_LIMIT, "a plugin of %" PRIu64 " bytes does not fit into the cache of %llu", total,
+                         PLUGIN_CACHE_BYTES_MAX);
     struct entry *e = free_entry(c);
     if (!e) return weir_fail(diag, WEIR_E_LIMIT, "the cache holds %u plugins, the most it can", PLUGIN_CACHE_MAX);
     int fd = memfd_new("plugin");
@@ -113,7 +114,8 @@ static weir_err append(struct entry *e, uint64_t offset, struct weir_bytes chunk
     sha256_update(&e->hash, chunk.data, chunk.length);
     e->received += chunk.length;
     if (e->received < e->total) return WEIR_OK;
-    if (!digest_equal(sha256_final(&e->hash), e->digest)) return weir_fail(diag, WEIR_E_CORRUPT, "the plugin that arrived has another digest");
+    if (!digest_equal(sha256_final(&e->hash), e->digest))
+        return weir_fail(diag, WEIR_E_CORRUPT, "the plugin that arrived has another digest");
     e->complete = true;
     return memfd_seal(e->fd, diag);
 }

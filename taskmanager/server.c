@@ -19,12 +19,12 @@
 #include "taskmanager/worker_process.h"
 
 enum {
-    CONTROL_HWM = 1000,     /* packets queued; above, packets are dropped and the link sends them again */
-    CONTROL_BATCH = 256,    /* packets taken in one turn of the loop */
-    CONTROL_LINGER_MS = 500, /* so that the last words reach the JobManager */
-    PACKET_OVERHEAD = 4096, /* what a link may put around a control message */
+    CONTROL_HWM = 1000,           /* packets queued; above, packets are dropped and the link sends them again */
+    CONTROL_BATCH = 256,          /* packets taken in one turn of the loop */
+    CONTROL_LINGER_MS = 500,      /* so that the last words reach the JobManager */
+    PACKET_OVERHEAD = 4096,       /* what a link may put around a control message */
     WORKERS_MAX = WEIR_SLOTS_MAX, /* each holds a slot at least */
-    DATA_SUFFIX = 18,       /* "-" or "/" and 16 hex digits, NUL */
+    DATA_SUFFIX = 18,             /* "-" or "/" and 16 hex digits, NUL */
 };
 
 /* What must not be done while the actions of a step are performed, since it steps again: the event it becomes. */
@@ -76,8 +76,11 @@ static void reconnect(struct taskmanager *s, struct weir_id incarnation)
 {
     struct weir_diag diag;
     net_socket_destroy(&s->socket);
-    struct net_socket_config config = {.kind = NET_DEALER, .routing_id = {incarnation.bytes, sizeof incarnation.bytes},
-                                       .message_max = WEIR_CONTROL_MAX + PACKET_OVERHEAD, .send_hwm = CONTROL_HWM, .receive_hwm = CONTROL_HWM,
+    struct net_socket_config config = {.kind = NET_DEALER,
+                                       .routing_id = {incarnation.bytes, sizeof incarnation.bytes},
+                                       .message_max = WEIR_CONTROL_MAX + PACKET_OVERHEAD,
+                                       .send_hwm = CONTROL_HWM,
+                                       .receive_hwm = CONTROL_HWM,
                                        .linger_ms = CONTROL_LINGER_MS};
     weir_err err = net_socket_new(&s->socket, &config, &diag);
     if (!err) err = net_socket_connect(s->socket, s->config.jobmanager, &diag);
@@ -114,13 +117,20 @@ static void spawn(struct taskmanager *s, const struct supervisor_action *a)
     struct weir_diag diag = {0};
     data_endpoint(s, endpoint);
     struct worker_process_config config = {
-        .worker_path = s->config.worker_path, .data = endpoint, .plugin_fd = plugin_cache_find(s->cache, a->spawn.digest),
-        .job = a->spawn.job, .attempt = a->spawn.attempt, .deploy = a->spawn.deploy,
+        .worker_path = s->config.worker_path,
+        .data = endpoint,
+        .plugin_fd = plugin_cache_find(s->cache, a->spawn.digest),
+        .job = a->spawn.job,
+        .attempt = a->spawn.attempt,
+        .deploy = a->spawn.deploy,
     };
     weir_err err = WEIR_OK;
-    if (s->n_workers == WORKERS_MAX) err = weir_fail(&diag, WEIR_E_LIMIT, "%d workers run here, the most there can be", WORKERS_MAX);
-    else if (config.plugin_fd < 0) err = weir_fail(&diag, WEIR_E_NOT_FOUND, "the plugin is no longer in the cache");
-    else err = worker_process_start(&s->workers[s->n_workers], &config, &diag);
+    if (s->n_workers == WORKERS_MAX)
+        err = weir_fail(&diag, WEIR_E_LIMIT, "%d workers run here, the most there can be", WORKERS_MAX);
+    else if (config.plugin_fd < 0)
+        err = weir_fail(&diag, WEIR_E_NOT_FOUND, "the plugin is no longer in the cache");
+    else
+        err = worker_process_start(&s->workers[s->n_workers], &config, &diag);
     if (err) {
         defer_not_started(s, a, err, diag.text);
         return;
@@ -144,8 +154,8 @@ static void store_chunk(struct taskmanager *s, const struct supervisor_action *a
     uint32_t n_evicted = 0;
     enum plugin_cache_state state;
     struct weir_diag diag;
-    weir_err err = plugin_cache_store(s->cache, a->store_chunk.digest, a->store_chunk.offset, a->store_chunk.total, a->store_chunk.data, &state,
-                                      evicted, &n_evicted, &diag);
+    weir_err err = plugin_cache_store(s->cache, a->store_chunk.digest, a->store_chunk.offset, a->store_chunk.total, a->store_chunk.data,
+                                      &state, evicted, &n_evicted, &diag);
     for (uint32_t i = 0; i < n_evicted; i++) defer_artifact(s, evicted[i], WEIR_E_NOT_FOUND, "the plugin had to make room in the cache");
     if (err)
         defer_artifact(s, a->store_chunk.digest, err, diag.text);
@@ -234,7 +244,8 @@ static void tell_exited(struct taskmanager *s, struct worker_process *w)
     struct supervisor_event ev = {.type = SUPERVISOR_EV_WORKER_EXITED};
     ev.worker_exited.job = worker_process_job(w);
     ev.worker_exited.attempt = worker_process_attempt(w);
-    ev.worker_exited.failure = (struct wire_failure){.code = e.code, .operator_id = e.operator_id, .subtask = e.subtask, .reason = e.reason};
+    ev.worker_exited.failure =
+        (struct wire_failure){.code = e.code, .operator_id = e.operator_id, .subtask = e.subtask, .reason = e.reason};
     log_info("worker ended", "job=%s attempt=%" PRIu32 " how=\"%s\"", id_text(ev.worker_exited.job, job), ev.worker_exited.attempt,
              e.code ? e.reason : "exit status 0");
     worker_process_destroy(&w); /* first, so that nothing of it is left when the JobManager hears of the end */
@@ -345,8 +356,10 @@ static weir_err check_config(struct taskmanager *s, struct weir_diag *diag)
     if (err) return err;
     err = net_endpoint_check(s->config.jobmanager, diag);
     if (err) return weir_wrap(diag, err, "--jobmanager");
-    if (s->config.slots == 0 || s->config.slots > WEIR_SLOTS_MAX) return weir_fail(diag, WEIR_E_ARGUMENT, "--slots takes 1 ... %d", WEIR_SLOTS_MAX);
-    if (access(s->config.worker_path, X_OK) != 0) return weir_fail(diag, WEIR_E_NOT_FOUND, "%s is no program: name it by --worker", s->config.worker_path);
+    if (s->config.slots == 0 || s->config.slots > WEIR_SLOTS_MAX)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "--slots takes 1 ... %d", WEIR_SLOTS_MAX);
+    if (access(s->config.worker_path, X_OK) != 0)
+        return weir_fail(diag, WEIR_E_NOT_FOUND, "%s is no program: name it by --worker", s->config.worker_path);
     return WEIR_OK;
 }
 
@@ -363,12 +376,17 @@ weir_err taskmanager_new(struct taskmanager **out, const struct taskmanager_conf
         taskmanager_destroy(&s);
         return err;
     }
-    struct supervisor_config core = {.taskmanager = config->id, .host = s->host, .version = WEIR_VERSION, .slots = config->slots,
-                                     .pid = (uint32_t)getpid(), .incarnation = id_random(), .trace = trace};
+    struct supervisor_config core = {.taskmanager = config->id,
+                                     .host = s->host,
+                                     .version = WEIR_VERSION,
+                                     .slots = config->slots,
+                                     .pid = (uint32_t)getpid(),
+                                     .incarnation = id_random(),
+                                     .trace = trace};
     supervisor_new(&s->supervisor, &core, clock_mono_ms());
     supervisor_actions_init(&s->actions);
-    log_info("starting", "taskmanager=%s slots=%" PRIu32 " jobmanager=%s data=%s pid=%d", config->id, config->slots, config->jobmanager, config->data,
-             (int)getpid());
+    log_info("starting", "taskmanager=%s slots=%" PRIu32 " jobmanager=%s data=%s pid=%d", config->id, config->slots, config->jobmanager,
+             config->data, (int)getpid());
     *out = s;
     return WEIR_OK;
 }

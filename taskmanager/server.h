@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The driver of the TaskManager: one thread that waits for the JobManager's socket, the workers' pipes and ends, signals and the supervisor's deadline,
- * hands what came to the supervisor (supervisor.h), and performs what it decides. It decides nothing itself.
+ * The driver of the TaskManager: one thread that waits for the JobManager's socket, the workers' pipes and ends, signals and the
+ * supervisor's deadline, hands what came to the supervisor (supervisor.h), and performs what it decides. It decides nothing itself.
  */
 #ifndef WEIR_TASKMANAGER_SERVER_H
 #define WEIR_TASKMANAGER_SERVER_H
@@ -11,9 +11,10 @@
 struct taskmanager;
 
 struct taskmanager_config { /* strings are kept by the caller as long as the server lives */
-    const char *jobmanager;  /* its control endpoint */
-    const char *id;          /* of this TaskManager */
-    const char *data;        /* tcp://HOST:* or ipc://PATH: each worker gets PATH-HEX, or PATH/HEX if PATH is a folder; ipc://@NAME leaves no file */
+    const char *jobmanager; /* its control endpoint */
+    const char *id;         /* of this TaskManager */
+    const char
+        *data; /* tcp://HOST:* or ipc://PATH: each worker gets PATH-HEX, or PATH/HEX if PATH is a folder; ipc://@NAME leaves no file */
     const char *worker_path;
     uint32_t slots;
     int signals; /* process_signals_open; borrowed */

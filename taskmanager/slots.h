@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The slots of a TaskManager: which attempt of which job holds how many. The JobManager decides; the TaskManager checks, so that no slot is ever
- * given twice even if the two disagree. Embedded value.
+ * The slots of a TaskManager: which attempt of which job holds how many. The JobManager decides; the TaskManager checks, so that no slot is
+ * ever given twice even if the two disagree. Embedded value.
  */
 #ifndef WEIR_TASKMANAGER_SLOTS_H
 #define WEIR_TASKMANAGER_SLOTS_H

@@ -10,8 +10,8 @@
 #include "runtime/wire/link.h"
 #include "weir/stream.h"
 
-enum { FAREWELL_MS = 1000 };   /* how long a stopping TaskManager tries to tell the JobManager how its workers ended */
-enum { ENDED_KEPT = 256 };     /* ended attempts remembered, so that a repeated DEPLOY does not start them again */
+enum { FAREWELL_MS = 1000 }; /* how long a stopping TaskManager tries to tell the JobManager how its workers ended */
+enum { ENDED_KEPT = 256 };   /* ended attempts remembered, so that a repeated DEPLOY does not start them again */
 
 /* How a worker ended, or why it had to; strings are owned. */
 struct words {
@@ -32,10 +32,10 @@ struct worker {
     bool canceling;
     void *deploy; /* encoded; until SPAWN */
     size_t deploy_len;
-    int64_t heard_ms; /* STARTED, UP: last message, or the start */
-    int64_t ready_ms; /* FETCHING, STARTED: when it is too late */
-    int64_t leave_ms; /* when it must be gone: after CANCEL or ENDED; INT64_MAX before */
-    struct words said; /* by the worker itself, in ENDED */
+    int64_t heard_ms;      /* STARTED, UP: last message, or the start */
+    int64_t ready_ms;      /* FETCHING, STARTED: when it is too late */
+    int64_t leave_ms;      /* when it must be gone: after CANCEL or ENDED; INT64_MAX before */
+    struct words said;     /* by the worker itself, in ENDED */
     struct words sentence; /* by us, with KILL */
 };
 
@@ -61,10 +61,10 @@ struct supervisor {
     enum supervisor_state state;
     uint64_t epoch; /* highest seen */
     uint64_t n_incarnations;
-    struct link *link; /* NULL in CLEARING, and in STOPPING when it has died */
+    struct link *link;                           /* NULL in CLEARING, and in STOPPING when it has died */
     uint32_t heartbeat_ms, heartbeat_timeout_ms; /* of the next link */
-    bool reconnect;   /* tell the driver of the new link */
-    bool refused;     /* STOPPING: the JobManager does not want us */
+    bool reconnect;                              /* tell the driver of the new link */
+    bool refused;                                /* STOPPING: the JobManager does not want us */
     char *stop_reason;
     int64_t farewell_ms; /* STOPPING without workers: leave then; INT64_MAX before */
 
@@ -207,7 +207,8 @@ static void tell_ended(struct supervisor *s, uint64_t epoch, struct weir_id job,
 {
     struct wire_msg msg = {.type = WIRE_WORKER_ENDED, .epoch = epoch, .job = job, .attempt = attempt};
     msg.ended.outcome = words->outcome;
-    msg.ended.failure = (struct wire_failure){.code = words->code, .operator_id = words->operator_id, .subtask = words->subtask, .reason = words->reason};
+    msg.ended.failure =
+        (struct wire_failure){.code = words->code, .operator_id = words->operator_id, .subtask = words->subtask, .reason = words->reason};
     tell(s, &msg);
 }
 
@@ -449,8 +450,10 @@ static void on_chunk(struct supervisor *s, const struct wire_msg *msg)
     a->expected += msg->chunk.data.length;
     for (uint32_t i = 0; i < s->n_workers; i++)
         if (s->workers[i]->state == SUPERVISOR_WORKER_FETCHING) s->workers[i]->ready_ms = s->now_ms + s->config.ready_timeout_ms;
-    if (a->expected == a->total) a->state = ARTIFACT_STORING;
-    else request_chunks(s, a);
+    if (a->expected == a->total)
+        a->state = ARTIFACT_STORING;
+    else
+        request_chunks(s, a);
 }
 
 static void on_artifact_ready(struct supervisor *s, struct weir_digest digest)
@@ -543,8 +546,10 @@ static void provide_plugin(struct supervisor *s, struct worker *w)
     }
     if (a) return; /* another worker waits for it, too */
     a = add_artifact(s, w->digest, ARTIFACT_FETCHING);
-    if (a) request_chunks(s, a);
-    else finish_now(s, w, WIRE_FAILED, WEIR_E_LIMIT, "too many plugins are being fetched at once");
+    if (a)
+        request_chunks(s, a);
+    else
+        finish_now(s, w, WIRE_FAILED, WEIR_E_LIMIT, "too many plugins are being fetched at once");
 }
 
 static void on_deploy(struct supervisor *s, const struct wire_msg *msg, struct weir_bytes bytes)
@@ -560,13 +565,14 @@ static void on_deploy(struct supervisor *s, const struct wire_msg *msg, struct w
         return;
     }
     if (other) {
-        refuse_deploy(s, msg, WEIR_E_STATE, "attempt %" PRIu32 " of this job still runs on TaskManager %s; attempt %" PRIu32 " was not started",
-                      other->attempt, s->taskmanager, msg->attempt);
+        refuse_deploy(s, msg, WEIR_E_STATE,
+                      "attempt %" PRIu32 " of this job still runs on TaskManager %s; attempt %" PRIu32 " was not started", other->attempt,
+                      s->taskmanager, msg->attempt);
         return;
     }
     if (!n_slots || !slots_take(&s->slots, msg->job, msg->attempt, n_slots)) {
-        refuse_deploy(s, msg, WEIR_E_LIMIT, "TaskManager %s (%s) has %" PRIu32 " free slots, but was ordered to use %" PRIu32, s->taskmanager, s->host,
-                      s->slots.n_free, n_slots);
+        refuse_deploy(s, msg, WEIR_E_LIMIT, "TaskManager %s (%s) has %" PRIu32 " free slots, but was ordered to use %" PRIu32,
+                      s->taskmanager, s->host, s->slots.n_free, n_slots);
         return;
     }
     provide_plugin(s, new_worker(s, msg, n_slots, bytes));
@@ -604,8 +610,10 @@ static void on_order(struct supervisor *s, const struct wire_msg *msg, struct we
         s->counts.messages_stale++;
         return;
     }
-    if (msg->type == WIRE_CANCEL) on_cancel(s, w, bytes);
-    else if (w->state == SUPERVISOR_WORKER_UP) to_worker(s, w, bytes);
+    if (msg->type == WIRE_CANCEL)
+        on_cancel(s, w, bytes);
+    else if (w->state == SUPERVISOR_WORKER_UP)
+        to_worker(s, w, bytes);
 }
 
 static void on_registered(struct supervisor *s, const struct wire_msg *msg)
@@ -728,8 +736,9 @@ static void on_worker_message(struct supervisor *s, const struct supervisor_even
 }
 
 /*
- * The last word on a worker. What it said itself counts most: one that has committed has committed, whatever happened to it afterwards, even a KILL of
- * ours that crossed its goodbye. Then our reason to kill it. Then what the process's end tells; also after CANCEL, since a crash may be what the others were canceled for.
+ * The last word on a worker. What it said itself counts most: one that has committed has committed, whatever happened to it afterwards,
+ * even a KILL of ours that crossed its goodbye. Then our reason to kill it. Then what the process's end tells; also after CANCEL, since a
+ * crash may be what the others were canceled for.
  */
 static struct words last_words(const struct worker *w, const struct wire_failure *seen)
 {

@@ -10,17 +10,22 @@
  *
  * A worker (one per job and attempt; its slots are taken from DEPLOY to its end):
  *
- *   FETCHING ── plugin here ──▶ STARTED ── READY ──▶ UP ── ENDED message ──▶ LEAVING ── EXITED ──▶ WORKER_ENDED to the JobManager, forgotten
- *       │                         │ silent, stalled, not ready in time, broken message, link dead, not gone in time after CANCEL or ENDED
- *       │ CANCEL, fetch failed    └──────────────▶ KILL ▶ KILLED ── EXITED ──▶ as above, with the reason of the kill
- *       └──▶ WORKER_ENDED at once
+ *   FETCHING ── plugin here ──▶ STARTED ── READY ──▶ UP ── ENDED message ──▶ LEAVING ── EXITED ──▶ WORKER_ENDED is told, worker forgotten
+ *      │                           │
+ *      │ CANCEL, fetch failed      └── KILL (see below) ──────▶ KILLED ── EXITED ──▶ as above, with the reason of the kill
+ *      └──▶ WORKER_ENDED at once
  *
- * A core: no socket, file, clock, thread or randomness. The driver waits until `deadline_ms` or an event, calls supervisor_step, performs the actions
- * in order. There is one peer, the JobManager. Packets may be lost, doubled, delayed and reordered; the link inside the core makes up for it.
+ * KILL is for a worker that is silent, stalled, not ready in time, not gone in time after CANCEL or ENDED, or that sends what it must not;
+ * and for all of them when the link dies or the TaskManager stops.
  *
- * Fencing: messages of an older epoch are dropped. A DEPLOY of an attempt that runs or has ended here is not started again; one of an older attempt of
- * a job that runs here is refused with WORKER_ENDED; a newer attempt while an older one still runs is refused as well (the JobManager waits for the
- * end of the older one).
+ * A core: no socket, file, clock, thread or randomness. The driver waits until `deadline_ms` or an event, calls supervisor_step, performs
+ * the actions in order. There is one peer, the JobManager. Packets may be lost, doubled, delayed and reordered; the link inside the core
+ * makes up for it.
+ *
+ * Fencing: messages of an older epoch are dropped. A DEPLOY of an attempt that runs or has ended here is not started again; one of an older
+ * attempt of a job that runs here is refused with WORKER_ENDED; a newer attempt while an older one still runs is refused as well (the
+ * JobManager waits for the end of the older one).
+ *
  * Memory: a failed allocation aborts (WEIR_ASSERT); this is control code.  Thread: one at a time.
  */
 #ifndef WEIR_TASKMANAGER_SUPERVISOR_H
@@ -36,10 +41,10 @@ enum { SUPERVISOR_ARTIFACTS_MAX = 64 }; /* plugins in the cache; above, the one 
 enum { SUPERVISOR_FETCH_WINDOW = 4 };   /* chunks asked for and not yet here, per plugin */
 
 struct supervisor_config {
-    const char *taskmanager;    /* its id, 1 ... WEIR_NAME_MAX bytes; kept */
-    const char *host;           /* where the data sockets of its workers are reachable; kept */
-    const char *version;        /* WEIR_VERSION; kept */
-    uint32_t slots;             /* 1 ... WEIR_SLOTS_MAX */
+    const char *taskmanager; /* its id, 1 ... WEIR_NAME_MAX bytes; kept */
+    const char *host;        /* where the data sockets of its workers are reachable; kept */
+    const char *version;     /* WEIR_VERSION; kept */
+    uint32_t slots;          /* 1 ... WEIR_SLOTS_MAX */
     uint32_t pid;
     struct weir_id incarnation; /* random, new for each process; later incarnations are derived from it */
     /* zero = the value of limits.h. The heartbeat ones must be those of the JobManager until REGISTERED has told them. */
@@ -54,8 +59,8 @@ enum supervisor_event_type {
     SUPERVISOR_EV_TICK,            /* time passed; at the latest at deadline_ms of the last step. The first event of all */
     SUPERVISOR_EV_PACKET,          /* from the JobManager */
     SUPERVISOR_EV_WORKER_MESSAGE,  /* whole message from a worker's pipe, as bytes: the core checks it */
-    SUPERVISOR_EV_WORKER_EXITED,   /* the process of a SPAWN is gone (waited for) and its pipe is drained, or it could not be started. Once a SPAWN */
-    SUPERVISOR_EV_ARTIFACT_READY,  /* the plugin is in the cache, its digest checked: after the last STORE_CHUNK, or found there at the start */
+    SUPERVISOR_EV_WORKER_EXITED,   /* once a SPAWN: its process is gone (waited for) and its pipe drained, or it could not be started */
+    SUPERVISOR_EV_ARTIFACT_READY,  /* the plugin is in the cache, digest checked: after the last STORE_CHUNK, or found at the start */
     SUPERVISOR_EV_ARTIFACT_FAILED, /* a plugin could not be stored, its digest differs, or it has vanished from the cache */
     SUPERVISOR_EV_STOP,            /* shut down: no worker may stay behind */
 };
@@ -76,9 +81,9 @@ struct supervisor_event {
             struct weir_id job;
             uint32_t attempt;
             /*
-             * What the exit status and the black box say, in words: code, operator, subtask, reason ("killed by SIGSEGV"). code WEIR_OK: status 0.
-             * Strings borrowed. When the core has ended the worker, or the worker has said goodbye, their reason counts, not this one; operator and
-             * subtask are used in any case where the other has none.
+             * What the exit status and the black box say, in words: code, operator, subtask, reason ("killed by SIGSEGV"). code WEIR_OK:
+             * status 0. Strings borrowed. When the core has ended the worker, or the worker has said goodbye, their reason counts, not this
+             * one; operator and subtask are used in any case where the other has none.
              */
             struct wire_failure failure;
         } worker_exited;
@@ -99,7 +104,7 @@ enum supervisor_action_type {
     SUPERVISOR_DO_SPAWN,         /* start a worker process with the plugin and write `deploy` to its pipe first; then EXITED comes once */
     SUPERVISOR_DO_KILL,          /* kill the process (SIGKILL); EXITED follows */
     SUPERVISOR_DO_TO_WORKER,     /* write a message to the worker's pipe; if it is gone, EXITED comes anyway */
-    SUPERVISOR_DO_STORE_CHUNK,   /* append a chunk of a plugin; offset 0 begins (again), offset + length = total is the last: check, then READY/FAILED */
+    SUPERVISOR_DO_STORE_CHUNK,   /* append to a plugin; offset 0 begins (again); offset + length = total ends: check, then READY/FAILED */
     SUPERVISOR_DO_DROP_ARTIFACT, /* remove a plugin, whole or partly stored, from the cache */
     SUPERVISOR_DO_EXIT,          /* end the process: with err WEIR_OK after STOP, else refused by the JobManager; last action of all */
 };
@@ -148,7 +153,7 @@ struct supervisor_actions {
     uint32_t n, cap;
     struct supervisor_action *at;
     int64_t deadline_ms; /* call TICK then, at the latest */
-    void *blobs; /* private: what the pointers point at */
+    void *blobs;         /* private: what the pointers point at */
 };
 
 enum supervisor_state { SUPERVISOR_REGISTERING, SUPERVISOR_REGISTERED, SUPERVISOR_CLEARING, SUPERVISOR_STOPPING, SUPERVISOR_EXITED };

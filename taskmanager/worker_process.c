@@ -54,7 +54,8 @@ weir_err worker_process_start(struct worker_process **out, const struct worker_p
     w->job = config->job;
     w->attempt = config->attempt;
     w->child.pidfd = w->child.pipe.fd = -1;
-    if (strncmp(config->data, "ipc://", 6) == 0 && config->data[6] != '@') (void)snprintf(w->ipc_path, sizeof w->ipc_path, "%s", config->data + 6);
+    if (strncmp(config->data, "ipc://", 6) == 0 && config->data[6] != '@')
+        (void)snprintf(w->ipc_path, sizeof w->ipc_path, "%s", config->data + 6);
     weir_err err = make_box(w, diag);
     if (!err) err = start_child(w, config, diag);
     if (err) {
@@ -168,12 +169,14 @@ static void by_signal(const struct blackbox *box, struct child_end end, int32_t 
     bool known = operator_of(box, killed ? suspect : box->ended_by_thread, out);
     out->code = known && !killed ? WEIR_E_USER : WEIR_E_IO;
     if (killed && known)
-        (void)snprintf(out->reason, sizeof out->reason, "the worker was killed: %s (out of memory, or by hand) while operator %s (subtask %d) ran", words,
-                       out->operator_id, out->subtask);
+        (void)snprintf(out->reason, sizeof out->reason,
+                       "the worker was killed: %s (out of memory, or by hand) while operator %s (subtask %d) ran", words, out->operator_id,
+                       out->subtask);
     else if (killed)
         (void)snprintf(out->reason, sizeof out->reason, "the worker was killed: %s (out of memory, or by hand)", words);
     else if (known)
-        (void)snprintf(out->reason, sizeof out->reason, "operator %s (subtask %d) crashed the worker: %s", out->operator_id, out->subtask, words);
+        (void)snprintf(out->reason, sizeof out->reason, "operator %s (subtask %d) crashed the worker: %s", out->operator_id, out->subtask,
+                       words);
     else if (loading)
         (void)snprintf(out->reason, sizeof out->reason, "the plugin crashed while it was loaded: %s", words);
     else
@@ -192,10 +195,11 @@ static void by_exit(const struct blackbox *box, struct child_end end, int32_t su
     bool near = !through_exit && operator_of(box, suspect, out);
     out->code = known || near || loading ? WEIR_E_USER : WEIR_E_INTERNAL;
     if (near)
-        (void)snprintf(out->reason, sizeof out->reason, "the worker ended with exit status %d while operator %s (subtask %d) ran", end.number,
-                       out->operator_id, out->subtask);
+        (void)snprintf(out->reason, sizeof out->reason, "the worker ended with exit status %d while operator %s (subtask %d) ran",
+                       end.number, out->operator_id, out->subtask);
     else if (known)
-        (void)snprintf(out->reason, sizeof out->reason, "operator %s (subtask %d) left through exit(%d)", out->operator_id, out->subtask, end.number);
+        (void)snprintf(out->reason, sizeof out->reason, "operator %s (subtask %d) left through exit(%d)", out->operator_id, out->subtask,
+                       end.number);
     else if (loading)
         (void)snprintf(out->reason, sizeof out->reason, "the plugin left through exit(%d) while it was loaded", end.number);
     else
@@ -228,7 +232,8 @@ void worker_process_end(const struct worker_process *w, struct worker_end *out)
 void worker_process_waits(const struct worker_process *w, struct net_wait out[static 2])
 {
     out[0] = (struct net_wait){.fd = w->child.pidfd, .want_read = true};
-    out[1] = (struct net_wait){.fd = w->pipe_ended ? -1 : w->child.pipe.fd, .want_read = true, .want_write = pipe_wants_write(&w->child.pipe)};
+    out[1] =
+        (struct net_wait){.fd = w->pipe_ended ? -1 : w->child.pipe.fd, .want_read = true, .want_write = pipe_wants_write(&w->child.pipe)};
 }
 
 static void give_up(struct worker_process *w, weir_err err)
@@ -244,8 +249,10 @@ void worker_process_exchange(struct worker_process *w, int64_t now_ms)
     observe(w, now_ms);
     (void)pipe_flush(&w->child.pipe); /* a peer that is gone shows in the reading, after its last words */
     weir_err err = pipe_fill(&w->child.pipe);
-    if (err == WEIR_E_UNREACHABLE) w->pipe_ended = true;
-    else if (err == WEIR_E_CORRUPT) give_up(w, err);
+    if (err == WEIR_E_UNREACHABLE)
+        w->pipe_ended = true;
+    else if (err == WEIR_E_CORRUPT)
+        give_up(w, err);
 }
 
 bool worker_process_next(struct worker_process *w, struct weir_bytes *out)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A weir-worker process as its TaskManager sees it: started by exec with its plugin, a message pipe and a black box (worker/handover.h), watched
- * through descriptors, and, after its end, put in words. Nothing here waits. Owner: the main thread.
+ * A weir-worker process as its TaskManager sees it: started by exec with its plugin, a message pipe and a black box (worker/handover.h),
+ * watched through descriptors, and, after its end, put in words. Nothing here waits. Owner: the main thread.
  */
 #ifndef WEIR_TASKMANAGER_WORKER_PROCESS_H
 #define WEIR_TASKMANAGER_WORKER_PROCESS_H
@@ -15,8 +15,8 @@ struct worker_process;
 
 struct worker_process_config {
     const char *worker_path;
-    const char *data;       /* endpoint of its data socket; an ipc path is removed after its end */
-    int plugin_fd;          /* sealed; borrowed */
+    const char *data; /* endpoint of its data socket; an ipc path is removed after its end */
+    int plugin_fd;    /* sealed; borrowed */
     struct weir_id job;
     uint32_t attempt;
     struct weir_bytes deploy; /* its first message */
@@ -46,18 +46,18 @@ bool worker_process_ended(struct worker_process *w, int64_t now_ms);
 /* ---- how it ended ---- */
 
 struct worker_end {
-    weir_err code;                        /* WEIR_OK: status 0, nothing unusual */
-    char operator_id[WEIR_NAME_MAX + 1];  /* "" where none is to blame */
-    int32_t subtask;                      /* -1 where none */
-    char reason[WEIR_NAME_MAX + 256];     /* a sentence; "" with WEIR_OK */
+    weir_err code;                       /* WEIR_OK: status 0, nothing unusual */
+    char operator_id[WEIR_NAME_MAX + 1]; /* "" where none is to blame */
+    int32_t subtask;                     /* -1 where none */
+    char reason[WEIR_NAME_MAX + 256];    /* a sentence; "" with WEIR_OK */
 };
 
 /* After worker_process_ended. */
 void worker_process_end(const struct worker_process *w, struct worker_end *out);
 
 /*
- * The pure part of it. box: a copy of what the worker left; nothing in it is believed before it is checked. suspect: the thread to name when the kernel
- * killed the worker and the box cannot say who was running; -1 = none.
+ * The pure part of it. box: a copy of what the worker left; nothing in it is believed before it is checked. suspect: the thread to name
+ * when the kernel killed the worker and the box cannot say who was running; -1 = none.
  */
 void worker_end_words(const struct blackbox *box, struct child_end end, int32_t suspect, struct worker_end *out);
 

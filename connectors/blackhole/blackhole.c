@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The smallest sink: a table with one function. It keeps no state of its own; the runtime's counters hold the sums, which add up over subtasks
- * because both are sums modulo 2^64.
+ * The smallest sink: a table with one function. It keeps no state of its own; the runtime's counters hold the sums, which add up over
+ * subtasks because both are sums modulo 2^64.
  */
 #include "weir/connector/blackhole.h"
 

@@ -101,7 +101,8 @@ weir_err csv_read_row(struct row_text *row, struct weir_out *out, char *record, 
         const struct weir_field *field = &schema->fields[i];
         if (!p) {
             *error_at = len;
-            return weir_fail(diag, WEIR_E_CORRUPT, "field \"%s\": missing, the record has %u of %u fields", field->name, i, schema->n_fields);
+            return weir_fail(diag, WEIR_E_CORRUPT, "field \"%s\": missing, the record has %u of %u fields", field->name, i,
+                             schema->n_fields);
         }
         struct csv_field f;
         *error_at = (size_t)(p - record);
@@ -114,8 +115,8 @@ weir_err csv_read_row(struct row_text *row, struct weir_out *out, char *record, 
     if (!p) return WEIR_OK;
     char shown[ROW_TEXT_SHOW_MAX];
     *error_at = (size_t)(p - record);
-    return weir_fail(diag, WEIR_E_CORRUPT, "behind field \"%s\": %s is more than the %u fields of %s", schema->fields[schema->n_fields - 1].name,
-                     row_text_show(shown, p, (size_t)(end - p)), schema->n_fields, schema->name);
+    return weir_fail(diag, WEIR_E_CORRUPT, "behind field \"%s\": %s is more than the %u fields of %s",
+                     schema->fields[schema->n_fields - 1].name, row_text_show(shown, p, (size_t)(end - p)), schema->n_fields, schema->name);
 }
 
 size_t csv_record_end(const char *text, size_t from, size_t len, bool *quoted)

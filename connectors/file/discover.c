@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A file that can be cut is cut into as many equal ranges as there are subtasks, unless they became smaller than split_bytes: each subtask then
- * reads one run of each file, and a file's times advance in all of them alike.
+ * A file that can be cut is cut into as many equal ranges as there are subtasks, unless they became smaller than split_bytes: each subtask
+ * then reads one run of each file, and a file's times advance in all of them alike.
  */
 #include "connectors/file/discover.h"
 
@@ -95,7 +95,8 @@ static weir_err list_input(struct paths *paths, const char *path, struct weir_di
 
 /* ---- the splits ------------------------------------------------------------------------------------------------------------------ */
 
-static weir_err cut(const char *path, const struct weir_file_source *config, uint32_t ranges_max, struct weir_splits *splits, struct weir_diag *diag)
+static weir_err cut(const char *path, const struct weir_file_source *config, uint32_t ranges_max, struct weir_splits *splits,
+                    struct weir_diag *diag)
 {
     struct split split = {.path = path, .end = INT64_MAX};
     weir_err err = input_identify(path, &split.identity, diag);
@@ -116,7 +117,8 @@ static weir_err check_config(const struct weir_file_source *c, struct weir_diag 
 {
     if (!c->path || !*c->path) return weir_fail(diag, WEIR_E_ARGUMENT, "file source: no path");
     if (c->format > WEIR_FILE_JSON) return weir_fail(diag, WEIR_E_ARGUMENT, "file source: %d is no format", (int)c->format);
-    if (c->time_format > WEIR_FILE_TIME_ISO) return weir_fail(diag, WEIR_E_ARGUMENT, "file source: %d is no time format", (int)c->time_format);
+    if (c->time_format > WEIR_FILE_TIME_ISO)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "file source: %d is no time format", (int)c->time_format);
     if (c->multiline && c->format != WEIR_FILE_CSV) return weir_fail(diag, WEIR_E_ARGUMENT, "file source: multiline is for CSV only");
     if (c->split_bytes < 0) return weir_fail(diag, WEIR_E_ARGUMENT, "file source: split_bytes is negative");
     if (c->format == WEIR_FILE_LINES) return c->schema ? weir_fail(diag, WEIR_E_ARGUMENT, "file source: LINES takes no schema") : WEIR_OK;

@@ -14,7 +14,8 @@
 
 #define FEED_BYTES (64u << 10) /* compressed bytes read at a time */
 
-/* One step of a decoder: takes from feed, writes up to `cap` bytes, sets at_boundary when a member has ended with the bytes taken so far. */
+/* One step of a decoder: takes from feed, writes up to `cap` bytes, sets at_boundary when a member has ended with the bytes taken so far.
+ */
 struct codec {
     const char *name;
     weir_err (*start)(struct input *in, struct weir_diag *diag);
@@ -26,7 +27,7 @@ struct input {
     const char *path;
     struct input_identity identity;
     int fd;
-    int64_t at; /* of the next byte to read from the file */
+    int64_t at;                /* of the next byte to read from the file */
     const struct codec *codec; /* NULL: plain */
     unsigned char *feed;       /* FEED_BYTES of the file that wait for the decoder */
     size_t feed_begin, feed_end;
@@ -80,12 +81,13 @@ weir_err input_identify(const char *path, struct input_identity *identity, struc
 static weir_err compare(const char *path, const struct input_identity *now, const struct input_identity *then, struct weir_diag *diag)
 {
     if (now->size < then->size) {
-        return weir_fail(diag, WEIR_E_CORRUPT, "%s: byte %" PRId64 ": the file has shrunk since the job was submitted, from %" PRId64 " bytes", path,
-                         now->size, then->size);
+        return weir_fail(diag, WEIR_E_CORRUPT,
+                         "%s: byte %" PRId64 ": the file has shrunk since the job was submitted, from %" PRId64 " bytes", path, now->size,
+                         then->size);
     }
     if (now->size == then->size && now->mtime_ns == then->mtime_ns) return WEIR_OK;
-    return weir_fail(diag, WEIR_E_CORRUPT, "%s: the file has changed since the job was submitted (size %" PRId64 " then, %" PRId64 " now)", path, then->size,
-                     now->size);
+    return weir_fail(diag, WEIR_E_CORRUPT, "%s: the file has changed since the job was submitted (size %" PRId64 " then, %" PRId64 " now)",
+                     path, then->size, now->size);
 }
 
 weir_err input_check_unchanged(const struct input *input, struct weir_diag *diag)
@@ -105,7 +107,8 @@ static weir_err read_file(struct input *in, void *to, size_t cap, size_t *n, str
     do got = pread(in->fd, to, cap, in->at);
     while (got < 0 && errno == EINTR);
     if (got < 0) return weir_fail_errno(diag, errno, "%s: byte %" PRId64, in->path, in->at);
-    if (got == 0) return weir_fail(diag, WEIR_E_CORRUPT, "%s: byte %" PRId64 ": the file has shrunk since the job was submitted", in->path, in->at);
+    if (got == 0)
+        return weir_fail(diag, WEIR_E_CORRUPT, "%s: byte %" PRId64 ": the file has shrunk since the job was submitted", in->path, in->at);
     in->at += got;
     *n = (size_t)got;
     return WEIR_OK;
@@ -121,7 +124,8 @@ static weir_err damaged(const struct input *in, const char *why, struct weir_dia
 
 static weir_err gzip_start(struct input *in, struct weir_diag *diag)
 {
-    if (inflateInit2(&in->gzip, 15 + 16) != Z_OK) return weir_fail(diag, WEIR_E_NOMEM, "%s: no memory to inflate", in->path); /* 16: gzip only */
+    if (inflateInit2(&in->gzip, 15 + 16) != Z_OK)
+        return weir_fail(diag, WEIR_E_NOMEM, "%s: no memory to inflate", in->path); /* 16: gzip only */
     return WEIR_OK;
 }
 

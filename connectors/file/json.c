@@ -72,7 +72,8 @@ bool json_write_row(struct text_buf *buf, const struct weir_schema *schema, cons
 
 /* ---- scanning -------------------------------------------------------------------------------------------------------------------- */
 
-/* The text and how far it has been read. The take_ functions return false at the first thing that is not JSON, with `why` set and `p` there. */
+/* The text and how far it has been read. The take_ functions return false at the first thing that is not JSON, with `why` set and `p`
+ * there. */
 struct scan {
     char *begin, *p, *end;
     const char *why;
@@ -314,7 +315,8 @@ static uint32_t find_field(const struct weir_schema *schema, const struct token 
     return schema->n_fields;
 }
 
-static weir_err bad_field(struct scan *s, const struct weir_field *field, const char *text, size_t len, const char *why, struct weir_diag *diag)
+static weir_err bad_field(struct scan *s, const struct weir_field *field, const char *text, size_t len, const char *why,
+                          struct weir_diag *diag)
 {
     char shown[ROW_TEXT_SHOW_MAX];
     s->p = (char *)text;
@@ -342,13 +344,15 @@ static bool is_double_word(const struct token *t)
            (t->len == 4 && memcmp(t->text, "-inf", 4) == 0);
 }
 
-static weir_err read_field(struct row_text *row, const struct weir_field *field, struct weir_out *out, struct scan *s, struct weir_diag *diag)
+static weir_err read_field(struct row_text *row, const struct weir_field *field, struct weir_out *out, struct scan *s,
+                           struct weir_diag *diag)
 {
     skip_space(s);
     struct token t = {.text = s->p};
     bool string = wants_string(row, field, s);
     if (string ? !at_char(s, '"') : at_char(s, '"')) {
-        return bad_field(s, field, s->p, (size_t)(s->end - s->p), string ? "begins with no string" : "begins with a string, not the bare value", diag);
+        return bad_field(s, field, s->p, (size_t)(s->end - s->p),
+                         string ? "begins with no string" : "begins with a string, not the bare value", diag);
     }
     if (!(string ? take_string(s, &t) : skip_value(s))) return bad_json(s, diag);
     if (!string) t.len = (size_t)(s->p - t.text);
@@ -383,7 +387,8 @@ static weir_err check_complete(const struct seen *seen, const struct weir_schema
     return weir_fail(diag, WEIR_E_CORRUPT, "field \"%s\": missing", schema->fields[i].name);
 }
 
-static weir_err read_member(struct row_text *row, struct weir_out *out, struct scan *s, struct seen *seen, uint32_t *guess, struct weir_diag *diag)
+static weir_err read_member(struct row_text *row, struct weir_out *out, struct scan *s, struct seen *seen, uint32_t *guess,
+                            struct weir_diag *diag)
 {
     struct token key;
     skip_space(s);

@@ -2,12 +2,12 @@
 /*
  * Rows as JSON lines, by schema: one flat object a line, keys = field names.
  *
- * Written in schema order without spaces; in strings `"` and `\` are escaped by a backslash, control characters as \u001f, nothing else. Times are
- * integer milliseconds or ISO-8601 strings. A double that is no JSON number is the string "nan", "inf" or "-inf".
+ * Written in schema order without spaces; in strings `"` and `\` are escaped by a backslash, control characters as \u001f, nothing else.
+ * Times are integer milliseconds or ISO-8601 strings. A double that is no JSON number is the string "nan", "inf" or "-inf".
  *
  * Read in any order, with any white space. Every field must be there once; null is not a value. Unknown keys are skipped with what is below
- * them, which must be JSON too, at most JSON_DEPTH_MAX deep. Escapes are decoded to UTF-8; half a surrogate pair is refused; other bytes are
- * taken as they are. Integers are exact; 1.0 and 1e3 are no integers.
+ * them, which must be JSON too, at most JSON_DEPTH_MAX deep. Escapes are decoded to UTF-8; half a surrogate pair is refused; other bytes
+ * are taken as they are. Integers are exact; 1.0 and 1e3 are no integers.
  */
 #ifndef WEIR_CONNECTORS_FILE_JSON_H
 #define WEIR_CONNECTORS_FILE_JSON_H

@@ -7,7 +7,7 @@
 
 #include "connectors/file/csv.h"
 
-#define READ_BYTES (256u << 10) /* asked of the input at a time */
+#define READ_BYTES (256u << 10)              /* asked of the input at a time */
 #define SCAN_MAX ((size_t)WEIR_LINE_MAX + 2) /* with CR and LF: no line is longer */
 
 weir_err lines_open(struct lines *l, const char *path, const struct input_identity *identity, const struct lines_range *range,
@@ -95,7 +95,8 @@ static size_t find_end(struct lines *l)
 
 static weir_err too_long(const struct lines *l, struct weir_diag *diag)
 {
-    return weir_fail(diag, WEIR_E_LIMIT, "%s: byte %" PRId64 ": a line longer than %u bytes (WEIR_LINE_MAX)", l->path, l->position, WEIR_LINE_MAX);
+    return weir_fail(diag, WEIR_E_LIMIT, "%s: byte %" PRId64 ": a line longer than %u bytes (WEIR_LINE_MAX)", l->path, l->position,
+                     WEIR_LINE_MAX);
 }
 
 /* The end of the range. What a changed file gave us up to here cannot be trusted. */
@@ -114,8 +115,8 @@ static weir_err reach_first(struct lines *l, struct weir_diag *diag)
         drop(l, (int64_t)have < missing ? have : (size_t)missing);
         if (l->position < l->discard) {
             if (!l->ended) return WEIR_AGAIN;
-            return weir_fail(diag, WEIR_E_CORRUPT, "%s: byte %" PRId64 ": the text ends before the position to go on from, %" PRId64, l->path, l->position,
-                             l->discard);
+            return weir_fail(diag, WEIR_E_CORRUPT, "%s: byte %" PRId64 ": the text ends before the position to go on from, %" PRId64,
+                             l->path, l->position, l->discard);
         }
     }
     if (l->skipping) {

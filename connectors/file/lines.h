@@ -2,10 +2,10 @@
 /*
  * The lines of a file that begin in a byte range of its text, each with its position.
  *
- * A range that does not begin at 0 begins inside a line, as a rule: that line belongs to the range before. So ranges that together cover the text
- * give each of its lines once, wherever the cuts are. Lines end at LF or CR LF; the last one may end with the text.
- * With `multiline`, line feeds inside double quotes do not end a line (CSV); the range must then begin at 0.
- * Memory: a buffer that grows to what the longest line needs, at most WEIR_LINE_MAX and a read.
+ * A range that does not begin at 0 begins inside a line, as a rule: that line belongs to the range before. So ranges that together cover
+ * the text give each of its lines once, wherever the cuts are. Lines end at LF or CR LF; the last one may end with the text. With
+ * `multiline`, line feeds inside double quotes do not end a line (CSV); the range must then begin at 0. Memory: a buffer that grows to what
+ * the longest line needs, at most WEIR_LINE_MAX and a read.
  */
 #ifndef WEIR_CONNECTORS_FILE_LINES_H
 #define WEIR_CONNECTORS_FILE_LINES_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Doubles take one of two roads. Clinger's fast path: a mantissa below 2^53 and a power of ten up to 10^22 are both exact doubles, so their
- * product or quotient, rounded once, is the correctly rounded result. It serves nearly all numbers people write. The rest goes through the C
- * library in the "C" locale.
+ * product or quotient, rounded once, is the correctly rounded result. It serves nearly all numbers people write. The rest goes through the
+ * C library in the "C" locale.
  */
 #include "connectors/file/number_text.h"
 
@@ -19,9 +19,10 @@
 static const double power_of_ten[POWERS] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
                                             1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
 
-static const char two_digits[201] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354"
-                                    "5556575859606162636465666768697071727374757677787980818283848586878889909192939495969798"
-                                    "99";
+static const char two_digits[201] =
+    "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354"
+    "5556575859606162636465666768697071727374757677787980818283848586878889909192939495969798"
+    "99";
 
 /* ---- writing --------------------------------------------------------------------------------------------------------------------- */
 
@@ -145,7 +146,8 @@ enum number_result number_read_i64(const char *text, size_t len, int64_t *value)
     bool fits = true;
     for (; i < len; i++) {
         if (!is_digit(text[i])) return NUMBER_MALFORMED; /* also behind digits that no longer fit */
-        fits = fits && !__builtin_mul_overflow(magnitude, 10u, &magnitude) && !__builtin_add_overflow(magnitude, (uint64_t)(text[i] - '0'), &magnitude);
+        fits = fits && !__builtin_mul_overflow(magnitude, 10u, &magnitude) &&
+               !__builtin_add_overflow(magnitude, (uint64_t)(text[i] - '0'), &magnitude);
     }
     if (!fits || magnitude > (uint64_t)INT64_MAX + negative) return NUMBER_RANGE;
     *value = (int64_t)(negative ? 0 - magnitude : magnitude);

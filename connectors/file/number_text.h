@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define NUMBER_TEXT_MAX 40     /* bytes a number takes when written */
-#define NUMBER_READ_MAX 1024   /* bytes of a number that is read; a longer one is NUMBER_RANGE */
+#define NUMBER_TEXT_MAX 40   /* bytes a number takes when written */
+#define NUMBER_READ_MAX 1024 /* bytes of a number that is read; a longer one is NUMBER_RANGE */
 
 enum number_result {
     NUMBER_OK = 0,
@@ -29,8 +29,8 @@ size_t number_write_f64(char *to, double value);
 enum number_result number_read_i64(const char *text, size_t len, int64_t *value);
 
 /*
- * The whole of text[0..len): -?digits[.digits][(e|E)[+-]digits], or "nan", "inf", "-inf". Rounded to nearest; too large is NUMBER_RANGE, too
- * small becomes zero. `*value` is untouched unless NUMBER_OK.
+ * The whole of text[0..len): -?digits[.digits][(e|E)[+-]digits], or "nan", "inf", "-inf". Rounded to nearest; too large is NUMBER_RANGE,
+ * too small becomes zero. `*value` is untouched unless NUMBER_OK.
  */
 enum number_result number_read_f64(const char *text, size_t len, double *value);
 

@@ -41,7 +41,8 @@ weir_err part_open(struct part *part, const struct part_options *options, struct
     bool nameless = !options->always_named && access("/proc/self/fd", X_OK) == 0; /* through which it gets its name */
     if (nameless) part->fd = open(part->dir, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
     if (part->fd >= 0) return WEIR_OK;
-    /* EOPNOTSUPP, or EISDIR from an old kernel. Any other refusal meets us again here, with words. Left over from a killed attempt: begin anew. */
+    /* EOPNOTSUPP, or EISDIR from an old kernel. Any other refusal meets us again here, with words. Left over from a killed attempt: begin
+     * anew. */
     part->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (part->fd < 0) return weir_fail_errno(diag, errno, "write %s", path);
     part->named = true;

@@ -5,10 +5,10 @@
  *     part_open ── part_write ... ── part_sync ── part_commit
  *         └─────────── part_close: removes it unless committed ───┘
  *
- * While it is written the file has no name at all where the file system can do that (O_TMPFILE), so that a killed process leaves nothing behind;
- * elsewhere its name is ".part-00000.JOB.tmp" in the same folder. A failed write or fsync is final: after it the kernel may have dropped the
- * pages and a second fsync would report success (the "fsyncgate" of 2018), so every later call fails as well.
- * Thread: one at a time.
+ * While it is written the file has no name at all where the file system can do that (O_TMPFILE), so that a killed process leaves nothing
+ * behind; elsewhere its name is ".part-00000.JOB.tmp" in the same folder. A failed write or fsync is final: after it the kernel may have
+ * dropped the pages and a second fsync would report success (the "fsyncgate" of 2018), so every later call fails as well. Thread: one at a
+ * time.
  */
 #ifndef WEIR_CONNECTORS_FILE_PART_H
 #define WEIR_CONNECTORS_FILE_PART_H
@@ -17,9 +17,9 @@
 
 /* Embedded. Closed: fd is -1. */
 struct part {
-    const char *dir;        /* borrowed */
-    char name[64];          /* "part-00003" */
-    char temporary[64];     /* ".part-00003.JOB.tmp" */
+    const char *dir;    /* borrowed */
+    char name[64];      /* "part-00003" */
+    char temporary[64]; /* ".part-00003.JOB.tmp" */
     int fd;
     bool named;     /* the temporary name exists */
     bool committed; /* the final name exists and is durable */

@@ -126,18 +126,10 @@ size_t row_text_write_scalar(char *to, const struct weir_field *field, const voi
     case WEIR_TYPE_TIME:
         memcpy(&wide, from, sizeof wide);
         return time_format == WEIR_FILE_TIME_ISO ? time_write_iso(to, wide) : number_write_i64(to, wide);
-    case WEIR_TYPE_I64:
-        memcpy(&wide, from, sizeof wide);
-        return number_write_i64(to, wide);
-    case WEIR_TYPE_I32:
-        memcpy(&narrow, from, sizeof narrow);
-        return number_write_i64(to, narrow);
-    case WEIR_TYPE_F64:
-        memcpy(&real, from, sizeof real);
-        return number_write_f64(to, real);
-    case WEIR_TYPE_BOOL:
-        memcpy(to, *from ? "true" : "false", *from ? 4 : 5);
-        return *from ? 4 : 5;
+    case WEIR_TYPE_I64: memcpy(&wide, from, sizeof wide); return number_write_i64(to, wide);
+    case WEIR_TYPE_I32: memcpy(&narrow, from, sizeof narrow); return number_write_i64(to, narrow);
+    case WEIR_TYPE_F64: memcpy(&real, from, sizeof real); return number_write_f64(to, real);
+    case WEIR_TYPE_BOOL: memcpy(to, *from ? "true" : "false", *from ? 4 : 5); return *from ? 4 : 5;
     case WEIR_TYPE_STR: break; /* not a scalar */
     }
     return 0;

@@ -24,8 +24,8 @@ weir_err row_text_init(struct row_text *row, const struct weir_schema *schema, e
 void row_text_close(struct row_text *row);
 
 /*
- * Sets a field from the text of its value: all of CSV, and JSON's numbers and times. Returns NULL, or what is wrong in words that follow the
- * value: "is not an integer". Strings are copied to `out`; when that fails, NULL is returned and out->err is set.
+ * Sets a field from the text of its value: all of CSV, and JSON's numbers and times. Returns NULL, or what is wrong in words that follow
+ * the value: "is not an integer". Strings are copied to `out`; when that fails, NULL is returned and out->err is set.
  */
 const char *row_text_set(struct row_text *row, const struct weir_field *field, struct weir_out *out, const char *text, size_t len);
 
@@ -35,7 +35,8 @@ const char *row_text_set(struct row_text *row, const struct weir_field *field, s
 /* Writes a field that is no string to `to` (at most ROW_TEXT_SCALAR_MAX bytes); returns how many. */
 size_t row_text_write_scalar(char *to, const struct weir_field *field, const void *row, enum weir_file_time time_format);
 
-/* A value for an error message: at most ROW_TEXT_SHOW_MAX bytes with final NUL, in double quotes, what cannot be printed as \x1f, cut with "...". */
+/* A value for an error message: at most ROW_TEXT_SHOW_MAX bytes with final NUL, in double quotes, what cannot be printed as \x1f, cut with
+ * "...". */
 #define ROW_TEXT_SHOW_MAX 128
 const char *row_text_show(char to[ROW_TEXT_SHOW_MAX], const char *text, size_t len);
 

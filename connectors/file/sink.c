@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file sink. Each subtask formats its rows into a buffer and writes that to a part file (part.h), which has no visible name until the whole
- * job has finished. Its file is made with the first row; a subtask without rows has none.
+ * The file sink. Each subtask formats its rows into a buffer and writes that to a part file (part.h), which has no visible name until the
+ * whole job has finished. Its file is made with the first row; a subtask without rows has none.
  *
  *     open       folder made; part files of an earlier run refused unless `replace`
  *     process    rows -> buffer -> file
@@ -53,14 +53,19 @@ static weir_err check_config(struct file_sink *s, struct weir_diag *diag)
     const struct weir_file_sink *c = &s->config.sink;
     const struct weir_schema *schema = s->config.schema;
     if (!c->dir || c->dir[0] != '/') {
-        return weir_fail(diag, WEIR_E_ARGUMENT, "file sink: the folder \"%s\" is not absolute; make it so with weir_env_path", c->dir ? c->dir : "");
+        return weir_fail(diag, WEIR_E_ARGUMENT, "file sink: the folder \"%s\" is not absolute; make it so with weir_env_path",
+                         c->dir ? c->dir : "");
     }
     if (c->format > WEIR_FILE_JSON) return weir_fail(diag, WEIR_E_ARGUMENT, "file sink: %d is no format", (int)c->format);
-    if (c->time_format > WEIR_FILE_TIME_ISO) return weir_fail(diag, WEIR_E_ARGUMENT, "file sink: %d is no time format", (int)c->time_format);
-    if (!schema) return weir_fail(diag, WEIR_E_ARGUMENT, "file sink: the type of the rows is not known; name it in the `out` of the step before");
+    if (c->time_format > WEIR_FILE_TIME_ISO)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "file sink: %d is no time format", (int)c->time_format);
+    if (!schema)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "file sink: the type of the rows is not known; name it in the `out` of the step before");
     if (c->format != WEIR_FILE_LINES) return WEIR_OK;
     const struct weir_field *field = line_field(schema);
-    if (!field) return weir_fail(diag, WEIR_E_ARGUMENT, "file sink: LINES needs rows with exactly one string field, %s has another number", schema->name);
+    if (!field)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "file sink: LINES needs rows with exactly one string field, %s has another number",
+                         schema->name);
     s->text_offset = field->offset;
     return WEIR_OK;
 }
@@ -131,7 +136,8 @@ static weir_err flush(struct file_sink *s, struct weir_ctx *ctx)
 
 static weir_err refuse_kind(struct weir_ctx *ctx, const struct weir_record *rec)
 {
-    return weir_fail(ctx->diag, WEIR_E_UNSUPPORTED, "file sink: a row of kind %u; part files only grow, they cannot take back or change a row", rec->kind);
+    return weir_fail(ctx->diag, WEIR_E_UNSUPPORTED,
+                     "file sink: a row of kind %u; part files only grow, they cannot take back or change a row", rec->kind);
 }
 
 static weir_err file_sink_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file source. A reader takes line after line from its range (lines.h), makes a row of each, and stands between two rows: its position is
- * the byte of the uncompressed text where the next line begins, eight bytes, or nothing while no line has been reached. For a compressed file a
- * restored reader decompresses from the start and throws away what lies before.
+ * The file source. A reader takes line after line from its range (lines.h), makes a row of each, and stands between two rows: its position
+ * is the byte of the uncompressed text where the next line begins, eight bytes, or nothing while no line has been reached. For a compressed
+ * file a restored reader decompresses from the start and throws away what lies before.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -106,7 +106,7 @@ static weir_err emit(struct file_reader *r, struct weir_ctx *ctx, const struct l
 static weir_err read_burst(struct file_reader *r, struct weir_ctx *ctx, int64_t *bytes)
 {
     int64_t enough = *bytes - BURST_BYTES;
-    for (int rows = 0; rows < BURST_ROWS && *bytes > enough; rows++) {
+    for (int rows = 0; rows<BURST_ROWS && * bytes> enough; rows++) {
         struct line line;
         weir_err err = lines_next(&r->lines, &line, ctx->diag);
         if (WEIR_UNLIKELY(err)) return err;

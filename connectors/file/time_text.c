@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Days from and to civil dates: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms". A year begins in March there, so that a leap day
- * is its last. */
+/* Days from and to civil dates: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms". A year begins in March there, so that a leap
+ * day is its last. */
 #include "connectors/file/time_text.h"
 
 #define DAY_MS 86400000
@@ -151,7 +151,8 @@ bool time_read_iso(const char *text, size_t len, weir_time *time_ms)
     struct rest r = {text, text + len};
     struct civil date;
     int64_t clock_ms, offset_ms;
-    if (!take_date(&r, &date) || !take_char(&r, 'T') || !take_clock(&r, &clock_ms) || !take_offset(&r, &offset_ms) || r.p != r.end) return false;
+    if (!take_date(&r, &date) || !take_char(&r, 'T') || !take_clock(&r, &clock_ms) || !take_offset(&r, &offset_ms) || r.p != r.end)
+        return false;
     __int128 ms = (__int128)days_from_civil(date) * DAY_MS + clock_ms - offset_ms;
     if (ms < INT64_MIN || ms > INT64_MAX) return false;
     *time_ms = (weir_time)ms;

@@ -19,7 +19,8 @@ static const struct weir_field generated_fields[] = {
     WEIR_FIELD(weir_generated, 3, I64, value),
     WEIR_FIELD(weir_generated, 4, TIME, time),
 };
-const struct weir_schema weir_generated_schema = {sizeof(struct weir_schema), "weir_generated", sizeof(struct weir_generated), 4, generated_fields};
+const struct weir_schema weir_generated_schema = {sizeof(struct weir_schema), "weir_generated", sizeof(struct weir_generated), 4,
+                                                  generated_fields};
 
 /* A split makes the rows first, first + step, first + 2 * step ... */
 struct generator_split {
@@ -130,8 +131,10 @@ static weir_err generator_discover(const void *config, uint32_t parallelism, str
 {
     struct weir_generator c = with_defaults(config);
     if (c.keys < 0) return weir_fail(diag, WEIR_E_ARGUMENT, "generator: keys is negative");
-    if (c.rate < 0 || c.rate > RATE_MAX) return weir_fail(diag, WEIR_E_ARGUMENT, "generator: rate is outside 1 ... %lld", (long long)RATE_MAX);
-    if (c.pace < 0 || c.pace > RATE_MAX) return weir_fail(diag, WEIR_E_ARGUMENT, "generator: pace is outside 0 ... %lld", (long long)RATE_MAX);
+    if (c.rate < 0 || c.rate > RATE_MAX)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "generator: rate is outside 1 ... %lld", (long long)RATE_MAX);
+    if (c.pace < 0 || c.pace > RATE_MAX)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "generator: pace is outside 0 ... %lld", (long long)RATE_MAX);
     if (c.silent_after < 0) return weir_fail(diag, WEIR_E_ARGUMENT, "generator: silent_after is negative");
     for (uint32_t i = 0; i < parallelism; i++) {
         struct generator_split split = {.first = i, .step = parallelism};
@@ -148,7 +151,8 @@ static weir_err generator_open(void *self, struct weir_ctx *ctx, struct weir_byt
     memcpy(&g->split, split.data, sizeof g->split);
     int64_t next = g->split.first;
     if (position.length == sizeof next) memcpy(&next, position.data, sizeof next);
-    if (position.length % sizeof next || next < g->split.first) return weir_fail(ctx->diag, WEIR_E_CORRUPT, "not a position of the generator");
+    if (position.length % sizeof next || next < g->split.first)
+        return weir_fail(ctx->diag, WEIR_E_CORRUPT, "not a position of the generator");
     g->config = with_defaults(ctx->config);
     g->time_step = g->split.step / g->config.rate * 1000 + g->split.step % g->config.rate * 1000 / g->config.rate;
     g->time_step_rest = g->split.step % g->config.rate * 1000 % g->config.rate;
@@ -179,7 +183,8 @@ static weir_err generator_position(void *self, struct weir_ctx *ctx, void *data,
 {
     struct generator *g = self;
     (void)ctx;
-    memcpy(data, &g->next, sizeof g->next); /* splits and positions: numbers in the byte order of all machines Weir runs on, little-endian */
+    memcpy(data, &g->next,
+           sizeof g->next); /* splits and positions: numbers in the byte order of all machines Weir runs on, little-endian */
     *length = sizeof g->next;
     return WEIR_OK;
 }

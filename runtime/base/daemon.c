@@ -19,7 +19,8 @@ static int print_help(const struct daemon_program *p)
 {
     struct buffer text = {0};
     config_help(p->table, &text);
-    (void)printf("Usage: %s [flags]\n%s\n\n%s\n  -h, --help     this text\n      --version  the version\n", p->name, p->purpose, buffer_cstr(&text));
+    (void)printf("Usage: %s [flags]\n%s\n\n%s\n  -h, --help     this text\n      --version  the version\n", p->name, p->purpose,
+                 buffer_cstr(&text));
     buffer_close(&text);
     return fflush(stdout) == 0 ? DAEMON_OK : DAEMON_FAILED;
 }
@@ -30,7 +31,8 @@ static int take_words(const struct daemon_program *p, int argc, char **argv)
     char sentence[256];
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "-h") == 0 || strcmp(argv[i], "--help") == 0) return print_help(p);
-        if (strcmp(argv[i], "--version") == 0) return printf("%s %s\n", p->name, WEIR_VERSION) > 0 && fflush(stdout) == 0 ? DAEMON_OK : DAEMON_FAILED;
+        if (strcmp(argv[i], "--version") == 0)
+            return printf("%s %s\n", p->name, WEIR_VERSION) > 0 && fflush(stdout) == 0 ? DAEMON_OK : DAEMON_FAILED;
     }
     if (argc <= 1) return DAEMON_GO_ON;
     (void)snprintf(sentence, sizeof sentence, "'%s' is not a flag", argv[1]);

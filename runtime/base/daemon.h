@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How a daemon's main begins: flags, environment and file into one configuration, --help and --version answered, the log set up, the parent's end
- * arranged. Thread: the main one, before any other.
+ * How a daemon's main begins: flags, environment and file into one configuration, --help and --version answered, the log set up, the
+ * parent's end arranged. Thread: the main one, before any other.
  */
 #ifndef WEIR_RUNTIME_BASE_DAEMON_H
 #define WEIR_RUNTIME_BASE_DAEMON_H
@@ -13,11 +13,13 @@ enum { DAEMON_OK = 0, DAEMON_FAILED = 1, DAEMON_USAGE = 2 };
 #define DAEMON_GO_ON (-1)
 
 /* Keys every daemon has; begin the table with them. */
-#define DAEMON_KEYS                                                                                                                        \
-    {"config.file", CONFIG_STR, "", .flag = "config", .help = "configuration file (YAML)"},                                                \
-        {"log.level", CONFIG_STR, "info", .flag = "log-level", .help = "lowest level written: debug, info, warn, error"},                  \
-        {"process.exit-with-parent", CONFIG_INT, "0", .flag = "exit-with-parent",                                                          \
-         .help = "end when this process, which must be the parent, ends; 0 = do not"}
+#define DAEMON_KEYS                                                                                                              \
+    {"config.file", CONFIG_STR, "", .flag = "config", .help = "configuration file (YAML)"},                                      \
+        {"log.level", CONFIG_STR, "info", .flag = "log-level", .help = "lowest level written: debug, info, warn, error"},        \
+    {                                                                                                                            \
+        "process.exit-with-parent", CONFIG_INT, "0", .flag = "exit-with-parent",                                                 \
+                                                     .help = "end when this process, which must be the parent, ends; 0 = do not" \
+    }
 
 struct daemon_program {
     const char *name;      /* "weir-jobmanager" */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a daemon asks of the kernel about itself: signals as a descriptor, its parent's end, its folder; and memory files, whose bytes can be handed to
- * another process and vanish with the last descriptor, whatever happens to anybody.
+ * What a daemon asks of the kernel about itself: signals as a descriptor, its parent's end, its folder; and memory files, whose bytes can
+ * be handed to another process and vanish with the last descriptor, whatever happens to anybody.
  */
 #ifndef WEIR_RUNTIME_BASE_PROCESS_H
 #define WEIR_RUNTIME_BASE_PROCESS_H
@@ -9,16 +9,16 @@
 #include "weir/base.h"
 
 /*
- * Blocks SIGTERM, SIGINT and SIGHUP and ignores SIGPIPE; gives a descriptor (close-on-exec, non-blocking) that is readable when one of the three came.
- * Before other threads start, which inherit the mask. -1 and errno on failure.
+ * Blocks SIGTERM, SIGINT and SIGHUP and ignores SIGPIPE; gives a descriptor (close-on-exec, non-blocking) that is readable when one of the
+ * three came. Before other threads start, which inherit the mask. -1 and errno on failure.
  */
 int process_signals_open(void);
 /* The next signal's number; 0: none waits. */
 int process_signals_next(int fd);
 
 /*
- * Asks the kernel for SIGTERM when the parent ends. false: the parent is not (or no longer) `parent`, so the signal may never come: the caller ends.
- * The kernel means the parent's thread that started us.
+ * Asks the kernel for SIGTERM when the parent ends. false: the parent is not (or no longer) `parent`, so the signal may never come: the
+ * caller ends. The kernel means the parent's thread that started us.
  */
 bool process_exit_with_parent(int64_t parent);
 

@@ -71,7 +71,8 @@ static int spawn(struct child *c, const struct child_config *config, const int *
     return bad;
 }
 
-/* Copies with numbers out of the way of FIRST_FD..., for dup2 one after the other must not overwrite a source. Returns how many were made. */
+/* Copies with numbers out of the way of FIRST_FD..., for dup2 one after the other must not overwrite a source. Returns how many were made.
+ */
 static int copy_fds(const struct child_config *config, int pipe_fd, int *copies)
 {
     int n = 0;

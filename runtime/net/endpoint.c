@@ -17,7 +17,8 @@ static weir_err parse_ipc(struct endpoint *e, const char *path, const char *text
     size_t max = sizeof((struct sockaddr_un *)0)->sun_path - 1;
     size_t len = strlen(path);
     if (len == 0 || strcmp(path, "@") == 0) return weir_fail(diag, WEIR_E_ARGUMENT, "endpoint %s has no path", text);
-    if (len > max) return weir_fail(diag, WEIR_E_ARGUMENT, "the path of endpoint %s is longer than the %zu bytes of a socket's name", text, max);
+    if (len > max)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "the path of endpoint %s is longer than the %zu bytes of a socket's name", text, max);
     /* ZeroMQ would make a temporary folder of its own, and nobody would remove it. */
     if (strcmp(path, "*") == 0) return weir_fail(diag, WEIR_E_ARGUMENT, "endpoint %s: ipc needs a path, * is for tcp ports", text);
     e->kind = ENDPOINT_IPC;

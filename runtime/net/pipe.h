@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A message pipe: whole messages over one end of a stream socketpair between a TaskManager and its worker (or a describing worker and its parent).
- * Each message is a 32-bit little-endian length and so many bytes. Reliable and ordered by the kernel; the end of the other process is the end
- * of the stream. Non-blocking: what the kernel does not take waits in a bounded buffer. Owner: one thread.
+ * A message pipe: whole messages over one end of a stream socketpair between a TaskManager and its worker (or a describing worker and its
+ * parent). Each message is a 32-bit little-endian length and so many bytes. Reliable and ordered by the kernel; the end of the other
+ * process is the end of the stream. Non-blocking: what the kernel does not take waits in a bounded buffer. Owner: one thread.
  */
 #ifndef WEIR_RUNTIME_NET_PIPE_H
 #define WEIR_RUNTIME_NET_PIPE_H

@@ -224,8 +224,7 @@ static bool parse_method(struct weir_bytes part, enum rest_method *out)
 enum rest_status rest_request_parse(struct rest_request *out, const struct weir_bytes *parts, uint32_t n, struct weir_diag *diag)
 {
     uint32_t skip = rest_delimiters(parts, n);
-    parts += skip;
-    n -= skip;
+    if (skip) parts++, n--;
     out->n_segments = out->n_query = out->headers.n = 0;
     /* The version decides what all else means, the number of parts too: it comes first. */
     if (n == 0) return refuse(diag, REST_BAD_REQUEST, WEIR_E_PROTOCOL, "the request is empty");
@@ -260,8 +259,7 @@ static bool parse_status(struct weir_bytes part, uint32_t *out)
 weir_err rest_reply_parse(struct rest_reply *out, const struct weir_bytes *parts, uint32_t n, struct weir_diag *diag)
 {
     uint32_t skip = rest_delimiters(parts, n);
-    parts += skip;
-    n -= skip;
+    if (skip) parts++, n--;
     if (n != REST_REPLY_PARTS || !parse_status(parts[0], &out->status))
         return weir_fail(diag, WEIR_E_PROTOCOL, "the answer is not one of the admin protocol " REST_VERSION);
     if (parse_headers(&out->headers, parts[1], diag) != REST_OK) return weir_wrap(diag, WEIR_E_PROTOCOL, "read the answer");
@@ -284,8 +282,8 @@ void rest_request_build(struct weir_bytes out[static REST_REQUEST_PARTS], enum r
     out[4] = body;
 }
 
-void rest_reply_build(struct weir_bytes out[static REST_REPLY_PARTS], char status_text[static 4], enum rest_status status, const char *headers,
-                      struct weir_bytes body)
+void rest_reply_build(struct weir_bytes out[static REST_REPLY_PARTS], char status_text[static 4], enum rest_status status,
+                      const char *headers, struct weir_bytes body)
 {
     status_text[0] = (char)('0' + status / 100 % 10);
     status_text[1] = (char)('0' + status / 10 % 10);

@@ -18,7 +18,8 @@ static void *context;
 struct net_socket {
     void *zmq;
     char endpoint[NET_ENDPOINT_MAX];
-    /* The file of an ipc bind, which libzmq 4.3 leaves behind; its inode, so that we never remove the file of one who took the path over. */
+    /* The file of an ipc bind, which libzmq 4.3 leaves behind; its inode, so that we never remove the file of one who took the path over.
+     */
     char path[NET_ENDPOINT_MAX];
     dev_t device;
     ino_t inode;
@@ -201,7 +202,8 @@ static bool is_inproc(const char *endpoint)
 }
 
 /* Checks the endpoint and rewrites it as ZeroMQ shall see it: localhost by number, since a resolver may send a name anywhere. */
-static weir_err prepare(struct net_socket *s, const char *endpoint, bool for_connect, char out[static NET_ENDPOINT_MAX], struct weir_diag *diag)
+static weir_err prepare(struct net_socket *s, const char *endpoint, bool for_connect, char out[static NET_ENDPOINT_MAX],
+                        struct weir_diag *diag)
 {
     if (is_inproc(endpoint)) {
         if (snprintf(out, NET_ENDPOINT_MAX, "%s", endpoint) < (int)NET_ENDPOINT_MAX) return WEIR_OK;
@@ -265,7 +267,8 @@ weir_err net_send(struct net_socket *socket, struct net_message *parts, uint32_t
     int error = send_part(socket, &parts[0], n > 1);
     if (error == EAGAIN) return WEIR_E_LIMIT;
     bool lost = error != 0;
-    /* The peer may go between two parts; the others are still handed over, for the socket swallows them up to the last and starts afresh. */
+    /* The peer may go between two parts; the others are still handed over, for the socket swallows them up to the last and starts afresh.
+     */
     for (uint32_t i = 1; i < n && error == 0; i++)
         if (send_part(socket, &parts[i], i + 1 < n) != 0) lost = true;
     if (!lost) return WEIR_OK;
@@ -334,8 +337,9 @@ static uint32_t fill_poll_items(zmq_pollitem_t *polled, uint32_t *index, struct 
     for (uint32_t i = 0; i < n; i++) {
         items[i].readable = items[i].writable = false;
         if (!items[i].socket && items[i].fd < 0) continue;
-        polled[n_polled] = (zmq_pollitem_t){
-            .socket = items[i].socket ? items[i].socket->zmq : NULL, .fd = items[i].socket ? 0 : items[i].fd, .events = wanted_events(&items[i])};
+        polled[n_polled] = (zmq_pollitem_t){.socket = items[i].socket ? items[i].socket->zmq : NULL,
+                                            .fd = items[i].socket ? 0 : items[i].fd,
+                                            .events = wanted_events(&items[i])};
         index[n_polled++] = i;
     }
     return n_polled;

@@ -5,8 +5,8 @@
  * What it decides for everybody, because the defaults lose messages in silence or wait for ever:
  *   - nothing blocks: send and receive return at once, net_poll is the only wait;
  *   - a ROUTER refuses to send to a peer it does not know (ROUTER_MANDATORY) instead of dropping;
- *   - a newcomer with a known routing id takes the id over (ROUTER_HANDOVER). Routing ids carry a random incarnation, so a collision can only be
- *     the same process coming back;
+ *   - a newcomer with a known routing id takes the id over (ROUTER_HANDOVER). Routing ids carry a random incarnation, so a collision can
+ * only be the same process coming back;
  *   - one part of a message is bounded (MAXMSGSIZE), so are the parts, the queues (HWM), the handshake, the linger at close;
  *   - dead connections are noticed (HEARTBEAT_*) well after the runtime's own links have noticed.
  * ZeroMQ still loses messages when a connection resets. Whoever needs more counts: runtime/wire/link.h for control, `seq` for frames.
@@ -20,10 +20,10 @@
 
 #include "weir/row.h"
 
-#define NET_PARTS_MAX 8u          /* parts of a message; the surplus of a longer one is dropped, and receive says so */
-#define NET_ENDPOINT_MAX 256u     /* bytes of an endpoint with its NUL */
-#define NET_ROUTING_ID_MAX 255u   /* bytes of a routing id */
-#define NET_POLL_MAX 1100u        /* things one net_poll can wait for */
+#define NET_PARTS_MAX 8u        /* parts of a message; the surplus of a longer one is dropped, and receive says so */
+#define NET_ENDPOINT_MAX 256u   /* bytes of an endpoint with its NUL */
+#define NET_ROUTING_ID_MAX 255u /* bytes of a routing id */
+#define NET_POLL_MAX 1100u      /* things one net_poll can wait for */
 
 #define NET_HANDSHAKE_MS 3000         /* a connection that has not finished its handshake by then is closed */
 #define NET_HEARTBEAT_MS 1000         /* ZeroMQ's own heartbeat ... */
@@ -33,7 +33,8 @@
 
 /* ---- the process's context ---- */
 
-/* Starts ZeroMQ with so many I/O threads. Once in a process, before any socket; never followed by a bare fork. Errors: WEIR_E_NOMEM, WEIR_E_ARGUMENT. */
+/* Starts ZeroMQ with so many I/O threads. Once in a process, before any socket; never followed by a bare fork. Errors: WEIR_E_NOMEM,
+ * WEIR_E_ARGUMENT. */
 weir_err net_start(uint32_t io_threads);
 /* Ends it: waits, at most the longest linger, for queued messages. Every socket must be closed. Without net_start: nothing. */
 void net_stop(void);
@@ -41,8 +42,9 @@ void net_stop(void);
 /* ---- endpoints ---- */
 
 /*
- * Whether Weir may use this endpoint: ipc://PATH (or ipc://@NAME, Linux's abstract names), or tcp://HOST:PORT with HOST one of 127.0.0.0/8, [::1],
- * localhost and PORT 0 ... 65535 or *. Errors: WEIR_E_ARGUMENT, saying which part is wrong; WEIR_E_UNSUPPORTED for what would leave the machine.
+ * Whether Weir may use this endpoint: ipc://PATH (or ipc://@NAME, Linux's abstract names), or tcp://HOST:PORT with HOST one of 127.0.0.0/8,
+ * [::1], localhost and PORT 0 ... 65535 or *. Errors: WEIR_E_ARGUMENT, saying which part is wrong; WEIR_E_UNSUPPORTED for what would leave
+ * the machine.
  */
 weir_err net_endpoint_check(const char *endpoint, struct weir_diag *diag);
 
@@ -56,12 +58,13 @@ struct net_message {
 /* Called when ZeroMQ no longer needs the bytes, from any thread (an I/O thread as a rule). */
 typedef void (*net_free_fn)(void *data, void *hint);
 
-void net_message_init(struct net_message *m); /* empty */
+void net_message_init(struct net_message *m);                                   /* empty */
 weir_err net_message_copy(struct net_message *m, const void *data, size_t len); /* initialises; WEIR_E_NOMEM */
 /* Initialises with the caller's bytes, not copied; ZeroMQ calls release(data, hint) when done. WEIR_E_NOMEM: release is not called. */
 weir_err net_message_wrap(struct net_message *m, void *data, size_t len, net_free_fn release, void *hint);
 void net_message_close(struct net_message *m); /* m is empty afterwards, so closing twice is harmless */
-void net_message_move(struct net_message *to, struct net_message *from); /* `to` is initialised; its old bytes go; `from` is empty afterwards */
+void net_message_move(struct net_message *to,
+                      struct net_message *from); /* `to` is initialised; its old bytes go; `from` is empty afterwards */
 void *net_message_data(struct net_message *m);
 size_t net_message_size(const struct net_message *m);
 
@@ -71,7 +74,7 @@ struct net_parts {
     struct net_message part[NET_PARTS_MAX];
 };
 void net_parts_init(struct net_parts *p);
-void net_parts_close(struct net_parts *p); /* empties; may be used again */
+void net_parts_close(struct net_parts *p);                       /* empties; may be used again */
 struct weir_bytes net_part(struct net_parts *p, uint32_t index); /* borrowed */
 
 /* ---- sockets ---- */
@@ -83,23 +86,25 @@ enum net_kind {
 
 struct net_socket_config {
     enum net_kind kind;
-    struct weir_bytes routing_id; /* how a ROUTER peer names this socket: 1 ... NET_ROUTING_ID_MAX bytes, copied; length 0 = the peer makes one up */
-    uint64_t message_max;         /* bytes of one part received; a peer that sends more is disconnected. Required. */
-    uint32_t send_hwm;            /* messages queued per peer before net_send says WEIR_E_LIMIT; required */
-    uint32_t receive_hwm;         /* messages queued per peer before the sender is held; required */
-    uint32_t linger_ms;           /* how long queued messages outlive the close */
+    struct weir_bytes
+        routing_id; /* how a ROUTER peer names this socket: 1 ... NET_ROUTING_ID_MAX bytes, copied; length 0 = the peer makes one up */
+    uint64_t message_max; /* bytes of one part received; a peer that sends more is disconnected. Required. */
+    uint32_t send_hwm;    /* messages queued per peer before net_send says WEIR_E_LIMIT; required */
+    uint32_t receive_hwm; /* messages queued per peer before the sender is held; required */
+    uint32_t linger_ms;   /* how long queued messages outlive the close */
 };
 
 struct net_socket;
 
-/* Gives `*out`. Errors: WEIR_E_ARGUMENT, WEIR_E_NOMEM, WEIR_E_LIMIT (sockets or descriptors of the process), WEIR_E_STATE (no net_start). */
+/* Gives `*out`. Errors: WEIR_E_ARGUMENT, WEIR_E_NOMEM, WEIR_E_LIMIT (sockets or descriptors of the process), WEIR_E_STATE (no net_start).
+ */
 weir_err net_socket_new(struct net_socket **out, const struct net_socket_config *config, struct weir_diag *diag);
 void net_socket_destroy(struct net_socket **socket);
 
 /*
  * Both check the endpoint as net_endpoint_check does (and accept inproc://NAME between threads). tcp://HOST:* binds to a free port; ask
- * net_socket_endpoint for it. The file of an ipc bind (one for a socket) goes with the socket. connect returns at once and keeps trying for ever; it needs a port.
- * Errors: as net_endpoint_check; WEIR_E_EXISTS (address in use), WEIR_E_IO.
+ * net_socket_endpoint for it. The file of an ipc bind (one for a socket) goes with the socket. connect returns at once and keeps trying for
+ * ever; it needs a port. Errors: as net_endpoint_check; WEIR_E_EXISTS (address in use), WEIR_E_IO.
  */
 weir_err net_socket_bind(struct net_socket *socket, const char *endpoint, struct weir_diag *diag);
 weir_err net_socket_connect(struct net_socket *socket, const char *endpoint, struct weir_diag *diag);
@@ -110,9 +115,8 @@ const char *net_socket_endpoint(const struct net_socket *socket);
 
 /*
  * Sends a whole message of 1 ... NET_PARTS_MAX parts, without waiting. On success every part is taken (empty afterwards).
- * Errors: WEIR_E_LIMIT        the queue to this peer is full, or (DEALER) nobody is connected and the queue is full: poll for write, send again
- *         WEIR_E_UNREACHABLE  ROUTER: no such peer now; either kind: the connection went while the parts were queued
- *         WEIR_E_IO           anything else
+ * Errors: WEIR_E_LIMIT        the queue to this peer is full, or (DEALER) nobody is connected and the queue is full: poll for write, send
+ * again WEIR_E_UNREACHABLE  ROUTER: no such peer now; either kind: the connection went while the parts were queued WEIR_E_IO anything else
  * After WEIR_E_LIMIT all parts are untouched. After another failure the message is lost and every part is empty.
  */
 weir_err net_send(struct net_socket *socket, struct net_message *parts, uint32_t n);

@@ -18,6 +18,37 @@
 #define CHANNEL_RING (WEIR_CHANNEL_CREDITS * 2u) /* a ck ring holds one less than its size, which must be a power of two */
 #define CHANNEL_CREDIT_BATCH (WEIR_CHANNEL_CREDITS / 2u) /* credits are told to a remote sender in portions; half keeps it from ever stalling */
 
+/*
+ * The rings of libck order memory by assembly, which ThreadSanitizer does not see: in its builds these two say so. One producer, one consumer.
+ */
+#if defined(__SANITIZE_THREAD__)
+#define RING_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RING_TSAN 1
+#endif
+#endif
+#ifdef RING_TSAN
+extern void __tsan_acquire(void *addr);
+extern void __tsan_release(void *addr);
+#define RING_SAW(ring) __tsan_acquire(ring)
+#define RING_SHOWS(ring) __tsan_release(ring)
+#else
+#define RING_SAW(ring) (void)0
+#define RING_SHOWS(ring) (void)0
+#endif
+static inline bool ring_put(ck_ring_t *ring, ck_ring_buffer_t *slots, void *item)
+{
+    RING_SHOWS(ring);
+    return ck_ring_enqueue_spsc(ring, slots, item);
+}
+static inline bool ring_take(ck_ring_t *ring, ck_ring_buffer_t *slots, void **item)
+{
+    if (!ck_ring_dequeue_spsc(ring, slots, item)) return false;
+    RING_SAW(ring);
+    return true;
+}
+
 /* What a task thread hands its net thread: frames to send, and channels whose credit is due (lowest bit of the pointer set). */
 struct outbox {
     ck_ring_t ring;
@@ -27,7 +58,12 @@ struct outbox {
 
 /* n_out, n_in: remote channels of the thread in each direction. */
 weir_err outbox_init(struct outbox *box, uint32_t n_out, uint32_t n_in, struct wake *net);
+/* Releases the frames that never left. Neither thread may use it any more. */
 void outbox_close(struct outbox *box);
+
+struct channel;
+/* Net thread: the next thing to send: a frame, or a channel whose credit is due. false: nothing. */
+bool outbox_take(struct outbox *box, struct frame **frame, struct channel **credit);
 
 struct channel {
     uint32_t id;
@@ -45,6 +81,7 @@ struct channel {
     ck_ring_buffer_t slots[CHANNEL_RING];
     struct outbox *credits;      /* remote receiver: where a due credit is announced; else NULL */
     uint64_t n_told;             /* taken count at the last announcement; receiver's task thread */
+    atomic_bool credit_due;      /* an announcement lies in the outbox: a channel has one there at most, however often probes bring credit back */
     /* net thread only */
     uint64_t n_received;         /* remote receiver: next number expected */
     uint64_t n_sent_net;         /* remote sender: frames put on the socket */

@@ -41,6 +41,9 @@ static weir_err send_open(struct edge *e, uint32_t i)
     return subtask_send(e->subtask, e->channels[i], frame);
 }
 
+/* So a frame that is full of the smallest records is still one batch. */
+static_assert((WEIR_FRAME_BYTES - sizeof(struct frame_header)) / sizeof(struct weir_record) <= WEIR_BATCH_MAX, "records of a frame");
+
 static struct frame *begin_frame(struct edge *e, uint32_t i, uint32_t span)
 {
     struct frame *frame = frame_take(e->subtask->pool, span);

@@ -43,6 +43,15 @@ static weir_err init_keys(struct op *op)
     return keyed_new(&op->keyed);
 }
 
+/* Chained to a source, the assigner sees which split a batch comes from. Each assigner has its own view: two of one source read other times. */
+static weir_err init_splits(struct op *op)
+{
+    bool chained = op->subtask->ops[0].spec.kind == OP_SOURCE;
+    weir_err err = splits_init(&op->splits, chained ? op->subtask->n_splits : 1);
+    if (!err && !chained) op->splits.items[0].state = SPLIT_READING;
+    return err;
+}
+
 weir_err op_init(struct op *op, struct subtask *s, const struct op_spec *spec)
 {
     *op = (struct op){.subtask = s, .spec = *spec, .time_in = WEIR_TIME_MIN, .time_out = WEIR_TIME_MIN};
@@ -64,13 +73,8 @@ weir_err op_init(struct op *op, struct subtask *s, const struct op_spec *spec)
         if (!op->self) return WEIR_E_NOMEM;
         memset(op->self, 0, size ? size : 64);
     }
-    if (spec->kind == OP_WATERMARKS && !op->splits) {
-        weir_err err = splits_init(&op->own_splits, 1);
-        if (err) return err;
-        op->own_splits.items[0].state = SPLIT_READING;
-        op->splits = &op->own_splits;
-    }
-    weir_err err = init_outputs(op);
+    weir_err err = spec->kind == OP_WATERMARKS ? init_splits(op) : WEIR_OK;
+    if (!err) err = init_outputs(op);
     return err ? err : init_keys(op);
 }
 
@@ -92,7 +96,7 @@ void op_close(struct op *op)
     free(op->key_scratch);
     free(op->own);
     free(op->own_offsets);
-    splits_close(&op->own_splits);
+    splits_close(&op->splits);
     keyed_destroy(&op->keyed);
     op->outs = NULL;
     op->ctx.out = NULL;
@@ -154,7 +158,7 @@ static weir_err assign_times(struct op *op, struct weir_batch *batch)
     if (err) return err;
     op->spec.timestamp(batch);
     struct subtask *s = op->subtask;
-    struct split_progress *split = &op->splits->items[op->splits == &s->progress ? s->current_split : 0];
+    struct split_progress *split = &op->splits.items[s->current_split]; /* 0 where no source is */
     weir_time highest = split->highest;
     for (uint32_t i = 0; i < batch->count; i++) {
         weir_time t = weir_batch_record(batch, i)->time_ms;
@@ -274,9 +278,13 @@ weir_err op_send_direct(struct op_out *out)
     struct weir_out *pub = out->pub;
     struct frame *frame = out->frame;
     if (pub->err) return pub->err;
-    if (!frame || pub->count == 0) return WEIR_OK;
+    if (!frame) return WEIR_OK;
     out->frame = NULL;
-    weir_err err = send_frame(out, frame);
+    weir_err err = WEIR_OK;
+    if (pub->count > 0)
+        err = send_frame(out, frame);
+    else
+        frame_release(frame); /* not kept for later: rows in it would overtake what is forwarded now */
     pub->base = pub->cursor = pub->end = NULL;
     pub->tail = 0;
     if (err) pub->err = err;
@@ -350,7 +358,7 @@ weir_err weir_forward(struct weir_ctx *ctx, uint32_t index, struct weir_batch *b
     struct op_out *out = &op->outs[index];
     weir_err err = out->direct ? op_send_direct(out) : flush_out(out);
     if (err) return err;
-    out->pub->cursor = out->pub->base; /* a row being built cannot cross a forward */
+    out->pub->cursor = out->pub->base; /* a row being built does not cross a forward */
     out->pub->tail = 0;
     return batch->count ? op_deliver(out, batch) : WEIR_OK;
 }
@@ -421,18 +429,15 @@ static weir_err advance_user(struct op *op)
 }
 
 /* The assigner makes its own watermarks; of what arrives it passes on only the end of all time. */
-static void advance_assigner(struct op *op, weir_time *out)
+static void advance_assigner(struct op *op, weir_time *out, bool *idle)
 {
-    bool idle = false;
-    weir_time made = splits_bounded(op->splits, op->spec.watermarks.max_out_of_orderness_ms, op->spec.watermarks.idle_ms, op->subtask->now_ms, &idle);
-    op->idle_out = idle;
+    weir_time made = splits_bounded(&op->splits, op->spec.watermarks.max_out_of_orderness_ms, op->spec.watermarks.idle_ms, idle);
     *out = op->time_in == WEIR_TIME_MAX ? WEIR_TIME_MAX : made;
 }
 
-static weir_err pass_on(struct op *op, weir_time time)
+static void pass_on(struct op *op, weir_time time)
 {
-    bool later = time > op->time_out;
-    if (later) op->time_out = time;
+    if (time > op->time_out) op->time_out = time;
     for (uint32_t o = 0; o < op->spec.n_outs; o++) {
         for (uint32_t i = 0; i < op->outs[o].n_targets; i++) {
             struct op_target *to = &op->outs[o].targets[i];
@@ -444,12 +449,10 @@ static weir_err pass_on(struct op *op, weir_time time)
             }
         }
     }
-    return WEIR_OK;
 }
 
-static weir_err pass_idle(struct op *op, bool was_idle)
+static weir_err pass_idle(struct op *op)
 {
-    if (was_idle == op->idle_out) return WEIR_OK;
     for (uint32_t o = 0; o < op->spec.n_outs; o++) {
         for (uint32_t i = 0; i < op->outs[o].n_targets; i++) {
             struct edge *edge = op->outs[o].targets[i].edge;
@@ -465,23 +468,22 @@ static weir_err pass_idle(struct op *op, bool was_idle)
 weir_err op_advance(struct op *op)
 {
     weir_time out = op->time_in;
-    bool was_idle = op->idle_out;
+    bool idle = op->idle_in;
     if (op->spec.kind == OP_WATERMARKS) {
-        advance_assigner(op, &out);
-    } else {
-        op->idle_out = op->idle_in;
-        if (op->spec.kind == OP_USER && op->time_in > op->time_out) {
-            int32_t before = enter(op);
-            weir_err err = advance_user(op);
-            weir_err flushed = op_flush(op);
-            leave(op, before);
-            if (flushed) return op_fail(op, flushed);
-            if (err == WEIR_AGAIN) return err;
-            if (err) return op_fail(op, err);
-        }
+        advance_assigner(op, &out, &idle);
+    } else if (op->spec.kind == OP_USER && op->time_in > op->time_out) {
+        int32_t before = enter(op);
+        weir_err err = advance_user(op);
+        weir_err flushed = op_flush(op);
+        leave(op, before);
+        if (flushed) return op_fail(op, flushed);
+        if (err == WEIR_AGAIN) return err; /* nothing is passed on yet, idleness neither */
+        if (err) return op_fail(op, err);
     }
-    weir_err err = pass_on(op, out);
-    return err ? err : pass_idle(op, was_idle);
+    bool changed = idle != op->idle_out;
+    op->idle_out = idle;
+    pass_on(op, out);
+    return changed ? pass_idle(op) : WEIR_OK;
 }
 
 weir_err op_processing_time(struct op *op, weir_time now_ms, bool *fired)

@@ -92,6 +92,13 @@ static weir_err advance_to(struct subtask *s, weir_time watermark, bool idle)
     return pump(s);
 }
 
+/* Split `index` of the source, or all inputs as the one split 0, was asked for records and gave what it had. */
+static void note_asked(struct subtask *s, uint32_t index)
+{
+    for (uint32_t i = 0; i < s->n_ops; i++)
+        if (s->ops[i].spec.kind == OP_WATERMARKS) split_asked(&s->ops[i].splits.items[index], s->now_ms);
+}
+
 /* ---- input frames ----------------------------------------------------------------------------------------------------------------------- */
 
 /* Finds the records of a frame: by stride when all are alike, else by walking them. */
@@ -174,11 +181,13 @@ static weir_err step_inputs(struct subtask *s, bool *progress)
         empty = 0;
         n++;
         *progress = true;
+        if (frame->head->kind == FRAME_DATA) note_asked(s, 0);
         weir_err err = take_frame(s, index, frame);
         frame_release(frame);
         if (err) return err;
         if (s->state != SUBTASK_RUNNING || subtask_blocked(s)) return WEIR_OK;
     }
+    if (empty >= s->n_inputs) note_asked(s, 0);
     return WEIR_OK;
 }
 
@@ -191,6 +200,13 @@ static bool inputs_empty(const struct subtask *s)
 
 /* ---- sources ------------------------------------------------------------------------------------------------------------------------------ */
 
+static void set_split_state(struct subtask *s, uint32_t i, enum split_state state)
+{
+    s->progress.items[i].state = state;
+    for (uint32_t k = 0; k < s->n_ops; k++)
+        if (s->ops[k].spec.kind == OP_WATERMARKS) s->ops[k].splits.items[i].state = state;
+}
+
 static weir_err open_reader(struct subtask *s, uint32_t i)
 {
     struct op *op = &s->ops[0];
@@ -201,8 +217,7 @@ static weir_err open_reader(struct subtask *s, uint32_t i)
     if (!split->self) return weir_fail(&s->diag, WEIR_E_NOMEM, "no memory for a reader of source %s", source->name);
     memset(split->self, 0, size ? size : 64);
     split->opened = true;
-    s->progress.items[i].state = SPLIT_READING;
-    s->progress.items[i].last_seen_ms = s->now_ms;
+    set_split_state(s, i, SPLIT_READING);
     return source->open(split->self, &op->ctx, split->data, (struct weir_bytes){NULL, 0});
 }
 
@@ -218,7 +233,7 @@ static void close_reader(struct subtask *s, struct subtask_split *split)
 static weir_err end_split(struct subtask *s, uint32_t i)
 {
     close_reader(s, &s->splits[i]);
-    s->progress.items[i].state = SPLIT_DONE;
+    set_split_state(s, i, SPLIT_DONE);
     s->splits_left--;
     s->pumping = true; /* the split no longer holds the watermark back */
     return WEIR_OK;
@@ -236,6 +251,7 @@ static weir_err read_split(struct subtask *s, uint32_t i, bool *more)
     weir_err flushed = op_flush(op);
     atomic_store_explicit(s->probe.op, -1, memory_order_relaxed);
     s->stats.records_in += op->step_out - before;
+    note_asked(s, i);
     if (flushed) return op_fail(op, flushed);
     *more = err == WEIR_OK || err == WEIR_DONE;
     if (err == WEIR_DONE) return end_split(s, i);
@@ -274,6 +290,7 @@ static weir_err step_source(struct subtask *s, bool *progress)
         quiet = more ? 0 : quiet + 1;
         *progress |= more || s->ops[0].step_out != before;
         if (s->pumping) err = pump_source(s);
+        if (err == WEIR_AGAIN) *progress = true; /* a long emitter paused; it goes on at once, not after a nap */
         if (err) return err == WEIR_AGAIN ? WEIR_OK : err;
         if (subtask_blocked(s)) return WEIR_OK;
     }
@@ -338,7 +355,8 @@ static weir_err run_step(struct subtask *s, weir_time now_ms, bool *progress)
     if (err) return err;
     /* Under load frames leave when they are full, and time goes with them now and then; without load all leaves at once. */
     bool more = *progress && s->state == SUBTASK_RUNNING && (s->ops[0].spec.kind == OP_SOURCE || !inputs_empty(s));
-    if (more && now_ms < s->watermark_at_ms) return WEIR_OK;
+    bool due = now_ms >= s->watermark_at_ms || now_ms < s->watermark_at_ms - EDGE_WATERMARK_MS; /* the latter: the clock was set back */
+    if (more && !due) return WEIR_OK;
     for (uint32_t e = 0; !err && e < s->n_edges; e++) {
         err = more ? edge_watermark(&s->edges[e]) : edge_flush(&s->edges[e]);
         if (!err && !more) err = edge_watermark(&s->edges[e]);

@@ -117,8 +117,7 @@ struct op {
     /* time */
     weir_time time_in, time_out; /* watermark to work up to; watermark passed on */
     bool idle_in, idle_out;
-    struct splits *splits;       /* OP_WATERMARKS: the subtask's when chained to a source, else own */
-    struct splits own_splits;
+    struct splits splits;        /* OP_WATERMARKS: one for each split of the source it is chained to, else one for all inputs */
     /* counters */
     struct {
         const char *name;

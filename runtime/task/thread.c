@@ -41,8 +41,8 @@ weir_err task_thread_init(struct task_thread *t, uint32_t n_remote_out, uint32_t
 
 void task_thread_close(struct task_thread *t)
 {
+    outbox_close(&t->outbox); /* first: its frames come home to the pool */
     frame_pool_close(&t->pool);
-    outbox_close(&t->outbox);
     wake_close(&t->wake);
     free(t->stats);
     free(t->counters);

@@ -22,8 +22,7 @@ void wake_close(struct wake *w)
 
 void wake_prepare(struct wake *w)
 {
-    atomic_store_explicit(&w->asleep, true, memory_order_relaxed);
-    atomic_thread_fence(memory_order_seq_cst);
+    (void)atomic_exchange_explicit(&w->asleep, true, memory_order_acq_rel);
 }
 
 void wake_wait(struct wake *w, int64_t timeout_us)
@@ -36,12 +35,12 @@ void wake_wait(struct wake *w, int64_t timeout_us)
 void wake_clear(struct wake *w)
 {
     uint64_t n;
-    atomic_store_explicit(&w->asleep, false, memory_order_relaxed);
+    (void)atomic_exchange_explicit(&w->asleep, false, memory_order_acq_rel);
     (void)!read(w->fd, &n, sizeof n); /* EAGAIN: nobody woke us */
 }
 
 void wake_up_slow(struct wake *w)
 {
     uint64_t one = 1;
-    if (atomic_exchange(&w->asleep, false)) (void)!write(w->fd, &one, sizeof one); /* EAGAIN: already signalled */
+    (void)!write(w->fd, &one, sizeof one); /* EAGAIN: already signalled */
 }

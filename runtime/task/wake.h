@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Parking and waking a thread. The waiter announces that it sleeps, looks at its queues once more, and waits; a waker publishes its work first and
- * then looks whether anybody sleeps, so that in the usual case a wake costs one load. An eventfd, so that a net thread can poll it beside sockets.
+ * then looks whether anybody sleeps. An eventfd, so that a net thread can poll it beside sockets.
+ *
+ * Both sides touch `asleep` by read-modify-write only, and so always meet in one order: either the waker comes second and sees the sleeper, or the
+ * waiter comes second and, by acquire and release, sees the work. It costs what a fence would, once a frame, and race detectors understand it.
  */
 #ifndef WEIR_RUNTIME_TASK_WAKE_H
 #define WEIR_RUNTIME_TASK_WAKE_H
@@ -27,8 +30,7 @@ void wake_clear(struct wake *w);
 void wake_up_slow(struct wake *w);
 static inline void wake_up(struct wake *w)
 {
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&w->asleep, memory_order_relaxed)) wake_up_slow(w);
+    if (atomic_exchange_explicit(&w->asleep, false, memory_order_acq_rel)) wake_up_slow(w);
 }
 
 #endif

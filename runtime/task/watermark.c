@@ -89,7 +89,13 @@ static weir_time behind(weir_time highest, int64_t bound)
     return highest < WEIR_TIME_MIN + 1 + bound ? WEIR_TIME_MIN : highest - bound - 1;
 }
 
-weir_time splits_bounded(const struct splits *s, int64_t max_out_of_orderness_ms, int64_t idle_ms, weir_time now_ms, bool *idle)
+void split_asked(struct split_progress *p, weir_time now_ms)
+{
+    if (p->asked_ms == 0 || now_ms < p->last_seen_ms) p->last_seen_ms = now_ms; /* at first, and when the clock was set back, waiting begins */
+    p->asked_ms = now_ms;
+}
+
+weir_time splits_bounded(const struct splits *s, int64_t max_out_of_orderness_ms, int64_t idle_ms, bool *idle)
 {
     weir_time lowest = WEIR_TIME_MAX;
     bool any_active = false, any_left = false;
@@ -97,7 +103,7 @@ weir_time splits_bounded(const struct splits *s, int64_t max_out_of_orderness_ms
         const struct split_progress *p = &s->items[i];
         if (p->state == SPLIT_DONE) continue;
         any_left = true;
-        if (p->state == SPLIT_READING && idle_ms > 0 && now_ms - p->last_seen_ms >= idle_ms) continue;
+        if (p->state == SPLIT_READING && idle_ms > 0 && p->asked_ms - p->last_seen_ms >= idle_ms) continue;
         any_active = true;
         weir_time w = p->state == SPLIT_WAITING ? WEIR_TIME_MIN : behind(p->highest, max_out_of_orderness_ms);
         if (w < lowest) lowest = w;

@@ -44,7 +44,8 @@ struct split_progress {
     enum split_state state;
     weir_time highest;      /* highest record time seen; WEIR_TIME_MIN = none */
     weir_time stated;       /* watermark the source itself stated; WEIR_TIME_MIN = none */
-    weir_time last_seen_ms; /* wall clock of its last record */
+    weir_time last_seen_ms; /* wall clock of its last record; at first of when it was first asked */
+    weir_time asked_ms;     /* wall clock of when it was last asked for records; 0 = never */
 };
 
 struct splits {
@@ -55,11 +56,14 @@ struct splits {
 weir_err splits_init(struct splits *s, uint32_t n);
 void splits_close(struct splits *s);
 
+/* A split was asked for records at now_ms and what came of it has been seen. */
+void split_asked(struct split_progress *p, weir_time now_ms);
 /*
- * The watermark of bounded out-of-orderness over the splits at wall time now_ms; `idle_ms` 0 = a split is never idle. *idle: all that are left are
- * idle. Without any split left: WEIR_TIME_MIN and not idle (the end of the input says more).
+ * The watermark of bounded out-of-orderness over the splits. A split is idle when it was asked idle_ms after its last record, or later, and still
+ * gave none; 0 = never. Time in which nobody asks (no credit, a long step) does not count: there may be records. *idle: all that are left are idle.
+ * Without any split left: WEIR_TIME_MIN and not idle (the end of the input says more).
  */
-weir_time splits_bounded(const struct splits *s, int64_t max_out_of_orderness_ms, int64_t idle_ms, weir_time now_ms, bool *idle);
+weir_time splits_bounded(const struct splits *s, int64_t max_out_of_orderness_ms, int64_t idle_ms, bool *idle);
 /* The watermark the source stated itself: minimum of `stated`. */
 weir_time splits_stated(const struct splits *s);
 

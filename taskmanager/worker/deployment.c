@@ -120,12 +120,10 @@ static weir_err make_ops(struct deployment *d, struct subtask *s, const struct p
     if (!s->ops || !s->edges) return WEIR_E_NOMEM;
     for (uint32_t i = 0; i < v->n_ops; i++) {
         struct op_spec spec;
+        s->n_ops = i + 1; /* a half-built one is closed like the others */
         weir_err err = spec_of(&spec, d, v->ops[i].node);
         if (!err) err = op_init(&s->ops[i], s, &spec);
         if (err) return err;
-        s->n_ops = i + 1;
-        /* Chained to a source, the assigner sees which split a batch comes from. */
-        if (spec.kind == OP_WATERMARKS && s->ops[0].spec.kind == OP_SOURCE) s->ops[i].splits = &s->progress;
     }
     for (uint32_t k = 0; k < v->n_out; k++) {
         const struct plan_edge *plan_edge = &d->plan->edges[v->out[k]];

@@ -18,7 +18,8 @@ struct peer {
 struct exchange {
     struct deployment *d;
     struct net_socket *router;
-    struct peer *peers; /* by worker index */
+    struct peer *peers; /* by worker index; n_peers of them */
+    uint32_t n_peers;   /* = d->n_workers, for the time when the deployment has gone */
     struct weir_id self;
     struct frame_pool pool;
     struct net_parts parts;
@@ -44,6 +45,7 @@ weir_err exchange_new(struct exchange **out, struct deployment *d, const struct 
     frame_pool_init(&x->pool);
     net_parts_init(&x->parts);
     x->peers = calloc(d->n_workers, sizeof *x->peers);
+    x->n_peers = d->n_workers;
     /* Credit bounds what is under way, so the marks only have to stand above it: ZeroMQ never decides to drop or to block. */
     uint32_t hwm = d->plan->n_channels * WEIR_CHANNEL_CREDITS + 4096u;
     struct net_socket_config config = {.kind = NET_ROUTER, .message_max = WEIR_FRAME_MAX, .send_hwm = hwm, .receive_hwm = hwm};
@@ -62,7 +64,7 @@ void exchange_close(struct exchange *x)
     if (!x) return;
     net_parts_close(&x->parts);
     net_socket_destroy(&x->router);
-    for (uint32_t i = 0; x->peers && i < x->d->n_workers; i++) net_socket_destroy(&x->peers[i].dealer);
+    for (uint32_t i = 0; x->peers && i < x->n_peers; i++) net_socket_destroy(&x->peers[i].dealer);
 }
 
 void exchange_destroy(struct exchange **exchange)
@@ -172,11 +174,11 @@ static weir_err drain_outboxes(struct exchange *x, bool *moved, struct weir_diag
 {
     for (uint32_t t = 0; t < x->d->n_threads; t++) {
         struct outbox *box = &x->d->threads[t].outbox;
-        void *item;
-        while (ck_ring_dequeue_spsc(&box->ring, box->slots, &item)) {
+        struct frame *frame;
+        struct channel *credit;
+        while (outbox_take(box, &frame, &credit)) {
             *moved = true;
-            uintptr_t word = (uintptr_t)item;
-            weir_err err = word & 1u ? send_credit(x, (const struct channel *)(word & ~(uintptr_t)1u)) : send_frame(x, item, diag);
+            weir_err err = credit ? send_credit(x, credit) : send_frame(x, frame, diag);
             if (err) return err;
         }
     }

@@ -19,7 +19,10 @@ struct exchange;
 /* Binds the data socket. identity: this worker's incarnation. Errors: of net_socket_bind. */
 weir_err exchange_new(struct exchange **out, struct deployment *d, const struct wire_msg *deploy, struct weir_id incarnation, const char *endpoint,
                       struct weir_diag *diag);
-/* Sockets go; frames still in them come home when net_stop has returned: exchange_destroy frees the rest after that. */
+/*
+ * Sockets go. Frames still in them come home when net_stop has returned; those that wait in channels when deployment_destroy has: exchange_destroy
+ * frees the rest after both.
+ */
 void exchange_close(struct exchange *x);
 void exchange_destroy(struct exchange **x);
 

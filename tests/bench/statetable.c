@@ -9,11 +9,12 @@
  *
  * All read the same batches of 1024 rows of 16 bytes, generated on the way; the time to generate them is measured and taken off. CPU time
  * of the thread, best of the rounds, which alternate between the ways so that a busy neighbour hits all alike. The ratio is that of speeds.
- * `statetable [KEYS...]`; without arguments 1e3, 1e5 and 1e6.
+ * `statetable [--short] [KEYS...]`; without numbers 1e3, 1e5 and 1e6.
  */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "runtime/base/clock.h"
@@ -22,8 +23,6 @@
 #include "runtime/state/memory.h"
 
 #define BATCH 1024u
-#define ROUNDS 5
-#define EVENTS 8000000u
 
 struct row {
     uint64_t key;
@@ -197,7 +196,7 @@ static double longest_insertion(struct keyed *keyed, uint64_t keys)
     return (double)longest / 1e6;
 }
 
-static void measure(uint64_t keys)
+static void measure(uint64_t keys, int rounds, uint64_t events)
 {
     struct memory memory = {0};
     struct bench *b = memory_alloc(&memory, sizeof *b);
@@ -211,9 +210,9 @@ static void measure(uint64_t keys)
 
     double best[WAYS] = {1e9, 1e9, 1e9, 1e9, 1e9}, build[WAYS];
     for (int w = 0; w < WAYS; w++) build[w] = run(b, (enum way)w, keys, 42, keys * 2);
-    for (int r = 0; r < ROUNDS; r++) {
+    for (int r = 0; r < rounds; r++) {
         for (int w = 0; w < WAYS; w++) {
-            double ns = run(b, (enum way)w, keys, 43 + (uint64_t)r, EVENTS);
+            double ns = run(b, (enum way)w, keys, 43 + (uint64_t)r, events);
             if (ns < best[w]) best[w] = ns;
         }
     }
@@ -236,7 +235,17 @@ static void measure(uint64_t keys)
 int main(int argc, char **argv)
 {
     static const uint64_t usual[] = {1000, 100000, 1000000};
-    for (int i = 1; i < argc; i++) measure(strtoull(argv[i], NULL, 10) ? strtoull(argv[i], NULL, 10) : 1);
-    for (size_t i = 0; argc == 1 && i < sizeof usual / sizeof usual[0]; i++) measure(usual[i]);
+    int first = argc > 1 && strcmp(argv[1], "--short") == 0 ? 2 : 1;
+    int rounds = first == 2 ? 2 : 5;
+    uint64_t events = first == 2 ? 1000000 : 8000000;
+    for (int i = first; i < argc; i++) {
+        uint64_t keys = strtoull(argv[i], NULL, 10);
+        if (keys == 0) {
+            fprintf(stderr, "statetable: '%s' is not a number of keys\n", argv[i]);
+            return 2;
+        }
+        measure(keys, rounds, events);
+    }
+    for (size_t i = 0; argc == first && i < sizeof usual / sizeof usual[0]; i++) measure(usual[i], rounds, events);
     return 0;
 }

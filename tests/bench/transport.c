@@ -58,6 +58,7 @@ static double run_bare(int64_t bytes)
     void *context = zmq_ctx_new(), *socket = zmq_socket(context, ZMQ_ROUTER);
     int no_limit = 0;
     (void)zmq_setsockopt(socket, ZMQ_RCVHWM, &no_limit, sizeof no_limit);
+    (void)zmq_setsockopt(socket, ZMQ_LINGER, &no_limit, sizeof no_limit); /* acks to a sender that has gone */
     if (zmq_bind(socket, endpoint)) bench_die("bind");
     int64_t from = 0;
     for (int64_t i = 0; i < n; i++) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Admin requests: the input, cut at each byte 0x1e, is the parts of a message. As a request it is parsed, and answered by an admin endpoint with an empty
- * cluster: exactly one well-formed answer, whatever came. As a reply it is parsed the way a client does.
+ * Admin requests: the input, cut at each byte 0x1e, is the parts of a message. As a request it is parsed, and answered by an admin endpoint
+ * with an empty cluster: exactly one well-formed answer, whatever came. As a reply it is parsed the way a client does.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -84,7 +84,8 @@ static void check_request(const struct weir_bytes *parts, uint32_t n)
     must(r.method >= REST_GET && r.method <= REST_DELETE);
     must(r.n_segments <= REST_SEGMENTS_MAX && r.n_query <= REST_QUERY_MAX && r.headers.n <= REST_HEADERS_MAX);
     for (uint32_t i = 0; i < r.n_segments; i++) must(inside(r.segment[i], r.target, sizeof r.target));
-    for (uint32_t i = 0; i < r.n_query; i++) must(inside(r.query[i].name, r.target, sizeof r.target) && strlen(r.query[i].value) < sizeof r.target);
+    for (uint32_t i = 0; i < r.n_query; i++)
+        must(inside(r.query[i].name, r.target, sizeof r.target) && strlen(r.query[i].value) < sizeof r.target);
     for (uint32_t i = 0; i < r.headers.n; i++) must(inside(r.headers.item[i].value, r.headers.text, sizeof r.headers.text));
 }
 

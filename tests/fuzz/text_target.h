@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the targets of text formats share. The first byte of the input chooses the time format, the rest is a record. Whatever it is, the reader
- * returns; where it accepts, writing the row and reading that back must give the same text again.
+ * What the targets of text formats share. The first byte of the input chooses the time format, the rest is a record. Whatever it is, the
+ * reader returns; where it accepts, writing the row and reading that back must give the same text again.
  */
 #ifndef WEIR_TESTS_FUZZ_TEXT_TARGET_H
 #define WEIR_TESTS_FUZZ_TEXT_TARGET_H

@@ -32,7 +32,8 @@ static const char *packet_type(const void *data, size_t len, enum wire_type *typ
 {
     struct wire_msg msg;
     *type = 0;
-    if (len <= LINK_HEADER_BYTES || wire_msg_decode(&msg, (const unsigned char *)data + LINK_HEADER_BYTES, len - LINK_HEADER_BYTES, NULL)) return "";
+    if (len <= LINK_HEADER_BYTES || wire_msg_decode(&msg, (const unsigned char *)data + LINK_HEADER_BYTES, len - LINK_HEADER_BYTES, NULL))
+        return "";
     *type = msg.type;
     wire_msg_close(&msg);
     return wire_type_name(*type);
@@ -83,7 +84,8 @@ static void step_jobmanager(struct sim *sim, struct master_event *ev)
     int64_t at_ms = sim->jm_actions.deadline_ms;
     if (at_ms == sim->jm_wake_ms || at_ms == INT64_MAX) return;
     sim->jm_wake_ms = at_ms;
-    sim_push(sim, (struct sim_event){.at_ms = at_ms > sim->now_ms ? at_ms : sim->now_ms, .kind = SIM_EV_JM_TICK, .offset = (uint64_t)at_ms});
+    sim_push(sim,
+             (struct sim_event){.at_ms = at_ms > sim->now_ms ? at_ms : sim->now_ms, .kind = SIM_EV_JM_TICK, .offset = (uint64_t)at_ms});
 }
 
 static void step_taskmanager(struct sim *sim, uint32_t tm, struct supervisor_event *ev)
@@ -141,7 +143,9 @@ static void describe(struct sim *sim, const struct job *job)
     uint32_t index = (uint32_t)sim_find_job(sim, job->id);
     const struct sim_spec *spec = &sim->jobs[index].spec;
     if (spec->describe == SIM_DESCRIBE_NEVER) return;
-    sim_push(sim, (struct sim_event){.at_ms = sim->now_ms + sim_delay(sim, spec->describe_ms), .kind = SIM_EV_DESCRIBED, .what = index, .ref = sim->epoch});
+    sim_push(sim,
+             (struct sim_event){
+                 .at_ms = sim->now_ms + sim_delay(sim, spec->describe_ms), .kind = SIM_EV_DESCRIBED, .what = index, .ref = sim->epoch});
 }
 
 static void perform_jobmanager(struct sim *sim)
@@ -159,7 +163,8 @@ static void perform_jobmanager(struct sim *sim)
         case MASTER_DO_DESCRIBE: describe(sim, a->describe.job); break;
         case MASTER_DO_STOP_DESCRIBE: sim->jobs[sim_find_job(sim, a->stop_describe.job)].describe_stopped = true; break;
         case MASTER_DO_READ_CHUNK:
-            ev = (struct sim_event){.at_ms = sim->now_ms + sim_delay(sim, 5), .kind = SIM_EV_CHUNK, .ref = a->read_chunk.reader, .life = (uint32_t)sim->epoch};
+            ev = (struct sim_event){
+                .at_ms = sim->now_ms + sim_delay(sim, 5), .kind = SIM_EV_CHUNK, .ref = a->read_chunk.reader, .life = (uint32_t)sim->epoch};
             ev.what = sim_plugin_of(a->read_chunk.digest);
             ev.offset = a->read_chunk.offset;
             sim_push(sim, ev);
@@ -174,7 +179,8 @@ static void make_graph(const struct sim_spec *spec, struct graph *out)
 {
     static const char bytes[64];
     struct weir_bytes splits[64];
-    struct graph_input to_map[2] = {{.node = 0, .partition = GRAPH_FORWARD, .keyer = ""}, {.node = 1, .partition = GRAPH_FORWARD, .keyer = ""}};
+    struct graph_input to_map[2] = {{.node = 0, .partition = GRAPH_FORWARD, .keyer = ""},
+                                    {.node = 1, .partition = GRAPH_FORWARD, .keyer = ""}};
     struct graph_input to_sink = {.node = 1, .partition = GRAPH_KEY, .keyer = "by_key"};
     struct graph_node nodes[3] = {
         {.id = "read", .name = "source", .kind = GRAPH_SOURCE, .n_outputs = 1, .n_splits = spec->n_splits, .splits = splits},
@@ -365,7 +371,8 @@ static struct sim_process *find_process(struct sim *sim, uint32_t tm, struct wei
 static void start_process(struct sim *sim, uint32_t tm, const struct supervisor_action *a)
 {
     for (uint32_t i = 0; i < sim->n_processes; i++)
-        if (sim->processes[i].tm == tm && sim->processes[i].attempt == a->spawn.attempt && id_equal(sim->jobs[sim->processes[i].job].id, a->spawn.job))
+        if (sim->processes[i].tm == tm && sim->processes[i].attempt == a->spawn.attempt &&
+            id_equal(sim->jobs[sim->processes[i].job].id, a->spawn.job))
             sim_violate(sim, "%s starts a worker twice", tm_name(tm).text);
     WEIR_ASSERT(sim->n_processes < SIM_PROCESSES_MAX);
     uint32_t index = sim->n_processes++;
@@ -387,8 +394,10 @@ static void start_process(struct sim *sim, uint32_t tm, const struct supervisor_
     if (!sim->tms[tm].cached[sim_plugin_of(a->spawn.digest)]) sim_violate(sim, "%s starts a worker without its plugin", tm_name(tm).text);
     act_later(sim, index, p->fate == SIM_NO_START ? SIM_ACT_EXIT : SIM_ACT_ALIVE, sim->now_ms + 1);
     int64_t ready_ms = sim->now_ms + sim_delay(sim, spec->step_ms);
-    if (p->fate == SIM_CRASHES_LOADING) act_later(sim, index, SIM_ACT_EXIT, ready_ms);
-    else if (p->fate != SIM_NEVER_READY) act_later(sim, index, SIM_ACT_READY, ready_ms);
+    if (p->fate == SIM_CRASHES_LOADING)
+        act_later(sim, index, SIM_ACT_EXIT, ready_ms);
+    else if (p->fate != SIM_NEVER_READY)
+        act_later(sim, index, SIM_ACT_READY, ready_ms);
 }
 
 static void store_chunk(struct sim *sim, uint32_t tm, const struct supervisor_action *a)
@@ -399,11 +408,9 @@ static void store_chunk(struct sim *sim, uint32_t tm, const struct supervisor_ac
     if (*stored != a->store_chunk.offset || a->store_chunk.total != sim_plugin_bytes(plugin)) sim_violate(sim, "chunks out of order");
     *stored += a->store_chunk.data.length;
     if (*stored < a->store_chunk.total) return;
-    sim_push(sim, (struct sim_event){.at_ms = sim->now_ms + sim_delay(sim, 20),
-                                     .kind = SIM_EV_STORED,
-                                     .tm = tm,
-                                     .life = sim->tms[tm].life,
-                                     .what = plugin});
+    sim_push(sim,
+             (struct sim_event){
+                 .at_ms = sim->now_ms + sim_delay(sim, 20), .kind = SIM_EV_STORED, .tm = tm, .life = sim->tms[tm].life, .what = plugin});
 }
 
 static void order_process(struct sim *sim, uint32_t tm, const struct supervisor_action *a)
@@ -443,8 +450,10 @@ static void perform_taskmanager(struct sim *sim, uint32_t tm)
         case SUPERVISOR_DO_SPAWN: start_process(sim, tm, a); break;
         case SUPERVISOR_DO_KILL:
             p = find_process(sim, tm, a->kill.job, a->kill.attempt);
-            if (!p) sim_violate(sim, "%s kills a worker that it never started", tm_name(tm).text);
-            else act_later(sim, (uint32_t)(p - sim->processes), SIM_ACT_EXIT, sim->now_ms + sim_delay(sim, 3));
+            if (!p)
+                sim_violate(sim, "%s kills a worker that it never started", tm_name(tm).text);
+            else
+                act_later(sim, (uint32_t)(p - sim->processes), SIM_ACT_EXIT, sim->now_ms + sim_delay(sim, 3));
             break;
         case SUPERVISOR_DO_TO_WORKER: order_process(sim, tm, a); break;
         case SUPERVISOR_DO_STORE_CHUNK: store_chunk(sim, tm, a); break;
@@ -491,7 +500,8 @@ static void say_ended(struct sim *sim, uint32_t index, enum wire_outcome outcome
 {
     struct wire_msg msg = {.type = WIRE_WORKER_ENDED};
     msg.ended.outcome = outcome;
-    msg.ended.failure = (struct wire_failure){.code = code, .operator_id = code == WEIR_E_USER ? "parse" : "", .subtask = code ? 0 : -1, .reason = reason};
+    msg.ended.failure =
+        (struct wire_failure){.code = code, .operator_id = code == WEIR_E_USER ? "parse" : "", .subtask = code ? 0 : -1, .reason = reason};
     struct sim_process *p = &sim->processes[index];
     p->leaving = true;
     say(sim, index, &msg);
@@ -547,11 +557,16 @@ static void become_running(struct sim *sim, uint32_t index)
     if (p->fate == SIM_NEVER_CONNECTS) return;
     p->running = true;
     say_bare(sim, index, WIRE_WORKER_RUNNING);
-    if (p->fate == SIM_SILENT) p->quiet = true;
-    else if (p->fate == SIM_STALLS) p->stalled_since_ms = done_ms;
-    else if (p->fate == SIM_CRASHES_RUNNING || p->fate == SIM_MUTE) act_later(sim, index, SIM_ACT_EXIT, done_ms);
-    else if (p->fate == SIM_FAILS || p->fate == SIM_SYMPTOM) act_later(sim, index, SIM_ACT_FAIL, done_ms);
-    else act_later(sim, index, SIM_ACT_PREPARED, done_ms);
+    if (p->fate == SIM_SILENT)
+        p->quiet = true;
+    else if (p->fate == SIM_STALLS)
+        p->stalled_since_ms = done_ms;
+    else if (p->fate == SIM_CRASHES_RUNNING || p->fate == SIM_MUTE)
+        act_later(sim, index, SIM_ACT_EXIT, done_ms);
+    else if (p->fate == SIM_FAILS || p->fate == SIM_SYMPTOM)
+        act_later(sim, index, SIM_ACT_FAIL, done_ms);
+    else
+        act_later(sim, index, SIM_ACT_PREPARED, done_ms);
 }
 
 static void become_prepared(struct sim *sim, uint32_t index)
@@ -582,8 +597,10 @@ static void commit(struct sim *sim, uint32_t index)
     }
     check_commit(sim, p);
     p->committed = true;
-    if (p->fate == SIM_DIES_AFTER_COMMIT) act_later(sim, index, SIM_ACT_EXIT, sim->now_ms);
-    else say_ended(sim, index, WIRE_COMMITTED, WEIR_OK, "");
+    if (p->fate == SIM_DIES_AFTER_COMMIT)
+        act_later(sim, index, SIM_ACT_EXIT, sim->now_ms);
+    else
+        say_ended(sim, index, WIRE_COMMITTED, WEIR_OK, "");
 }
 
 static void take_order(struct sim *sim, uint32_t index, const struct sim_event *ev)
@@ -610,7 +627,8 @@ static void take_order(struct sim *sim, uint32_t index, const struct sim_event *
 
 static bool dies_of_signal(const struct sim_process *p)
 {
-    return p->fate == SIM_CRASHES_LOADING || p->fate == SIM_CRASHES_RUNNING || p->fate == SIM_CRASHES_COMMITTING || p->fate == SIM_DIES_AFTER_COMMIT;
+    return p->fate == SIM_CRASHES_LOADING || p->fate == SIM_CRASHES_RUNNING || p->fate == SIM_CRASHES_COMMITTING ||
+           p->fate == SIM_DIES_AFTER_COMMIT;
 }
 
 static void end_process(struct sim *sim, uint32_t index)
@@ -622,8 +640,10 @@ static void end_process(struct sim *sim, uint32_t index)
     se.worker_exited.attempt = p->attempt;
     struct wire_failure *f = &se.worker_exited.failure;
     *f = (struct wire_failure){.operator_id = "", .subtask = -1, .reason = ""};
-    if (p->fate == SIM_NO_START) *f = (struct wire_failure){WEIR_E_IO, "", -1, "the worker could not be started"};
-    else if (dies_of_signal(p)) *f = (struct wire_failure){WEIR_E_USER, "parse", 1, "killed by SIGSEGV"};
+    if (p->fate == SIM_NO_START)
+        *f = (struct wire_failure){WEIR_E_IO, "", -1, "the worker could not be started"};
+    else if (dies_of_signal(p))
+        *f = (struct wire_failure){WEIR_E_USER, "parse", 1, "killed by SIGSEGV"};
     step_taskmanager(sim, p->tm, &se);
 }
 
@@ -642,8 +662,10 @@ static void on_process(struct sim *sim, const struct sim_event *ev)
     case SIM_ACT_COMMIT: commit(sim, ev->what); return;
     case SIM_ACT_ORDER: take_order(sim, ev->what, ev); return;
     case SIM_ACT_FAIL:
-        if (p->fate == SIM_FAILS) say_ended(sim, ev->what, WIRE_FAILED, WEIR_E_USER, "the record is poison");
-        else say_ended(sim, ev->what, WIRE_FAILED, WEIR_E_UNREACHABLE, "a peer does not answer");
+        if (p->fate == SIM_FAILS)
+            say_ended(sim, ev->what, WIRE_FAILED, WEIR_E_USER, "the record is poison");
+        else
+            say_ended(sim, ev->what, WIRE_FAILED, WEIR_E_UNREACHABLE, "a peer does not answer");
         return;
     case SIM_ACT_EXIT: end_process(sim, ev->what); return;
     }

@@ -29,7 +29,8 @@ static void check_history(struct sim *sim, struct sim_job *mine, const struct jo
         if (!may_follow(job->history[i - 1].state, job->history[i].state))
             sim_violate(sim, "job %08" PRIu64 " went from %s to %s", job->number, job_state_name(job->history[i - 1].state),
                         job_state_name(job->history[i].state));
-    if (job->history[job->n_history - 1].state != job->state) sim_violate(sim, "job %08" PRIu64 ": its history lacks its state", job->number);
+    if (job->history[job->n_history - 1].state != job->state)
+        sim_violate(sim, "job %08" PRIu64 ": its history lacks its state", job->number);
     mine->n_seen = job->n_history;
 }
 
@@ -58,10 +59,12 @@ static void check_end(struct sim *sim, const struct sim_job *mine, const struct 
         shared |= (splits & p->splits) != 0;
         splits |= p->splits;
         if (p->exists && job->workers[p->worker].state != JOB_WORKER_LOST)
-            sim_violate(sim, "job %08" PRIu64 " is %s, but its worker on tm-%" PRIu32 " still runs", job->number, job_state_name(job->state), p->tm + 1);
+            sim_violate(sim, "job %08" PRIu64 " is %s, but its worker on tm-%" PRIu32 " still runs", job->number,
+                        job_state_name(job->state), p->tm + 1);
     }
     if (job->state == JOB_FINISHED && committed != job->n_workers)
-        sim_violate(sim, "job %08" PRIu64 " is FINISHED with %" PRIu32 " of %" PRIu32 " workers committed", job->number, committed, job->n_workers);
+        sim_violate(sim, "job %08" PRIu64 " is FINISHED with %" PRIu32 " of %" PRIu32 " workers committed", job->number, committed,
+                    job->n_workers);
     if (job->state == JOB_FINISHED && (shared || splits != (UINT64_C(1) << mine->spec.n_splits) - 1))
         sim_violate(sim, "job %08" PRIu64 ": a split was read by none or by two", job->number);
     if (job->state == JOB_CANCELED && committed) sim_violate(sim, "job %08" PRIu64 " is CANCELED, but a worker committed", job->number);
@@ -69,7 +72,8 @@ static void check_end(struct sim *sim, const struct sim_job *mine, const struct 
         sim_violate(sim, "job %08" PRIu64 ": its cancel and its end differ", job->number);
     if (job->state != JOB_FAILED) return;
     if (!*job->failure.reason) sim_violate(sim, "job %08" PRIu64 " FAILED without a reason", job->number);
-    if (committed && !strstr(job->failure.reason, "partly visible")) sim_violate(sim, "job %08" PRIu64 " hides that output is visible", job->number);
+    if (committed && !strstr(job->failure.reason, "partly visible"))
+        sim_violate(sim, "job %08" PRIu64 " hides that output is visible", job->number);
 }
 
 static void check_job(struct sim *sim, struct sim_job *mine)
@@ -98,7 +102,8 @@ static void check_slot(struct sim *sim, const struct cluster_member *m, const st
         return;
     }
     if (slot->attempt != job->attempt) sim_violate(sim, "two attempts of job %08" PRIu64 " hold slots", job->number);
-    if (seen[index] & (UINT64_C(1) << slot->slot)) sim_violate(sim, "slot %" PRIu32 " of job %08" PRIu64 " was given twice", slot->slot, job->number);
+    if (seen[index] & (UINT64_C(1) << slot->slot))
+        sim_violate(sim, "slot %" PRIu32 " of job %08" PRIu64 " was given twice", slot->slot, job->number);
     seen[index] |= UINT64_C(1) << slot->slot;
     if (job->workers[job->slot_worker[slot->slot]].member != m->number)
         sim_violate(sim, "slot %" PRIu32 " of job %08" PRIu64 " is held on %s, where its worker is not", slot->slot, job->number, m->id);
@@ -123,7 +128,8 @@ static void check_slots(struct sim *sim)
         uint32_t held = 0;
         for (uint32_t w = 0; job && w < job->n_workers; w++)
             if (!job_worker_gone(job->workers[w].state)) held += job->workers[w].n_slots;
-        if (held != (uint32_t)__builtin_popcountll(seen[i])) sim_violate(sim, "job %08" PRIu32 " runs in slots that it does not hold", i + 1);
+        if (held != (uint32_t)__builtin_popcountll(seen[i]))
+            sim_violate(sim, "job %08" PRIu32 " runs in slots that it does not hold", i + 1);
     }
 }
 
@@ -160,10 +166,12 @@ void check_taskmanager(struct sim *sim, uint32_t tm)
         jobs |= UINT64_C(1) << p->job;
         if (!known(t->core, job->id, p->attempt)) sim_violate(sim, "tm-%" PRIu32 " does not know a worker that it runs", tm + 1);
         if (job->forgotten) continue;
-        if (p->attempt != job->attempt || !(job->tms & (1u << tm))) sim_violate(sim, "tm-%" PRIu32 " runs a worker that nobody deployed", tm + 1);
+        if (p->attempt != job->attempt || !(job->tms & (1u << tm)))
+            sim_violate(sim, "tm-%" PRIu32 " runs a worker that nobody deployed", tm + 1);
     }
     for (uint32_t i = 0; i < supervisor_n_workers(t->core); i++)
         workers += supervisor_worker_at(t->core, i).state != SUPERVISOR_WORKER_FETCHING;
     if (slots > sim->config.slots[tm]) sim_violate(sim, "tm-%" PRIu32 " gave a slot twice", tm + 1);
-    if (workers != processes) sim_violate(sim, "tm-%" PRIu32 " thinks that %" PRIu32 " workers run, but %" PRIu32 " do", tm + 1, workers, processes);
+    if (workers != processes)
+        sim_violate(sim, "tm-%" PRIu32 " thinks that %" PRIu32 " workers run, but %" PRIu32 " do", tm + 1, workers, processes);
 }

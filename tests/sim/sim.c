@@ -61,8 +61,8 @@ static bool run_seeds(uint64_t start, uint64_t n)
         printf("seed %" PRIu64 " does not repeat itself: something depends on more than the seed\n", seed);
         return false;
     }
-    printf("%" PRIu64 " seeds, %" PRIu64 " steps: %" PRIu64 " jobs, %" PRIu64 " finished, %" PRIu64 " failed, %" PRIu64 " canceled, %" PRIu64
-           " died with their JobManager or were never submitted; every invariant held\n",
+    printf("%" PRIu64 " seeds, %" PRIu64 " steps: %" PRIu64 " jobs, %" PRIu64 " finished, %" PRIu64 " failed, %" PRIu64
+           " canceled, %" PRIu64 " died with their JobManager or were never submitted; every invariant held\n",
            n, totals.steps, totals.jobs, totals.finished, totals.failed, totals.canceled,
            totals.jobs - totals.finished - totals.failed - totals.canceled);
     return true;
@@ -79,10 +79,14 @@ int main(int argc, char **argv)
             trace = true;
             continue;
         }
-        if (!strcmp(argv[i], "--seeds")) seeds = strtoull(value, NULL, 10);
-        else if (!strcmp(argv[i], "--start")) start = strtoull(value, NULL, 10);
-        else if (!strcmp(argv[i], "--seed")) seed = strtoull(value, NULL, 10);
-        else return fprintf(stderr, "usage: sim --seeds N [--start S] | --seed S [--trace]\n"), 2;
+        if (!strcmp(argv[i], "--seeds"))
+            seeds = strtoull(value, NULL, 10);
+        else if (!strcmp(argv[i], "--start"))
+            start = strtoull(value, NULL, 10);
+        else if (!strcmp(argv[i], "--seed"))
+            seed = strtoull(value, NULL, 10);
+        else
+            return fprintf(stderr, "usage: sim --seeds N [--start S] | --seed S [--trace]\n"), 2;
         i++;
     }
     struct totals totals = {0};

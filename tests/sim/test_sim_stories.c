@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stories of one cluster in a calm world, where one thing goes wrong at a time. */
-/* clang-format off: cmocka wants these first, in this order */
+/* cmocka wants these first, in this order */
+/* clang-format off */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -72,7 +73,8 @@ static void a_job_runs_to_its_end(void **state)
                                 "jm | job 00000001 attempt 1 RUNNING -> FINISHED\n"));
 }
 
-/* What workers count is there to be shown after the end; what they say about subtasks that they do not run, or that do not exist, is not. */
+/* What workers count is there to be shown after the end; what they say about subtasks that they do not run, or that do not exist, is not.
+ */
 static void counters_are_kept_after_the_end(void **state)
 {
     struct sim *sim = *state;
@@ -286,7 +288,8 @@ static void a_job_waits_for_slots_but_not_for_ever(void **state)
     spec.parallelism = 7;
     uint32_t job = sim_submit(sim, &spec);
     assert_true(sim_run_until(sim, job, JOB_FAILED, 12000));
-    assert_failed(sim, job, "the job needs 7 slots; after 10000 ms the cluster has 6 free of 6: start TaskManagers, or lower the parallelism");
+    assert_failed(sim, job,
+                  "the job needs 7 slots; after 10000 ms the cluster has 6 free of 6: start TaskManagers, or lower the parallelism");
 }
 
 static void a_waiting_job_begins_when_slots_come_free(void **state)
@@ -333,7 +336,9 @@ static void after_COMMIT_a_lost_taskmanager_leaves_output_partly_visible(void **
     for (int i = 0; i < 5000 && !sim_job(sim, job)->committing; i++) sim_run(sim, 1);
     sim_crash(sim, TM_2);
     assert_true(sim_run_until(sim, job, JOB_FAILED, 5000));
-    assert_failed(sim, job, "TaskManager tm-2 (host) was lost: no answer for 3000 ms; the output may be partly visible, because its commit had begun");
+    assert_failed(
+        sim, job,
+        "TaskManager tm-2 (host) was lost: no answer for 3000 ms; the output may be partly visible, because its commit had begun");
     assert_int_equal(sim_job(sim, job)->workers[0].state, JOB_WORKER_COMMITTED);
 }
 

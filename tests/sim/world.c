@@ -88,7 +88,8 @@ bool sim_expect(struct sim *sim, const char *text)
         const char *end = strchr(line, '\n');
         WEIR_ASSERT(end);
         if (!find_line(&at, line, (size_t)(end - line))) {
-            fprintf(stderr, "not in the trace, or not in this order:\n    %.*s\nthe trace:\n%s", (int)(end - line), line, (const char *)sim->lines.data);
+            fprintf(stderr, "not in the trace, or not in this order:\n    %.*s\nthe trace:\n%s", (int)(end - line), line,
+                    (const char *)sim->lines.data);
             return false;
         }
         line = end + 1;
@@ -364,10 +365,18 @@ void sim_new(struct sim **out)
 {
     struct sim *sim = new_world(1);
     sim->calm = true;
-    sim->config = (struct sim_config){
-        .delay_ms = 1, .slots = {2, 2, 2}, .heartbeat_ms = 250, .heartbeat_timeout_ms = 3000, .retransmit_ms = 300, .slot_wait_ms = 10000,
-        .describe_timeout_ms = 5000, .start_timeout_ms = 5000, .ready_timeout_ms = 5000, .worker_silence_ms = 2000, .cancel_timeout_ms = 1000,
-        .progress_timeout_ms = 3000};
+    sim->config = (struct sim_config){.delay_ms = 1,
+                                      .slots = {2, 2, 2},
+                                      .heartbeat_ms = 250,
+                                      .heartbeat_timeout_ms = 3000,
+                                      .retransmit_ms = 300,
+                                      .slot_wait_ms = 10000,
+                                      .describe_timeout_ms = 5000,
+                                      .start_timeout_ms = 5000,
+                                      .ready_timeout_ms = 5000,
+                                      .worker_silence_ms = 2000,
+                                      .cancel_timeout_ms = 1000,
+                                      .progress_timeout_ms = 3000};
     start_all(sim);
     *out = sim;
 }
@@ -428,9 +437,12 @@ static void draw_jobs(struct sim *sim, int64_t rage_ms)
         struct sim_job *job = &sim->jobs[i];
         job->id.bytes[3] = (uint8_t)(i + 1);
         job->id.bytes[15] = 1;
-        job->spec = (struct sim_spec){.parallelism = between(sim, 1, 6), .n_splits = between(sim, 0, 16),
+        job->spec = (struct sim_spec){.parallelism = between(sim, 1, 6),
+                                      .n_splits = between(sim, 0, 16),
                                       .plugin = (uint32_t)sim_random(sim, 10) ? between(sim, 0, 1) : between(sim, 2, SIM_PLUGINS - 1),
-                                      .describe_ms = between(sim, 1, 800), .step_ms = between(sim, 1, 400), .run_ms = between(sim, 1, 4000)};
+                                      .describe_ms = between(sim, 1, 800),
+                                      .step_ms = between(sim, 1, 400),
+                                      .run_ms = between(sim, 1, 4000)};
         if (!sim_random(sim, 12)) job->spec.describe = (enum sim_describe)sim_random(sim, SIM_DESCRIBES);
         if (sim_chance(sim, bad)) job->spec.fate = (enum sim_fate)sim_random(sim, SIM_FATES);
         job->spec.fate_worker = between(sim, 0, 2);

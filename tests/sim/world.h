@@ -2,16 +2,16 @@
 /*
  * The simulator: the cores of one JobManager and three TaskManagers in one thread, in a world that is drawn from a seed.
  *
- *     jobmanager core ◀── network: loses, doubles, delays, reorders, cuts one way or both ──▶ taskmanager cores ◀── pipes ──▶ worker processes
- *          ▲  ▲
- *          │  └ describing processes, artifact store
- *          └ users who submit and cancel
+ *     jobmanager core ◀── network: loses, doubles, delays, reorders, cuts ──▶ taskmanager cores ◀── pipes ──▶ worker processes
+ *        ▲    ▲
+ *        │    └── describing processes, artifact store
+ *        └── users who submit and cancel
  *
- * Time is a number. The world keeps events in a heap, hands the earliest to its core, performs the core's actions by pushing events, and checks the
- * invariants (check.c) after each. Everything random comes from the seed, so a seed repeats its run line by line.
+ * Time is a number. The world keeps events in a heap, hands the earliest to its core, performs the core's actions by pushing events, and
+ * checks the invariants (check.c) after each. Everything random comes from the seed, so a seed repeats its run line by line.
  *
- * Two ways to use it. sim.c draws a world of faults (sim_draw), lets it rage, heals it and demands that everything ends well. A story (test_*.c) makes
- * a calm world (sim_new) in which every delay is fixed, and breaks one thing at a time.
+ * Two ways to use it. sim.c draws a world of faults (sim_draw), lets it rage, heals it and demands that everything ends well. A story
+ * (test_*.c) makes a calm world (sim_new) in which every delay is fixed, and breaks one thing at a time.
  */
 #ifndef WEIR_TESTS_SIM_WORLD_H
 #define WEIR_TESTS_SIM_WORLD_H
@@ -29,22 +29,22 @@ enum sim_describe { SIM_DESCRIBE_WELL, SIM_DESCRIBE_FAILS, SIM_DESCRIBE_CYCLE, S
 /* What is wrong with one worker of a job. */
 enum sim_fate {
     SIM_GOOD,
-    SIM_NO_START,         /* the process cannot be started */
-    SIM_CRASHES_LOADING,  /* killed by a signal before READY */
-    SIM_NEVER_READY,      /* lives, but READY never comes */
-    SIM_SILENT,           /* stops to send ALIVE, and does nothing any more */
-    SIM_STALLS,           /* its net thread lives, a step does not return */
-    SIM_CRASHES_RUNNING,  /* killed by a signal while it works */
-    SIM_FAILS,            /* user code returns a failure: ENDED FAILED */
-    SIM_SYMPTOM,          /* reports that a peer does not answer */
-    SIM_OTHER_GRAPH,      /* another fingerprint than described */
-    SIM_NEVER_CONNECTS,   /* READY, but RUNNING never comes */
-    SIM_GARBAGE,          /* sends bytes that are no message */
-    SIM_DEAF,             /* ignores CANCEL */
-    SIM_LINGERS,          /* says how it ended, but does not go */
+    SIM_NO_START,           /* the process cannot be started */
+    SIM_CRASHES_LOADING,    /* killed by a signal before READY */
+    SIM_NEVER_READY,        /* lives, but READY never comes */
+    SIM_SILENT,             /* stops to send ALIVE, and does nothing any more */
+    SIM_STALLS,             /* its net thread lives, a step does not return */
+    SIM_CRASHES_RUNNING,    /* killed by a signal while it works */
+    SIM_FAILS,              /* user code returns a failure: ENDED FAILED */
+    SIM_SYMPTOM,            /* reports that a peer does not answer */
+    SIM_OTHER_GRAPH,        /* another fingerprint than described */
+    SIM_NEVER_CONNECTS,     /* READY, but RUNNING never comes */
+    SIM_GARBAGE,            /* sends bytes that are no message */
+    SIM_DEAF,               /* ignores CANCEL */
+    SIM_LINGERS,            /* says how it ended, but does not go */
     SIM_CRASHES_COMMITTING, /* killed by a signal between COMMIT and its commit */
     SIM_DIES_AFTER_COMMIT,  /* killed by a signal after its commit, before it can say so */
-    SIM_MUTE,             /* exits with status 0 and no word */
+    SIM_MUTE,               /* exits with status 0 and no word */
     SIM_FATES
 };
 
@@ -62,32 +62,32 @@ struct sim_spec {
 struct sim_job {
     struct weir_id id;
     struct sim_spec spec;
-    bool submitted;        /* and accepted */
-    bool forgotten;        /* the JobManager that knew it has crashed */
+    bool submitted; /* and accepted */
+    bool forgotten; /* the JobManager that knew it has crashed */
     bool describe_stopped;
-    bool cancel_asked;     /* by a user */
-    bool canceled;         /* and it was seen CANCELLING */
-    uint32_t n_seen;       /* entries of its history that were checked */
-    enum job_state state;  /* last seen */
-    uint32_t attempt;      /* last seen */
-    uint32_t tms;          /* bit set of TaskManagers with a worker of the attempt */
+    bool cancel_asked;    /* by a user */
+    bool canceled;        /* and it was seen CANCELLING */
+    uint32_t n_seen;      /* entries of its history that were checked */
+    enum job_state state; /* last seen */
+    uint32_t attempt;     /* last seen */
+    uint32_t tms;         /* bit set of TaskManagers with a worker of the attempt */
     uint32_t n_workers;
-    uint32_t n_ended;      /* JOB_ENDED actions */
+    uint32_t n_ended; /* JOB_ENDED actions */
 };
 
 /* A worker process: what really happened, whatever the cores believe. */
 struct sim_process {
-    bool exists;   /* the operating system has it */
+    bool exists; /* the operating system has it */
     uint32_t tm, life;
-    uint32_t job;  /* index */
+    uint32_t job; /* index */
     uint32_t attempt, worker, n_slots;
     uint64_t epoch, fingerprint;
     enum sim_fate fate;
-    bool quiet;    /* sends no ALIVE */
+    bool quiet; /* sends no ALIVE */
     bool ready, running, prepared, committed, leaving;
     int64_t stalled_since_ms; /* -1: not stalled */
-    int64_t order_ms; /* the last order arrives then; orders keep their order */
-    uint64_t splits;  /* bit set of the splits it reads */
+    int64_t order_ms;         /* the last order arrives then; orders keep their order */
+    uint64_t splits;          /* bit set of the splits it reads */
 };
 
 struct sim_taskmanager {
@@ -143,7 +143,7 @@ struct sim {
 
     uint32_t spin; /* ticks without time passing */
     uint64_t n_steps;
-    uint64_t hash; /* of all that happened */
+    uint64_t hash;       /* of all that happened */
     struct buffer lines; /* the trace */
     bool violated;
     char violation[WEIR_DIAG_MAX];
@@ -161,7 +161,8 @@ void sim_run(struct sim *sim, int64_t ms);
 bool sim_run_until(struct sim *sim, uint32_t job, enum job_state state, int64_t ms);
 /* Ends all faults and starts what has crashed; then everything must have ended well within `bound_ms`. */
 void sim_heal(struct sim *sim, int64_t bound_ms);
-/* Everything has ended: jobs in terminal states, TaskManagers registered, no process, no slot in use. `why` (may be NULL) says what has not. */
+/* Everything has ended: jobs in terminal states, TaskManagers registered, no process, no slot in use. `why` (may be NULL) says what has
+ * not. */
 bool sim_at_rest(const struct sim *sim, const char **why);
 
 /* ---- what users do ---- */
@@ -186,8 +187,22 @@ void sim_violate(struct sim *sim, const char *fmt, ...) WEIR_PRINTF(2, 3);
 
 /* ---- between the parts of the simulator ---- */
 enum sim_kind {
-    SIM_EV_JM_TICK, SIM_EV_JM_PACKET, SIM_EV_DESCRIBED, SIM_EV_CHUNK, SIM_EV_SUBMIT, SIM_EV_CANCEL, SIM_EV_JM_RESTART, SIM_EV_JM_PAUSE,
-    SIM_EV_TM_TICK, SIM_EV_TM_PACKET, SIM_EV_STORED, SIM_EV_PROCESS, SIM_EV_CRASH, SIM_EV_START, SIM_EV_PAUSE, SIM_EV_CUT,
+    SIM_EV_JM_TICK,
+    SIM_EV_JM_PACKET,
+    SIM_EV_DESCRIBED,
+    SIM_EV_CHUNK,
+    SIM_EV_SUBMIT,
+    SIM_EV_CANCEL,
+    SIM_EV_JM_RESTART,
+    SIM_EV_JM_PAUSE,
+    SIM_EV_TM_TICK,
+    SIM_EV_TM_PACKET,
+    SIM_EV_STORED,
+    SIM_EV_PROCESS,
+    SIM_EV_CRASH,
+    SIM_EV_START,
+    SIM_EV_PAUSE,
+    SIM_EV_CUT,
 };
 
 /* What a process does next. */
@@ -197,19 +212,19 @@ struct sim_event {
     int64_t at_ms;
     uint64_t order;
     enum sim_kind kind;
-    uint32_t tm, life;  /* TaskManager and which life of it */
-    uint32_t what;      /* job index, process index, plugin ... */
-    uint32_t how;       /* enum sim_act, exit status, cut ... */
+    uint32_t tm, life; /* TaskManager and which life of it */
+    uint32_t what;     /* job index, process index, plugin ... */
+    uint32_t how;      /* enum sim_act, exit status, cut ... */
     uint64_t ref, offset;
-    void *data;         /* malloc'ed */
+    void *data; /* malloc'ed */
     size_t len;
 };
 
-uint64_t sim_random(struct sim *sim, uint64_t below);  /* 0 ... below - 1 */
-bool sim_chance(struct sim *sim, uint32_t per_mille);  /* never in a calm world */
+uint64_t sim_random(struct sim *sim, uint64_t below);    /* 0 ... below - 1 */
+bool sim_chance(struct sim *sim, uint32_t per_mille);    /* never in a calm world */
 int64_t sim_delay(struct sim *sim, uint32_t longest_ms); /* 1 ... longest; the longest in a calm world */
-void sim_push(struct sim *sim, struct sim_event ev);   /* its order is given here */
-void sim_fold(struct sim *sim, uint64_t value);        /* into the hash */
+void sim_push(struct sim *sim, struct sim_event ev);     /* its order is given here */
+void sim_fold(struct sim *sim, uint64_t value);          /* into the hash */
 uint32_t sim_plugin_bytes(uint32_t plugin);
 struct weir_digest sim_plugin_digest(uint32_t plugin);
 uint32_t sim_plugin_of(struct weir_digest digest);
@@ -222,7 +237,7 @@ void actors_crash(struct sim *sim, uint32_t tm);
 void actors_stop(struct sim *sim, uint32_t tm);
 weir_err actors_cancel(struct sim *sim, uint32_t job);
 void actors_submit(struct sim *sim, uint32_t job);
-void check_jobmanager(struct sim *sim);        /* check.c: after each step of the JobManager */
+void check_jobmanager(struct sim *sim);               /* check.c: after each step of the JobManager */
 void check_taskmanager(struct sim *sim, uint32_t tm); /* after each step of a TaskManager */
 
 #endif

@@ -46,7 +46,8 @@ static void keep(struct fake *f, uint32_t index, const struct weir_batch *batch)
     uint32_t at = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
         struct weir_record *rec = weir_batch_record(batch, i);
-        if (index == 0 && rec->time_ms != WEIR_TIME_MIN) assert_true(rec->time_ms > f->source_watermark_ms); /* never behind its own promise */
+        if (index == 0 && rec->time_ms != WEIR_TIME_MIN)
+            assert_true(rec->time_ms > f->source_watermark_ms); /* never behind its own promise */
         kept->offsets[i] = at;
         memcpy(kept->data + at, rec, sizeof *rec + rec->size);
         remember_row(output, (struct weir_record *)(void *)(kept->data + at));

@@ -8,9 +8,9 @@
  *     for (uint32_t i = 0; i < fake_count(f, 0); i++) use(fake_row(f, 0, i));
  *     fake_close(f);
  *
- * It defines the functions that the real runtime offers to plugins (weir_out_make_room, weir_forward, weir_count ...). The linker takes them
- * instead of those of runtime/task as long as nothing else of that object is used. Keyed state and timers are in fake_state.h.
- * A test fails at once (cmocka) when the table breaks its contract: wrong memory, an emission after DONE, a late row behind a watermark.
+ * It defines the functions that the real runtime offers to plugins (weir_out_make_room, weir_forward, weir_count ...). The linker takes
+ * them instead of those of runtime/task as long as nothing else of that object is used. Keyed state and timers are in fake_state.h. A test
+ * fails at once (cmocka) when the table breaks its contract: wrong memory, an emission after DONE, a late row behind a watermark.
  */
 #ifndef WEIR_TESTS_SUPPORT_FAKE_RUNTIME_H
 #define WEIR_TESTS_SUPPORT_FAKE_RUNTIME_H
@@ -35,7 +35,7 @@ struct fake_batch {
 struct fake_output {
     struct fake_batch *batches;
     uint32_t n_batches;
-    uint32_t n_rows; /* of all of them */
+    uint32_t n_rows;           /* of all of them */
     struct weir_record **rows; /* the same records, one after the other */
     uint32_t rows_cap;
 };
@@ -51,26 +51,26 @@ struct fake {
     uint32_t n_counters;
     weir_time now_ms;              /* wall clock; the test moves it */
     weir_time source_watermark_ms; /* last one; WEIR_TIME_MIN: none yet */
-    uint32_t yield_at_rows; /* weir_should_yield is true once output 0 holds so many rows; 0 = never */
-    uint32_t frame_bytes;   /* of an output frame */
-    void *frames[FAKE_OUTS_MAX]; /* what outs[] write into */
+    uint32_t yield_at_rows;        /* weir_should_yield is true once output 0 holds so many rows; 0 = never */
+    uint32_t frame_bytes;          /* of an output frame */
+    void *frames[FAKE_OUTS_MAX];   /* what outs[] write into */
     uint32_t sel[WEIR_BATCH_MAX];
     void *self;
     const struct weir_source *source;
     const struct weir_operator *op;
-    void *owned; /* batches made mutable during the present call */
+    void *owned;         /* batches made mutable during the present call */
     struct keyed *keyed; /* fake_state.h */
     void (*keyed_close)(struct fake *f);
 };
 
 struct fake_options {
     const void *config;
-    uint32_t n_outs;       /* outputs the context offers */
+    uint32_t n_outs; /* outputs the context offers */
     uint32_t subtask;
-    uint32_t parallelism;  /* 0 = 1 */
-    uint32_t frame_bytes;  /* 0 = 32 KiB */
+    uint32_t parallelism;    /* 0 = 1 */
+    uint32_t frame_bytes;    /* 0 = 32 KiB */
     const char *operator_id; /* NULL = "test" */
-    const char *job_id;    /* NULL = 32 zeros */
+    const char *job_id;      /* NULL = 32 zeros */
 };
 
 struct fake *fake_new(const struct fake_options *options);
@@ -83,7 +83,8 @@ void fake_close(struct fake *f);
 weir_err fake_source_open(struct fake *f, const struct weir_source *source, struct weir_bytes split, struct weir_bytes position);
 weir_err fake_source_read(struct fake *f); /* flushes the outputs afterwards */
 
-/* Reads until WEIR_DONE (returned as WEIR_OK), an error, WEIR_AGAIN, or `rows` rows on output 0 (WEIR_OK; may be a few more, by batches). */
+/* Reads until WEIR_DONE (returned as WEIR_OK), an error, WEIR_AGAIN, or `rows` rows on output 0 (WEIR_OK; may be a few more, by batches).
+ */
 weir_err fake_source_run(struct fake *f, uint32_t rows);
 
 /* The reader's position; its bytes go to `data` (WEIR_POSITION_BYTES_MAX). */

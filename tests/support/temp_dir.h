@@ -22,7 +22,8 @@ void temp_write(const char *path, const void *data, size_t len);
 /* Gives the whole file, NUL-terminated, *len bytes; the caller frees it. NULL when there is no such file. */
 char *temp_read(const char *path, size_t *len);
 
-/* Names in the folder but "." and "..", sorted, each with a blank behind it: "part-00000 part-00001 ". Static; valid until the next call. */
+/* Names in the folder but "." and "..", sorted, each with a blank behind it: "part-00000 part-00001 ". Static; valid until the next call.
+ */
 const char *temp_list(const char *path);
 
 #endif

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define LOOK_MS 5            /* pause between two looks at what is waited for */
+#define DEAR_LOOK_MS 40      /* the same where looking is dear */
 #define STOP_MS 15000        /* a daemon has to end by SIGTERM; far above what it needs */
 #define TAIL_BYTES 4000      /* of each log shown after a failure */
 #define DESCENDANTS_MAX 256
@@ -57,14 +58,24 @@ static void reap(struct cluster *c)
     }
 }
 
-bool wait_a_little(struct cluster *c, int64_t deadline_ms)
+static bool rest(struct cluster *c, int64_t deadline_ms, long pause_ms)
 {
-    const struct timespec pause = {0, LOOK_MS * 1000000};
+    const struct timespec pause = {0, pause_ms * 1000000};
     reap(c);
     if (now_ms() > deadline_ms) return false;
     (void)nanosleep(&pause, NULL);
     reap(c);
     return true;
+}
+
+bool wait_a_little(struct cluster *c, int64_t deadline_ms)
+{
+    return rest(c, deadline_ms, LOOK_MS);
+}
+
+bool wait_a_while(struct cluster *c, int64_t deadline_ms)
+{
+    return rest(c, deadline_ms, DEAR_LOOK_MS);
 }
 
 /* ---- processes -------------------------------------------------------------------------------------------------------------------- */
@@ -281,7 +292,7 @@ void cluster_wait_processes(struct cluster *c, const char *name, uint32_t n, int
     pid_t pids[DESCENDANTS_MAX];
     uint32_t found;
     while ((found = cluster_processes(c, name, pids, DESCENDANTS_MAX)) != n)
-        if (!wait_a_little(c, deadline_ms)) fail_msg("%u processes %s instead of %u (the first: %d)", found, name, n, found ? (int)pids[0] : 0);
+        if (!wait_a_while(c, deadline_ms)) fail_msg("%u processes %s instead of %u (the first: %d)", found, name, n, found ? (int)pids[0] : 0);
 }
 
 /* ---- daemons ---------------------------------------------------------------------------------------------------------------------- */
@@ -335,7 +346,7 @@ void cluster_wait_registered(struct cluster *c, size_t n)
         registered = json_array_size(json_object_get(doc, "taskmanagers"));
         json_decref(doc);
         if (registered == n) return;
-    } while (wait_a_little(c, deadline_ms));
+    } while (wait_a_while(c, deadline_ms));
     fail_msg("%zu TaskManagers are registered instead of %zu", registered, n);
 }
 

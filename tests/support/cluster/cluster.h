@@ -96,10 +96,10 @@ struct proc *proc_start(struct cluster *c, const char *name, const char *const *
 int proc_wait(struct cluster *c, struct proc *p, int64_t within_ms);
 bool proc_ended(struct cluster *c, struct proc *p); /* looks only */
 void proc_signal(struct proc *p, int signal_number);
-/* Waits for the nth line (from 1) of its log that holds `text`; returns the line, in one of four static places. */
+/* Waits for the nth line (from 1) of its log that holds `text`; returns the line, in one of sixteen static places. */
 const char *proc_wait_log(struct cluster *c, struct proc *p, const char *text, uint32_t nth);
 uint32_t proc_count_log(const struct proc *p, const char *text);
-/* Value of "key=" in a log line, up to the blank or its closing quote; in one of four static places. */
+/* Value of "key=" in a log line, up to the blank or its closing quote; in one of sixteen static places. */
 const char *log_field(const char *line, const char *key);
 
 /* A number of /proc/PID/status in kB, "VmHWM". 0: no such process or field. */
@@ -168,10 +168,11 @@ void neighbour_is_well(struct cluster *c, struct neighbour *n);
 
 /* ---- files ------------------------------------------------------------------------------------------------------------------------ */
 
-const char *in_dir(const struct cluster *c, const char *name); /* "DIR/NAME", in one of sixteen static places */
-const char *job_plugin(const char *name);                      /* a plugin of tests/integration/jobs; static as above */
-const char *example_plugin(const char *name);                  /* a plugin of api/examples; static as above */
-const char *test_data(const char *name);                       /* a file of tests/data; static as above */
+/* Paths: kept until the program ends. */
+const char *in_dir(const struct cluster *c, const char *name); /* "DIR/NAME" */
+const char *job_plugin(const char *name);                      /* a plugin of tests/integration/jobs */
+const char *example_plugin(const char *name);                  /* a plugin of api/examples */
+const char *test_data(const char *name);                       /* a file of tests/data */
 void file_write(const char *path, const void *data, size_t len);
 char *file_read(const char *path, size_t *len); /* NUL-terminated; the caller frees. NULL: there is none */
 bool file_exists(const char *path);
@@ -186,8 +187,10 @@ uint32_t sockets_below(const char *dir);
 /* ---- time and text ------------------------------------------------------------------------------------------------------------------ */
 
 int64_t now_ms(void);
-/* One look of a loop that waits: collects children and pauses shortly. False when `deadline_ms` has passed. */
+/* The pause of a loop that looks until something is so: collects children, rests 5 ms. False when `deadline_ms` has passed. */
 bool wait_a_little(struct cluster *c, int64_t deadline_ms);
+/* The same with 40 ms, where looking costs a process or a walk through /proc. */
+bool wait_a_while(struct cluster *c, int64_t deadline_ms);
 /* Fails with both texts unless `text` holds `part`. */
 void assert_has(const char *text, const char *part);
 void assert_has_not(const char *text, const char *part);

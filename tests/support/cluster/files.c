@@ -11,13 +11,22 @@
 #include "runtime/base/id.h"
 #include "tests/support/cluster/cluster.h"
 
+/* Lasts as long as the program: a story keeps its paths, and there are few. */
+struct kept {
+    struct kept *next;
+    char text[];
+};
+
 static char *joined(const char *dir, const char *name, const char *ending)
 {
-    static char places[16][CLUSTER_PATH_MAX * 4];
-    static unsigned next;
-    char *to = places[next++ % 16];
-    (void)snprintf(to, sizeof places[0], "%s/%s%s", dir, name, ending);
-    return to;
+    static struct kept *all;
+    size_t size = strlen(dir) + strlen(name) + strlen(ending) + 2;
+    struct kept *k = malloc(sizeof *k + size);
+    assert_non_null(k);
+    (void)snprintf(k->text, size, "%s/%s%s", dir, name, ending);
+    k->next = all;
+    all = k;
+    return k->text;
 }
 
 const char *in_dir(const struct cluster *c, const char *name)

@@ -16,7 +16,8 @@ struct sample {
     struct weir_str note;
 };
 WEIR_ROW(sample, WEIR_FIELD(sample, 1, BOOL, flag), WEIR_FIELD(sample, 2, I32, small), WEIR_FIELD(sample, 3, I64, wide),
-         WEIR_FIELD(sample, 4, F64, real), WEIR_FIELD(sample, 5, TIME, at), WEIR_FIELD(sample, 6, STR, name), WEIR_FIELD(sample, 7, STR, note));
+         WEIR_FIELD(sample, 4, F64, real), WEIR_FIELD(sample, 5, TIME, at), WEIR_FIELD(sample, 6, STR, name),
+         WEIR_FIELD(sample, 7, STR, note));
 
 struct pair {
     int64_t id;

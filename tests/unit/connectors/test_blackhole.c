@@ -55,7 +55,8 @@ static void order_and_batches_make_no_difference(void **state)
 {
     (void)state;
     struct fake *rows = random_rows(2, 1000, 0), *small = random_rows(2, 1000, 512);
-    struct fake *a = fake_new(&(struct fake_options){0}), *b = fake_new(&(struct fake_options){0}), *c = fake_new(&(struct fake_options){0});
+    struct fake *a = fake_new(&(struct fake_options){0}), *b = fake_new(&(struct fake_options){0}),
+                *c = fake_new(&(struct fake_options){0});
     assert_ok(a, fake_op_open(a, the_operator()));
     assert_ok(b, fake_op_open(b, the_operator()));
     assert_ok(c, fake_op_open(c, the_operator()));

@@ -96,8 +96,9 @@ static void doubles_are_read_as_strtod_does(void **state)
     for (int i = 0; i < 100000; i++) {
         uint64_t r = next_random(&seed);
         char text[64];
-        int len = snprintf(text, sizeof text, "%s%llu.%0*llue%d", r & 1 ? "-" : "", (unsigned long long)(next_random(&seed) >> (r >> 8) % 64),
-                           (int)((r >> 16) % 18) + 1, (unsigned long long)(r >> 48), (int)((r >> 24) % 60) - 30);
+        int len =
+            snprintf(text, sizeof text, "%s%llu.%0*llue%d", r & 1 ? "-" : "", (unsigned long long)(next_random(&seed) >> (r >> 8) % 64),
+                     (int)((r >> 16) % 18) + 1, (unsigned long long)(r >> 48), (int)((r >> 24) % 60) - 30);
         double value = 0, expected = strtod(text, NULL);
         assert_int_equal(number_read_f64(text, (size_t)len, &value), NUMBER_OK);
         assert_memory_equal(&value, &expected, sizeof value);
@@ -161,11 +162,26 @@ static void other_iso_times_are_read(void **state)
     assert_true(time == 1431857100500);
     assert_true(time_read_iso("2015-05-17T10:05:00.123987654Z", 30, &time));
     assert_true(time == 1431857100123);
-    static const char *const wrong[] = {"", "2015", "2015-05-17", "2015-05-17T10:05Z", "2015-05-17T10:05:00", "2015-05-17 10:05:00Z",
-                                        "2015-02-29T00:00:00Z", "2015-13-01T00:00:00Z", "2015-00-01T00:00:00Z", "2015-01-32T00:00:00Z",
-                                        "2015-05-17T24:00:00Z", "2015-05-17T10:60:00Z", "2015-05-17T10:05:60Z", "2015-05-17T10:05:00.Z",
-                                        "2015-05-17T10:05:00Zx", "+2015-05-17T10:05:00Z", "+999999999-01-01T00:00:00Z", "15-05-17T10:05:00Z",
-                                        "2015-05-17T10:05:00+0200", "2015-05-17T10:05:00.1234567890Z"};
+    static const char *const wrong[] = {"",
+                                        "2015",
+                                        "2015-05-17",
+                                        "2015-05-17T10:05Z",
+                                        "2015-05-17T10:05:00",
+                                        "2015-05-17 10:05:00Z",
+                                        "2015-02-29T00:00:00Z",
+                                        "2015-13-01T00:00:00Z",
+                                        "2015-00-01T00:00:00Z",
+                                        "2015-01-32T00:00:00Z",
+                                        "2015-05-17T24:00:00Z",
+                                        "2015-05-17T10:60:00Z",
+                                        "2015-05-17T10:05:60Z",
+                                        "2015-05-17T10:05:00.Z",
+                                        "2015-05-17T10:05:00Zx",
+                                        "+2015-05-17T10:05:00Z",
+                                        "+999999999-01-01T00:00:00Z",
+                                        "15-05-17T10:05:00Z",
+                                        "2015-05-17T10:05:00+0200",
+                                        "2015-05-17T10:05:00.1234567890Z"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assert_false(time_read_iso(wrong[i], strlen(wrong[i]), &time));
     }
@@ -179,8 +195,8 @@ static void csv_quotes_only_what_must_be(void **state)
     (void)state;
     struct fake *f = fake_new(&(struct fake_options){.n_outs = 1});
     static const char *const strings[][2] = {
-        {"plain", "7,plain\n"}, {"", "7,\n"},           {"a,b", "7,\"a,b\"\n"},        {"say \"hi\"", "7,\"say \"\"hi\"\"\"\n"},
-        {"\n", "7,\"\n\"\n"},    {"\r", "7,\"\r\"\n"},  {" blank ", "7, blank \n"},     {"'t\\", "7,'t\\\n"},
+        {"plain", "7,plain\n"}, {"", "7,\n"},         {"a,b", "7,\"a,b\"\n"},     {"say \"hi\"", "7,\"say \"\"hi\"\"\"\n"},
+        {"\n", "7,\"\n\"\n"},   {"\r", "7,\"\r\"\n"}, {" blank ", "7, blank \n"}, {"'t\\", "7,'t\\\n"},
     };
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++) {
         struct pair row = {.id = 7};
@@ -203,7 +219,8 @@ static void csv_round_trip(void **state)
     for (uint64_t seed = 1; seed <= 20; seed++) {
         uint64_t random = seed;
         enum weir_file_time time_format = seed % 2 ? WEIR_FILE_TIME_MS : WEIR_FILE_TIME_ISO;
-        struct fake *from = fake_new(&(struct fake_options){.n_outs = 1}), *to = fake_new(&(struct fake_options){.n_outs = 1, .frame_bytes = 256});
+        struct fake *from = fake_new(&(struct fake_options){.n_outs = 1}),
+                    *to = fake_new(&(struct fake_options){.n_outs = 1, .frame_bytes = 256});
         for (int i = 0; i < 200; i++) emit_random(from, &random);
         fake_flush(from);
         struct row_text row;

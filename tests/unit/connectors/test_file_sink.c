@@ -277,7 +277,8 @@ static void what_cannot_be_written_is_refused_at_the_start(void **state)
     config = csv_to(temp_path(dir, "out"));
     assert_open_fails(&config, NULL, WEIR_E_ARGUMENT, "the type of the rows is not known");
     config.format = WEIR_FILE_LINES;
-    assert_open_fails(&config, &sample_schema, WEIR_E_ARGUMENT, "LINES needs rows with exactly one string field, sample has another number");
+    assert_open_fails(&config, &sample_schema, WEIR_E_ARGUMENT,
+                      "LINES needs rows with exactly one string field, sample has another number");
     config.format = (enum weir_file_format)9;
     assert_open_fails(&config, &sample_schema, WEIR_E_ARGUMENT, "9 is no format");
     assert_string_equal(temp_list(dir->path), "file ");
@@ -383,7 +384,8 @@ static void lines_of_a_file_source_are_written_unchanged(void **state)
     weir_env_destroy(&job.env);
 }
 
-/* ---- part files by themselves ---------------------------------------------------------------------------------------------------------- */
+/* ---- part files by themselves ----------------------------------------------------------------------------------------------------------
+ */
 
 /* What file systems without O_TMPFILE get: a hidden name that is not left behind. */
 static void a_named_temporary_file_does_the_same(void **state)
@@ -415,7 +417,8 @@ static void names_of_part_files(void **state)
 {
     (void)state;
     uint32_t index = 7;
-    static const char *const others[] = {"part-", "part-1", "part-0001", "part-00001x", "part-x0001", "Part-00001", ".part-00001", "part-0000000001"};
+    static const char *const others[] = {"part-",      "part-1",     "part-0001",   "part-00001x",
+                                         "part-x0001", "Part-00001", ".part-00001", "part-0000000001"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) assert_false(part_index(others[i], &index));
     assert_int_equal(index, 7);
     assert_true(part_index("part-00042", &index));

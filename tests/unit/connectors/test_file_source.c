@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file source: whatever the cuts, the compression and the place where a reader is taken up again, each line comes once; what is not a whole,
- * unchanged file is an error.
+ * The file source: whatever the cuts, the compression and the place where a reader is taken up again, each line comes once; what is not a
+ * whole, unchanged file is an error.
  */
 #include <fcntl.h>
 #include <setjmp.h>
@@ -92,7 +92,7 @@ struct text {
     size_t len;
     struct row {
         size_t at, len;
-    } *rows;
+    } * rows;
     uint32_t n_rows;
     uint64_t seed; /* it was drawn from, for the message of a failure */
 };
@@ -181,8 +181,8 @@ static void assert_line(const struct text *t, uint32_t row, const void *got, con
     bool right = row < t->n_rows && line->position == (int64_t)t->rows[row].at && line->text.length == t->rows[row].len &&
                  memcmp(weir_str_data(line, line->text), t->data + t->rows[row].at, line->text.length) == 0;
     if (!right) {
-        fail_msg("text of %zu bytes from seed %llu: line %u of %u is not what was read at %lld", t->len, (unsigned long long)t->seed, row, t->n_rows,
-                 (long long)line->position);
+        fail_msg("text of %zu bytes from seed %llu: line %u of %u is not what was read at %lld", t->len, (unsigned long long)t->seed, row,
+                 t->n_rows, (long long)line->position);
     }
     assert_int_equal(line->file.length, strlen(path));
     assert_memory_equal(weir_str_data(line, line->file), path, line->file.length);
@@ -340,7 +340,8 @@ static void a_reader_hands_over_to_the_next(void **state)
                 while (!err && fake_count(f, 0) < f->yield_at_rows) {
                     err = fake_source_read(f);
                     position = fake_source_position(f, bytes);
-                    if (position.length) assert_true(row_at(&t, (size_t)bytes[0] | (size_t)bytes[1] << 8 | (size_t)bytes[2] << 16) <= t.n_rows);
+                    if (position.length)
+                        assert_true(row_at(&t, (size_t)bytes[0] | (size_t)bytes[1] << 8 | (size_t)bytes[2] << 16) <= t.n_rows);
                 }
                 for (uint32_t k = 0; k < fake_count(f, 0); k++) assert_line(&t, row++, fake_row(f, 0, k), config.path);
                 fake_close(f);
@@ -480,7 +481,8 @@ static void a_file_that_must_not_be_read_is_named(void **state)
 static void csv_and_json_make_rows_of_the_schema(void **state)
 {
     struct temp_dir *dir = *state;
-    static const char csv[] = "1,one\r\n\n-2,\"t,w\"\"o\"\n3,", json[] = "{\"text\":\"one\",\"id\":1}\n\n{\"id\":-2,\"text\":\"t,w\\\"o\"}\n{\"id\":3,\"text\":\"\"}";
+    static const char csv[] = "1,one\r\n\n-2,\"t,w\"\"o\"\n3,",
+                      json[] = "{\"text\":\"one\",\"id\":1}\n\n{\"id\":-2,\"text\":\"t,w\\\"o\"}\n{\"id\":3,\"text\":\"\"}";
     static const struct {
         int64_t id;
         const char *text;
@@ -488,8 +490,10 @@ static void csv_and_json_make_rows_of_the_schema(void **state)
     temp_write(temp_path(dir, "csv"), csv, sizeof csv - 1);
     temp_write(temp_path(dir, "json"), json, sizeof json - 1);
     for (int k = 0; k < 2; k++) {
-        struct weir_file_source config = {
-            .path = temp_path(dir, k ? "json" : "csv"), .format = k ? WEIR_FILE_JSON : WEIR_FILE_CSV, .schema = &pair_schema, .split_bytes = 1};
+        struct weir_file_source config = {.path = temp_path(dir, k ? "json" : "csv"),
+                                          .format = k ? WEIR_FILE_JSON : WEIR_FILE_CSV,
+                                          .schema = &pair_schema,
+                                          .split_bytes = 1};
         struct job job;
         assert_int_equal(open_job(&job, &config, 5), WEIR_OK);
         assert_ptr_equal(job.node->outputs[0], &pair_schema);

@@ -88,7 +88,8 @@ static void rows_are_dealt_to_splits(void **state)
 static void the_words_are_splitmix64(void **state)
 {
     (void)state;
-    static const uint64_t words[] = {6457827717110365317u, 3203168211198807973u, 9817491932198370423u, 4593380528125082431u, 16408922859458223821u};
+    static const uint64_t words[] = {6457827717110365317u, 3203168211198807973u, 9817491932198370423u, 4593380528125082431u,
+                                     16408922859458223821u};
     struct weir_generator config = {.seed = 1234567, .rows = 5};
     struct job job;
     assert_int_equal(open_job(&job, &config, 1), WEIR_OK);
@@ -217,12 +218,9 @@ static void wrong_configurations_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_dealt_to_splits),
-        cmocka_unit_test(the_words_are_splitmix64),
-        cmocka_unit_test(a_reader_resumes_anywhere),
-        cmocka_unit_test(the_watermark_is_just_below_the_next_row),
-        cmocka_unit_test(pace_follows_the_wall_clock),
-        cmocka_unit_test(an_endless_split_may_fall_silent),
+        cmocka_unit_test(rows_are_dealt_to_splits),         cmocka_unit_test(the_words_are_splitmix64),
+        cmocka_unit_test(a_reader_resumes_anywhere),        cmocka_unit_test(the_watermark_is_just_below_the_next_row),
+        cmocka_unit_test(pace_follows_the_wall_clock),      cmocka_unit_test(an_endless_split_may_fall_silent),
         cmocka_unit_test(wrong_configurations_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -267,14 +267,10 @@ static void cut_and_changed_lines_do_no_harm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_is_written_without_spaces),
-        cmocka_unit_test(json_round_trip),
-        cmocka_unit_test(keys_come_in_any_order),
-        cmocka_unit_test(escapes_become_utf8),
-        cmocka_unit_test(unknown_values_nest_to_the_limit),
-        cmocka_unit_test(hostile_json_is_refused_in_words),
-        cmocka_unit_test(numbers_keep_to_their_types),
-        cmocka_unit_test(cut_and_changed_lines_do_no_harm),
+        cmocka_unit_test(json_is_written_without_spaces),   cmocka_unit_test(json_round_trip),
+        cmocka_unit_test(keys_come_in_any_order),           cmocka_unit_test(escapes_become_utf8),
+        cmocka_unit_test(unknown_values_nest_to_the_limit), cmocka_unit_test(hostile_json_is_refused_in_words),
+        cmocka_unit_test(numbers_keep_to_their_types),      cmocka_unit_test(cut_and_changed_lines_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,11 +30,13 @@ static char *printed(const struct weir_print *config, const struct weir_schema *
 {
     struct temp_dir dir;
     struct weir_env *env = NULL;
-    struct weir_source source = {.struct_size = sizeof source, .name = "nothing", .schema = schema, .discover = nothing, .read = read_nothing};
+    struct weir_source source = {
+        .struct_size = sizeof source, .name = "nothing", .schema = schema, .discover = nothing, .read = read_nothing};
     temp_dir_make(&dir);
     assert_int_equal(weir_env_new(&env, "test", "/", 1), WEIR_OK);
     assert_non_null(weir_to_print(weir_from(env, "in", &source, NULL, 0), "look", config));
-    struct fake *f = fake_new(&(struct fake_options){.config = weir_env_node(env, 1)->config, .subtask = 3, .parallelism = 4, .operator_id = "look"});
+    struct fake *f =
+        fake_new(&(struct fake_options){.config = weir_env_node(env, 1)->config, .subtask = 3, .parallelism = 4, .operator_id = "look"});
     assert_ok(f, fake_op_open(f, weir_env_node(env, 1)->op));
     fflush(stdout);
     int before = dup(STDOUT_FILENO), to = open(temp_path(&dir, "out"), O_WRONLY | O_CREAT, 0600);
@@ -86,7 +88,8 @@ static void rows_are_printed_as_csv(void **state)
     assert_prints(NULL, &sample_schema, one_row(WEIR_INSERT, 0.1, 1431857100000), "look:3> " ROW("0.1", "2015-05-17T10:05:00Z"));
     assert_prints(&prefix, &sample_schema, one_row(WEIR_DELETE, 2, 1431857100007), "hits:3> -D " ROW("2", "2015-05-17T10:05:00.007Z"));
     assert_prints(&prefix, &sample_schema, one_row(WEIR_UPDATE_AFTER, 1e300, -1), "hits:3> +U " ROW("1e+300", "1969-12-31T23:59:59.999Z"));
-    assert_prints(&prefix, &sample_schema, one_row(WEIR_UPDATE_BEFORE, -2.5, WEIR_TIME_MIN), "hits:3> -U " ROW("-2.5", "-9223372036854775808"));
+    assert_prints(&prefix, &sample_schema, one_row(WEIR_UPDATE_BEFORE, -2.5, WEIR_TIME_MIN),
+                  "hits:3> -U " ROW("-2.5", "-9223372036854775808"));
     struct fake *row = one_row(WEIR_INSERT, 0, 0);
     char expected[64];
     snprintf(expected, sizeof expected, "hits:3> (%u bytes of an unknown type)\n", fake_record(row, 0, 0)->size);

@@ -308,10 +308,10 @@ static void a_job_without_a_state_is_no_answer(void **state)
 static void waiting_for_slots_is_explained_once(void **state)
 {
     struct world *w = *state;
-    const char *states[40];
-    for (size_t i = 0; i < 38; i++) states[i] = i < 25 ? "CREATED" : "RUNNING"; /* far more than a second */
-    states[38] = "FINISHED";
-    states[39] = NULL;
+    const char *states[20];
+    for (size_t i = 0; i < 18; i++) states[i] = i < 14 ? "CREATED" : "RUNNING"; /* more than a second */
+    states[18] = "FINISHED";
+    states[19] = NULL;
     assert_int_equal(run(w, &(struct play){.states = states}, NULL), CTL_EXIT_OK);
     says(w->err, "the job needs 7 slots, of 4 there are 1 free: it waits;");
     assert_null(strstr(strstr(w->err, "needs 7 slots") + 1, "needs 7 slots"));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The JobManager's core and one hand-made TaskManager: limits, fencing, refusals. Its stories are in tests/sim. */
-/* clang-format off: cmocka wants these first, in this order */
+/* cmocka wants these first, in this order */
+/* clang-format off */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -124,7 +125,8 @@ static weir_err submit(struct fixture *f, uint32_t job, uint32_t parallelism, ui
     static const char *args[WEIR_ARGS_MAX + 1];
     for (uint32_t i = 0; i <= WEIR_ARGS_MAX; i++) args[i] = "x";
     struct master_event ev = {.type = MASTER_EV_SUBMIT};
-    ev.submit = (struct job_submission){.id = id_of(job), .size = 10, .name = "n", .cwd = "/", .parallelism = parallelism, .n_args = n_args, .args = args};
+    ev.submit = (struct job_submission){
+        .id = id_of(job), .size = 10, .name = "n", .cwd = "/", .parallelism = parallelism, .n_args = n_args, .args = args};
     step(f, &ev);
     return f->actions.answer.code;
 }

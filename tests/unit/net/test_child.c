@@ -135,10 +135,8 @@ static void a_missing_program_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ends_are_told_in_words),
-        cmocka_unit_test(a_child_gets_its_descriptors_and_no_others),
-        cmocka_unit_test(descriptors_may_have_any_number),
-        cmocka_unit_test(grandchildren_end_with_the_child),
+        cmocka_unit_test(ends_are_told_in_words),          cmocka_unit_test(a_child_gets_its_descriptors_and_no_others),
+        cmocka_unit_test(descriptors_may_have_any_number), cmocka_unit_test(grandchildren_end_with_the_child),
         cmocka_unit_test(a_missing_program_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

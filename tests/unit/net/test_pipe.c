@@ -185,12 +185,9 @@ static void a_flood_is_taken_in_portions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(messages_keep_their_borders),
-        cmocka_unit_test(a_message_in_pieces_waits_for_its_last_byte),
-        cmocka_unit_test(partial_writes_are_finished_by_flush),
-        cmocka_unit_test(a_peer_that_does_not_read_is_a_limit),
-        cmocka_unit_test(an_oversized_length_breaks_the_pipe),
-        cmocka_unit_test(last_words_survive_the_end),
+        cmocka_unit_test(messages_keep_their_borders),          cmocka_unit_test(a_message_in_pieces_waits_for_its_last_byte),
+        cmocka_unit_test(partial_writes_are_finished_by_flush), cmocka_unit_test(a_peer_that_does_not_read_is_a_limit),
+        cmocka_unit_test(an_oversized_length_breaks_the_pipe),  cmocka_unit_test(last_words_survive_the_end),
         cmocka_unit_test(a_flood_is_taken_in_portions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

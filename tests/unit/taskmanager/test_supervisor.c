@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The TaskManager's core and a hand-made JobManager: what it refuses, what it forgets. Its stories are in tests/sim. */
-/* clang-format off: cmocka wants these first, in this order */
+/* cmocka wants these first, in this order */
+/* clang-format off */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

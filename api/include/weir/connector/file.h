@@ -20,36 +20,49 @@ struct weir_line {
 extern WEIR_EXPORT const struct weir_schema weir_line_schema;
 
 enum weir_file_format {
-    WEIR_FILE_LINES = 0, /* source: rows are struct weir_line. Sink: rows have exactly one string field, written as it is, LF behind it */
-    WEIR_FILE_CSV = 1,   /* fields in schema order, comma, no header; a field with comma, quote, CR or LF is quoted, quotes inside doubled */
-    WEIR_FILE_JSON = 2,  /* one object a line, keys = field names in schema order, no spaces */
+    /*
+     * Source: rows are struct weir_line. Sink: of struct weir_line, `text` is written; of other rows their string, of which there must be
+     * exactly one, and no other field. As it is, LF behind it.
+     */
+    WEIR_FILE_LINES = 0,
+    /* Fields in schema order, comma, no header; a field with comma, quote, CR or LF is quoted, quotes inside doubled. */
+    WEIR_FILE_CSV = 1,
+    /* One object a line, keys = field names. Sink: in schema order, no spaces. Source: any order, unknown keys skipped. */
+    WEIR_FILE_JSON = 2,
 };
 
 enum weir_file_time { WEIR_FILE_TIME_MS = 0, /* integer */ WEIR_FILE_TIME_ISO = 1 /* 2015-05-17T10:05:00Z, with .123 when not whole */ };
 
 /*
- * Compression follows the name: .gz (gzip, several members allowed), .zst (zstd), else none. A plain file is split by byte ranges cut at line
- * ends; a compressed one is a split of its own. In a folder all regular files are read whose names do not begin with '_' or '.', sub-folders
- * not. A CSV record never spans lines when the file is split: set `multiline` when fields may hold line feeds (then a file is one split).
- * Errors name file and byte position: unreadable file, missing folder, truncated or damaged compression, a line that does not fit the schema.
+ * Compression follows the name: .gz (gzip, several members allowed), .zst (zstd), else none. A plain file is split by byte ranges cut at
+ * line ends; a compressed one is a split of its own. In a folder all regular files are read whose names do not begin with '_' or '.',
+ * sub-folders not. A CSV record never spans lines when the file is split: set `multiline` when fields may hold line feeds (then a file is
+ * one split).
+ *
+ * Lines end at LF or CR LF; the last may end with the file. An empty line is a row of LINES, and of CSV with one field; else it is skipped.
+ * Records have no event time (WEIR_TIME_MIN): weir_assign_watermarks gives it.
+ *
+ * Errors name file and byte position: unreadable file, missing folder, truncated or damaged compression, a line that does not fit the
+ * schema, a file whose size or time of last change is no longer what it was when the job was submitted.
  */
 struct weir_file_source {
-    const char *path;                 /* file or folder */
+    const char *path; /* file or folder; a relative one counts from where the job was submitted */
     enum weir_file_format format;
     const struct weir_schema *schema; /* CSV, JSON: of the rows; fields by order (CSV) or name (JSON). LINES: NULL */
     enum weir_file_time time_format;
     bool multiline;
-    int64_t split_bytes;              /* smallest byte range worth a split; 0 = 1 MiB */
+    int64_t split_bytes; /* smallest byte range worth a split; 0 = 1 MiB */
 };
 WEIR_EXPORT struct weir_stream *weir_from_file(struct weir_env *env, const char *id, const struct weir_file_source *config);
 
 /*
- * Writes `DIR/part-00000` (subtask number) of the rows of each subtask, first under a hidden temporary name in the same folder, renamed when the
- * whole job has finished: a failed or cancelled job leaves no part file. The folder is made if missing (parents too). A subtask without rows
- * leaves no file. Every file is fsynced before its rename and the folder after it.
+ * Writes `DIR/part-00000` (subtask number) of the rows of each subtask, first out of sight (a file without a name, or where the file system
+ * has no such thing a hidden temporary name in the same folder), shown when the whole job has finished: a failed or cancelled job leaves no
+ * part file. The folder is made if missing (parents too). A subtask without rows leaves no file. Every file is fsynced before its rename
+ * and the folder after it. Rows must be inserts: an update or delete fails the job. Errors name the file and, for a full disk, the byte.
  */
 struct weir_file_sink {
-    const char *dir;
+    const char *dir; /* absolute: weir_env_path, or an option of type PATH */
     enum weir_file_format format;
     enum weir_file_time time_format;
     bool replace; /* true: part files of an earlier run are replaced and those beyond this run's parallelism removed; false: their presence

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The admin endpoint over an empty cluster: what clients of every kind get back, in documents and in words. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <ftw.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "jobmanager/admin.h"
+
+static char dir[64];
+static struct admin admin;
+static struct master_actions actions;
+static struct admin_reply reply;
+static json_t *doc;
+
+static void step(void *arg, struct master_event *ev, struct weir_diag *answer)
+{
+    (void)arg;
+    ev->now_ms = ev->wall_ms = 1;
+    master_step(admin.master, ev, &actions);
+    *answer = actions.answer;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+    (void)st, (void)type, (void)walk;
+    return remove(path);
+}
+
+static int open_admin(void **state)
+{
+    (void)state;
+    struct master_config config = {.incarnation = {{1}}, .epoch = 7, .version = WEIR_VERSION};
+    (void)snprintf(dir, sizeof dir, "/tmp/weir-test-admin-XXXXXX");
+    admin = (struct admin){.control = "tcp://127.0.0.1:1", .endpoint = "tcp://127.0.0.1:2", .data_dir = dir, .step = step};
+    if (!mkdtemp(dir) || store_open(&admin.store, dir, NULL, NULL)) return -1;
+    master_new(&admin.master, &config, 0);
+    master_actions_init(&actions);
+    return 0;
+}
+
+static void forget_reply(void)
+{
+    json_decref(doc);
+    doc = NULL;
+    admin_reply_close(&reply);
+}
+
+static int close_admin(void **state)
+{
+    (void)state;
+    forget_reply();
+    master_actions_close(&actions);
+    master_destroy(&admin.master);
+    store_close(&admin.store);
+    return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct weir_bytes text(const char *s)
+{
+    return (struct weir_bytes){s, (uint32_t)strlen(s)};
+}
+
+static void ask_with(enum rest_method method, const char *target, const char *headers, struct weir_bytes body)
+{
+    struct weir_bytes parts[REST_REQUEST_PARTS];
+    forget_reply();
+    rest_request_build(parts, method, target, headers, body);
+    admin_handle(&admin, parts, REST_REQUEST_PARTS, &reply);
+    doc = json_loadb(reply.body, reply.len, 0, NULL);
+    assert_non_null(doc);
+}
+
+static void ask(enum rest_method method, const char *target, const char *body)
+{
+    ask_with(method, target, "", text(body));
+}
+
+static const char *member(const char *key)
+{
+    const char *value = json_string_value(json_object_get(doc, key));
+    assert_non_null(value);
+    return value;
+}
+
+static void expect_error(enum rest_status status, const char *code, const char *words)
+{
+    const json_t *error = json_array_get(json_object_get(doc, "errors"), 0);
+    const char *cause = json_string_value(json_object_get(error, "cause"));
+    assert_int_equal(reply.status, status);
+    assert_string_equal(json_string_value(json_object_get(error, "code")), code);
+    if (!strstr(cause, words)) print_error("'%s' does not say '%s'\n", cause, words);
+    assert_non_null(strstr(cause, words));
+}
+
+/* Uploads "plugin" and leaves its digest in `id`. */
+static void upload(char id[static WEIR_DIGEST_TEXT])
+{
+    char target[128];
+    ask(REST_POST, "/plugins?size=6&name=job.so", "");
+    assert_int_equal(reply.status, REST_CREATED);
+    (void)snprintf(target, sizeof target, "/plugins/%s?offset=0", member("upload"));
+    ask(REST_PUT, target, "plugin");
+    assert_int_equal(reply.status, REST_CREATED);
+    assert_string_equal(member("status"), "success");
+    (void)snprintf(id, WEIR_DIGEST_TEXT, "%s", member("id"));
+}
+
+static void an_empty_cluster_says_so(void **state)
+{
+    (void)state;
+    ask(REST_GET, "/overview", "");
+    assert_int_equal(reply.status, REST_OK);
+    assert_int_equal(json_integer_value(json_object_get(doc, "slots-total")), 0);
+    assert_int_equal(json_integer_value(json_object_get(doc, "epoch")), 7);
+    const char *const lists[][2] = {
+        {"/jobs", "jobs"}, {"/jobs/overview", "jobs"}, {"/taskmanagers", "taskmanagers"}, {"/plugins", "files"}};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        ask(REST_GET, lists[i][0], "");
+        assert_int_equal(reply.status, REST_OK);
+        assert_true(json_is_array(json_object_get(doc, lists[i][1])));
+    }
+    ask(REST_GET, "/config", "");
+    assert_string_equal(member("data-dir"), dir);
+}
+
+static void unknown_things_are_not_found(void **state)
+{
+    (void)state;
+    ask(REST_GET, "/", "");
+    expect_error(REST_NOT_FOUND, "NOT_FOUND", "no such path");
+    ask(REST_GET, "/jobs/x/y/z", "");
+    expect_error(REST_NOT_FOUND, "NOT_FOUND", "no such path");
+    ask(REST_GET, "/jobs/0123456789abcdef0123456789abcdef", "");
+    expect_error(REST_NOT_FOUND, "NOT_FOUND", "no job");
+    ask(REST_GET, "/taskmanagers/tm-1", "");
+    expect_error(REST_NOT_FOUND, "NOT_FOUND", "'tm-1'");
+    ask(REST_DELETE, "/plugins/..%2Fepoch", "");
+    expect_error(REST_NOT_FOUND, "NOT_FOUND", "no plugin");
+    ask(REST_PUT, "/plugins/0123456789abcdef0123456789abcdef?offset=0", "x");
+    expect_error(REST_NOT_FOUND, "NOT_FOUND", "no such upload");
+    ask(REST_DELETE, "/overview", "");
+    expect_error(REST_METHOD_NOT_ALLOWED, "ARGUMENT", "DELETE");
+}
+
+static void headers_are_honoured(void **state)
+{
+    (void)state;
+    ask_with(REST_GET, "/overview", "Accept: application/json\nRequest-Id: a b\n", text(""));
+    assert_string_equal(reply.headers, "content-type: application/json\nrequest-id: a b\n");
+    ask_with(REST_GET, "/nothing?%", "request-id: 5\n", text(""));
+    assert_int_equal(reply.status, REST_BAD_REQUEST);
+    assert_non_null(strstr(reply.headers, "request-id: 5\n"));
+    ask_with(REST_GET, "/overview", "accept: application/msgpack\n", text(""));
+    expect_error(REST_NOT_ACCEPTABLE, "UNSUPPORTED", "application/json");
+}
+
+/* No request at all is answered, too. */
+static void garbage_is_answered(void **state)
+{
+    (void)state;
+    struct weir_bytes garbage[] = {text("\xff\xfe"), text("x")};
+    forget_reply();
+    admin_handle(&admin, garbage, 2, &reply);
+    assert_int_equal(reply.status, REST_BAD_REQUEST);
+    admin_reply_close(&reply);
+    admin_handle(&admin, NULL, 0, &reply);
+    assert_int_equal(reply.status, REST_BAD_REQUEST);
+    admin_reply_close(&reply);
+    garbage[0] = text("WEIR/2");
+    admin_handle(&admin, garbage, 2, &reply);
+    assert_int_equal(reply.status, REST_VERSION_UNKNOWN);
+    assert_non_null(strstr(reply.body, "WEIR/1"));
+}
+
+static void sizes_are_bounded(void **state)
+{
+    (void)state;
+    char *large = calloc(1, WEIR_ADMIN_MAX + 1);
+    char target[128];
+    assert_non_null(large);
+    ask_with(REST_GET, "/overview", "", (struct weir_bytes){large, WEIR_ADMIN_MAX + 1});
+    expect_error(REST_TOO_LARGE, "LIMIT", "body");
+    ask(REST_POST, "/plugins?size=268435457", "");
+    expect_error(REST_TOO_LARGE, "ARGUMENT", "bytes");
+    ask(REST_POST, "/plugins?size=1000000", "");
+    (void)snprintf(target, sizeof target, "/plugins/%s?offset=0", member("upload"));
+    ask_with(REST_PUT, target, "", (struct weir_bytes){large, WEIR_CHUNK_BYTES + 1});
+    expect_error(REST_TOO_LARGE, "LIMIT", "chunk");
+    free(large);
+}
+
+/* A job is submitted, seen, cannot lose its plugin, and is cancelled; then the plugin may go. */
+static void a_job_lives_and_is_cancelled(void **state)
+{
+    (void)state;
+    char id[WEIR_DIGEST_TEXT], run[128], remove_plugin[128], job[64], cancel[96];
+    upload(id);
+    (void)snprintf(run, sizeof run, "/plugins/%s/run", id);
+    (void)snprintf(remove_plugin, sizeof remove_plugin, "/plugins/%s", id);
+    ask(REST_POST, run, "{\"name\":\"n\",\"parallelism\":3,\"args\":[\"--x\",\"1\"],\"cwd\":\"/tmp\"}");
+    assert_int_equal(reply.status, REST_OK);
+    (void)snprintf(job, sizeof job, "/jobs/%s", member("jobid"));
+    (void)snprintf(cancel, sizeof cancel, "%s?mode=cancel", job);
+    ask(REST_GET, job, "");
+    assert_string_equal(member("state"), "INITIALIZING");
+    assert_string_equal(member("name"), "n");
+    assert_int_equal(json_integer_value(json_object_get(doc, "end-time")), -1);
+    assert_int_equal(json_array_size(json_object_get(doc, "args")), 2);
+    assert_true(json_is_null(json_object_get(doc, "failure")));
+    ask(REST_DELETE, remove_plugin, "");
+    expect_error(REST_CONFLICT, "STATE", "still uses");
+    ask(REST_PATCH, "/jobs/00000000000000000000000000000000?mode=cancel", "");
+    expect_error(REST_NOT_FOUND, "NOT_FOUND", "no job");
+    ask(REST_PATCH, cancel, "");
+    assert_int_equal(reply.status, REST_ACCEPTED);
+    ask(REST_GET, job, "");
+    assert_string_equal(member("state"), "CANCELED");
+    ask(REST_PATCH, cancel, "");
+    expect_error(REST_CONFLICT, "STATE", "");
+    ask(REST_DELETE, remove_plugin, "");
+    assert_int_equal(reply.status, REST_OK);
+}
+
+static void wrong_submissions_are_refused_in_words(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body, *words;
+    } cases[] = {
+        {"{", "not JSON"},
+        {"[]", "not a JSON object"},
+        {"{\"paralelism\":1}", "\"paralelism\" is unknown"},
+        {"{\"parallelism\":\"2\"}", "\"parallelism\""},
+        {"{\"parallelism\":-1}", "\"parallelism\""},
+        {"{\"parallelism\":1e99}", "\"parallelism\""},
+        {"{\"parallelism\":4294967295}", "parallelism"},
+        {"{\"args\":[1]}", "\"args\""},
+        {"{\"args\":\"x\"}", "\"args\""},
+        {"{\"cwd\":\"relative\"}", "\"cwd\""},
+        {"{\"name\":\"a\",\"name\":\"b\"}", "duplicate"},
+        {"{\"name\":\"a\\u0000b\"}", "not JSON"},
+    };
+    char id[WEIR_DIGEST_TEXT], run[128];
+    upload(id);
+    (void)snprintf(run, sizeof run, "/plugins/%s/run", id);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ask(REST_POST, run, cases[i].body);
+        expect_error(REST_BAD_REQUEST, "ARGUMENT", cases[i].words);
+    }
+    assert_int_equal(master_n_jobs(admin.master), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_empty_cluster_says_so, open_admin, close_admin),
+        cmocka_unit_test_setup_teardown(unknown_things_are_not_found, open_admin, close_admin),
+        cmocka_unit_test_setup_teardown(headers_are_honoured, open_admin, close_admin),
+        cmocka_unit_test_setup_teardown(garbage_is_answered, open_admin, close_admin),
+        cmocka_unit_test_setup_teardown(sizes_are_bounded, open_admin, close_admin),
+        cmocka_unit_test_setup_teardown(a_job_lives_and_is_cancelled, open_admin, close_admin),
+        cmocka_unit_test_setup_teardown(wrong_submissions_are_refused_in_words, open_admin, close_admin),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
