@@ -308,13 +308,13 @@ static weir_err ranking_open(void *self, struct weir_ctx *ctx)
 
 static uint32_t ranking_read(struct weir_bytes value, struct entry *entries)
 {
-    const unsigned char *at = value.data;
     uint32_t n = 0;
-    for (const unsigned char *end = at + value.length; at < end; n++) {
+    for (uint32_t used = 0; used < value.length; n++) {
+        const char *at = (const char *)value.data + used;
         memcpy(&entries[n].count, at, sizeof entries[n].count);
         memcpy(&entries[n].path.length, at + 8, sizeof entries[n].path.length);
-        entries[n].path.data = (const char *)at + 12;
-        at += 12 + entries[n].path.length;
+        entries[n].path.data = at + 12;
+        used += 12 + entries[n].path.length;
     }
     return n;
 }

@@ -6,12 +6,10 @@
 
 #include "runtime/base/assert.h"
 
-weir_err outbox_init(struct outbox *box, uint32_t n_out, uint32_t n_in, struct wake *net)
+weir_err outbox_init(struct outbox *box, uint64_t n_items, struct wake *net)
 {
-    /* Room for every frame that credit lets out and one announcement for each channel, so that enqueueing never fails. */
-    uint64_t need = 2 + (uint64_t)n_out * WEIR_CHANNEL_CREDITS + n_in;
     uint32_t size = 4;
-    while (size < need) size *= 2;
+    while (size < n_items + 2) size *= 2; /* a ck ring holds one less than its size, which must be a power of two */
     box->slots = calloc(size, sizeof *box->slots);
     if (!box->slots) return WEIR_E_NOMEM;
     ck_ring_init(&box->ring, size);
@@ -41,12 +39,23 @@ void outbox_close(struct outbox *box)
     box->slots = NULL;
 }
 
-void channel_init(struct channel *ch, uint32_t id)
+uint32_t channel_remote_window(uint32_t n_remote)
+{
+    uint32_t window = WEIR_CREDITS_REMOTE_MAX;
+    while (window > WEIR_CREDITS_REMOTE_MIN && window * n_remote > WEIR_CREDITS_RECEIVER) window /= 2;
+    return window;
+}
+
+weir_err channel_init(struct channel *ch, uint32_t id, uint32_t window)
 {
     memset(ch, 0, sizeof *ch);
     ch->id = id;
+    ch->window = window;
     ch->waiting_tail = &ch->waiting;
-    ck_ring_init(&ch->ring, CHANNEL_RING);
+    ch->slots = calloc(window * 2u, sizeof *ch->slots);
+    if (!ch->slots) return WEIR_E_NOMEM;
+    ck_ring_init(&ch->ring, window * 2u);
+    return WEIR_OK;
 }
 
 void channel_close(struct channel *ch)
@@ -59,11 +68,13 @@ void channel_close(struct channel *ch)
         ch->waiting = next;
     }
     ch->waiting_tail = &ch->waiting;
+    free(ch->slots);
+    ch->slots = NULL;
 }
 
 static bool has_credit(const struct channel *ch)
 {
-    return ch->n_out - atomic_load_explicit(&ch->n_taken, memory_order_acquire) < WEIR_CHANNEL_CREDITS;
+    return ch->n_out - atomic_load_explicit(&ch->n_taken, memory_order_acquire) < ch->window;
 }
 
 static void hand_over(struct channel *ch, struct frame *frame)
@@ -72,7 +83,7 @@ static void hand_over(struct channel *ch, struct frame *frame)
     if (ch->outbox) {
         bool ok = ring_put(&ch->outbox->ring, ch->outbox->slots, frame);
         WEIR_ASSERT(ok);
-        wake_up(ch->outbox->net);
+        ch->outbox->unannounced = true;
     } else {
         bool ok = ring_put(&ch->ring, ch->slots, frame);
         WEIR_ASSERT(ok);
@@ -111,7 +122,7 @@ static void announce_credit(struct channel *ch, uint64_t taken)
     if (atomic_exchange_explicit(&ch->credit_due, true, memory_order_acq_rel)) return; /* the one under way tells of these too */
     bool ok = ring_put(&ch->credits->ring, ch->credits->slots, (void *)((uintptr_t)ch | 1u));
     WEIR_ASSERT(ok);
-    wake_up(ch->credits->net);
+    ch->credits->unannounced = true;
 }
 
 struct frame *channel_take(struct channel *ch)
@@ -122,17 +133,16 @@ struct frame *channel_take(struct channel *ch)
     atomic_store_explicit(&ch->n_taken, taken, memory_order_release);
     if (ch->sender)
         wake_up(ch->sender);
-    else if (taken - ch->n_told >= CHANNEL_CREDIT_BATCH)
+    else if (taken - ch->n_told >= ch->window / CHANNEL_CREDIT_PORTIONS)
         announce_credit(ch, taken);
     return frame;
 }
 
 bool channel_deliver(struct channel *ch, struct frame *frame)
 {
-    if (ch->n_received - atomic_load_explicit(&ch->n_taken, memory_order_acquire) >= WEIR_CHANNEL_CREDITS) return false;
+    if (ch->n_received - atomic_load_explicit(&ch->n_taken, memory_order_acquire) >= ch->window) return false;
     if (!ring_put(&ch->ring, ch->slots, frame)) return false;
     ch->n_received++;
-    wake_up(ch->receiver);
     return true;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A channel: frames from one sender subtask to one receiver subtask, in order, at most WEIR_CHANNEL_CREDITS of them on the way.
+ * A channel: frames from one sender subtask to one receiver subtask, in order, at most `window` of them on the way.
  *
  *   local    sender's task thread ──ring──▶ receiver's task thread; the receiver's count of taken frames is the sender's credit
  *   remote   sender's task thread ──outbox──▶ net thread ══ZeroMQ══▶ net thread ──ring──▶ receiver's task thread; FRAME_CREDIT brings the count back
@@ -15,8 +15,7 @@
 #include "runtime/task/frame_pool.h"
 #include "runtime/task/wake.h"
 
-#define CHANNEL_RING (WEIR_CHANNEL_CREDITS * 2u) /* a ck ring holds one less than its size, which must be a power of two */
-#define CHANNEL_CREDIT_BATCH (WEIR_CHANNEL_CREDITS / 2u) /* credits are told to a remote sender in portions; half keeps it from ever stalling */
+#define CHANNEL_CREDIT_PORTIONS 4u /* a remote sender is told of its credits four times a window: it does not stall, and few messages are spent */
 
 /*
  * The rings of libck order memory by assembly, which ThreadSanitizer does not see: in its builds these two say so. One producer, one consumer.
@@ -54,10 +53,19 @@ struct outbox {
     ck_ring_t ring;
     ck_ring_buffer_t *slots;
     struct wake *net; /* the net thread's */
+    bool unannounced; /* something was put in since the net thread was woken; task thread only */
 };
 
-/* n_out, n_in: remote channels of the thread in each direction. */
-weir_err outbox_init(struct outbox *box, uint32_t n_out, uint32_t n_in, struct wake *net);
+/* n_items: frames that credit may let out at once and announcements that can be under way, so that enqueueing never fails: the
+ * windows of its remote senders, and one announcement for each remote receiver. */
+weir_err outbox_init(struct outbox *box, uint64_t n_items, struct wake *net);
+/* Task thread: wakes the net thread for all that was put in; once a step, since a wake costs more than the frame it tells of. */
+static inline void outbox_announce(struct outbox *box)
+{
+    if (!box->unannounced) return;
+    box->unannounced = false;
+    wake_up(box->net);
+}
 /* Releases the frames that never left. Neither thread may use it any more. */
 void outbox_close(struct outbox *box);
 
@@ -67,6 +75,7 @@ bool outbox_take(struct outbox *box, struct frame **frame, struct channel **cred
 
 struct channel {
     uint32_t id;
+    uint32_t window;             /* frames that may be on the way, a power of two; the same at both ends */
     /* sender's side; owner: its task thread */
     struct outbox *outbox;       /* remote sender: where frames go; else NULL */
     struct wake *receiver;       /* local: the receiving thread */
@@ -78,7 +87,7 @@ struct channel {
     struct wake *sender;         /* woken when a credit comes back; NULL on a remote receiver */
     /* receiver's side */
     _Alignas(64) ck_ring_t ring;
-    ck_ring_buffer_t slots[CHANNEL_RING];
+    ck_ring_buffer_t *slots;
     struct outbox *credits;      /* remote receiver: where a due credit is announced; else NULL */
     uint64_t n_told;             /* taken count at the last announcement; receiver's task thread */
     atomic_bool credit_due;      /* an announcement lies in the outbox: a channel has one there at most, however often probes bring credit back */
@@ -87,7 +96,11 @@ struct channel {
     uint64_t n_sent_net;         /* remote sender: frames put on the socket */
 };
 
-void channel_init(struct channel *ch, uint32_t id);
+/* Window of a remote channel whose receiver has so many of them. */
+uint32_t channel_remote_window(uint32_t n_remote);
+
+/* window: a power of two. Errors: WEIR_E_NOMEM. */
+weir_err channel_init(struct channel *ch, uint32_t id, uint32_t window);
 /* Releases what still lies in ring and list. No other thread may use it any more. */
 void channel_close(struct channel *ch);
 
@@ -107,7 +120,8 @@ static inline bool channel_empty(const struct channel *ch)
     return ck_ring_size(&ch->ring) == 0;
 }
 
-/* Net thread, remote receiver: puts an arrived frame in the ring; false = the sender went beyond its credit. */
+/* Net thread, remote receiver: puts an arrived frame in the ring; false = the sender went beyond its credit. The caller wakes ch->receiver
+ * afterwards, once for all it has delivered. */
 bool channel_deliver(struct channel *ch, struct frame *frame);
 /* Net thread, remote sender: the receiver has taken `n_taken` frames. Returns false for a number that cannot be. */
 bool channel_credit(struct channel *ch, uint64_t n_taken);

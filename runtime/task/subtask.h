@@ -152,6 +152,7 @@ struct subtask_input {
     uint32_t input;       /* edge into the head: process()'s `input` */
     bool remote;
     const struct weir_schema *schema;
+    bool has_strings;     /* of the schema */
 };
 
 struct subtask_split {

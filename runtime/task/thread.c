@@ -26,13 +26,13 @@ int task_thread_index(void)
     return own_index;
 }
 
-weir_err task_thread_init(struct task_thread *t, uint32_t n_remote_out, uint32_t n_remote_in, struct weir_diag *diag)
+weir_err task_thread_init(struct task_thread *t, uint64_t n_outbox, struct weir_diag *diag)
 {
     weir_err err = wake_init(&t->wake, diag);
     if (err) return err;
     frame_pool_init(&t->pool);
     (void)pthread_mutex_init(&t->stats_lock, NULL);
-    err = outbox_init(&t->outbox, n_remote_out, n_remote_in, t->net);
+    err = outbox_init(&t->outbox, n_outbox, t->net);
     t->stats = calloc(t->n_subtasks ? t->n_subtasks : 1, sizeof *t->stats);
     t->counters = calloc(t->counters_cap ? t->counters_cap : 1, sizeof *t->counters);
     if (err || !t->stats || !t->counters) return weir_fail(diag, WEIR_E_NOMEM, "no memory for a task thread");
@@ -193,6 +193,7 @@ static enum thread_state run(struct task_thread *t)
         if (command == THREAD_STOP) return THREAD_STOPPED;
         atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
         t->failed = step_all(t, &r);
+        outbox_announce(&t->outbox);
         atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
         if (t->failed) return THREAD_FAILED;
         if (r.n_done == t->n_subtasks) return THREAD_PREPARED;

@@ -42,8 +42,8 @@ struct task_thread {
     bool started;
 };
 
-/* The owner fills subtasks (heap), n_subtasks, steps and net, then calls init. Errors: WEIR_E_NOMEM, WEIR_E_IO. */
-weir_err task_thread_init(struct task_thread *t, uint32_t n_remote_out, uint32_t n_remote_in, struct weir_diag *diag);
+/* The owner fills subtasks (heap), n_subtasks, steps and net, then calls init; n_outbox as in outbox_init. Errors: WEIR_E_NOMEM, WEIR_E_IO. */
+weir_err task_thread_init(struct task_thread *t, uint64_t n_outbox, struct weir_diag *diag);
 weir_err task_thread_start(struct task_thread *t, struct weir_diag *diag);
 void task_thread_command(struct task_thread *t, enum thread_command command);
 /* Asks for fresh counters; a thread that no longer runs has published its last. */

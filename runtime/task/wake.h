@@ -15,7 +15,8 @@
 
 struct wake {
     _Alignas(64) atomic_bool asleep;
-    int fd; /* eventfd, non-blocking */
+    int fd;   /* eventfd, non-blocking */
+    bool due; /* the net thread's note to itself: to be woken once all that came is delivered */
 };
 
 weir_err wake_init(struct wake *w, struct weir_diag *diag);

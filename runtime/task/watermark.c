@@ -22,20 +22,23 @@ void valve_close(struct valve *v)
 
 static bool settle(struct valve *v)
 {
-    weir_time lowest = WEIR_TIME_MAX;
-    bool any_active = false;
+    weir_time lowest = WEIR_TIME_MAX, highest = WEIR_TIME_MIN;
+    bool any_active = false, any_left = false;
     for (uint32_t i = 0; i < v->n; i++) {
         const struct valve_input *in = &v->inputs[i];
-        if (in->ended || in->idle) continue;
+        if (in->watermark > highest) highest = in->watermark;
+        if (in->final) continue;
+        any_left = true;
+        if (in->idle) continue;
         any_active = true;
         if (in->watermark < lowest) lowest = in->watermark;
     }
-    bool idle = !any_active && !valve_ended(v);
+    bool idle = any_left && !any_active;
     bool changed = idle != v->idle;
     v->idle = idle;
-    if (!any_active && !valve_ended(v)) return changed; /* nobody speaks for the time: it stands */
-    if (lowest <= v->watermark) return changed;
-    v->watermark = lowest;
+    weir_time now = idle ? highest : lowest;
+    if (now <= v->watermark) return changed;
+    v->watermark = now;
     return true;
 }
 
@@ -43,8 +46,9 @@ bool valve_watermark(struct valve *v, uint32_t input, weir_time watermark)
 {
     WEIR_ASSERT_HOT(input < v->n);
     struct valve_input *in = &v->inputs[input];
-    if (in->ended || watermark <= in->watermark) return false;
-    in->watermark = watermark;
+    if (in->final || watermark <= in->watermark) return false;
+    in->final = watermark == WEIR_TIME_MAX;
+    if (!in->final) in->watermark = watermark;
     in->idle = false;
     return settle(v);
 }
@@ -53,7 +57,7 @@ bool valve_idle(struct valve *v, uint32_t input, bool idle)
 {
     WEIR_ASSERT_HOT(input < v->n);
     struct valve_input *in = &v->inputs[input];
-    if (in->ended || in->idle == idle) return false;
+    if (in->final || in->idle == idle) return false;
     in->idle = idle;
     return settle(v);
 }
@@ -63,7 +67,7 @@ bool valve_end(struct valve *v, uint32_t input)
     WEIR_ASSERT_HOT(input < v->n);
     struct valve_input *in = &v->inputs[input];
     if (in->ended) return false;
-    in->ended = true;
+    in->ended = in->final = true;
     v->n_ended++;
     return settle(v);
 }
@@ -97,19 +101,21 @@ void split_asked(struct split_progress *p, weir_time now_ms)
 
 weir_time splits_bounded(const struct splits *s, int64_t max_out_of_orderness_ms, int64_t idle_ms, bool *idle)
 {
-    weir_time lowest = WEIR_TIME_MAX;
+    weir_time lowest = WEIR_TIME_MAX, highest = WEIR_TIME_MIN;
     bool any_active = false, any_left = false;
     for (uint32_t i = 0; i < s->n; i++) {
         const struct split_progress *p = &s->items[i];
+        weir_time own = behind(p->highest, max_out_of_orderness_ms);
+        if (own > highest) highest = own;
         if (p->state == SPLIT_DONE) continue;
         any_left = true;
         if (p->state == SPLIT_READING && idle_ms > 0 && p->asked_ms - p->last_seen_ms >= idle_ms) continue;
         any_active = true;
-        weir_time w = p->state == SPLIT_WAITING ? WEIR_TIME_MIN : behind(p->highest, max_out_of_orderness_ms);
+        weir_time w = p->state == SPLIT_WAITING ? WEIR_TIME_MIN : own;
         if (w < lowest) lowest = w;
     }
     *idle = any_left && !any_active;
-    return any_active ? lowest : WEIR_TIME_MIN;
+    return any_active ? lowest : highest;
 }
 
 weir_time splits_stated(const struct splits *s)

@@ -30,8 +30,10 @@ static void note_exit(int status, void *arg)
 
 void crash_watch_thread(void)
 {
-    static _Thread_local void *stack;
-    if (!stack) stack = malloc(HANDLER_STACK);
+    stack_t present;
+    /* A sanitizer gives each thread such a stack, and takes back at the thread's end whatever it finds there: ours would be the wrong one. */
+    if (sigaltstack(NULL, &present) == 0 && !(present.ss_flags & SS_DISABLE)) return;
+    void *stack = malloc(HANDLER_STACK);
     if (!stack) return; /* without it only a stack overflow stays unexplained */
     stack_t alternate = {.ss_sp = stack, .ss_size = HANDLER_STACK};
     (void)sigaltstack(&alternate, NULL);

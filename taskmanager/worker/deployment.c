@@ -15,16 +15,29 @@ static bool pairs(const struct plan_edge *edge, uint32_t sender, uint32_t receiv
     return edge->partition != GRAPH_FORWARD || sender == receiver;
 }
 
-static weir_err make_channel(struct deployment *d, uint32_t id, uint32_t from_worker, uint32_t to_worker)
+static weir_err make_channel(struct deployment *d, uint32_t id, uint32_t from_worker, uint32_t to_worker, uint32_t remote_window)
 {
     if (from_worker != d->worker && to_worker != d->worker) return WEIR_OK;
     struct deployed_channel *slot = &d->channels[id];
     slot->channel = aligned_alloc(64, (sizeof *slot->channel + 63u) & ~(size_t)63u);
     if (!slot->channel) return WEIR_E_NOMEM;
-    channel_init(slot->channel, id);
+    weir_err err = channel_init(slot->channel, id, from_worker == to_worker ? WEIR_CREDITS_LOCAL : remote_window);
+    if (err) return err;
     slot->side = from_worker == to_worker ? SIDE_LOCAL : from_worker == d->worker ? SIDE_SENDER : SIDE_RECEIVER;
     slot->peer = slot->side == SIDE_SENDER ? to_worker : from_worker;
     return WEIR_OK;
+}
+
+/* Remote channels into subtask `receiver` of a vertex: both ends of a channel compute its window from this. */
+static uint32_t remote_inputs(const struct deployment *d, const struct plan_vertex *v, uint32_t receiver, const uint32_t *slot_worker)
+{
+    uint32_t n = 0;
+    for (uint32_t k = 0; k < v->n_in; k++) {
+        const struct plan_edge *edge = &d->plan->edges[v->in[k]];
+        for (uint32_t i = 0; i < d->plan->vertices[edge->from_vertex].parallelism; i++)
+            n += pairs(edge, i, receiver) && slot_worker[i] != slot_worker[receiver];
+    }
+    return n;
 }
 
 static weir_err make_channels(struct deployment *d, const uint32_t *slot_worker)
@@ -34,10 +47,11 @@ static weir_err make_channels(struct deployment *d, const uint32_t *slot_worker)
     for (uint32_t e = 0; e < d->plan->n_edges; e++) {
         const struct plan_edge *edge = &d->plan->edges[e];
         uint32_t n_from = d->plan->vertices[edge->from_vertex].parallelism, n_to = d->plan->vertices[edge->to_vertex].parallelism;
-        for (uint32_t i = 0; i < n_from; i++) {
-            for (uint32_t j = 0; j < n_to; j++) {
+        for (uint32_t j = 0; j < n_to; j++) {
+            uint32_t window = channel_remote_window(remote_inputs(d, &d->plan->vertices[edge->to_vertex], j, slot_worker));
+            for (uint32_t i = 0; i < n_from; i++) {
                 if (!pairs(edge, i, j)) continue;
-                weir_err err = make_channel(d, plan_channel(d->plan, edge, i, j), slot_worker[i], slot_worker[j]);
+                weir_err err = make_channel(d, plan_channel(d->plan, edge, i, j), slot_worker[i], slot_worker[j], window);
                 if (err) return err;
             }
         }
@@ -142,6 +156,13 @@ static weir_err make_ops(struct deployment *d, struct subtask *s, const struct p
 
 /* ---- inputs ------------------------------------------------------------------------------------------------------------------------------ */
 
+static bool has_strings(const struct weir_schema *schema)
+{
+    for (uint32_t i = 0; schema && i < schema->n_fields; i++)
+        if (schema->fields[i].type == WEIR_TYPE_STR) return true;
+    return false;
+}
+
 static weir_err make_inputs(struct deployment *d, struct subtask *s, const struct plan_vertex *v)
 {
     uint32_t n = 0;
@@ -161,7 +182,8 @@ static weir_err make_inputs(struct deployment *d, struct subtask *s, const struc
             s->inputs[s->n_inputs++] = (struct subtask_input){.channel = ch->channel,
                                                               .input = edge->to_input,
                                                               .remote = ch->side == SIDE_RECEIVER,
-                                                              .schema = producer->outputs[edge->from_output]};
+                                                              .schema = producer->outputs[edge->from_output],
+                                                              .has_strings = has_strings(producer->outputs[edge->from_output])};
         }
     }
     return WEIR_OK;
@@ -219,8 +241,8 @@ static weir_err make_thread(struct deployment *d, uint32_t slot, const struct wi
     return WEIR_OK;
 }
 
-/* Tells both ends of each channel whom to wake, and where remote frames and credits go. */
-static void wire_up(struct deployment *d, uint32_t *n_out, uint32_t *n_in)
+/* Tells both ends of each channel whom to wake, and where remote frames and credits go; counts what each thread's outbox must hold. */
+static void wire_up(struct deployment *d, uint64_t *n_outbox)
 {
     for (uint32_t t = 0; t < d->n_threads; t++) {
         struct task_thread *thread = &d->threads[t];
@@ -232,7 +254,7 @@ static void wire_up(struct deployment *d, uint32_t *n_out, uint32_t *n_in)
                     ch->sender = &thread->wake;
                     if (d->channels[ch->id].side != SIDE_SENDER) continue;
                     ch->outbox = &thread->outbox;
-                    n_out[t]++;
+                    n_outbox[t] += ch->window;
                 }
             }
             for (uint32_t k = 0; k < s->n_inputs; k++) {
@@ -240,7 +262,7 @@ static void wire_up(struct deployment *d, uint32_t *n_out, uint32_t *n_in)
                 ch->receiver = &thread->wake;
                 if (!s->inputs[k].remote) continue;
                 ch->credits = &thread->outbox;
-                n_in[t]++;
+                n_outbox[t]++;
             }
         }
     }
@@ -252,14 +274,14 @@ static weir_err make_threads(struct deployment *d, const struct wire_msg *deploy
     for (uint32_t s = 0; s < deploy->deploy.n_slots; s++) n += deploy->deploy.slot_worker[s] == d->worker;
     if (n == 0 || n > WEIR_SLOTS_MAX) return weir_fail(diag, WEIR_E_CORRUPT, "a deployment of %u slots to one worker", (unsigned)n);
     d->threads = aligned_alloc(64, n * sizeof *d->threads);
-    uint32_t *counts = calloc(2 * n, sizeof *counts);
-    weir_err err = d->threads && counts ? WEIR_OK : WEIR_E_NOMEM;
+    uint64_t *n_outbox = calloc(n, sizeof *n_outbox);
+    weir_err err = d->threads && n_outbox ? WEIR_OK : WEIR_E_NOMEM;
     for (uint32_t s = 0; !err && s < deploy->deploy.n_slots; s++)
         if (deploy->deploy.slot_worker[s] == d->worker) err = make_thread(d, s, deploy);
-    if (!err) wire_up(d, counts, counts + n);
-    for (uint32_t t = 0; !err && t < d->n_threads; t++) err = task_thread_init(&d->threads[t], counts[t], counts[n + t], diag);
+    if (!err) wire_up(d, n_outbox);
+    for (uint32_t t = 0; !err && t < d->n_threads; t++) err = task_thread_init(&d->threads[t], n_outbox[t], diag);
     d->blackbox->n_threads = d->n_threads;
-    free(counts);
+    free(n_outbox);
     return err;
 }
 

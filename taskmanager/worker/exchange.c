@@ -30,6 +30,15 @@ struct exchange {
     int64_t probe_at_ms;
 };
 
+/* Credit bounds what is under way, so the marks only have to stand above it: ZeroMQ never decides to drop or to block. */
+static uint32_t high_water_mark(const struct deployment *d)
+{
+    uint64_t frames = 4096; /* credits, probes */
+    for (uint32_t c = 0; c < d->plan->n_channels; c++)
+        if (d->channels[c].channel) frames += d->channels[c].channel->window;
+    return frames < INT32_MAX ? (uint32_t)frames : INT32_MAX;
+}
+
 /* ---- life --------------------------------------------------------------------------------------------------------------------------------- */
 
 weir_err exchange_new(struct exchange **out, struct deployment *d, const struct wire_msg *deploy, struct weir_id incarnation, const char *endpoint,
@@ -46,8 +55,7 @@ weir_err exchange_new(struct exchange **out, struct deployment *d, const struct 
     net_parts_init(&x->parts);
     x->peers = calloc(d->n_workers, sizeof *x->peers);
     x->n_peers = d->n_workers;
-    /* Credit bounds what is under way, so the marks only have to stand above it: ZeroMQ never decides to drop or to block. */
-    uint32_t hwm = d->plan->n_channels * WEIR_CHANNEL_CREDITS + 4096u;
+    uint32_t hwm = high_water_mark(d);
     struct net_socket_config config = {.kind = NET_ROUTER, .message_max = WEIR_FRAME_MAX, .send_hwm = hwm, .receive_hwm = hwm};
     weir_err err = x->peers ? net_socket_new(&x->router, &config, diag) : weir_fail(diag, WEIR_E_NOMEM, "no memory for the data plane");
     if (!err) err = net_socket_bind(x->router, endpoint, diag);
@@ -93,7 +101,7 @@ static weir_err connect_peer(struct exchange *x, const struct wire_peer *peer, s
     struct peer *p = &x->peers[peer->worker];
     p->incarnation = peer->incarnation;
     if (peer->worker == x->d->worker) return WEIR_OK;
-    uint32_t hwm = x->d->plan->n_channels * WEIR_CHANNEL_CREDITS + 4096u;
+    uint32_t hwm = high_water_mark(x->d);
     struct net_socket_config config = {.kind = NET_DEALER,
                                        .routing_id = {x->self.bytes, sizeof x->self.bytes},
                                        .message_max = WEIR_FRAME_MAX,
@@ -257,7 +265,10 @@ static weir_err take_in_order(struct exchange *x, struct deployed_channel *dc, c
     if (head->seq > ch->n_received) return lost(x, dc, head->seq, diag);
     struct frame *frame = frame_of(x, message);
     if (!frame) return weir_fail(diag, WEIR_E_NOMEM, "no memory for an arrived frame");
-    if (channel_deliver(ch, frame)) return WEIR_OK;
+    if (channel_deliver(ch, frame)) {
+        ch->receiver->due = true;
+        return WEIR_OK;
+    }
     frame_release(frame);
     return weir_fail(diag, WEIR_E_PROTOCOL, "worker %u sent more frames on channel %u than it had credit for", dc->peer, ch->id);
 }
@@ -314,6 +325,17 @@ static weir_err take_credit(struct exchange *x, uint32_t peer, struct weir_diag 
     return weir_fail(diag, WEIR_E_PROTOCOL, "worker %u acknowledged frames of channel %u that were never sent", peer, head.channel);
 }
 
+/* Once for all that came in one go: a wake costs more than the frame it tells of. */
+static void wake_receivers(struct exchange *x)
+{
+    for (uint32_t t = 0; t < x->d->n_threads; t++) {
+        struct wake *wake = &x->d->threads[t].wake;
+        if (!wake->due) continue;
+        wake->due = false;
+        wake_up(wake);
+    }
+}
+
 static weir_err receive_all(struct exchange *x, bool *moved, struct weir_diag *diag)
 {
     weir_err err = WEIR_OK;
@@ -335,6 +357,7 @@ weir_err exchange_pump(struct exchange *x, int64_t now_ms, bool *moved, struct w
     if (!x->connected) return WEIR_OK; /* frames of faster peers wait in the ROUTER until it is known who they are */
     frame_pool_adopt(&x->pool);
     weir_err err = receive_all(x, moved, diag);
+    wake_receivers(x);
     if (!err) err = drain_outboxes(x, moved, diag);
     if (!err) send_probes(x, now_ms);
     return err;

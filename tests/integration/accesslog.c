@@ -34,26 +34,62 @@ static void run_local(struct cluster *c, const char *taskmanagers, const char *p
     file_gunzip(packed, plain);
     for (int i = 0; i < 2; i++) {
         const char *output = in_dir(c, i ? "from-gz" : "from-plain");
-        struct said s = ctl_within(c, 60000, "run", "--local", "--taskmanagers", taskmanagers, "--parallelism", parallelism, example_plugin("accesslog"),
-                                   "--", "--input", i ? packed : plain, "--output", output, NULL);
+        struct said s = ctl_within(c, 60000, "run", "--local", "--taskmanagers", taskmanagers, "--parallelism", parallelism,
+                                   example_plugin("accesslog"), "--", "--input", i ? packed : plain, "--output", output, NULL);
         if (s.code) fail_msg("jobctl ended with %d: %s", s.code, s.err);
         assert_has(s.err, "(accesslog) FINISHED");
         check_output(output);
     }
 }
 
-STORY(one_taskmanager_parallelism_1) { run_local(c, "1", "1"); }
-STORY(one_taskmanager_parallelism_2) { run_local(c, "1", "2"); }
-STORY(one_taskmanager_parallelism_3) { run_local(c, "1", "3"); }
-STORY(one_taskmanager_parallelism_7) { run_local(c, "1", "7"); }
-STORY(two_taskmanagers_parallelism_1) { run_local(c, "2", "1"); }
-STORY(two_taskmanagers_parallelism_2) { run_local(c, "2", "2"); }
-STORY(two_taskmanagers_parallelism_3) { run_local(c, "2", "3"); }
-STORY(two_taskmanagers_parallelism_7) { run_local(c, "2", "7"); }
-STORY(three_taskmanagers_parallelism_1) { run_local(c, "3", "1"); }
-STORY(three_taskmanagers_parallelism_2) { run_local(c, "3", "2"); }
-STORY(three_taskmanagers_parallelism_3) { run_local(c, "3", "3"); }
-STORY(three_taskmanagers_parallelism_7) { run_local(c, "3", "7"); }
+STORY(one_taskmanager_parallelism_1)
+{
+    run_local(c, "1", "1");
+}
+STORY(one_taskmanager_parallelism_2)
+{
+    run_local(c, "1", "2");
+}
+STORY(one_taskmanager_parallelism_3)
+{
+    run_local(c, "1", "3");
+}
+STORY(one_taskmanager_parallelism_7)
+{
+    run_local(c, "1", "7");
+}
+STORY(two_taskmanagers_parallelism_1)
+{
+    run_local(c, "2", "1");
+}
+STORY(two_taskmanagers_parallelism_2)
+{
+    run_local(c, "2", "2");
+}
+STORY(two_taskmanagers_parallelism_3)
+{
+    run_local(c, "2", "3");
+}
+STORY(two_taskmanagers_parallelism_7)
+{
+    run_local(c, "2", "7");
+}
+STORY(three_taskmanagers_parallelism_1)
+{
+    run_local(c, "3", "1");
+}
+STORY(three_taskmanagers_parallelism_2)
+{
+    run_local(c, "3", "2");
+}
+STORY(three_taskmanagers_parallelism_3)
+{
+    run_local(c, "3", "3");
+}
+STORY(three_taskmanagers_parallelism_7)
+{
+    run_local(c, "3", "7");
+}
 
 /* What left one process over ZeroMQ has arrived in the other. */
 static void check_frames_crossed(const json_t *job)
@@ -97,8 +133,8 @@ STORY(processes_started_by_hand_exchange_frames_over_tcp)
     file_gunzip(test_data("apache_logs.gz"), plain);
     cluster_start(c, 2, 2);
     assert_has(c->admin, "tcp://127.0.0.1:");
-    struct said s = ctl_within(c, 60000, "run", "--parallelism", "2", "--name", "log", example_plugin("accesslog"), "--", "--input", plain, "--output",
-                               output, NULL);
+    struct said s = ctl_within(c, 60000, "run", "--parallelism", "2", "--name", "log", example_plugin("accesslog"), "--", "--input", plain,
+                               "--output", output, NULL);
     if (s.code) fail_msg("jobctl ended with %d: %s", s.code, s.err);
     check_output(output);
     json_t *job = job_show(c, "log");
@@ -116,8 +152,8 @@ STORY(second_run_replaces_the_first)
     static const char *const parallelism[] = {"3", "1"};
     cluster_start(c, 1, 3);
     for (int i = 0; i < 2; i++) {
-        struct said s = ctl_within(c, 60000, "run", "--parallelism", parallelism[i], example_plugin("accesslog"), "--", "--input", packed, "--output",
-                                   output, NULL);
+        struct said s = ctl_within(c, 60000, "run", "--parallelism", parallelism[i], example_plugin("accesslog"), "--", "--input", packed,
+                                   "--output", output, NULL);
         if (s.code) fail_msg("jobctl ended with %d: %s", s.code, s.err);
         check_output(output);
     }
@@ -125,7 +161,9 @@ STORY(second_run_replaces_the_first)
 }
 
 STORY_MAIN(STORY_TEST(one_taskmanager_parallelism_1), STORY_TEST(one_taskmanager_parallelism_2), STORY_TEST(one_taskmanager_parallelism_3),
-           STORY_TEST(one_taskmanager_parallelism_7), STORY_TEST(two_taskmanagers_parallelism_1), STORY_TEST(two_taskmanagers_parallelism_2),
-           STORY_TEST(two_taskmanagers_parallelism_3), STORY_TEST(two_taskmanagers_parallelism_7), STORY_TEST(three_taskmanagers_parallelism_1),
-           STORY_TEST(three_taskmanagers_parallelism_2), STORY_TEST(three_taskmanagers_parallelism_3), STORY_TEST(three_taskmanagers_parallelism_7),
-           STORY_TEST(processes_started_by_hand_exchange_frames_over_tcp), STORY_TEST(second_run_replaces_the_first))
+           STORY_TEST(one_taskmanager_parallelism_7), STORY_TEST(two_taskmanagers_parallelism_1),
+           STORY_TEST(two_taskmanagers_parallelism_2), STORY_TEST(two_taskmanagers_parallelism_3),
+           STORY_TEST(two_taskmanagers_parallelism_7), STORY_TEST(three_taskmanagers_parallelism_1),
+           STORY_TEST(three_taskmanagers_parallelism_2), STORY_TEST(three_taskmanagers_parallelism_3),
+           STORY_TEST(three_taskmanagers_parallelism_7), STORY_TEST(processes_started_by_hand_exchange_frames_over_tcp),
+           STORY_TEST(second_run_replaces_the_first))

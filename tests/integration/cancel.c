@@ -82,8 +82,10 @@ static void check_rows(struct cluster *c, const char *name, int64_t rows)
 STORY(two_jobs_at_once)
 {
     cluster_start(c, 2, 2);
-    struct proc *a = ctl_start(c, "run", "--parallelism", "2", "--name", "a", job_plugin("steady"), "--", "--rows", "300000", "--pace", "0", NULL);
-    struct proc *b = ctl_start(c, "run", "--parallelism", "2", "--name", "b", job_plugin("steady"), "--", "--rows", "200000", "--pace", "0", NULL);
+    struct proc *a =
+        ctl_start(c, "run", "--parallelism", "2", "--name", "a", job_plugin("steady"), "--", "--rows", "300000", "--pace", "0", NULL);
+    struct proc *b =
+        ctl_start(c, "run", "--parallelism", "2", "--name", "b", job_plugin("steady"), "--", "--rows", "200000", "--pace", "0", NULL);
     assert_int_equal(proc_wait(c, a, CLUSTER_WAIT_MS), 0);
     assert_int_equal(proc_wait(c, b, CLUSTER_WAIT_MS), 0);
     check_rows(c, "a", 300000);
@@ -135,4 +137,5 @@ STORY(not_enough_slots_in_a_local_cluster)
 
 STORY_MAIN(STORY_TEST(canceled_job_leaves_no_output_and_frees_its_slots), STORY_TEST(attached_run_is_canceled_by_ctrl_c),
            STORY_TEST(attached_run_is_canceled_by_somebody_else), STORY_TEST(finished_job_cannot_be_canceled), STORY_TEST(two_jobs_at_once),
-           STORY_TEST(job_waits_for_slots), STORY_TEST(not_enough_slots_is_a_failure_that_says_so), STORY_TEST(not_enough_slots_in_a_local_cluster))
+           STORY_TEST(job_waits_for_slots), STORY_TEST(not_enough_slots_is_a_failure_that_says_so),
+           STORY_TEST(not_enough_slots_in_a_local_cluster))

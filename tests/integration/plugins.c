@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Plugins that misbehave. Whatever they do, their job fails with a reason that names the culprit, and the TaskManagers and a healthy job on the same
- * TaskManagers go on.
+ * Plugins that misbehave. Whatever they do, their job fails with a reason that names the culprit, and the TaskManagers and a healthy job on
+ * the same TaskManagers go on.
  */
 #include <elf.h>
 #include <stdlib.h>
@@ -18,7 +18,8 @@ static void begin(struct cluster *c, struct neighbour *n)
 
 static struct said run_how(struct cluster *c, const char *how)
 {
-    struct said s = ctl(c, "run", "--name", "misbehave", "--parallelism", "2", "--progress-timeout", "1000", job_plugin("misbehave"), "--", "--how", how, NULL);
+    struct said s = ctl(c, "run", "--name", "misbehave", "--parallelism", "2", "--progress-timeout", "1000", job_plugin("misbehave"), "--",
+                        "--how", how, NULL);
     if (s.code != 1) fail_msg("jobctl ended with %d instead of 1: %s", s.code, s.err);
     assert_has(s.err, "(misbehave) FAILED");
     return s;
@@ -52,13 +53,34 @@ static void operator_fails(struct cluster *c, const char *how, const char *code,
     neighbour_is_well(c, &n);
 }
 
-STORY(segv_in_an_operator) { operator_fails(c, "segv", "USER", "operator wreck (subtask 1) crashed the worker: SIGSEGV"); }
-STORY(abort_in_an_operator) { operator_fails(c, "abort", "USER", "operator wreck (subtask 1) crashed the worker: SIGABRT"); }
-STORY(stack_overflow_in_an_operator) { operator_fails(c, "overflow", "USER", "operator wreck (subtask 1) crashed the worker: SIGSEGV"); }
-STORY(exit_in_an_operator) { operator_fails(c, "exit", "USER", "operator wreck (subtask 1) left through exit(3)"); }
-STORY(endless_loop_in_an_operator) { operator_fails(c, "loop", "TIMEOUT", "1000 ms"); }
-STORY(error_of_an_operator) { operator_fails(c, "error", "USER", "a row from the year 1888 cannot be right"); }
-STORY(endless_output_from_one_record) { operator_fails(c, "flood", "LIMIT", "WEIR_OVERFLOW_MAX"); }
+STORY(segv_in_an_operator)
+{
+    operator_fails(c, "segv", "USER", "operator wreck (subtask 1) crashed the worker: SIGSEGV");
+}
+STORY(abort_in_an_operator)
+{
+    operator_fails(c, "abort", "USER", "operator wreck (subtask 1) crashed the worker: SIGABRT");
+}
+STORY(stack_overflow_in_an_operator)
+{
+    operator_fails(c, "overflow", "USER", "operator wreck (subtask 1) crashed the worker: SIGSEGV");
+}
+STORY(exit_in_an_operator)
+{
+    operator_fails(c, "exit", "USER", "operator wreck (subtask 1) left through exit(3)");
+}
+STORY(endless_loop_in_an_operator)
+{
+    operator_fails(c, "loop", "TIMEOUT", "1000 ms");
+}
+STORY(error_of_an_operator)
+{
+    operator_fails(c, "error", "USER", "a row from the year 1888 cannot be right");
+}
+STORY(endless_output_from_one_record)
+{
+    operator_fails(c, "flood", "LIMIT", "WEIR_OVERFLOW_MAX");
+}
 
 /* In a chain the output is consumed as it is made: nothing fills up, but the step does not return. Either end of the chain may be named. */
 STORY(endless_output_within_a_chain)
@@ -80,8 +102,14 @@ static void entry_fails(struct cluster *c, const char *how, const char *code, co
     neighbour_is_well(c, &n);
 }
 
-STORY(crash_in_the_entry_function) { entry_fails(c, "entry-crash", "USER", "crashed while describing its graph: SIGSEGV"); }
-STORY(exit_in_the_entry_function) { entry_fails(c, "entry-exit", "USER", "ended the process while describing its graph: exit status 3"); }
+STORY(crash_in_the_entry_function)
+{
+    entry_fails(c, "entry-crash", "USER", "crashed while describing its graph: SIGSEGV");
+}
+STORY(exit_in_the_entry_function)
+{
+    entry_fails(c, "entry-exit", "USER", "ended the process while describing its graph: exit status 3");
+}
 STORY(crash_in_the_entry_function_on_a_taskmanager)
 {
     entry_fails(c, "worker-entry-crash", "USER", "the plugin crashed while it was loaded: SIGSEGV");
@@ -90,9 +118,18 @@ STORY(exit_in_the_entry_function_on_a_taskmanager)
 {
     entry_fails(c, "worker-entry-exit", "USER", "the plugin left through exit(3) while it was loaded");
 }
-STORY(cyclic_graph) { entry_fails(c, "cycle", "GRAPH", "form a cycle"); }
-STORY(empty_graph) { entry_fails(c, "empty", "GRAPH", "no source"); }
-STORY(graph_without_sink) { entry_fails(c, "sinkless", "GRAPH", "sink"); }
+STORY(cyclic_graph)
+{
+    entry_fails(c, "cycle", "GRAPH", "form a cycle");
+}
+STORY(empty_graph)
+{
+    entry_fails(c, "empty", "GRAPH", "no source");
+}
+STORY(graph_without_sink)
+{
+    entry_fails(c, "sinkless", "GRAPH", "sink");
+}
 STORY(graph_that_differs_between_processes)
 {
     struct neighbour n;
@@ -125,7 +162,8 @@ STORY(entry_function_that_does_not_return)
     neighbour_is_well(c, &n);
 }
 
-/* ---- what is no plugin, or none of this Weir ------------------------------------------------------------------------------------------ */
+/* ---- what is no plugin, or none of this Weir ------------------------------------------------------------------------------------------
+ */
 
 STORY(undefined_symbol)
 {
@@ -214,8 +252,9 @@ STORY(plugin_for_another_weir_is_not_even_loaded)
 
 STORY_MAIN(STORY_TEST(segv_in_an_operator), STORY_TEST(abort_in_an_operator), STORY_TEST(stack_overflow_in_an_operator),
            STORY_TEST(exit_in_an_operator), STORY_TEST(endless_loop_in_an_operator), STORY_TEST(error_of_an_operator),
-           STORY_TEST(endless_output_from_one_record), STORY_TEST(endless_output_within_a_chain), STORY_TEST(crash_in_the_entry_function), STORY_TEST(exit_in_the_entry_function),
-           STORY_TEST(crash_in_the_entry_function_on_a_taskmanager), STORY_TEST(exit_in_the_entry_function_on_a_taskmanager), STORY_TEST(cyclic_graph),
-           STORY_TEST(empty_graph), STORY_TEST(graph_without_sink), STORY_TEST(graph_that_differs_between_processes),
+           STORY_TEST(endless_output_from_one_record), STORY_TEST(endless_output_within_a_chain), STORY_TEST(crash_in_the_entry_function),
+           STORY_TEST(exit_in_the_entry_function), STORY_TEST(crash_in_the_entry_function_on_a_taskmanager),
+           STORY_TEST(exit_in_the_entry_function_on_a_taskmanager), STORY_TEST(cyclic_graph), STORY_TEST(empty_graph),
+           STORY_TEST(graph_without_sink), STORY_TEST(graph_that_differs_between_processes),
            STORY_TEST(entry_function_that_does_not_return), STORY_TEST(undefined_symbol), STORY_TEST(file_that_is_no_elf),
            STORY_TEST(truncated_plugin), STORY_TEST(plugin_for_another_weir_is_not_even_loaded))

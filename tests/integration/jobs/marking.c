@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Leaves a mark, the file $WEIR_TEST_MARK, as soon as it is loaded. Built for this Weir and for another one, which must be refused unloaded. */
+/* Leaves a mark, the file $WEIR_TEST_MARK, as soon as it is loaded. Built for this Weir and for another one, which must be refused
+ * unloaded. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -12,11 +12,12 @@
  *         ...
  *     }
  *
- * Its end is checked as well: daemons still running must end by SIGTERM with status 0, and leave no process, file or socket (cluster_close). Orphans
- * become children of the test (PR_SET_CHILD_SUBREAPER), so a process that was left behind is seen whatever happened to its parent. A failed story
- * prints the logs and the command that repeats it.
+ * Its end is checked as well: daemons still running must end by SIGTERM with status 0, and leave no process, file or socket
+ * (cluster_close). Orphans become children of the test (PR_SET_CHILD_SUBREAPER), so a process that was left behind is seen whatever
+ * happened to its parent. A failed story prints the logs and the command that repeats it.
  *
- * Every function fails the story (cmocka) when what it waits for does not come in time; nothing sleeps for a fixed time. Owner: the main thread.
+ * Every function fails the story (cmocka) when what it waits for does not come in time; nothing sleeps for a fixed time. Owner: the main
+ * thread.
  */
 #ifndef WEIR_TESTS_SUPPORT_CLUSTER_H
 #define WEIR_TESTS_SUPPORT_CLUSTER_H
@@ -63,14 +64,14 @@ struct said {
 
 /* ---- stories --------------------------------------------------------------------------------------------------------------------- */
 
-#define STORY(name)                                                                                                                        \
-    static void name##_story(struct cluster *c);                                                                                           \
-    static void name(void **state)                                                                                                         \
-    {                                                                                                                                      \
-        struct cluster *c = *state;                                                                                                        \
-        name##_story(c);                                                                                                                   \
-        c->passed = true;                                                                                                                  \
-    }                                                                                                                                      \
+#define STORY(name)                              \
+    static void name##_story(struct cluster *c); \
+    static void name(void **state)               \
+    {                                            \
+        struct cluster *c = *state;              \
+        name##_story(c);                         \
+        c->passed = true;                        \
+    }                                            \
     static void name##_story(struct cluster *c)
 
 #define STORY_TEST(name) cmocka_unit_test_setup_teardown(name, cluster_open, cluster_close)
@@ -79,11 +80,11 @@ int cluster_open(void **state);
 int cluster_close(void **state);
 
 /* argv[1], when given, names the one story to run. Returns the exit status; 77 when a story was skipped by story_skip and none failed. */
-#define STORY_MAIN(...)                                                                                                                    \
-    int main(int argc, char **argv)                                                                                                        \
-    {                                                                                                                                      \
-        const struct CMUnitTest stories[] = {__VA_ARGS__};                                                                                 \
-        return story_main(argc, argv, stories, sizeof stories / sizeof *stories);                                                          \
+#define STORY_MAIN(...)                                                           \
+    int main(int argc, char **argv)                                               \
+    {                                                                             \
+        const struct CMUnitTest stories[] = {__VA_ARGS__};                        \
+        return story_main(argc, argv, stories, sizeof stories / sizeof *stories); \
     }
 int story_main(int argc, char **argv, const struct CMUnitTest *stories, size_t n);
 void story_skip(struct cluster *c, const char *why);
@@ -126,8 +127,8 @@ void cluster_start(struct cluster *c, uint32_t n_taskmanagers, uint32_t slots);
 /* ---- jobctl ----------------------------------------------------------------------------------------------------------------------- */
 
 /*
- * Runs jobctl with the NULL-terminated arguments, "--jobmanager ADMIN" in front when a JobManager was started, and waits for its end. The texts
- * last until the story ends or eight further runs have been made.
+ * Runs jobctl with the NULL-terminated arguments, "--jobmanager ADMIN" in front when a JobManager was started, and waits for its end. The
+ * texts last until the story ends or eight further runs have been made.
  */
 struct said ctl(struct cluster *c, ...) __attribute__((sentinel));
 /* The same with a time limit of its own. */
@@ -156,7 +157,8 @@ int64_t job_metric(const json_t *job, const char *metric);
 const char *json_text(const json_t *object, const char *key); /* "" when missing */
 int64_t json_number(const json_t *object, const char *key);   /* INT64_MIN when missing */
 
-/* ---- a neighbour: a healthy job that goes on whatever happens beside it --------------------------------------------------------------- */
+/* ---- a neighbour: a healthy job that goes on whatever happens beside it ---------------------------------------------------------------
+ */
 
 struct neighbour {
     char id[JOB_ID_MAX];

@@ -176,9 +176,9 @@ int64_t job_counter(const json_t *job, const char *operator_id, const char *name
     int64_t sum = 0;
     size_t i;
     const json_t *counter;
-    json_array_foreach(json_object_get(job, "counters"), i, counter)
-        if (strcmp(json_text(counter, "operator"), operator_id) == 0 && strcmp(json_text(counter, "name"), name) == 0)
-            sum += json_number(counter, "value");
+    json_array_foreach(json_object_get(job, "counters"), i, counter) if (strcmp(json_text(counter, "operator"), operator_id) == 0 &&
+                                                                         strcmp(json_text(counter, "name"), name) == 0) sum +=
+        json_number(counter, "value");
     return sum;
 }
 
@@ -199,7 +199,8 @@ int64_t job_wait_counter(struct cluster *c, const char *id, const char *operator
         int64_t sum = job_counter(job, operator_id, name);
         json_decref(job);
         if (sum >= least) return sum;
-        if (!wait_a_while(c, deadline_ms)) fail_msg("%s/%s of job %s is %lld, below %lld", operator_id, name, id, (long long)sum, (long long)least);
+        if (!wait_a_while(c, deadline_ms))
+            fail_msg("%s/%s of job %s is %lld, below %lld", operator_id, name, id, (long long)sum, (long long)least);
     }
 }
 

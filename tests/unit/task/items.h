@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/support/local/local_job.h"
 
@@ -23,7 +24,6 @@ struct item {
 WEIR_ROW(item, WEIR_FIELD(item, 1, I64, sender), WEIR_FIELD(item, 2, I64, seq), WEIR_FIELD(item, 3, I64, key), WEIR_FIELD(item, 4, TIME, time),
          WEIR_FIELD(item, 5, STR, text), WEIR_FIELD(item, 6, STR, more));
 WEIR_KEY_FIXED(item_key, item, key);
-WEIR_TIMESTAMP(item_time, item, time);
 
 enum item_sizes { SIZES_NONE, SIZES_SMALL, SIZES_EDGES, SIZES_LARGE };
 
@@ -93,10 +93,12 @@ static inline uint64_t item_bytes(int64_t sender, int64_t seq, uint64_t which, u
 
 static inline struct weir_str put_text(struct weir_out *out, int64_t sender, int64_t seq, uint64_t which)
 {
-    static _Thread_local uint64_t words[(WEIR_ROW_MAX + 8) / 8];
     uint32_t length = item_length(sender, seq, which);
+    uint64_t few[16], *words = length > sizeof few ? malloc(length + 8u) : few;
     for (uint32_t i = 0; i < (length + 7) / 8; i++) words[i] = item_bytes(sender, seq, which, i);
-    return weir_put_str(out, sizeof(struct item), words, length);
+    struct weir_str text = weir_put_str(out, sizeof(struct item), words, length);
+    if (words != few) free(words);
+    return text;
 }
 
 static inline bool text_is_right(const struct item *row, struct weir_str text, uint64_t which)
