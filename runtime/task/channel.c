@@ -81,6 +81,11 @@ static void hand_over(struct channel *ch, struct frame *frame)
 {
     ch->n_out++;
     if (ch->outbox) {
+        /* Sealed here and not by the net thread: the frame's bytes are still in this core's cache. */
+        frame->head->job = ch->outbox->address.job;
+        frame->head->epoch = ch->outbox->address.epoch;
+        frame->head->attempt = ch->outbox->address.attempt;
+        frame_seal(frame->head);
         bool ok = ring_put(&ch->outbox->ring, ch->outbox->slots, frame);
         WEIR_ASSERT(ok);
         ch->outbox->unannounced = true;

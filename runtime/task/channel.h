@@ -53,6 +53,7 @@ struct outbox {
     ck_ring_t ring;
     ck_ring_buffer_t *slots;
     struct wake *net; /* the net thread's */
+    struct frame_header address; /* job, epoch and attempt that go into every frame */
     bool unannounced; /* something was put in since the net thread was woken; task thread only */
 };
 

@@ -54,7 +54,7 @@ static const struct weir_key *current_key(const struct weir_ctx *ctx)
 weir_err weir_value_open(struct weir_ctx *ctx, const struct weir_state_desc *desc, struct weir_state **out)
 {
     struct op *op = op_of(ctx);
-    if (!op->keyed) return weir_fail(ctx->diag, WEIR_E_STATE, "keyed state needs an input that comes from key_by");
+    if (!op->keyed) return weir_fail(ctx->diag, WEIR_E_STATE, "keyed state needs WEIR_OPERATOR_KEYED and an input that comes from key_by");
     return keyed_value_open(op->keyed, desc, out, ctx->diag);
 }
 
@@ -89,7 +89,7 @@ void weir_value_clear(struct weir_ctx *ctx, struct weir_state *state)
 weir_err weir_timer_set(struct weir_ctx *ctx, enum weir_time_domain domain, weir_time time_ms, uint64_t tag)
 {
     struct op *op = op_of(ctx);
-    if (!op->keyed) return weir_fail(ctx->diag, WEIR_E_STATE, "timers need an input that comes from key_by");
+    if (!op->keyed) return weir_fail(ctx->diag, WEIR_E_STATE, "timers need WEIR_OPERATOR_KEYED and an input that comes from key_by");
     weir_err err = keyed_timer_set(op->keyed, current_key(ctx), domain, time_ms, tag);
     return err ? weir_fail(ctx->diag, err, "no memory for a timer") : WEIR_OK;
 }
@@ -105,7 +105,7 @@ void weir_timer_delete(struct weir_ctx *ctx, enum weir_time_domain domain, weir_
 weir_err weir_table_new(struct weir_ctx *ctx, uint32_t value_size, struct weir_table **out)
 {
     struct op *op = op_of(ctx);
-    if (!op->keyed) return weir_fail(ctx->diag, WEIR_E_STATE, "tables need an input that comes from key_by");
+    if (!op->keyed) return weir_fail(ctx->diag, WEIR_E_STATE, "tables need WEIR_OPERATOR_KEYED and an input that comes from key_by");
     weir_err err = keyed_table_new(op->keyed, value_size, out);
     return err ? weir_fail(ctx->diag, err, "no memory for a table") : WEIR_OK;
 }

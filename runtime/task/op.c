@@ -35,7 +35,7 @@ static weir_err init_outputs(struct op *op)
 static weir_err init_keys(struct op *op)
 {
     const struct weir_keyer *keyer = op->spec.keyer;
-    if (!keyer) return WEIR_OK;
+    if (!keyer || op->spec.kind != OP_USER || !(op->spec.table->flags & WEIR_OPERATOR_KEYED)) return WEIR_OK; /* nobody would look at them */
     op->keys = calloc(WEIR_BATCH_MAX, sizeof *op->keys);
     op->key_scratch = calloc(WEIR_BATCH_MAX, keyer->key_size ? keyer->key_size : 1);
     if (!op->keys || !op->key_scratch) return WEIR_E_NOMEM;

@@ -341,6 +341,8 @@ void deployment_destroy(struct deployment **deployment)
     if (!d) return;
     for (uint32_t t = 0; d->threads && t < d->n_threads; t++)
         for (uint32_t i = 0; d->threads[t].subtasks && i < d->threads[t].n_subtasks; i++) subtask_close(&d->threads[t].subtasks[i]);
+    /* Outboxes name channels, channels hold frames, frames belong to the threads' pools. */
+    for (uint32_t t = 0; d->threads && t < d->n_threads; t++) outbox_close(&d->threads[t].outbox);
     for (uint32_t c = 0; d->channels && c < d->plan->n_channels; c++) {
         if (!d->channels[c].channel) continue;
         channel_close(d->channels[c].channel);

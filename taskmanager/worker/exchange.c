@@ -51,6 +51,8 @@ weir_err exchange_new(struct exchange **out, struct deployment *d, const struct 
     x->job = id_word(deploy->job);
     x->epoch = deploy->epoch;
     x->attempt = deploy->attempt;
+    for (uint32_t t = 0; t < d->n_threads; t++)
+        d->threads[t].outbox.address = (struct frame_header){.job = x->job, .epoch = x->epoch, .attempt = x->attempt};
     frame_pool_init(&x->pool);
     net_parts_init(&x->parts);
     x->peers = calloc(d->n_workers, sizeof *x->peers);
@@ -148,7 +150,6 @@ static weir_err send_frame(struct exchange *x, struct frame *frame, struct weir_
     struct deployed_channel *dc = &x->d->channels[frame->head->channel];
     WEIR_ASSERT(dc->side == SIDE_SENDER);
     uint32_t bytes = frame->head->bytes;
-    address(x, frame->head);
     dc->channel->n_sent_net++;
     struct net_message message;
     weir_err err = net_message_wrap(&message, frame->head, sizeof(struct frame_header) + bytes, release_sent, frame);

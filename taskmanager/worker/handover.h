@@ -12,7 +12,7 @@
  *     fd 4  the plugin: a sealed memfd, so the bytes that were digested are the bytes that are loaded.
  *     fd 5  the black box: a memfd of sizeof(struct blackbox), shared; the TaskManager reads it after the worker's end.
  *
- * The worker asks the kernel to be killed when its parent dies (PR_SET_PDEATHSIG, checked against --parent), and ends when fd 3 ends.
+ * The worker asks the kernel for SIGTERM when its parent dies (PR_SET_PDEATHSIG, checked against --parent), and ends when fd 3 ends.
  * Standard output and error are inherited. Exit status: 0 after its last message; anything else, or a signal, is a failure that the TaskManager
  * puts in words from the status and the black box.
  */

@@ -20,10 +20,25 @@ static int wrong_use(const char *what)
     return EXIT_WRONG_USE;
 }
 
-/* Dies with its parent, also when that one died before this call. */
-static bool follow_parent(const char *pid)
+static const char *socket_path; /* of an ipc data socket; NULL = none */
+
+static void leave_nothing(int signal_number)
 {
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return false;
+    (void)signal_number;
+    if (socket_path) (void)unlink(socket_path);
+    _exit(1);
+}
+
+/*
+ * Dies with its parent, also when that one died before this call. By SIGTERM, so that the data socket's file goes too; should user code keep the
+ * signal from arriving, the end of the pipe to the parent ends the process all the same.
+ */
+static bool follow_parent(const char *pid, const char *data)
+{
+    static const char ipc[] = "ipc://";
+    if (data && strncmp(data, ipc, sizeof ipc - 1) == 0 && data[sizeof ipc - 1] != '@') socket_path = data + sizeof ipc - 1;
+    struct sigaction action = {.sa_handler = leave_nothing};
+    if (sigaction(SIGTERM, &action, NULL) != 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) return false;
     return strtol(pid, NULL, 10) == (long)getppid();
 }
 
@@ -50,7 +65,7 @@ int main(int argc, char **argv)
     }
     log_init("worker", LOG_LEVEL_INFO);
     if (!mode || !parent) return wrong_use("it needs --run or --describe, and --parent");
-    if (!follow_parent(parent)) return 1;
+    if (!follow_parent(parent, data)) return 1;
     if (mode == 'r') return data ? worker_run(data) : wrong_use("--run needs --data");
     if (parallelism < 1 || parallelism > WEIR_PARALLELISM_MAX) return wrong_use("--parallelism is out of range");
     /* The job's own argument vector: its name first. */

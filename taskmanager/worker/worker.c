@@ -324,7 +324,11 @@ int worker_run(const char *data_endpoint)
     if (net_start(1)) return 1;
     loop(&w);
     say_goodbye(&w);
-    if (w.parent_gone) _exit(1); /* nobody is left to answer to; operators that were open lose what they did not commit */
+    if (w.parent_gone) {
+        /* Nobody is left to answer to; operators that were open lose what they did not commit. */
+        exchange_close(w.x);
+        _exit(1);
+    }
     for (uint32_t t = 0; w.d && t < w.d->n_threads; t++) task_thread_join(&w.d->threads[t]);
     exchange_close(w.x);
     net_stop();

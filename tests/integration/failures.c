@@ -73,10 +73,9 @@ STORY(killed_taskmanager_fails_its_job_within_five_seconds)
 {
     killed_taskmanager(c, false);
 }
-/* On ipc the name of a killed worker's socket stays in the folder (dirty): nobody is left who would remove it. No socket is behind it. */
+/* On ipc the worker, too, goes without leaving its socket's name behind. */
 STORY(killed_taskmanager_on_ipc)
 {
-    c->dirty = true;
     killed_taskmanager(c, true);
 }
 

@@ -220,7 +220,7 @@ struct weir_ctx {
     uint32_t parallelism;
     uint32_t key_index;          /* record of the batch whose key is current; set by weir_set_key */
     uint32_t *sel;               /* scratch of WEIR_BATCH_MAX offsets, for a narrowed selection */
-    const struct weir_key *keys; /* on a keyed input: keys[i] of record i of this batch; in on_timer: keys[key_index] is the timer's */
+    const struct weir_key *keys; /* with WEIR_OPERATOR_KEYED: keys[i] of record i of this batch; in on_timer the timer's */
     weir_time watermark_ms;      /* event time of this operator */
     const void *config;          /* what the builder was given */
     const char *operator_id;
@@ -293,7 +293,7 @@ struct weir_operator {
 
 enum weir_operator_flags {
     WEIR_OPERATOR_SINK = 1,  /* has no output */
-    WEIR_OPERATOR_KEYED = 2, /* its input must come from key_by */
+    WEIR_OPERATOR_KEYED = 2, /* it uses keys, keyed state or timers: its input must come from key_by */
 };
 
 /* ---- macros: one record's function to a batch's ---------------------------------------------------------------------------------- */

@@ -49,8 +49,8 @@ static weir_err deploy(struct local_job *job, struct weir_env *env, uint32_t par
     err = discover(env, parallelism, &msg, diag);
     if (!err) err = deployment_new(&job->d, &msg, env, job->box, diag);
     free(msg.deploy.slot_worker);
-    for (uint32_t i = 0; err && i < msg.deploy.n_splits; i++) free((void *)(uintptr_t)msg.deploy.splits[i].data.data);
-    free(msg.deploy.splits); /* subtasks hold the bytes; they live as long as the process */
+    job->splits = msg.deploy.splits; /* subtasks borrow their bytes */
+    job->n_splits = msg.deploy.n_splits;
     return err;
 }
 
@@ -122,6 +122,8 @@ void local_job_close(struct local_job *job)
     free(job->stats.stats.subtasks);
     free(job->stats.stats.counters);
     deployment_destroy(&job->d);
+    for (uint32_t i = 0; i < job->n_splits; i++) free((void *)(uintptr_t)job->splits[i].data.data);
+    free(job->splits);
     free(job->box);
     *job = (struct local_job){0};
 }

@@ -13,6 +13,8 @@ struct local_job {
     struct blackbox *box;
     struct wire_msg stats; /* after local_job_run: the last counters of all threads */
     const char *failed_id; /* operator that failed */
+    struct wire_split *splits;
+    uint32_t n_splits;
 };
 
 /*
