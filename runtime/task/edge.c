@@ -12,8 +12,8 @@ weir_err edge_init(struct edge *e, struct subtask *s, enum graph_partition parti
 {
     *e = (struct edge){.subtask = s, .partition = partition, .keyer = keyer, .n_channels = n_channels, .channels = channels,
                        .time_noted = WEIR_TIME_MIN, .time_sent = WEIR_TIME_MIN};
-    e->open = calloc(n_channels, sizeof *e->open);
-    if (!e->open) return WEIR_E_NOMEM;
+    e->lanes = calloc(n_channels, sizeof *e->lanes);
+    if (!e->lanes) return WEIR_E_NOMEM;
     if (partition == GRAPH_REBALANCE) e->turn = s->index % n_channels; /* so that senders do not all begin with the same receiver */
     if (!keyer) return WEIR_OK;
     e->keys = calloc(WEIR_BATCH_MAX, sizeof *e->keys);
@@ -23,39 +23,43 @@ weir_err edge_init(struct edge *e, struct subtask *s, enum graph_partition parti
 
 void edge_close(struct edge *e)
 {
-    for (uint32_t i = 0; e->open && i < e->n_channels; i++)
-        if (e->open[i]) frame_release(e->open[i]);
-    free(e->open);
+    for (uint32_t i = 0; e->lanes && i < e->n_channels; i++)
+        if (e->lanes[i].frame) frame_release(e->lanes[i].frame);
+    free(e->lanes);
     free(e->keys);
     free(e->key_scratch);
-    e->open = NULL;
+    e->lanes = NULL;
     e->keys = NULL;
     e->key_scratch = NULL;
 }
 
-static weir_err send_open(struct edge *e, uint32_t i)
+static weir_err send_lane(struct edge *e, uint32_t i)
 {
-    struct frame *frame = e->open[i];
-    e->open[i] = NULL;
+    struct lane *lane = &e->lanes[i];
+    struct frame *frame = lane->frame;
+    frame->head->count = lane->count;
+    frame->head->bytes = (uint32_t)(lane->cursor - frame_records(frame));
+    frame->head->flags = lane->mixed ? 0 : FRAME_UNIFORM;
+    frame->head->stride = lane->span;
+    *lane = (struct lane){0};
     if (e->partition == GRAPH_REBALANCE) e->turn = (i + 1) % e->n_channels;
     return subtask_send(e->subtask, e->channels[i], frame);
 }
 
-/* So a frame that is full of the smallest records is still one batch. */
-static_assert((WEIR_FRAME_BYTES - sizeof(struct frame_header)) / sizeof(struct weir_record) <= WEIR_BATCH_MAX, "records of a frame");
-
-static struct frame *begin_frame(struct edge *e, uint32_t i, uint32_t span)
+/* A frame with room for `span` bytes for channel *i (which moves on when it is the next receiver's turn). */
+static weir_err open_lane(struct edge *e, uint32_t *i, uint32_t span)
 {
-    struct frame *frame = frame_take(e->subtask->pool, span);
-    if (!frame) {
-        (void)weir_fail(&e->subtask->diag, WEIR_E_NOMEM, "no memory for a frame of %u bytes", (unsigned)span);
-        return NULL;
+    if (e->lanes[*i].frame) {
+        weir_err err = send_lane(e, *i);
+        if (err) return err;
+        if (e->partition == GRAPH_REBALANCE) *i = e->turn;
     }
+    struct frame *frame = frame_take(e->subtask->pool, span);
+    if (!frame) return weir_fail(&e->subtask->diag, WEIR_E_NOMEM, "no memory for a frame of %u bytes", (unsigned)span);
     frame->head->kind = FRAME_DATA;
-    frame->head->flags = FRAME_UNIFORM;
-    frame->head->stride = span;
-    e->open[i] = frame;
-    return frame;
+    e->lanes[*i] = (struct lane){
+        .cursor = frame_records(frame), .end = frame_records(frame) + frame->capacity, .frame = frame, .span = span};
+    return WEIR_OK;
 }
 
 /* Spans are multiples of 8 and mostly short: two words at a time beat a call of memcpy. */
@@ -70,32 +74,20 @@ static inline void copy_record(unsigned char *to, const unsigned char *from, uin
     if (at < span) memcpy(to + at, from + at, 8);
 }
 
-/* A frame with room for `span` bytes for channel *i (which moves on when it is the next receiver's turn). */
-static weir_err make_room(struct edge *e, uint32_t *i, uint32_t span)
-{
-    if (e->open[*i]) {
-        weir_err err = send_open(e, *i);
-        if (err) return err;
-        if (e->partition == GRAPH_REBALANCE) *i = e->turn;
-    }
-    return begin_frame(e, *i, span) ? WEIR_OK : WEIR_E_NOMEM;
-}
-
 static inline weir_err append(struct edge *e, uint32_t i, const struct weir_record *rec, uint32_t span, uint16_t key_group)
 {
-    struct frame *frame = e->open[i];
-    if (WEIR_UNLIKELY(!frame || frame->capacity - frame->head->bytes < span)) {
-        weir_err err = make_room(e, &i, span);
+    struct lane *lane = &e->lanes[i];
+    if (WEIR_UNLIKELY((size_t)(lane->end - lane->cursor) < span)) {
+        weir_err err = open_lane(e, &i, span);
         if (err) return err;
-        frame = e->open[i];
+        lane = &e->lanes[i];
     }
-    struct frame_header *head = frame->head;
-    unsigned char *to = frame_records(frame) + head->bytes;
+    unsigned char *to = lane->cursor;
     copy_record(to, (const unsigned char *)rec, span);
     ((struct weir_record *)(void *)to)->key_group = key_group;
-    if (WEIR_UNLIKELY(head->stride != span)) head->flags = 0;
-    head->bytes += span;
-    head->count++;
+    lane->mixed |= lane->span ^ span;
+    lane->cursor = to + span;
+    lane->count++;
     return WEIR_OK;
 }
 
@@ -142,20 +134,17 @@ static weir_err write_run(struct edge *e, uint32_t channel, const struct weir_ba
     const unsigned char *from = batch->data;
     for (uint32_t left = batch->count; left > 0;) {
         uint32_t i = e->partition == GRAPH_REBALANCE ? e->turn : channel;
-        struct frame *frame = e->open[i];
-        if (frame && frame->capacity - frame->head->bytes < batch->stride) {
-            weir_err err = send_open(e, i);
+        if ((size_t)(e->lanes[i].end - e->lanes[i].cursor) < batch->stride) {
+            weir_err err = open_lane(e, &i, batch->stride);
             if (err) return err;
-            continue;
         }
-        if (!frame && !(frame = begin_frame(e, i, batch->stride))) return WEIR_E_NOMEM;
-        struct frame_header *head = frame->head;
-        uint32_t n = (frame->capacity - head->bytes) / batch->stride;
+        struct lane *lane = &e->lanes[i];
+        uint32_t n = (uint32_t)((size_t)(lane->end - lane->cursor) / batch->stride);
         if (n > left) n = left;
-        memcpy(frame_records(frame) + head->bytes, from, (size_t)n * batch->stride);
-        if (head->stride != batch->stride) head->flags = 0;
-        head->bytes += n * batch->stride;
-        head->count += n;
+        memcpy(lane->cursor, from, (size_t)n * batch->stride);
+        lane->mixed |= lane->span ^ batch->stride;
+        lane->cursor += (size_t)n * batch->stride;
+        lane->count += n;
         from += (size_t)n * batch->stride;
         left -= n;
     }
@@ -194,8 +183,8 @@ weir_err edge_flush(struct edge *e)
 weir_err edge_flush_copies(struct edge *e)
 {
     for (uint32_t i = 0; i < e->n_channels; i++) {
-        if (!e->open[i]) continue;
-        weir_err err = send_open(e, i);
+        if (!e->lanes[i].frame) continue;
+        weir_err err = send_lane(e, i);
         if (err) return err;
     }
     return WEIR_OK;

@@ -46,13 +46,22 @@ struct op_spec {
 
 /* ---- outgoing edges ------------------------------------------------------------------------------------------------------------------ */
 
+/* The frame being filled for a channel. Where the next record goes stands here and not in the frame: one load instead of three in a row. */
+struct lane {
+    unsigned char *cursor, *end; /* both NULL: no frame */
+    struct frame *frame;
+    uint32_t count;
+    uint32_t span;  /* of its first record */
+    uint32_t mixed; /* non-zero once a span differs from that */
+};
+
 struct edge {
     struct subtask *subtask;
     enum graph_partition partition;
     const struct weir_keyer *keyer;
     uint32_t n_channels;
     struct channel **channels;
-    struct frame **open; /* the frame being filled for each channel; NULL = none */
+    struct lane *lanes;  /* of each channel */
     uint32_t turn;       /* GRAPH_REBALANCE: channel whose turn it is */
     struct weir_key *keys;
     unsigned char *key_scratch;
