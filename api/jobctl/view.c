@@ -300,7 +300,11 @@ static weir_err print_counters(const json_t *counters, FILE *out)
         cell_text(t, field_text(c, "operator"));
         cell_count(t, count_of(c, "subtask"));
         cell_text(t, field_text(c, "name"));
-        cell_count(t, count_of(c, "value"));
+        const json_t *value = json_object_get(c, "value");
+        if (json_is_string(value)) /* above 2^63 - 1 the JobManager sends digits */
+            cell_text(t, json_string_value(value));
+        else
+            cell_count(t, count_of(c, "value"));
     }
     return finish(t, out);
 }

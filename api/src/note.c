@@ -110,11 +110,14 @@ static weir_err find_note(struct bytes file, const Elf64_Ehdr *h, struct bytes *
     if (!slice(file, h->e_phoff, (uint64_t)h->e_phnum * sizeof(Elf64_Phdr), &headers)) {
         return weir_fail(diag, WEIR_E_CORRUPT, "the ELF program headers lie outside the file: is it cut off?");
     }
-    for (uint32_t i = 0; i < h->e_phnum && !found; i++) {
+    for (uint32_t i = 0; i < h->e_phnum; i++) {
         Elf64_Phdr segment;
         struct bytes notes;
         (void)copy_at(headers, i * sizeof segment, &segment, sizeof segment); /* inside: the slice has e_phnum of them */
-        if (segment.p_type != PT_NOTE) continue;
+        /* The loader maps what a segment says; behind the end of a file that is a SIGBUS in whoever touches it. */
+        if (segment.p_type == PT_LOAD && !slice(file, segment.p_offset, segment.p_filesz, &notes))
+            return weir_fail(diag, WEIR_E_CORRUPT, "a segment lies outside the file: is it cut off?");
+        if (segment.p_type != PT_NOTE || found) continue;
         if (!slice(file, segment.p_offset, segment.p_filesz, &notes)) {
             return weir_fail(diag, WEIR_E_CORRUPT, "an ELF note segment lies outside the file: is it cut off?");
         }
