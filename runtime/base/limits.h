@@ -10,7 +10,7 @@
 #define WEIR_FRAME_MAX ((16u << 20) + 4096u)  /* largest frame on the wire; a larger one fails its channel */
 #define WEIR_CREDITS_LOCAL 16u                /* frames in flight on a local channel: half a MiB, so they stay in cache; at the limit the sender waits */
 #define WEIR_CREDITS_REMOTE_MIN 8u            /* on a remote channel at least so many ... */
-#define WEIR_CREDITS_REMOTE_MAX 128u          /* ... and at most so many, as a receiving subtask's share of ... */
+#define WEIR_CREDITS_REMOTE_MAX 64u          /* ... and at most so many, as a receiving subtask's share of ... */
 #define WEIR_CREDITS_RECEIVER 256u            /* ... so many over all its remote channels (8 MiB): what hides the round trip of a credit */
 #define WEIR_OVERFLOW_MAX (64u << 20)         /* bytes one subtask may emit beyond its credits in one step; then the job fails */
 #define WEIR_CHANNELS_MAX (1u << 20)          /* channels of a job; the plan is refused above */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/task/channel.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/assert.h"
@@ -9,18 +8,15 @@
 weir_err outbox_init(struct outbox *box, uint64_t n_items, struct wake *net)
 {
     uint32_t size = 4;
-    while (size < n_items + 2) size *= 2; /* a ck ring holds one less than its size, which must be a power of two */
-    box->slots = calloc(size, sizeof *box->slots);
-    if (!box->slots) return WEIR_E_NOMEM;
-    ck_ring_init(&box->ring, size);
+    while (size < n_items) size *= 2;
     box->net = net;
-    return WEIR_OK;
+    return ring_init(&box->ring, size);
 }
 
 bool outbox_take(struct outbox *box, struct frame **frame, struct channel **credit)
 {
-    void *item;
-    if (!ring_take(&box->ring, box->slots, &item)) return false;
+    void *item = ring_take(&box->ring);
+    if (!item) return false;
     bool is_credit = (uintptr_t)item & 1u;
     *credit = is_credit ? (struct channel *)((uintptr_t)item & ~(uintptr_t)1u) : NULL;
     *frame = is_credit ? NULL : item;
@@ -33,10 +29,9 @@ void outbox_close(struct outbox *box)
 {
     struct frame *frame;
     struct channel *credit;
-    while (box->slots && outbox_take(box, &frame, &credit))
+    while (outbox_take(box, &frame, &credit))
         if (frame) frame_release(frame);
-    free(box->slots);
-    box->slots = NULL;
+    ring_close(&box->ring);
 }
 
 uint32_t channel_remote_window(uint32_t n_remote)
@@ -52,24 +47,19 @@ weir_err channel_init(struct channel *ch, uint32_t id, uint32_t window)
     ch->id = id;
     ch->window = window;
     ch->waiting_tail = &ch->waiting;
-    ch->slots = calloc(window * 2u, sizeof *ch->slots);
-    if (!ch->slots) return WEIR_E_NOMEM;
-    ck_ring_init(&ch->ring, window * 2u);
-    return WEIR_OK;
+    return ring_init(&ch->ring, window);
 }
 
 void channel_close(struct channel *ch)
 {
-    void *frame;
-    while (ring_take(&ch->ring, ch->slots, &frame)) frame_release(frame);
+    for (struct frame *frame; (frame = ring_take(&ch->ring));) frame_release(frame);
     while (ch->waiting) {
         struct frame *next = ch->waiting->next;
         frame_release(ch->waiting);
         ch->waiting = next;
     }
     ch->waiting_tail = &ch->waiting;
-    free(ch->slots);
-    ch->slots = NULL;
+    ring_close(&ch->ring);
 }
 
 static bool has_credit(const struct channel *ch)
@@ -86,11 +76,11 @@ static void hand_over(struct channel *ch, struct frame *frame)
         frame->head->epoch = ch->outbox->address.epoch;
         frame->head->attempt = ch->outbox->address.attempt;
         frame_seal(frame->head);
-        bool ok = ring_put(&ch->outbox->ring, ch->outbox->slots, frame);
+        bool ok = ring_put(&ch->outbox->ring, frame);
         WEIR_ASSERT(ok);
-        ch->outbox->unannounced = true;
+        if (++ch->outbox->n_unannounced == OUTBOX_BURST) outbox_announce(ch->outbox);
     } else {
-        bool ok = ring_put(&ch->ring, ch->slots, frame);
+        bool ok = ring_put(&ch->ring, frame);
         WEIR_ASSERT(ok);
         wake_up(ch->receiver);
     }
@@ -125,15 +115,15 @@ static void announce_credit(struct channel *ch, uint64_t taken)
 {
     ch->n_told = taken;
     if (atomic_exchange_explicit(&ch->credit_due, true, memory_order_acq_rel)) return; /* the one under way tells of these too */
-    bool ok = ring_put(&ch->credits->ring, ch->credits->slots, (void *)((uintptr_t)ch | 1u));
+    bool ok = ring_put(&ch->credits->ring, (void *)((uintptr_t)ch | 1u));
     WEIR_ASSERT(ok);
-    ch->credits->unannounced = true;
+    if (++ch->credits->n_unannounced == OUTBOX_BURST) outbox_announce(ch->credits);
 }
 
 struct frame *channel_take(struct channel *ch)
 {
-    void *frame;
-    if (!ring_take(&ch->ring, ch->slots, &frame)) return NULL;
+    struct frame *frame = ring_take(&ch->ring);
+    if (!frame) return NULL;
     uint64_t taken = atomic_load_explicit(&ch->n_taken, memory_order_relaxed) + 1;
     atomic_store_explicit(&ch->n_taken, taken, memory_order_release);
     if (ch->sender)
@@ -146,7 +136,7 @@ struct frame *channel_take(struct channel *ch)
 bool channel_deliver(struct channel *ch, struct frame *frame)
 {
     if (ch->n_received - atomic_load_explicit(&ch->n_taken, memory_order_acquire) >= ch->window) return false;
-    if (!ring_put(&ch->ring, ch->slots, frame)) return false;
+    if (!ring_put(&ch->ring, frame)) return false;
     ch->n_received++;
     return true;
 }

@@ -10,61 +10,32 @@
 #ifndef WEIR_RUNTIME_TASK_CHANNEL_H
 #define WEIR_RUNTIME_TASK_CHANNEL_H
 
-#include <ck_ring.h>
-
 #include "runtime/task/frame_pool.h"
+#include "runtime/task/ring.h"
 #include "runtime/task/wake.h"
 
 #define CHANNEL_CREDIT_PORTIONS 4u /* a remote sender is told of its credits four times a window: it does not stall, and few messages are spent */
 
-/*
- * The rings of libck order memory by assembly, which ThreadSanitizer does not see: in its builds these two say so. One producer, one consumer.
- */
-#if defined(__SANITIZE_THREAD__)
-#define RING_TSAN 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define RING_TSAN 1
-#endif
-#endif
-#ifdef RING_TSAN
-extern void __tsan_acquire(void *addr);
-extern void __tsan_release(void *addr);
-#define RING_SAW(ring) __tsan_acquire(ring)
-#define RING_SHOWS(ring) __tsan_release(ring)
-#else
-#define RING_SAW(ring) (void)0
-#define RING_SHOWS(ring) (void)0
-#endif
-static inline bool ring_put(ck_ring_t *ring, ck_ring_buffer_t *slots, void *item)
-{
-    RING_SHOWS(ring);
-    return ck_ring_enqueue_spsc(ring, slots, item);
-}
-static inline bool ring_take(ck_ring_t *ring, ck_ring_buffer_t *slots, void **item)
-{
-    if (!ck_ring_dequeue_spsc(ring, slots, item)) return false;
-    RING_SAW(ring);
-    return true;
-}
-
 /* What a task thread hands its net thread: frames to send, and channels whose credit is due (lowest bit of the pointer set). */
 struct outbox {
-    ck_ring_t ring;
-    ck_ring_buffer_t *slots;
+    struct ring ring;
     struct wake *net; /* the net thread's */
     struct frame_header address; /* job, epoch and attempt that go into every frame */
-    bool unannounced; /* something was put in since the net thread was woken; task thread only */
+    uint32_t n_unannounced; /* items put in since the net thread was last woken; task thread only */
 };
 
 /* n_items: frames that credit may let out at once and announcements that can be under way, so that enqueueing never fails: the
  * windows of its remote senders, and one announcement for each remote receiver. */
 weir_err outbox_init(struct outbox *box, uint64_t n_items, struct wake *net);
-/* Task thread: wakes the net thread for all that was put in; once a step, since a wake costs more than the frame it tells of. */
+/*
+ * Task thread: wakes the net thread for what was put in: at the end of a step, and within one every OUTBOX_BURST items. A wake for each would cost more than
+ * the frame it tells of; one for a whole long step would have the net thread idle, then flooded.
+ */
+#define OUTBOX_BURST 4u
 static inline void outbox_announce(struct outbox *box)
 {
-    if (!box->unannounced) return;
-    box->unannounced = false;
+    if (box->n_unannounced == 0) return;
+    box->n_unannounced = 0;
     wake_up(box->net);
 }
 /* Releases the frames that never left. Neither thread may use it any more. */
@@ -87,8 +58,7 @@ struct channel {
     _Alignas(64) _Atomic uint64_t n_taken; /* frames the receiver has taken; written by it (local) or by the net thread (remote sender) */
     struct wake *sender;         /* woken when a credit comes back; NULL on a remote receiver */
     /* receiver's side */
-    _Alignas(64) ck_ring_t ring;
-    ck_ring_buffer_t *slots;
+    struct ring ring;
     struct outbox *credits;      /* remote receiver: where a due credit is announced; else NULL */
     uint64_t n_told;             /* taken count at the last announcement; receiver's task thread */
     atomic_bool credit_due;      /* an announcement lies in the outbox: a channel has one there at most, however often probes bring credit back */
@@ -118,7 +88,7 @@ static inline bool channel_blocked(const struct channel *ch)
 struct frame *channel_take(struct channel *ch);
 static inline bool channel_empty(const struct channel *ch)
 {
-    return ck_ring_size(&ch->ring) == 0;
+    return ring_count(&ch->ring) == 0;
 }
 
 /* Net thread, remote receiver: puts an arrived frame in the ring; false = the sender went beyond its credit. The caller wakes ch->receiver

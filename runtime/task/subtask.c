@@ -148,10 +148,13 @@ static weir_err take_frame(struct subtask *s, uint32_t index, struct frame *fram
     const struct frame_header *head = frame->head;
     bool moved = false;
     s->stats.bytes_in += head->bytes;
-    if (in->remote)
+    if (in->remote) {
         s->stats.frames_in_remote++;
-    else
+        weir_err err = frame_check_inside(head, &s->diag);
+        if (err) return weir_wrap(&s->diag, err, "channel %u brought a damaged frame", in->channel->id);
+    } else {
         s->stats.frames_in_local++;
+    }
     switch ((enum frame_kind)head->kind) {
     case FRAME_DATA: {
         weir_err err = take_data(s, in, frame);

@@ -65,19 +65,32 @@ static weir_err check_marker(const struct frame_header *h, struct weir_diag *dia
     return WEIR_OK;
 }
 
-weir_err frame_check(const void *data, size_t len, struct weir_diag *diag)
+weir_err frame_check_outside(const void *data, size_t len, struct weir_diag *diag)
 {
     struct frame_header h;
     if (len < sizeof h || len > WEIR_FRAME_MAX) return weir_fail(diag, WEIR_E_CORRUPT, "%zu bytes are no frame", len);
     memcpy(&h, data, sizeof h); /* a transport's buffer need not be aligned */
-    const unsigned char *body = (const unsigned char *)data + sizeof h;
     if (h.magic != FRAME_MAGIC) return weir_fail(diag, WEIR_E_CORRUPT, "no frame: wrong magic %08" PRIx32, h.magic);
     if (h.version != FRAME_VERSION)
         return weir_fail(diag, WEIR_E_UNSUPPORTED, "frame of version %u; this build knows version %u", h.version, FRAME_VERSION);
     if (h.bytes != len - sizeof h)
         return weir_fail(diag, WEIR_E_CORRUPT, "frame says %" PRIu32 " bytes and has %zu", h.bytes, len - sizeof h);
+    return WEIR_OK;
+}
+
+weir_err frame_check_inside(const void *data, struct weir_diag *diag)
+{
+    struct frame_header h;
+    memcpy(&h, data, sizeof h);
+    const unsigned char *body = (const unsigned char *)data + sizeof h;
     if (checksum(&h, body) != h.crc) return weir_fail(diag, WEIR_E_CORRUPT, "frame's checksum differs");
     if (!known_kind(h.kind)) return weir_fail(diag, WEIR_E_CORRUPT, "frame of unknown kind %u", h.kind);
     if (h.flags & ~(unsigned)FRAME_UNIFORM) return weir_fail(diag, WEIR_E_CORRUPT, "frame has unknown flags %04x", h.flags);
     return h.kind == FRAME_DATA ? check_records(&h, body, diag) : check_marker(&h, diag);
+}
+
+weir_err frame_check(const void *data, size_t len, struct weir_diag *diag)
+{
+    weir_err err = frame_check_outside(data, len, diag);
+    return err ? err : frame_check_inside(data, diag);
 }

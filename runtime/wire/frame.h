@@ -52,4 +52,11 @@ void frame_seal(struct frame_header *frame);
  */
 weir_err frame_check(const void *data, size_t len, struct weir_diag *diag);
 
+/*
+ * Its two halves. Outside: what the first 64 bytes must be for the frame to find its channel. Inside: the rest, for a frame that has passed the first half;
+ * it reads every record, so whoever processes them does it, with the frame then in its cache.
+ */
+weir_err frame_check_outside(const void *data, size_t len, struct weir_diag *diag);
+weir_err frame_check_inside(const void *data, struct weir_diag *diag);
+
 #endif

@@ -16,6 +16,8 @@ struct deployed_channel {
     struct channel *channel; /* NULL with SIDE_NONE */
     enum channel_side side;
     uint32_t peer;           /* SIDE_SENDER, SIDE_RECEIVER: index of the worker at the other end */
+    uint32_t n_probes;       /* SIDE_SENDER: unanswered ones; each makes the next wait twice as long ... */
+    uint64_t probe_round;    /* ... until this round of probes. Both the exchange's */
 };
 
 struct deployment {

@@ -8,6 +8,8 @@
 #include "runtime/base/assert.h"
 #include "runtime/wire/frame.h"
 
+#define PROBE_PAUSE_MAX 6u      /* the pause between unanswered probes of a channel grows to 2 to the power of this many rounds (half a minute) ... */
+#define PROBES_UNANSWERED 32u   /* ... so that within ten minutes at most so many lie in the queue of a peer that does not read */
 #define RECEIVES_A_PUMP 64u /* messages per socket before the other direction gets its turn */
 
 struct peer {
@@ -28,14 +30,15 @@ struct exchange {
     bool connected;
     uint64_t n_dropped;
     int64_t probe_at_ms;
+    uint64_t probe_round; /* grows by one every WEIR_PROBE_MS */
 };
 
 /* Credit bounds what is under way, so the marks only have to stand above it: ZeroMQ never decides to drop or to block. */
 static uint32_t high_water_mark(const struct deployment *d)
 {
-    uint64_t frames = 4096; /* credits, probes */
+    uint64_t frames = 4096; /* credits */
     for (uint32_t c = 0; c < d->plan->n_channels; c++)
-        if (d->channels[c].channel) frames += d->channels[c].channel->window;
+        if (d->channels[c].channel) frames += d->channels[c].channel->window + PROBES_UNANSWERED;
     return frames < INT32_MAX ? (uint32_t)frames : INT32_MAX;
 }
 
@@ -197,7 +200,7 @@ static weir_err drain_outboxes(struct exchange *x, bool *moved, struct weir_diag
 bool exchange_has_output(const struct exchange *x)
 {
     for (uint32_t t = 0; t < x->d->n_threads; t++)
-        if (ck_ring_size(&x->d->threads[t].outbox.ring) > 0) return true;
+        if (ring_count(&x->d->threads[t].outbox.ring) > 0) return true;
     return false;
 }
 
@@ -206,9 +209,12 @@ static void send_probes(struct exchange *x, int64_t now_ms)
 {
     if (now_ms < x->probe_at_ms) return;
     x->probe_at_ms = now_ms + WEIR_PROBE_MS;
+    x->probe_round++;
     for (uint32_t c = 0; c < x->d->plan->n_channels; c++) {
-        const struct deployed_channel *dc = &x->d->channels[c];
-        if (dc->side != SIDE_SENDER || atomic_load_explicit(&dc->channel->n_taken, memory_order_relaxed) == dc->channel->n_sent_net) continue;
+        struct deployed_channel *dc = &x->d->channels[c];
+        if (dc->side != SIDE_SENDER || x->probe_round < dc->probe_round) continue;
+        if (atomic_load_explicit(&dc->channel->n_taken, memory_order_relaxed) == dc->channel->n_sent_net) continue;
+        dc->probe_round = x->probe_round + (1u << (dc->n_probes < PROBE_PAUSE_MAX ? dc->n_probes++ : PROBE_PAUSE_MAX));
         struct frame_header head = {.kind = FRAME_PROBE, .channel = c, .seq = dc->channel->n_sent_net};
         address(x, &head);
         struct weir_bytes part = {&head, sizeof head};
@@ -294,8 +300,8 @@ static weir_err take_from_router(struct exchange *x, struct weir_diag *diag)
 {
     int64_t peer = x->parts.n == 2 ? peer_of(x, net_part(&x->parts, 0)) : -1;
     struct weir_bytes bytes = x->parts.n == 2 ? net_part(&x->parts, 1) : (struct weir_bytes){NULL, 0};
-    if (peer < 0 || frame_check(bytes.data, bytes.length, NULL)) {
-        /* A stranger, or a peer's bytes damaged on the way; the gap the latter leaves fails the channel. */
+    if (peer < 0 || frame_check_outside(bytes.data, bytes.length, NULL)) {
+        /* A stranger, or a peer's bytes damaged on the way; the gap the latter leaves fails the channel. The inside is its receiver's to check. */
         x->n_dropped++;
         return WEIR_OK;
     }
@@ -303,7 +309,8 @@ static weir_err take_from_router(struct exchange *x, struct weir_diag *diag)
     struct frame_header copy;
     memcpy(&copy, head, sizeof copy); /* short messages need not be aligned */
     struct deployed_channel *dc = channel_of(x, &copy, (uint32_t)peer, SIDE_RECEIVER);
-    if (!dc || copy.kind == FRAME_CREDIT) {
+    bool ours = dc && copy.kind != FRAME_CREDIT && (copy.kind != FRAME_PROBE || !frame_check_inside(bytes.data, NULL));
+    if (!ours) {
         x->n_dropped++;
         return WEIR_OK;
     }
@@ -322,6 +329,8 @@ static weir_err take_credit(struct exchange *x, uint32_t peer, struct weir_diag 
         x->n_dropped++;
         return WEIR_OK;
     }
+    dc->n_probes = 0;
+    dc->probe_round = 0;
     if (channel_credit(dc->channel, head.seq)) return WEIR_OK;
     return weir_fail(diag, WEIR_E_PROTOCOL, "worker %u acknowledged frames of channel %u that were never sent", peer, head.channel);
 }

@@ -3,8 +3,9 @@
  * The data plane's driver: moves frames between this worker's task threads and the other workers of the attempt. One ROUTER takes frames from all
  * peers; one DEALER per peer sends frames to its ROUTER; credits come back the way frames went, so they never queue behind data.
  *
- * Every frame is checked before a task sees it: its layout and checksum, then (job, epoch, attempt, sender), then its number. What belongs to another
- * attempt or process is dropped and counted; a gap in the numbers fails the job and names the channel. A lost tail shows when the sender, hearing
+ * Every frame is checked before a task sees it: its outer form, then (job, epoch, attempt, sender), then its number; the task checks its checksum and
+ * records before it uses them. What belongs to another attempt or process is dropped and counted; a gap in the numbers or a damaged frame fails the job and
+ * names the channel. A lost tail shows when the sender, hearing
  * nothing of its last frames, probes the channel.
  * Thread: the net thread.
  */

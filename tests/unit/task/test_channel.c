@@ -136,7 +136,7 @@ static void one_announcement_is_under_way_at_most(void **state)
     for (uint64_t i = 0; i < 1000; i++) { /* the net thread does not empty the outbox; probes bring the credit back */
         assert_true(channel_deliver(&in, numbered(&pool, i)));
         frame_release(channel_take(&in));
-        assert_in_range(ck_ring_size(&box.ring), 0, 1);
+        assert_in_range(ring_count(&box.ring), 0, 1);
     }
     assert_true(outbox_take(&box, &frame, &credit));
     assert_ptr_equal(credit, &in);
@@ -171,7 +171,7 @@ static void a_closed_outbox_gives_its_frames_back(void **state)
     out.outbox = &box;
     for (uint64_t i = 0; i < 20; i++) channel_send(&out, numbered(&pool, i));
     assert_true(channel_blocked(&out));
-    assert_int_equal(ck_ring_size(&box.ring), 8);
+    assert_int_equal(ring_count(&box.ring), 8);
     channel_close(&out);
     outbox_close(&box);
     frame_pool_close(&pool);
@@ -236,7 +236,7 @@ static bool receiver_work(void)
 }
 static bool net_work(void)
 {
-    return ck_ring_size(&pair.frames.ring) > 0 || ck_ring_size(&pair.credits.ring) > 0 || atomic_load(&pair.received_all);
+    return ring_count(&pair.frames.ring) > 0 || ring_count(&pair.credits.ring) > 0 || atomic_load(&pair.received_all);
 }
 
 static void *send_all(void *arg)
