@@ -20,7 +20,8 @@
 #define DISORDER_MS (60 * 1000) /* lines are written when a request ends, so times go back a little */
 #define TOP 10
 
-/* ---- rows ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- rows
+ * ---------------------------------------------------------------------------------------------------------------------------------- */
 
 struct hit {
     weir_time time;
@@ -30,8 +31,8 @@ struct hit {
     struct weir_str client;
     struct weir_str path; /* without its query */
 };
-WEIR_ROW(hit, WEIR_FIELD(hit, 1, TIME, time), WEIR_FIELD(hit, 2, I64, bytes), WEIR_FIELD(hit, 3, I32, status), WEIR_FIELD(hit, 4, STR, client),
-         WEIR_FIELD(hit, 5, STR, path));
+WEIR_ROW(hit, WEIR_FIELD(hit, 1, TIME, time), WEIR_FIELD(hit, 2, I64, bytes), WEIR_FIELD(hit, 3, I32, status),
+         WEIR_FIELD(hit, 4, STR, client), WEIR_FIELD(hit, 5, STR, path));
 
 struct bad_line {
     struct weir_str text;
@@ -74,7 +75,8 @@ struct session {
 WEIR_ROW(session, WEIR_FIELD(session, 1, STR, client), WEIR_FIELD(session, 2, TIME, first), WEIR_FIELD(session, 3, TIME, last),
          WEIR_FIELD(session, 4, I64, requests), WEIR_FIELD(session, 5, I64, bytes));
 
-/* ---- parsing: host ident user [time] "request" status bytes "referer" "agent" --------------------------------------------------------------- */
+/* ---- parsing: host ident user [time] "request" status bytes "referer" "agent"
+ * --------------------------------------------------------------- */
 
 struct text {
     const char *at, *end;
@@ -156,7 +158,8 @@ static bool timestamp(struct text *t, weir_time *out)
 {
     int64_t day, mon, year, h, m, s, zone_h, zone_m;
     if (!eat(t, '[') || !number(t, 2, &day) || !eat(t, '/') || !month(t, &mon) || !eat(t, '/') || !number(t, 4, &year)) return false;
-    if (!eat(t, ':') || !number(t, 2, &h) || !eat(t, ':') || !number(t, 2, &m) || !eat(t, ':') || !number(t, 2, &s) || !eat(t, ' ')) return false;
+    if (!eat(t, ':') || !number(t, 2, &h) || !eat(t, ':') || !number(t, 2, &m) || !eat(t, ':') || !number(t, 2, &s) || !eat(t, ' '))
+        return false;
     int64_t sign = t->at < t->end && *t->at == '-' ? -1 : 1;
     if (!eat(t, '+') && !eat(t, '-')) return false;
     if (!number(t, 2, &zone_h) || !number(t, 2, &zone_m) || !eat(t, ']')) return false;
@@ -221,12 +224,18 @@ static weir_err parse_one(struct weir_none *self, struct weir_ctx *ctx, const st
 
 WEIR_PROCESS(parse, weir_none, weir_line, parse_one);
 static const struct weir_schema *const parse_sides[] = {&bad_line_schema};
-static const struct weir_operator parse = {
-    .struct_size = sizeof parse, .name = "parse", .in = &weir_line_schema, .out = &hit_schema, .sides = parse_sides, .n_sides = 1, .process = parse_process};
+static const struct weir_operator parse = {.struct_size = sizeof parse,
+                                           .name = "parse",
+                                           .in = &weir_line_schema,
+                                           .out = &hit_schema,
+                                           .sides = parse_sides,
+                                           .n_sides = 1,
+                                           .process = parse_process};
 
 WEIR_TIMESTAMP(hit_time, hit, time);
 
-/* ---- per minute and status ------------------------------------------------------------------------------------------------------------------ */
+/* ---- per minute and status
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 WEIR_KEY_FIXED(by_status, hit, status);
 
@@ -255,7 +264,8 @@ static weir_err minute_emit(struct weir_ctx *ctx, const struct traffic *acc, con
 }
 WEIR_AGGREGATE(per_minute, hit, traffic, minute, traffic_add, traffic_merge, minute_emit);
 
-/* ---- top paths per hour: count per path, then rank per hour ------------------------------------------------------------------------------------ */
+/* ---- top paths per hour: count per path, then rank per hour
+ * ------------------------------------------------------------------------------------ */
 
 WEIR_KEY_STR(by_path, hit, path);
 
@@ -285,8 +295,8 @@ WEIR_AGGREGATE(per_path, hit, tally, path_count, tally_add, tally_merge, path_em
 WEIR_KEY_FIXED(by_hour, path_count, hour);
 
 /*
- * Ranks the paths of an hour. State per hour: the best so far, as bytes: n, then (count, length, path) of each, best first. The timer of the hour's
- * end fires when the watermark says that all counts of the hour have come.
+ * Ranks the paths of an hour. State per hour: the best so far, as bytes: n, then (count, length, path) of each, best first. The timer of
+ * the hour's end fires when the watermark says that all counts of the hour have come.
  */
 struct entry {
     int64_t count;
@@ -396,7 +406,8 @@ static const struct weir_operator rank = {.struct_size = sizeof rank,
                                           .on_timer = ranking_timer,
                                           .close = ranking_close};
 
-/* ---- sessions ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- sessions
+ * ------------------------------------------------------------------------------------------------------------------------------------ */
 
 WEIR_KEY_STR(by_client, hit, client);
 
@@ -427,7 +438,8 @@ static weir_err visit_emit(struct weir_ctx *ctx, const struct visit *acc, const 
 }
 WEIR_AGGREGATE(per_visit, hit, visit, session, visit_add, visit_merge, visit_emit);
 
-/* ---- the graph ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the graph
+ * ------------------------------------------------------------------------------------------------------------------------------------ */
 
 static void write_to(struct weir_env *env, struct weir_stream *in, const char *id, const char *output, enum weir_file_format format)
 {
@@ -448,7 +460,8 @@ static weir_err build(struct weir_env *env, int argc, char **argv, struct weir_d
 
     struct weir_stream *lines = weir_from_file(env, "read", &(struct weir_file_source){.path = input, .format = WEIR_FILE_LINES});
     struct weir_stream *parsed = weir_flat_map(lines, "parse", &parse);
-    struct weir_stream *hits = weir_assign_watermarks(parsed, "event-time", hit_time, &(struct weir_watermarks){.max_out_of_orderness_ms = DISORDER_MS});
+    struct weir_stream *hits =
+        weir_assign_watermarks(parsed, "event-time", hit_time, &(struct weir_watermarks){.max_out_of_orderness_ms = DISORDER_MS});
 
     const struct weir_window minute = {.kind = WEIR_TUMBLING, .size_ms = MINUTE_MS};
     const struct weir_window hour = {.kind = WEIR_TUMBLING, .size_ms = HOUR_MS};

@@ -7,7 +7,7 @@
 
 int64_t clock_mono_ns(void); /* CLOCK_MONOTONIC */
 int64_t clock_mono_ms(void);
-int64_t clock_wall_ms(void); /* CLOCK_REALTIME, since 1970 */
+int64_t clock_wall_ms(void);       /* CLOCK_REALTIME, since 1970 */
 int64_t clock_thread_cpu_ns(void); /* CPU time of the calling thread */
 
 #endif

@@ -233,8 +233,10 @@ static weir_err read_flag(struct config *config, char **argv, int argc, int *i, 
     const struct config_key *key = find_flag(config->table, name, len);
     if (!key && !text && strncmp(name, "no-", 3) == 0) {
         key = find_flag(config->table, name + 3, len - 3);
-        if (key && key->type == CONFIG_BOOL) text = "false";
-        else key = NULL;
+        if (key && key->type == CONFIG_BOOL)
+            text = "false";
+        else
+            key = NULL;
     }
     if (!key) {
         char typed[NEAREST_WORD_MAX + 1];
@@ -262,9 +264,12 @@ weir_err config_read_flags(struct config *config, int *argc, char **argv, struct
     weir_err err = WEIR_OK;
     bool flags = true;
     for (int i = 0; i < *argc && !err; i++) {
-        if (flags && i > 0 && strcmp(argv[i], "--") == 0) flags = false;
-        else if (flags && i > 0 && is_flag(argv[i])) err = read_flag(config, argv, *argc, &i, diag);
-        else words[n_words++] = argv[i];
+        if (flags && i > 0 && strcmp(argv[i], "--") == 0)
+            flags = false;
+        else if (flags && i > 0 && is_flag(argv[i]))
+            err = read_flag(config, argv, *argc, &i, diag);
+        else
+            words[n_words++] = argv[i];
     }
     if (!err) {
         memcpy(argv, words, ((size_t)n_words + (n_words < *argc)) * sizeof *words); /* with a NULL behind, where there is room */

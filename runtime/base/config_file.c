@@ -141,12 +141,16 @@ static weir_err slurp(int fd, const char *path, char **out, size_t *len, struct 
     if (!text) return weir_fail(diag, WEIR_E_NOMEM, "no memory for %s", path);
     while (got > 0 && n <= CONFIG_FILE_MAX) {
         got = read(fd, text + n, CONFIG_FILE_MAX + 1 - n);
-        if (got < 0 && errno == EINTR) got = 1;
-        else if (got > 0) n += (size_t)got;
+        if (got < 0 && errno == EINTR)
+            got = 1;
+        else if (got > 0)
+            n += (size_t)got;
     }
     weir_err err = WEIR_OK;
-    if (got < 0) err = weir_fail_errno(diag, errno, "read %s", path);
-    else if (n > CONFIG_FILE_MAX) err = weir_fail(diag, WEIR_E_LIMIT, "%s is larger than %u bytes", path, CONFIG_FILE_MAX);
+    if (got < 0)
+        err = weir_fail_errno(diag, errno, "read %s", path);
+    else if (n > CONFIG_FILE_MAX)
+        err = weir_fail(diag, WEIR_E_LIMIT, "%s is larger than %u bytes", path, CONFIG_FILE_MAX);
     if (err) {
         free(text);
         return err;

@@ -12,8 +12,8 @@ struct unit {
 
 static const struct unit no_units[] = {{"", 1}, {NULL, 0}};
 static const struct unit durations[] = {{"", 1}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
-static const struct unit sizes[] = {{"", 1},        {"B", 1},        {"KiB", 1 << 10}, {"MiB", 1 << 20},
-                                    {"GiB", 1 << 30}, {"TiB", INT64_C(1) << 40}, {NULL, 0}};
+static const struct unit sizes[] = {{"", 1},  {"B", 1}, {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", INT64_C(1) << 40},
+                                    {NULL, 0}};
 
 /* Decimal digits with an optional sign, then one of the units. No spaces, no overflow. */
 static bool parse_number(const char *text, const struct unit *units, int64_t *out)
@@ -58,8 +58,10 @@ static bool number(const struct config_key *key, const char *text, const struct 
 
 static void describe(const struct config_key *key, const char *what, char *wanted, size_t size)
 {
-    if (key->min == 0 && key->max == 0) snprintf(wanted, size, "%s of 0 or more", what);
-    else snprintf(wanted, size, "%s from %" PRId64 " to %" PRId64, what, key->min, key->max);
+    if (key->min == 0 && key->max == 0)
+        snprintf(wanted, size, "%s of 0 or more", what);
+    else
+        snprintf(wanted, size, "%s from %" PRId64 " to %" PRId64, what, key->min, key->max);
 }
 
 bool config_value_parse(const struct config_key *key, const char *text, int64_t *out, char *wanted, size_t wanted_size)

@@ -5,9 +5,9 @@
 
 #include "weir/operator.h"
 
-uint64_t hash64(const void *data, size_t n);                /* XXH3_64bits, seed 0 */
+uint64_t hash64(const void *data, size_t n); /* XXH3_64bits, seed 0 */
 uint64_t hash64_seed(const void *data, size_t n, uint64_t seed);
-void hash_keys(struct weir_key *keys, uint32_t n);          /* fills keys[i].hash; a fast path for runs of 8-byte keys */
+void hash_keys(struct weir_key *keys, uint32_t n); /* fills keys[i].hash; a fast path for runs of 8-byte keys */
 
 /* Key group of a hash: its upper 15 bits. Part of the ABI and of every savepoint. */
 static inline uint16_t hash_key_group(uint64_t hash)

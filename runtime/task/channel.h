@@ -3,7 +3,8 @@
  * A channel: frames from one sender subtask to one receiver subtask, in order, at most `window` of them on the way.
  *
  *   local    sender's task thread ──ring──▶ receiver's task thread; the receiver's count of taken frames is the sender's credit
- *   remote   sender's task thread ──outbox──▶ net thread ══ZeroMQ══▶ net thread ──ring──▶ receiver's task thread; FRAME_CREDIT brings the count back
+ *   remote   sender's task thread ──outbox──▶ net thread ══ZeroMQ══▶ net thread ──ring──▶ receiver's task thread; FRAME_CREDIT brings the
+ * count back
  *
  * A frame that finds no credit waits in the sender's list (`waiting`); its subtask takes no more input until the list is empty.
  */
@@ -14,22 +15,23 @@
 #include "runtime/task/ring.h"
 #include "runtime/task/wake.h"
 
-#define CHANNEL_CREDIT_PORTIONS 4u /* a remote sender is told of its credits four times a window: it does not stall, and few messages are spent */
+#define CHANNEL_CREDIT_PORTIONS \
+    4u /* a remote sender is told of its credits four times a window: it does not stall, and few messages are spent */
 
 /* What a task thread hands its net thread: frames to send, and channels whose credit is due (lowest bit of the pointer set). */
 struct outbox {
     struct ring ring;
-    struct wake *net; /* the net thread's */
+    struct wake *net;            /* the net thread's */
     struct frame_header address; /* job, epoch and attempt that go into every frame */
-    uint32_t n_unannounced; /* items put in since the net thread was last woken; task thread only */
+    uint32_t n_unannounced;      /* items put in since the net thread was last woken; task thread only */
 };
 
 /* n_items: frames that credit may let out at once and announcements that can be under way, so that enqueueing never fails: the
  * windows of its remote senders, and one announcement for each remote receiver. */
 weir_err outbox_init(struct outbox *box, uint64_t n_items, struct wake *net);
 /*
- * Task thread: wakes the net thread for what was put in: at the end of a step, and within one every OUTBOX_BURST items. A wake for each would cost more than
- * the frame it tells of; one for a whole long step would have the net thread idle, then flooded.
+ * Task thread: wakes the net thread for what was put in: at the end of a step, and within one every OUTBOX_BURST items. A wake for each
+ * would cost more than the frame it tells of; one for a whole long step would have the net thread idle, then flooded.
  */
 #define OUTBOX_BURST 4u
 static inline void outbox_announce(struct outbox *box)
@@ -47,24 +49,25 @@ bool outbox_take(struct outbox *box, struct frame **frame, struct channel **cred
 
 struct channel {
     uint32_t id;
-    uint32_t window;             /* frames that may be on the way, a power of two; the same at both ends */
+    uint32_t window; /* frames that may be on the way, a power of two; the same at both ends */
     /* sender's side; owner: its task thread */
-    struct outbox *outbox;       /* remote sender: where frames go; else NULL */
-    struct wake *receiver;       /* local: the receiving thread */
-    uint64_t n_sent;             /* frames numbered and handed over or waiting */
-    uint64_t n_out;              /* frames handed over */
+    struct outbox *outbox; /* remote sender: where frames go; else NULL */
+    struct wake *receiver; /* local: the receiving thread */
+    uint64_t n_sent;       /* frames numbered and handed over or waiting */
+    uint64_t n_out;        /* frames handed over */
     struct frame *waiting, **waiting_tail;
     /* both */
     _Alignas(64) _Atomic uint64_t n_taken; /* frames the receiver has taken; written by it (local) or by the net thread (remote sender) */
-    struct wake *sender;         /* woken when a credit comes back; NULL on a remote receiver */
+    struct wake *sender;                   /* woken when a credit comes back; NULL on a remote receiver */
     /* receiver's side */
     struct ring ring;
-    struct outbox *credits;      /* remote receiver: where a due credit is announced; else NULL */
-    uint64_t n_told;             /* taken count at the last announcement; receiver's task thread */
-    atomic_bool credit_due;      /* an announcement lies in the outbox: a channel has one there at most, however often probes bring credit back */
+    struct outbox *credits; /* remote receiver: where a due credit is announced; else NULL */
+    uint64_t n_told;        /* taken count at the last announcement; receiver's task thread */
+    atomic_bool
+        credit_due; /* an announcement lies in the outbox: a channel has one there at most, however often probes bring credit back */
     /* net thread only */
-    uint64_t n_received;         /* remote receiver: next number expected */
-    uint64_t n_sent_net;         /* remote sender: frames put on the socket */
+    uint64_t n_received; /* remote receiver: next number expected */
+    uint64_t n_sent_net; /* remote sender: frames put on the socket */
 };
 
 /* Window of a remote channel whose receiver has so many of them. */

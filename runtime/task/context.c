@@ -100,7 +100,8 @@ void weir_timer_delete(struct weir_ctx *ctx, enum weir_time_domain domain, weir_
     if (op->keyed) keyed_timer_delete(op->keyed, current_key(ctx), domain, time_ms, tag);
 }
 
-/* ---- pane tables ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- pane tables ----------------------------------------------------------------------------------------------------------------------
+ */
 
 weir_err weir_table_new(struct weir_ctx *ctx, uint32_t value_size, struct weir_table **out)
 {

@@ -10,8 +10,13 @@
 weir_err edge_init(struct edge *e, struct subtask *s, enum graph_partition partition, const struct weir_keyer *keyer, uint32_t n_channels,
                    struct channel **channels)
 {
-    *e = (struct edge){.subtask = s, .partition = partition, .keyer = keyer, .n_channels = n_channels, .channels = channels,
-                       .time_noted = WEIR_TIME_MIN, .time_sent = WEIR_TIME_MIN};
+    *e = (struct edge){.subtask = s,
+                       .partition = partition,
+                       .keyer = keyer,
+                       .n_channels = n_channels,
+                       .channels = channels,
+                       .time_noted = WEIR_TIME_MIN,
+                       .time_sent = WEIR_TIME_MIN};
     e->lanes = calloc(n_channels, sizeof *e->lanes);
     if (!e->lanes) return WEIR_E_NOMEM;
     if (partition == GRAPH_REBALANCE) e->turn = s->index % n_channels; /* so that senders do not all begin with the same receiver */
@@ -57,8 +62,8 @@ static weir_err open_lane(struct edge *e, uint32_t *i, uint32_t span)
     struct frame *frame = frame_take(e->subtask->pool, span);
     if (!frame) return weir_fail(&e->subtask->diag, WEIR_E_NOMEM, "no memory for a frame of %u bytes", (unsigned)span);
     frame->head->kind = FRAME_DATA;
-    e->lanes[*i] = (struct lane){
-        .cursor = frame_records(frame), .end = frame_records(frame) + frame->capacity, .frame = frame, .span = span};
+    e->lanes[*i] =
+        (struct lane){.cursor = frame_records(frame), .end = frame_records(frame) + frame->capacity, .frame = frame, .span = span};
     return WEIR_OK;
 }
 
@@ -97,7 +102,8 @@ static inline __attribute__((always_inline)) weir_err scatter(struct edge *e, co
     const unsigned char *from = batch->data;
     uint32_t n = e->n_channels;
     for (uint32_t i = 0; i < batch->count; i++) {
-        const struct weir_record *rec = span ? (const struct weir_record *)(const void *)(from + (size_t)i * span) : weir_batch_record(batch, i);
+        const struct weir_record *rec =
+            span ? (const struct weir_record *)(const void *)(from + (size_t)i * span) : weir_batch_record(batch, i);
         uint16_t group = hash_key_group(e->keys[i].hash);
         weir_err err = append(e, plan_key_owner(group, n), rec, span ? span : weir_record_span(rec->size), group);
         if (WEIR_UNLIKELY(err)) return err;

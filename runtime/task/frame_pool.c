@@ -100,7 +100,8 @@ void frame_pool_close(struct frame_pool *pool)
 
 static struct frame *take_large(uint32_t bytes)
 {
-    struct frame *frame = aligned_alloc(64, (sizeof(struct frame_slot) - WEIR_FRAME_BYTES + sizeof(struct frame_header) + bytes + 63u) & ~63ul);
+    struct frame *frame =
+        aligned_alloc(64, (sizeof(struct frame_slot) - WEIR_FRAME_BYTES + sizeof(struct frame_header) + bytes + 63u) & ~63ul);
     if (!frame) return NULL;
     struct frame_slot *slot = (struct frame_slot *)(void *)frame;
     *frame = (struct frame){.head = (struct frame_header *)(void *)slot->bytes, .capacity = bytes};

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames in memory. Each thread that makes frames owns a pool; any thread may release a frame, which then goes home: to the owner's own list, or,
- * from another thread, onto a lock-free stack that the owner empties as a whole (push by compare-and-swap, pop all by exchange: no ABA).
- * Frames come in chunks of 2 MiB of which huge pages are asked; a frame for one larger record is allocated by itself and freed on release.
+ * Frames in memory. Each thread that makes frames owns a pool; any thread may release a frame, which then goes home: to the owner's own
+ * list, or, from another thread, onto a lock-free stack that the owner empties as a whole (push by compare-and-swap, pop all by exchange:
+ * no ABA). Frames come in chunks of 2 MiB of which huge pages are asked; a frame for one larger record is allocated by itself and freed on
+ * release.
  */
 #ifndef WEIR_RUNTIME_TASK_FRAME_POOL_H
 #define WEIR_RUNTIME_TASK_FRAME_POOL_H
@@ -15,11 +16,11 @@
 struct frame_pool;
 
 struct frame {
-    struct frame_header *head;  /* 64 bytes, records behind it */
-    struct frame *next;         /* in a free list or a queue; the holder's */
-    struct frame_pool *home;    /* NULL: not pooled, freed on release */
-    uint32_t capacity;          /* bytes for records */
-    bool remote;                /* came from another process: its rows are checked against their schema before use */
+    struct frame_header *head;    /* 64 bytes, records behind it */
+    struct frame *next;           /* in a free list or a queue; the holder's */
+    struct frame_pool *home;      /* NULL: not pooled, freed on release */
+    uint32_t capacity;            /* bytes for records */
+    bool remote;                  /* came from another process: its rows are checked against their schema before use */
     void (*foreign_free)(void *); /* the records lie in a message of the transport, given back by this */
     void *foreign;
 };
@@ -30,12 +31,12 @@ static inline unsigned char *frame_records(const struct frame *frame)
 }
 
 struct frame_pool {
-    struct frame *free;        /* owner only */
-    struct frame *shells;      /* owner only: frames without memory of their own, for foreign records */
+    struct frame *free;   /* owner only */
+    struct frame *shells; /* owner only: frames without memory of their own, for foreign records */
     _Atomic(struct frame *) returned;
     void **chunks;
     uint32_t n_chunks;
-    _Atomic uint64_t n_out;    /* frames handed out and not yet home */
+    _Atomic uint64_t n_out; /* frames handed out and not yet home */
 };
 
 void frame_pool_init(struct frame_pool *pool);

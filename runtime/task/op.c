@@ -9,7 +9,8 @@
 
 #define TIMERS_A_SLICE 1024 /* timers fired before the step looks at its outputs again */
 
-/* ---- life ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- life -----------------------------------------------------------------------------------------------------------------------------
+ */
 
 static weir_err init_outputs(struct op *op)
 {
@@ -35,7 +36,8 @@ static weir_err init_outputs(struct op *op)
 static weir_err init_keys(struct op *op)
 {
     const struct weir_keyer *keyer = op->spec.keyer;
-    if (!keyer || op->spec.kind != OP_USER || !(op->spec.table->flags & WEIR_OPERATOR_KEYED)) return WEIR_OK; /* nobody would look at them */
+    if (!keyer || op->spec.kind != OP_USER || !(op->spec.table->flags & WEIR_OPERATOR_KEYED))
+        return WEIR_OK; /* nobody would look at them */
     op->keys = calloc(WEIR_BATCH_MAX, sizeof *op->keys);
     op->key_scratch = calloc(WEIR_BATCH_MAX, keyer->key_size ? keyer->key_size : 1);
     if (!op->keys || !op->key_scratch) return WEIR_E_NOMEM;
@@ -43,7 +45,8 @@ static weir_err init_keys(struct op *op)
     return keyed_new(&op->keyed);
 }
 
-/* Chained to a source, the assigner sees which split a batch comes from. Each assigner has its own view: two of one source read other times. */
+/* Chained to a source, the assigner sees which split a batch comes from. Each assigner has its own view: two of one source read other
+ * times. */
 static weir_err init_splits(struct op *op)
 {
     bool chained = op->subtask->ops[0].spec.kind == OP_SOURCE;
@@ -140,7 +143,8 @@ weir_err op_open(struct op *op)
     return err ? op_fail(op, err) : WEIR_OK;
 }
 
-/* ---- batches ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- batches ----------------------------------------------------------------------------------------------------------------------------
+ */
 
 static weir_err key_batch(struct op *op, const struct weir_batch *batch)
 {
@@ -395,7 +399,8 @@ weir_err weir_batch_own(struct weir_ctx *ctx, struct weir_batch *batch)
     return WEIR_OK;
 }
 
-/* ---- time ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- time
+ * ---------------------------------------------------------------------------------------------------------------------------------- */
 
 static weir_err fire_timers(struct op *op, enum weir_time_domain domain, weir_time until, bool *fired)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A ring of pointers between two threads: one puts, one takes, neither waits. libck's ring (the only includer of ck_ring.h). libck orders memory by
- * assembly, which ThreadSanitizer does not see: its builds are told that a put comes before the take of the same item, and to look away from the
- * places of the ring itself, whose turns are libck's matter.
+ * A ring of pointers between two threads: one puts, one takes, neither waits. libck's ring (the only includer of ck_ring.h). libck orders
+ * memory by assembly, which ThreadSanitizer does not see: its builds are told that a put comes before the take of the same item, and to
+ * look away from the places of the ring itself, whose turns are libck's matter.
  */
 #ifndef WEIR_RUNTIME_TASK_RING_H
 #define WEIR_RUNTIME_TASK_RING_H

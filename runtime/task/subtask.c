@@ -7,10 +7,11 @@
 
 #include "runtime/base/assert.h"
 
-#define FRAMES_A_STEP 16u  /* input frames before the thread's other subtasks get their turn */
-#define READS_A_STEP 8u    /* calls of a split reader likewise */
+#define FRAMES_A_STEP 16u /* input frames before the thread's other subtasks get their turn */
+#define READS_A_STEP 8u   /* calls of a split reader likewise */
 
-/* ---- outgoing frames -------------------------------------------------------------------------------------------------------------------- */
+/* ---- outgoing frames --------------------------------------------------------------------------------------------------------------------
+ */
 
 /* The operator whose output outgrew its input most in this step: the one to name when the output finds no room. */
 static struct op *greatest_multiplier(struct subtask *s)
@@ -69,9 +70,11 @@ static weir_err flush_edges(struct subtask *s)
     return err;
 }
 
-/* ---- event time through the chain ------------------------------------------------------------------------------------------------------- */
+/* ---- event time through the chain -------------------------------------------------------------------------------------------------------
+ */
 
-/* Parents stand before children, so one pass carries time from the head to the ends. WEIR_AGAIN: an operator paused; the pass begins again there. */
+/* Parents stand before children, so one pass carries time from the head to the ends. WEIR_AGAIN: an operator paused; the pass begins again
+ * there. */
 static weir_err pump(struct subtask *s)
 {
     s->pumping = true;
@@ -99,7 +102,8 @@ static void note_asked(struct subtask *s, uint32_t index)
         if (s->ops[i].spec.kind == OP_WATERMARKS) split_asked(&s->ops[i].splits.items[index], s->now_ms);
 }
 
-/* ---- input frames ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- input frames -----------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Finds the records of a frame: by stride when all are alike, else by walking them. */
 static struct weir_batch frame_batch(struct subtask *s, const struct frame *frame)
@@ -128,7 +132,8 @@ static weir_err check_rows(struct subtask *s, const struct subtask_input *in, co
     for (uint32_t i = 0; i < batch->count; i++) {
         struct weir_record *rec = weir_batch_record(batch, i);
         if (WEIR_UNLIKELY(!weir_row_valid(in->schema, weir_record_row(rec), rec->size)))
-            return weir_fail(&s->diag, WEIR_E_CORRUPT, "a row of type %s that breaks its layout came over channel %u", in->schema->name, in->channel->id);
+            return weir_fail(&s->diag, WEIR_E_CORRUPT, "a row of type %s that breaks its layout came over channel %u", in->schema->name,
+                             in->channel->id);
     }
     return WEIR_OK;
 }
@@ -203,7 +208,8 @@ static bool inputs_empty(const struct subtask *s)
     return true;
 }
 
-/* ---- sources ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- sources
+ * ------------------------------------------------------------------------------------------------------------------------------ */
 
 static void set_split_state(struct subtask *s, uint32_t i, enum split_state state)
 {
@@ -303,7 +309,8 @@ static weir_err step_source(struct subtask *s, bool *progress)
     return WEIR_OK;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the end
+ * ------------------------------------------------------------------------------------------------------------------------------- */
 
 static weir_err send_ends(struct subtask *s)
 {
@@ -328,7 +335,8 @@ static weir_err step_draining(struct subtask *s)
     return err;
 }
 
-/* ---- the step ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the step
+ * ------------------------------------------------------------------------------------------------------------------------------ */
 
 static weir_err begin_step(struct subtask *s, weir_time now_ms, bool *progress)
 {
@@ -402,7 +410,8 @@ bool subtask_has_work(const struct subtask *s)
     return s->state == SUBTASK_RUNNING && !inputs_empty(s);
 }
 
-/* ---- life -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * -------------------------------------------------------------------------------------------------------------------------------- */
 
 weir_err subtask_open(struct subtask *s)
 {

@@ -5,12 +5,12 @@
  *     CREATED ──open──▶ RUNNING ──(all inputs ended)──▶ DRAINING ──(finish done, ends sent)──▶ PREPARED ──commit──▶ COMMITTED
  *         any of them ──(error)──▶ FAILED
  *
- * A step takes frames from input channels (or batches from split readers), runs the chain of operators over each, and writes what comes out into
- * the frames of the outgoing channels. It never blocks: without credit it stops taking input and says BLOCKED. Frames leave when they are full or
- * when the step ends without more input.
+ * A step takes frames from input channels (or batches from split readers), runs the chain of operators over each, and writes what comes out
+ * into the frames of the outgoing channels. It never blocks: without credit it stops taking input and says BLOCKED. Frames leave when they
+ * are full or when the step ends without more input.
  *
- * The parts: subtask.c (step, inputs, sources), op.c (an operator instance: batches, watermarks, timers, outputs), edge.c (partitioning into channels),
- * context.c (the functions of weir/operator.h and weir/state.h). Owner of all: the task thread.
+ * The parts: subtask.c (step, inputs, sources), op.c (an operator instance: batches, watermarks, timers, outputs), edge.c (partitioning
+ * into channels), context.c (the functions of weir/operator.h and weir/state.h). Owner of all: the task thread.
  */
 #ifndef WEIR_RUNTIME_TASK_SUBTASK_H
 #define WEIR_RUNTIME_TASK_SUBTASK_H
@@ -38,10 +38,10 @@ struct op_spec {
     const struct weir_source *source;  /* OP_SOURCE */
     weir_timestamp_fn timestamp;       /* OP_WATERMARKS */
     struct weir_watermarks watermarks;
-    const void *config;                /* for ctx->config; lives as long as the worker */
-    const struct weir_schema *input;   /* row type of its input; NULL = unknown */
+    const void *config;              /* for ctx->config; lives as long as the worker */
+    const struct weir_schema *input; /* row type of its input; NULL = unknown */
     uint32_t n_outs;
-    const struct weir_keyer *keyer;    /* its input is keyed by this; NULL = not keyed */
+    const struct weir_keyer *keyer; /* its input is keyed by this; NULL = not keyed */
 };
 
 /* ---- outgoing edges ------------------------------------------------------------------------------------------------------------------ */
@@ -61,11 +61,11 @@ struct edge {
     const struct weir_keyer *keyer;
     uint32_t n_channels;
     struct channel **channels;
-    struct lane *lanes;  /* of each channel */
-    uint32_t turn;       /* GRAPH_REBALANCE: channel whose turn it is */
+    struct lane *lanes; /* of each channel */
+    uint32_t turn;      /* GRAPH_REBALANCE: channel whose turn it is */
     struct weir_key *keys;
     unsigned char *key_scratch;
-    struct op_out *direct; /* writes frames for this edge itself; NULL = none */
+    struct op_out *direct;           /* writes frames for this edge itself; NULL = none */
     weir_time time_noted, time_sent; /* newest watermark; newest one that went out */
 };
 
@@ -75,16 +75,17 @@ weir_err edge_init(struct edge *e, struct subtask *s, enum graph_partition parti
 void edge_close(struct edge *e);
 weir_err edge_write(struct edge *e, const struct weir_batch *batch);
 weir_err edge_flush(struct edge *e);
-weir_err edge_flush_copies(struct edge *e); /* the open frames only, not a direct output's */
+weir_err edge_flush_copies(struct edge *e);                                   /* the open frames only, not a direct output's */
 weir_err edge_event(struct edge *e, enum frame_kind kind, weir_time time_ms); /* flushes first */
 /*
- * Sends the watermark noted in time_noted, behind all data, if it is newer than the last. A watermark cuts the open frames, so under load it goes out
- * every EDGE_WATERMARK_MS only; delaying one is always right.
+ * Sends the watermark noted in time_noted, behind all data, if it is newer than the last. A watermark cuts the open frames, so under load
+ * it goes out every EDGE_WATERMARK_MS only; delaying one is always right.
  */
 weir_err edge_watermark(struct edge *e);
 #define EDGE_WATERMARK_MS 5
 
-/* ---- operator instances --------------------------------------------------------------------------------------------------------------- */
+/* ---- operator instances ---------------------------------------------------------------------------------------------------------------
+ */
 
 struct op_target { /* exactly one of the two */
     struct op *op;
@@ -126,28 +127,28 @@ struct op {
     /* time */
     weir_time time_in, time_out; /* watermark to work up to; watermark passed on */
     bool idle_in, idle_out;
-    struct splits splits;        /* OP_WATERMARKS: one for each split of the source it is chained to, else one for all inputs */
+    struct splits splits; /* OP_WATERMARKS: one for each split of the source it is chained to, else one for all inputs */
     /* counters */
     struct {
         const char *name;
         uint64_t value;
     } counters[OP_COUNTERS_MAX];
     uint32_t n_counters;
-    uint64_t step_in, step_out;  /* records since the step began: who multiplied them */
+    uint64_t step_in, step_out; /* records since the step began: who multiplied them */
 };
 
 weir_err op_init(struct op *op, struct subtask *s, const struct op_spec *spec);
 void op_close(struct op *op);
 weir_err op_open(struct op *op);
 weir_err op_process(struct op *op, uint32_t input, struct weir_batch *batch);
-weir_err op_flush(struct op *op);                               /* hands on what its outputs hold */
+weir_err op_flush(struct op *op); /* hands on what its outputs hold */
 weir_err op_deliver(struct op_out *out, struct weir_batch *batch);
-void op_choose_direct(struct op *op);                           /* once the targets are known */
-weir_err op_send_direct(struct op_out *out);                    /* the frame being filled goes */
-weir_err op_advance(struct op *op);                             /* works from time_out up to time_in; WEIR_AGAIN: not done yet */
+void op_choose_direct(struct op *op);        /* once the targets are known */
+weir_err op_send_direct(struct op_out *out); /* the frame being filled goes */
+weir_err op_advance(struct op *op);          /* works from time_out up to time_in; WEIR_AGAIN: not done yet */
 weir_err op_processing_time(struct op *op, weir_time now_ms, bool *fired);
-weir_err op_finish(struct op *op);                              /* WEIR_AGAIN: not done yet */
-weir_err op_fail(struct op *op, weir_err err);                  /* notes the first failing operator */
+weir_err op_finish(struct op *op);             /* WEIR_AGAIN: not done yet */
+weir_err op_fail(struct op *op, weir_err err); /* notes the first failing operator */
 
 static inline struct op *op_of(struct weir_ctx *ctx)
 {
@@ -158,16 +159,16 @@ static inline struct op *op_of(struct weir_ctx *ctx)
 
 struct subtask_input {
     struct channel *channel;
-    uint32_t input;       /* edge into the head: process()'s `input` */
+    uint32_t input; /* edge into the head: process()'s `input` */
     bool remote;
     const struct weir_schema *schema;
-    bool has_strings;     /* of the schema */
+    bool has_strings; /* of the schema */
 };
 
 struct subtask_split {
     uint32_t index; /* in the source's list */
     struct weir_bytes data;
-    void *self;     /* reader; NULL until opened */
+    void *self; /* reader; NULL until opened */
     bool opened;
 };
 
@@ -197,16 +198,16 @@ struct subtask {
     struct splits progress;
     struct frame_pool *pool;
     struct task_probe probe;
-    weir_time now_ms;        /* wall clock at the start of the step */
+    weir_time now_ms;          /* wall clock at the start of the step */
     weir_time watermark_at_ms; /* when the noted watermarks go out even under load */
-    uint32_t step_flushes;   /* batches handed on in this step */
-    uint32_t n_blocked;      /* outgoing channels on which frames wait for credit */
-    uint64_t waiting_bytes;  /* emitted without credit, since the last time all was drained */
-    bool pumping;            /* watermarks are under way through the chain */
+    uint32_t step_flushes;     /* batches handed on in this step */
+    uint32_t n_blocked;        /* outgoing channels on which frames wait for credit */
+    uint64_t waiting_bytes;    /* emitted without credit, since the last time all was drained */
+    bool pumping;              /* watermarks are under way through the chain */
     uint32_t offsets[WEIR_BATCH_MAX];
     struct wire_subtask_stats stats;
-    struct weir_diag diag;   /* of the first failure */
-    const char *failed_id;   /* operator that failed first; NULL = none */
+    struct weir_diag diag; /* of the first failure */
+    const char *failed_id; /* operator that failed first; NULL = none */
 };
 
 /* After the builder filled vertex ... pool, ops and edges: opens operators. Errors: the operator's; s->diag, s->failed_id say more. */

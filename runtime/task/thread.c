@@ -6,9 +6,9 @@
 
 #include "runtime/base/clock.h"
 
-#define SPINS 64            /* looks at the queues before parking; few, since cores are shared with the transport's threads */
-#define NAP_SOURCE_US 200   /* a source that has nothing is asked again after so long */
-#define NAP_US 20000        /* timers and idle splits are looked at so often; frames and credits wake at once */
+#define SPINS 64          /* looks at the queues before parking; few, since cores are shared with the transport's threads */
+#define NAP_SOURCE_US 200 /* a source that has nothing is asked again after so long */
+#define NAP_US 20000      /* timers and idle splits are looked at so often; frames and credits wake at once */
 
 static _Thread_local int own_index = -1;
 
@@ -52,7 +52,8 @@ void task_thread_close(struct task_thread *t)
     t->subtasks = NULL;
 }
 
-/* ---- what others see -------------------------------------------------------------------------------------------------------------------- */
+/* ---- what others see --------------------------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t wire_state(const struct subtask *s)
 {
@@ -119,7 +120,8 @@ static void become(struct task_thread *t, enum thread_state state)
     wake_up(t->net);
 }
 
-/* ---- stepping ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- stepping
+ * ---------------------------------------------------------------------------------------------------------------------------- */
 
 struct round {
     bool progress;

@@ -5,7 +5,8 @@
  *     RUNNING ──(all subtasks done)──▶ PREPARED ──commit──▶ COMMITTED
  *         RUNNING, PREPARED ──(error)──▶ FAILED          any ──stop──▶ STOPPED
  *
- * It owns its subtasks, frame pool and outbox. Another thread (the net thread) starts it, gives commands, and reads its state: by atomics only.
+ * It owns its subtasks, frame pool and outbox. Another thread (the net thread) starts it, gives commands, and reads its state: by atomics
+ * only.
  */
 #ifndef WEIR_RUNTIME_TASK_THREAD_H
 #define WEIR_RUNTIME_TASK_THREAD_H
@@ -24,25 +25,26 @@ struct task_thread {
     struct frame_pool pool;
     struct outbox outbox;
     struct wake wake;
-    uint32_t index;                      /* of the thread in its worker */
-    struct wake *net;                    /* woken when the state changes */
-    void (*on_start)(void);              /* called first thing by the thread; may be NULL */
-    _Atomic uint64_t *steps;             /* odd while a step runs: the watchdog's */
+    uint32_t index;          /* of the thread in its worker */
+    struct wake *net;        /* woken when the state changes */
+    void (*on_start)(void);  /* called first thing by the thread; may be NULL */
+    _Atomic uint64_t *steps; /* odd while a step runs: the watchdog's */
     /* between the threads */
-    _Atomic int state;                   /* enum thread_state */
-    _Atomic int command;                 /* enum thread_command */
-    atomic_bool closed;                  /* operators are closed; the thread is about to end */
-    atomic_bool stats_wanted;            /* the net thread asks; the task thread publishes copies between two steps */
-    pthread_mutex_t stats_lock;          /* of the copies below; taken about once a second */
-    struct wire_subtask_stats *stats;    /* n_subtasks */
-    struct wire_counter *counters;       /* n_counters, at most counters_cap */
+    _Atomic int state;                /* enum thread_state */
+    _Atomic int command;              /* enum thread_command */
+    atomic_bool closed;               /* operators are closed; the thread is about to end */
+    atomic_bool stats_wanted;         /* the net thread asks; the task thread publishes copies between two steps */
+    pthread_mutex_t stats_lock;       /* of the copies below; taken about once a second */
+    struct wire_subtask_stats *stats; /* n_subtasks */
+    struct wire_counter *counters;    /* n_counters, at most counters_cap */
     uint32_t n_counters, counters_cap;
-    struct subtask *failed;              /* once FAILED */
+    struct subtask *failed; /* once FAILED */
     pthread_t thread;
     bool started;
 };
 
-/* The owner fills subtasks (heap), n_subtasks, steps and net, then calls init; n_outbox as in outbox_init. Errors: WEIR_E_NOMEM, WEIR_E_IO. */
+/* The owner fills subtasks (heap), n_subtasks, steps and net, then calls init; n_outbox as in outbox_init. Errors: WEIR_E_NOMEM, WEIR_E_IO.
+ */
 weir_err task_thread_init(struct task_thread *t, uint64_t n_outbox, struct weir_diag *diag);
 weir_err task_thread_start(struct task_thread *t, struct weir_diag *diag);
 void task_thread_command(struct task_thread *t, enum thread_command command);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Parking and waking a thread. The waiter announces that it sleeps, looks at its queues once more, and waits; a waker publishes its work first and
- * then looks whether anybody sleeps. An eventfd, so that a net thread can poll it beside sockets.
+ * Parking and waking a thread. The waiter announces that it sleeps, looks at its queues once more, and waits; a waker publishes its work
+ * first and then looks whether anybody sleeps. An eventfd, so that a net thread can poll it beside sockets.
  *
- * Both sides touch `asleep` by read-modify-write only, and so always meet in one order: either the waker comes second and sees the sleeper, or the
- * waiter comes second and, by acquire and release, sees the work. It costs what a fence would, once a frame, and race detectors understand it.
+ * Both sides touch `asleep` by read-modify-write only, and so always meet in one order: either the waker comes second and sees the sleeper,
+ * or the waiter comes second and, by acquire and release, sees the work. It costs what a fence would, once a frame, and race detectors
+ * understand it.
  */
 #ifndef WEIR_RUNTIME_TASK_WAKE_H
 #define WEIR_RUNTIME_TASK_WAKE_H

@@ -95,7 +95,8 @@ static weir_time behind(weir_time highest, int64_t bound)
 
 void split_asked(struct split_progress *p, weir_time now_ms)
 {
-    if (p->asked_ms == 0 || now_ms < p->last_seen_ms) p->last_seen_ms = now_ms; /* at first, and when the clock was set back, waiting begins */
+    if (p->asked_ms == 0 || now_ms < p->last_seen_ms)
+        p->last_seen_ms = now_ms; /* at first, and when the clock was set back, waiting begins */
     p->asked_ms = now_ms;
 }
 

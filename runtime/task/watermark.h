@@ -2,12 +2,12 @@
 /*
  * Watermarks: two small cores without I/O.
  *
- * valve: the event time of a subtask = the minimum over its input channels, idle and ended ones left out; never goes back. With every channel that
- *        has not ended idle the subtask is idle itself, at the highest time that any channel told: so it does not matter which fell silent or ended
- *        first. With every channel ended it is at WEIR_TIME_MAX. (After Flink's StatusWatermarkValve; there an end while others are idle is the end of
- *        all time, and what the idle ones bring later is late.)
- * splits: the watermark a source's splits allow = the minimum over splits that are read or still wait to be read (a waiting split holds it at
- *        WEIR_TIME_MIN: nothing is known of its times), finished and idle ones left out.
+ * valve: the event time of a subtask = the minimum over its input channels, idle and ended ones left out; never goes back. With every
+ * channel that has not ended idle the subtask is idle itself, at the highest time that any channel told: so it does not matter which fell
+ * silent or ended first. With every channel ended it is at WEIR_TIME_MAX. (After Flink's StatusWatermarkValve; there an end while others
+ * are idle is the end of all time, and what the idle ones bring later is late.) splits: the watermark a source's splits allow = the minimum
+ * over splits that are read or still wait to be read (a waiting split holds it at WEIR_TIME_MIN: nothing is known of its times), finished
+ * and idle ones left out.
  */
 #ifndef WEIR_RUNTIME_TASK_WATERMARK_H
 #define WEIR_RUNTIME_TASK_WATERMARK_H
@@ -17,7 +17,7 @@
 struct valve_input {
     weir_time watermark; /* highest below WEIR_TIME_MAX */
     bool idle;
-    bool final;          /* it ended, or said WEIR_TIME_MAX, which is the same as far as time goes */
+    bool final; /* it ended, or said WEIR_TIME_MAX, which is the same as far as time goes */
     bool ended;
 };
 
@@ -32,7 +32,8 @@ struct valve {
 weir_err valve_init(struct valve *v, uint32_t n_inputs);
 void valve_close(struct valve *v);
 
-/* Each returns true when the subtask's watermark or idleness changed. A watermark that goes back is ignored; a watermark makes its channel active. */
+/* Each returns true when the subtask's watermark or idleness changed. A watermark that goes back is ignored; a watermark makes its channel
+ * active. */
 bool valve_watermark(struct valve *v, uint32_t input, weir_time watermark);
 bool valve_idle(struct valve *v, uint32_t input, bool idle);
 bool valve_end(struct valve *v, uint32_t input);
@@ -62,10 +63,10 @@ void splits_close(struct splits *s);
 /* A split was asked for records at now_ms and what came of it has been seen. */
 void split_asked(struct split_progress *p, weir_time now_ms);
 /*
- * The watermark of bounded out-of-orderness over the splits. A split is idle when it was asked idle_ms after its last record, or later, and still
- * gave none; 0 = never. Time in which nobody asks (no credit, a long step) does not count: there may be records. *idle: all that are left are idle;
- * the watermark is then the highest that any split, finished ones too, would allow: nobody holds it back. So it is without any
- * split left (not idle).
+ * The watermark of bounded out-of-orderness over the splits. A split is idle when it was asked idle_ms after its last record, or later, and
+ * still gave none; 0 = never. Time in which nobody asks (no credit, a long step) does not count: there may be records. *idle: all that are
+ * left are idle; the watermark is then the highest that any split, finished ones too, would allow: nobody holds it back. So it is without
+ * any split left (not idle).
  */
 weir_time splits_bounded(const struct splits *s, int64_t max_out_of_orderness_ms, int64_t idle_ms, bool *idle);
 /* The watermark the source stated itself: minimum of `stated`. */

@@ -7,10 +7,10 @@
  */
 struct token {
     enum cursor_type type;
-    uint8_t width;       /* bytes of the number */
-    bool is_signed;      /* of integers */
+    uint8_t width;  /* bytes of the number */
+    bool is_signed; /* of integers */
     int8_t ext_type;
-    uint64_t number;     /* value, length or count; floats: their bits */
+    uint64_t number; /* value, length or count; floats: their bits */
     const unsigned char *body;
     const unsigned char *next; /* first byte behind the value; of a container: its first element */
 };
@@ -52,18 +52,37 @@ static void classify_wide(struct token *t, unsigned char byte)
     case 0xc0: small(t, CURSOR_NIL, 0); return;
     case 0xc2: small(t, CURSOR_BOOL, 0); return;
     case 0xc3: small(t, CURSOR_BOOL, 1); return;
-    case 0xc4: case 0xc5: case 0xc6: wide(t, CURSOR_BIN, 1u << (byte - 0xc4)); return;
-    case 0xc7: case 0xc8: case 0xc9: wide(t, CURSOR_EXT, 1u << (byte - 0xc7)); return;
-    case 0xca: case 0xcb: wide(t, CURSOR_FLOAT, 4u << (byte - 0xca)); return;
-    case 0xcc: case 0xcd: case 0xce: case 0xcf: wide(t, CURSOR_UINT, 1u << (byte - 0xcc)); return;
-    case 0xd0: case 0xd1: case 0xd2: case 0xd3:
+    case 0xc4:
+    case 0xc5:
+    case 0xc6: wide(t, CURSOR_BIN, 1u << (byte - 0xc4)); return;
+    case 0xc7:
+    case 0xc8:
+    case 0xc9: wide(t, CURSOR_EXT, 1u << (byte - 0xc7)); return;
+    case 0xca:
+    case 0xcb: wide(t, CURSOR_FLOAT, 4u << (byte - 0xca)); return;
+    case 0xcc:
+    case 0xcd:
+    case 0xce:
+    case 0xcf: wide(t, CURSOR_UINT, 1u << (byte - 0xcc)); return;
+    case 0xd0:
+    case 0xd1:
+    case 0xd2:
+    case 0xd3:
         wide(t, CURSOR_INT, 1u << (byte - 0xd0));
         t->is_signed = true;
         return;
-    case 0xd4: case 0xd5: case 0xd6: case 0xd7: case 0xd8: small(t, CURSOR_EXT, 1u << (byte - 0xd4)); return;
-    case 0xd9: case 0xda: case 0xdb: wide(t, CURSOR_STR, 1u << (byte - 0xd9)); return;
-    case 0xdc: case 0xdd: wide(t, CURSOR_ARRAY, 2u << (byte - 0xdc)); return;
-    case 0xde: case 0xdf: wide(t, CURSOR_MAP, 2u << (byte - 0xde)); return;
+    case 0xd4:
+    case 0xd5:
+    case 0xd6:
+    case 0xd7:
+    case 0xd8: small(t, CURSOR_EXT, 1u << (byte - 0xd4)); return;
+    case 0xd9:
+    case 0xda:
+    case 0xdb: wide(t, CURSOR_STR, 1u << (byte - 0xd9)); return;
+    case 0xdc:
+    case 0xdd: wide(t, CURSOR_ARRAY, 2u << (byte - 0xdc)); return;
+    case 0xde:
+    case 0xdf: wide(t, CURSOR_MAP, 2u << (byte - 0xde)); return;
     default: return; /* 0xc1: never used */
     }
 }
@@ -71,12 +90,18 @@ static void classify_wide(struct token *t, unsigned char byte)
 static void classify(struct token *t, unsigned char byte)
 {
     *t = (struct token){.type = CURSOR_NONE};
-    if (byte < 0x80) small(t, CURSOR_UINT, byte);
-    else if (byte < 0x90) small(t, CURSOR_MAP, byte & 0x0fu);
-    else if (byte < 0xa0) small(t, CURSOR_ARRAY, byte & 0x0fu);
-    else if (byte < 0xc0) small(t, CURSOR_STR, byte & 0x1fu);
-    else if (byte < 0xe0) classify_wide(t, byte);
-    else small(t, CURSOR_INT, (uint64_t)(int64_t)(int8_t)byte);
+    if (byte < 0x80)
+        small(t, CURSOR_UINT, byte);
+    else if (byte < 0x90)
+        small(t, CURSOR_MAP, byte & 0x0fu);
+    else if (byte < 0xa0)
+        small(t, CURSOR_ARRAY, byte & 0x0fu);
+    else if (byte < 0xc0)
+        small(t, CURSOR_STR, byte & 0x1fu);
+    else if (byte < 0xe0)
+        classify_wide(t, byte);
+    else
+        small(t, CURSOR_INT, (uint64_t)(int64_t)(int8_t)byte);
 }
 
 /* Reads the big-endian number behind the first byte. */

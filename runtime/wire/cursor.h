@@ -42,8 +42,8 @@ struct cursor {
     const unsigned char *at;
     const unsigned char *end;
     bool broken;
-    uint32_t depth;                     /* containers not yet read to their end */
-    uint64_t left[WEIR_MSGPACK_DEPTH];  /* values still to come in each of them; a pair of a map is two */
+    uint32_t depth;                    /* containers not yet read to their end */
+    uint64_t left[WEIR_MSGPACK_DEPTH]; /* values still to come in each of them; a pair of a map is two */
 };
 
 void cursor_init(struct cursor *c, const void *data, size_t len);

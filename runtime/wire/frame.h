@@ -16,11 +16,11 @@ enum frame_kind {
     FRAME_WATERMARK = 2, /* time_ms = the watermark */
     FRAME_IDLE = 3,      /* this channel does not hold the watermark back until it is active again */
     FRAME_ACTIVE = 4,
-    FRAME_END = 5,       /* end of input: nothing follows on this channel */
-    FRAME_BARRIER = 6,   /* checkpoint barrier; time_ms = checkpoint id */
+    FRAME_END = 5,     /* end of input: nothing follows on this channel */
+    FRAME_BARRIER = 6, /* checkpoint barrier; time_ms = checkpoint id */
     /* between net threads; not part of a channel's sequence */
-    FRAME_CREDIT = 16,   /* receiver to sender: seq = frames consumed so far, time_ms = next frame expected */
-    FRAME_PROBE = 17,    /* sender to receiver: seq = next number to be sent; a receiver that expects less has lost a tail */
+    FRAME_CREDIT = 16, /* receiver to sender: seq = frames consumed so far, time_ms = next frame expected */
+    FRAME_PROBE = 17,  /* sender to receiver: seq = next number to be sent; a receiver that expects less has lost a tail */
 };
 
 enum { FRAME_UNIFORM = 1 }; /* flag: every record of the frame has the span `stride` */
@@ -30,16 +30,16 @@ struct frame_header {
     uint8_t version;
     uint8_t kind;
     uint16_t flags;
-    uint64_t job;     /* first eight bytes of the job's id */
+    uint64_t job; /* first eight bytes of the job's id */
     uint64_t epoch;
     uint32_t attempt;
     uint32_t channel;
-    uint64_t seq;     /* from 0, without gap, over all frames of the channel's sequence */
-    uint32_t count;   /* records */
-    uint32_t bytes;   /* after the header */
+    uint64_t seq;   /* from 0, without gap, over all frames of the channel's sequence */
+    uint32_t count; /* records */
+    uint32_t bytes; /* after the header */
     int64_t time_ms;
     uint32_t stride;
-    uint32_t crc;     /* CRC32C of header (this field 0) and bytes; set on remote channels only */
+    uint32_t crc; /* CRC32C of header (this field 0) and bytes; set on remote channels only */
 };
 static_assert(sizeof(struct frame_header) == 64, "frame header");
 
@@ -53,8 +53,8 @@ void frame_seal(struct frame_header *frame);
 weir_err frame_check(const void *data, size_t len, struct weir_diag *diag);
 
 /*
- * Its two halves. Outside: what the first 64 bytes must be for the frame to find its channel. Inside: the rest, for a frame that has passed the first half;
- * it reads every record, so whoever processes them does it, with the frame then in its cache.
+ * Its two halves. Outside: what the first 64 bytes must be for the frame to find its channel. Inside: the rest, for a frame that has passed
+ * the first half; it reads every record, so whoever processes them does it, with the frame then in its cache.
  */
 weir_err frame_check_outside(const void *data, size_t len, struct weir_diag *diag);
 weir_err frame_check_inside(const void *data, struct weir_diag *diag);

@@ -19,11 +19,11 @@ struct packet {
     uint32_t crc;        /* CRC32C of the packet with this field 0 */
     uint32_t length;     /* of the message behind the header */
     struct weir_id from;
-    struct weir_id to;   /* zero: the sender does not know its peer yet */
-    uint64_t nonce;      /* of the sender; never falls */
-    uint64_t echo;       /* the newest nonce of the receiver that the sender has seen; 0 = none */
-    uint64_t number;     /* of the message, from 1; 0 = none */
-    uint64_t ack;        /* all messages of the receiver up to this one have arrived */
+    struct weir_id to; /* zero: the sender does not know its peer yet */
+    uint64_t nonce;    /* of the sender; never falls */
+    uint64_t echo;     /* the newest nonce of the receiver that the sender has seen; 0 = none */
+    uint64_t number;   /* of the message, from 1; 0 = none */
+    uint64_t ack;      /* all messages of the receiver up to this one have arrived */
 };
 static_assert(sizeof(struct packet) == LINK_HEADER_BYTES, "link packet header");
 
@@ -41,33 +41,33 @@ struct ring {
 
 struct link {
     struct weir_id self, peer;
-    bool learns;    /* the peer was not given: a change of it means that it restarted */
+    bool learns; /* the peer was not given: a change of it means that it restarted */
     enum link_state state;
     char reason[96];
     int64_t heartbeat_ms, timeout_ms, retransmit_ms;
 
-    int64_t start_ms;  /* nonce = milliseconds since then, plus 1 */
-    int64_t now_ms;    /* highest time seen: time does not run backwards here */
-    int64_t proof_ms;  /* sending time of the newest nonce that came back */
+    int64_t start_ms;    /* nonce = milliseconds since then, plus 1 */
+    int64_t now_ms;      /* highest time seen: time does not run backwards here */
+    int64_t proof_ms;    /* sending time of the newest nonce that came back */
     uint64_t seen_nonce; /* newest of the peer */
     uint64_t nonce;      /* newest sent */
     int64_t beat_ms;     /* when a packet is due, if only to show life */
     bool owes_packet;    /* an acknowledgement, or a sign of life that the peer waits for */
     bool answered;       /* an echo came: the peer lives now, and is not a packet from the past */
 
-    struct ring sent;    /* acked + 1 ... last */
-    uint64_t acked;      /* the peer has all up to this one */
-    uint64_t last;       /* newest number given */
-    uint64_t sent_upto;  /* highest number that was ever in a packet */
-    uint64_t again;      /* next number to be sent again; above again_upto = none now */
+    struct ring sent;   /* acked + 1 ... last */
+    uint64_t acked;     /* the peer has all up to this one */
+    uint64_t last;      /* newest number given */
+    uint64_t sent_upto; /* highest number that was ever in a packet */
+    uint64_t again;     /* next number to be sent again; above again_upto = none now */
     uint64_t again_upto;
     uint64_t again_last; /* highest number that had been sent when sending again began */
     int64_t resend_ms;   /* when to send again, while something is unacknowledged */
 
-    struct ring got;     /* handed + 1 ... with holes behind `arrived` */
-    uint64_t arrived;    /* all up to this one arrived */
-    uint64_t handed;     /* all up to this one were given to the owner */
-    void *lent;          /* what link_next gave last */
+    struct ring got;  /* handed + 1 ... with holes behind `arrived` */
+    uint64_t arrived; /* all up to this one arrived */
+    uint64_t handed;  /* all up to this one were given to the owner */
+    void *lent;       /* what link_next gave last */
 };
 
 /* ---- ring ---------------------------------------------------------------------------------------------------------------------- */
@@ -233,8 +233,10 @@ static void note_sent(struct link *l, uint64_t number)
     l->owes_packet = false;
     if (number == 0) return;
     if (!in_flight(l)) l->resend_ms = l->now_ms + l->retransmit_ms;
-    if (number > l->sent_upto) l->sent_upto = number;
-    else l->again = number + 1;
+    if (number > l->sent_upto)
+        l->sent_upto = number;
+    else
+        l->again = number + 1;
 }
 
 static bool write_packet(const struct packet *header, const struct slot *message, struct buffer *out)
@@ -259,8 +261,15 @@ bool link_packet(struct link *link, struct buffer *out, int64_t now_ms)
     if (message) WEIR_ASSERT(message->data != NULL);
     link->nonce = (uint64_t)(link->now_ms - link->start_ms) + 1;
     struct packet header = {
-        .magic = PACKET_MAGIC, .version = PACKET_VERSION, .length = message ? message->length : 0, .from = link->self, .to = link->peer,
-        .nonce = link->nonce, .echo = link->seen_nonce, .number = number, .ack = link->arrived,
+        .magic = PACKET_MAGIC,
+        .version = PACKET_VERSION,
+        .length = message ? message->length : 0,
+        .from = link->self,
+        .to = link->peer,
+        .nonce = link->nonce,
+        .echo = link->seen_nonce,
+        .number = number,
+        .ack = link->arrived,
     };
     if (!write_packet(&header, message, out)) return false; /* no memory: as if lost; the next tick tries again */
     note_sent(link, number);

@@ -42,8 +42,8 @@
 struct link;
 
 struct link_config {
-    struct weir_id self;  /* this end's incarnation, fresh for this link */
-    struct weir_id peer;  /* the other's; zero = learn it from the first packet */
+    struct weir_id self;                              /* this end's incarnation, fresh for this link */
+    struct weir_id peer;                              /* the other's; zero = learn it from the first packet */
     uint32_t heartbeat_ms, timeout_ms, retransmit_ms; /* each above 0; usually WEIR_HEARTBEAT_MS and its like */
 };
 

@@ -63,7 +63,10 @@ static_assert(sizeof(weir_err) == sizeof(uint32_t), "an error code is stored as 
 
 /* ---- rows ---------------------------------------------------------------------------------------------------------------------- */
 
-#define STATS(kind_, member, ...) {.kind = kind_, .at = offsetof(struct wire_subtask_stats, member), __VA_ARGS__}
+#define STATS(kind_, member, ...)                                                     \
+    {                                                                                 \
+        .kind = kind_, .at = offsetof(struct wire_subtask_stats, member), __VA_ARGS__ \
+    }
 static const struct field subtask_fields[] = {
     STATS(KIND_U32, vertex, .max = WEIR_OPERATORS_MAX - 1),
     STATS(KIND_U32, subtask, .max = WEIR_PARALLELISM_MAX - 1),
@@ -84,7 +87,10 @@ static const struct field subtask_fields[] = {
 };
 static const struct rows subtask_rows = {sizeof(struct wire_subtask_stats), COUNT(subtask_fields), subtask_fields};
 
-#define COUNTER(kind_, member, ...) {.kind = kind_, .at = offsetof(struct wire_counter, member), __VA_ARGS__}
+#define COUNTER(kind_, member, ...)                                             \
+    {                                                                           \
+        .kind = kind_, .at = offsetof(struct wire_counter, member), __VA_ARGS__ \
+    }
 static const struct field counter_fields[] = {
     COUNTER(KIND_STR, operator_id),
     COUNTER(KIND_U32, subtask, .max = WEIR_PARALLELISM_MAX - 1),
@@ -93,7 +99,10 @@ static const struct field counter_fields[] = {
 };
 static const struct rows counter_rows = {sizeof(struct wire_counter), COUNT(counter_fields), counter_fields};
 
-#define SPLIT(kind_, member, ...) {.kind = kind_, .at = offsetof(struct wire_split, member), __VA_ARGS__}
+#define SPLIT(kind_, member, ...)                                             \
+    {                                                                         \
+        .kind = kind_, .at = offsetof(struct wire_split, member), __VA_ARGS__ \
+    }
 static const struct field split_fields[] = {
     SPLIT(KIND_U32, node, .max = WEIR_OPERATORS_MAX - 1),
     SPLIT(KIND_U32, index, .max = WEIR_SPLITS_MAX - 1),
@@ -101,7 +110,10 @@ static const struct field split_fields[] = {
 };
 static const struct rows split_rows = {sizeof(struct wire_split), COUNT(split_fields), split_fields};
 
-#define PEER(kind_, member, ...) {.kind = kind_, .at = offsetof(struct wire_peer, member), __VA_ARGS__}
+#define PEER(kind_, member, ...)                                             \
+    {                                                                        \
+        .kind = kind_, .at = offsetof(struct wire_peer, member), __VA_ARGS__ \
+    }
 static const struct field peer_fields[] = {
     PEER(KIND_U32, worker, .max = WEIR_TASKMANAGERS_MAX - 1),
     PEER(KIND_STR, endpoint),
@@ -111,16 +123,16 @@ static const struct rows peer_rows = {sizeof(struct wire_peer), COUNT(peer_field
 
 /* ---- messages ------------------------------------------------------------------------------------------------------------------ */
 
-#define FIELD(number_, kind_, member, ...) {.number = number_, .kind = kind_, .at = offsetof(struct wire_msg, member), __VA_ARGS__}
+#define FIELD(number_, kind_, member, ...)                                                     \
+    {                                                                                          \
+        .number = number_, .kind = kind_, .at = offsetof(struct wire_msg, member), __VA_ARGS__ \
+    }
 #define LIST(number_, kind_, member, count, ...) FIELD(number_, kind_, member, .count_at = offsetof(struct wire_msg, count), __VA_ARGS__)
 
 static const struct field register_fields[] = {
-    FIELD(1, KIND_STR, reg.taskmanager),
-    FIELD(2, KIND_ID, reg.incarnation),
-    FIELD(3, KIND_STR, reg.host),
-    FIELD(4, KIND_U32, reg.slots, .max = WEIR_SLOTS_MAX),
-    FIELD(5, KIND_U32, reg.pid),
-    FIELD(6, KIND_STR, reg.version),
+    FIELD(1, KIND_STR, reg.taskmanager), FIELD(2, KIND_ID, reg.incarnation),
+    FIELD(3, KIND_STR, reg.host),        FIELD(4, KIND_U32, reg.slots, .max = WEIR_SLOTS_MAX),
+    FIELD(5, KIND_U32, reg.pid),         FIELD(6, KIND_STR, reg.version),
 };
 static const struct field fetch_fields[] = {
     FIELD(1, KIND_DIGEST, fetch.digest),
@@ -192,8 +204,14 @@ static bool deploy_agrees(const struct wire_msg *msg)
     return msg->deploy.worker < msg->deploy.n_workers;
 }
 
-#define SHAPE(type_, fields_, agrees_) {WIRE_##type_, #type_, COUNT(fields_), fields_, agrees_}
-#define BARE(type_) {WIRE_##type_, #type_, 0, NULL, NULL}
+#define SHAPE(type_, fields_, agrees_)                         \
+    {                                                          \
+        WIRE_##type_, #type_, COUNT(fields_), fields_, agrees_ \
+    }
+#define BARE(type_)                         \
+    {                                       \
+        WIRE_##type_, #type_, 0, NULL, NULL \
+    }
 
 static const struct shape shapes[] = {
     SHAPE(REGISTER, register_fields, NULL),
@@ -262,7 +280,8 @@ static uint64_t field_max(const struct field *f)
 {
     if (f->max) return f->max;
     switch (f->kind) {
-    case KIND_U32: case KIND_U32S: return UINT32_MAX;
+    case KIND_U32:
+    case KIND_U32S: return UINT32_MAX;
     case KIND_I32: return INT32_MAX;
     case KIND_I64: return INT64_MAX;
     default: return UINT64_MAX;

@@ -17,21 +17,21 @@
 
 enum wire_type {
     /* TaskManager -> JobManager */
-    WIRE_REGISTER = 1,      /* first on a link */
-    WIRE_FETCH = 2,         /* wants the chunk of an artifact at offset */
-    WIRE_WORKER_READY = 3,  /* worker has loaded the plugin, checked the fingerprint, bound its data endpoint */
-    WIRE_WORKER_RUNNING = 4, /* worker has connected to its peers and steps its subtasks */
-    WIRE_WORKER_STATS = 5,  /* counters, once a second and before PREPARED and ENDED */
+    WIRE_REGISTER = 1,        /* first on a link */
+    WIRE_FETCH = 2,           /* wants the chunk of an artifact at offset */
+    WIRE_WORKER_READY = 3,    /* worker has loaded the plugin, checked the fingerprint, bound its data endpoint */
+    WIRE_WORKER_RUNNING = 4,  /* worker has connected to its peers and steps its subtasks */
+    WIRE_WORKER_STATS = 5,    /* counters, once a second and before PREPARED and ENDED */
     WIRE_WORKER_PREPARED = 6, /* all subtasks of the worker have finished; sinks are durable, not visible */
-    WIRE_WORKER_ENDED = 7,  /* worker is gone: committed, failed or canceled; the last message of an attempt */
+    WIRE_WORKER_ENDED = 7,    /* worker is gone: committed, failed or canceled; the last message of an attempt */
     /* JobManager -> TaskManager */
     WIRE_REGISTERED = 16,
-    WIRE_REFUSED = 17,      /* registration refused; the TaskManager exits with the reason */
+    WIRE_REFUSED = 17, /* registration refused; the TaskManager exits with the reason */
     WIRE_CHUNK = 18,
-    WIRE_DEPLOY = 19,       /* start a worker for (job, attempt) */
-    WIRE_START = 20,        /* all workers of the attempt are ready: connect and run */
-    WIRE_COMMIT = 21,       /* all workers have prepared: make output visible, then end */
-    WIRE_CANCEL = 22,       /* end the attempt's worker */
+    WIRE_DEPLOY = 19, /* start a worker for (job, attempt) */
+    WIRE_START = 20,  /* all workers of the attempt are ready: connect and run */
+    WIRE_COMMIT = 21, /* all workers have prepared: make output visible, then end */
+    WIRE_CANCEL = 22, /* end the attempt's worker */
     /* worker -> TaskManager only */
     WIRE_WORKER_ALIVE = 32, /* the net thread lives; with the time since the slowest task last finished a step */
 };
@@ -47,8 +47,8 @@ struct wire_failure {
 };
 
 struct wire_split {
-    uint32_t node;    /* index of the source in the graph */
-    uint32_t index;   /* of the split in the source's list */
+    uint32_t node;  /* index of the source in the graph */
+    uint32_t index; /* of the split in the source's list */
     struct weir_bytes data;
 };
 
@@ -62,11 +62,11 @@ enum wire_subtask_state { WIRE_SUBTASK_CREATED = 0, WIRE_SUBTASK_RUNNING = 1, WI
 
 struct wire_subtask_stats {
     uint32_t vertex, subtask;
-    uint32_t state; /* enum wire_subtask_state */
+    uint32_t state;                                        /* enum wire_subtask_state */
     uint64_t records_in, records_out, bytes_in, bytes_out; /* over channels; of a source in = read, of a sink out = 0 */
     uint64_t frames_in_local, frames_in_remote, frames_out_local, frames_out_remote;
-    uint64_t late;            /* records behind their windows */
-    int64_t watermark_ms;     /* WEIR_TIME_MIN: none yet */
+    uint64_t late;                         /* records behind their windows */
+    int64_t watermark_ms;                  /* WEIR_TIME_MIN: none yet */
     uint64_t busy_us, idle_us, blocked_us; /* since start: working, nothing to do, waiting for credit */
 };
 
@@ -126,17 +126,17 @@ struct wire_msg {
         struct {
             struct weir_digest digest; /* of the plugin */
             uint64_t size;
-            const char *name;          /* of the job */
-            const char *cwd;           /* of its submitter */
-            uint32_t parallelism;      /* default parallelism of the job */
-            uint64_t fingerprint;      /* of the graph as described; a worker that builds another one refuses */
+            const char *name;     /* of the job */
+            const char *cwd;      /* of its submitter */
+            uint32_t parallelism; /* default parallelism of the job */
+            uint64_t fingerprint; /* of the graph as described; a worker that builds another one refuses */
             uint32_t progress_timeout_ms;
             uint32_t n_args;
-            const char **args;         /* argv[0] first */
-            uint32_t worker;           /* index of this worker in the attempt */
+            const char **args; /* argv[0] first */
+            uint32_t worker;   /* index of this worker in the attempt */
             uint32_t n_workers;
             uint32_t n_slots;
-            uint32_t *slot_worker;     /* worker index of each slot 0 ... n_slots-1; subtask i of every vertex lives in slot i */
+            uint32_t *slot_worker; /* worker index of each slot 0 ... n_slots-1; subtask i of every vertex lives in slot i */
             uint32_t n_splits;
             struct wire_split *splits; /* of this worker's source subtasks, in order of index */
         } deploy;

@@ -34,8 +34,10 @@ void pack_nil(struct buffer *out)
 void pack_bool(struct buffer *out, bool value)
 {
     msgpack_packer pk = packer(out);
-    if (value) msgpack_pack_true(&pk);
-    else msgpack_pack_false(&pk);
+    if (value)
+        msgpack_pack_true(&pk);
+    else
+        msgpack_pack_false(&pk);
 }
 
 void pack_uint(struct buffer *out, uint64_t value)

@@ -48,7 +48,8 @@ uint32_t attempt_step(struct attempt *a, const struct attempt_event *ev)
         if (a->state != ATTEMPT_PREPARED) return 0;
         a->state = ATTEMPT_COMMITTING;
         return ATTEMPT_DO_COMMIT;
-    case ATTEMPT_EV_CANCEL: return a->state == ATTEMPT_COMMITTING ? 0 : stop(a, WIRE_CANCELED); /* once committing, the end is near anyway */
+    case ATTEMPT_EV_CANCEL:
+        return a->state == ATTEMPT_COMMITTING ? 0 : stop(a, WIRE_CANCELED); /* once committing, the end is near anyway */
     case ATTEMPT_EV_FAILED: return stop(a, WIRE_FAILED);
     case ATTEMPT_EV_THREADS: return look_at_threads(a, ev);
     }

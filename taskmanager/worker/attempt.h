@@ -2,8 +2,8 @@
 /*
  * The life of one job attempt inside its worker. A core: no I/O; the driver is worker.c.
  *
- *     NEW ──deployed──▶ READY ──START──▶ RUNNING ──all threads prepared──▶ PREPARED ──COMMIT──▶ COMMITTING ──all committed──▶ ENDED(committed)
- *         any ──first failure, or CANCEL──▶ STOPPING ──all threads closed──▶ ENDED(failed | canceled)
+ *     NEW ──deployed──▶ READY ──START──▶ RUNNING ──all threads prepared──▶ PREPARED ──COMMIT──▶ COMMITTING ──all committed──▶
+ * ENDED(committed) any ──first failure, or CANCEL──▶ STOPPING ──all threads closed──▶ ENDED(failed | canceled)
  *
  * Orders that do not fit the state (a COMMIT before PREPARED, a second START) are late or doubled: ignored.
  */
@@ -31,11 +31,11 @@ struct attempt_event {
 /* Set of things to do, in this order. */
 enum attempt_action {
     ATTEMPT_DO_SAY_READY = 1,
-    ATTEMPT_DO_RUN = 2,         /* connect to the peers, start the threads, say RUNNING; a failure of it comes back as FAILED */
+    ATTEMPT_DO_RUN = 2, /* connect to the peers, start the threads, say RUNNING; a failure of it comes back as FAILED */
     ATTEMPT_DO_SAY_PREPARED = 4,
-    ATTEMPT_DO_COMMIT = 8,      /* tell the threads */
-    ATTEMPT_DO_STOP = 16,       /* tell the threads */
-    ATTEMPT_DO_SAY_ENDED = 32,  /* with `outcome`; then end the process */
+    ATTEMPT_DO_COMMIT = 8,     /* tell the threads */
+    ATTEMPT_DO_STOP = 16,      /* tell the threads */
+    ATTEMPT_DO_SAY_ENDED = 32, /* with `outcome`; then end the process */
 };
 
 struct attempt {

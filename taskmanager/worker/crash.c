@@ -31,7 +31,8 @@ static void note_exit(int status, void *arg)
 void crash_watch_thread(void)
 {
     stack_t present;
-    /* A sanitizer gives each thread such a stack, and takes back at the thread's end whatever it finds there: ours would be the wrong one. */
+    /* A sanitizer gives each thread such a stack, and takes back at the thread's end whatever it finds there: ours would be the wrong one.
+     */
     if (sigaltstack(NULL, &present) == 0 && !(present.ss_flags & SS_DISABLE)) return;
     void *stack = malloc(HANDLER_STACK);
     if (!stack) return; /* without it only a stack overflow stays unexplained */

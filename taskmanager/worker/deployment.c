@@ -8,7 +8,8 @@
 #include "runtime/operator/window.h"
 #include "taskmanager/worker/describe.h"
 
-/* ---- channels -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- channels --------------------------------------------------------------------------------------------------------------------------
+ */
 
 static bool pairs(const struct plan_edge *edge, uint32_t sender, uint32_t receiver)
 {
@@ -59,7 +60,8 @@ static weir_err make_channels(struct deployment *d, const uint32_t *slot_worker)
     return WEIR_OK;
 }
 
-/* ---- operators ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- operators -------------------------------------------------------------------------------------------------------------------------
+ */
 
 static weir_err spec_of(struct op_spec *out, const struct deployment *d, uint32_t node)
 {
@@ -100,7 +102,8 @@ static weir_err check_keyers(const struct deployment *d, struct weir_diag *diag)
         const struct env_node *n = weir_env_node(d->env, i);
         for (uint32_t k = 1; k < n->n_inputs; k++)
             if (n->inputs[k].keyer != n->inputs[0].keyer)
-                return weir_fail(diag, WEIR_E_GRAPH, "the inputs of operator %s are keyed differently: use one key_by behind the union", n->id);
+                return weir_fail(diag, WEIR_E_GRAPH, "the inputs of operator %s are keyed differently: use one key_by behind the union",
+                                 n->id);
     }
     return WEIR_OK;
 }
@@ -124,7 +127,8 @@ static weir_err make_edge(struct deployment *d, struct subtask *s, struct edge *
     const struct plan_vertex *to = &d->plan->vertices[plan_edge->to_vertex];
     const struct env_node *consumer = weir_env_node(d->env, to->ops[0].node);
     WEIR_ASSERT(plan_edge->to_input < consumer->n_inputs);
-    return edge_init(edge, s, plan_edge->partition, plan_edge->partition == GRAPH_KEY ? consumer->inputs[plan_edge->to_input].keyer : NULL, n, channels);
+    return edge_init(edge, s, plan_edge->partition, plan_edge->partition == GRAPH_KEY ? consumer->inputs[plan_edge->to_input].keyer : NULL,
+                     n, channels);
 }
 
 static weir_err make_ops(struct deployment *d, struct subtask *s, const struct plan_vertex *v)
@@ -154,7 +158,8 @@ static weir_err make_ops(struct deployment *d, struct subtask *s, const struct p
     return WEIR_OK;
 }
 
-/* ---- inputs ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- inputs
+ * ------------------------------------------------------------------------------------------------------------------------------ */
 
 static bool has_strings(const struct weir_schema *schema)
 {
@@ -206,7 +211,8 @@ static weir_err take_splits(struct subtask *s, uint32_t node, const struct wire_
     return WEIR_OK;
 }
 
-/* ---- subtasks and threads ------------------------------------------------------------------------------------------------------------- */
+/* ---- subtasks and threads -------------------------------------------------------------------------------------------------------------
+ */
 
 static weir_err make_subtask(struct deployment *d, struct subtask *s, uint32_t vertex, uint32_t index, struct task_thread *t,
                              const struct wire_msg *deploy)
@@ -288,13 +294,16 @@ static weir_err make_threads(struct deployment *d, const struct wire_msg *deploy
 static weir_err check_deploy(const struct deployment *d, const struct wire_msg *deploy, struct weir_diag *diag)
 {
     if (d->graph.fingerprint != deploy->deploy.fingerprint)
-        return weir_fail(diag, WEIR_E_GRAPH, "the plugin built another graph here than when the job was submitted: its entry function must depend on "
-                                             "its arguments only");
+        return weir_fail(diag, WEIR_E_GRAPH,
+                         "the plugin built another graph here than when the job was submitted: its entry function must depend on "
+                         "its arguments only");
     if (deploy->deploy.n_slots != d->plan->n_slots || deploy->deploy.worker >= deploy->deploy.n_workers)
-        return weir_fail(diag, WEIR_E_CORRUPT, "a deployment that contradicts its plan: %u slots for %u", deploy->deploy.n_slots, d->plan->n_slots);
+        return weir_fail(diag, WEIR_E_CORRUPT, "a deployment that contradicts its plan: %u slots for %u", deploy->deploy.n_slots,
+                         d->plan->n_slots);
     for (uint32_t s = 0; s < deploy->deploy.n_slots; s++)
         if (deploy->deploy.slot_worker[s] >= deploy->deploy.n_workers)
-            return weir_fail(diag, WEIR_E_CORRUPT, "slot %u is given to worker %u of %u", s, deploy->deploy.slot_worker[s], deploy->deploy.n_workers);
+            return weir_fail(diag, WEIR_E_CORRUPT, "slot %u is given to worker %u of %u", s, deploy->deploy.slot_worker[s],
+                             deploy->deploy.n_workers);
     return check_keyers(d, diag);
 }
 
@@ -310,11 +319,13 @@ static void name_operators(struct deployment *d)
     box->n_operators = n;
 }
 
-weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, struct weir_env *env, struct blackbox *blackbox, struct weir_diag *diag)
+weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, struct weir_env *env, struct blackbox *blackbox,
+                        struct weir_diag *diag)
 {
     struct deployment *d = aligned_alloc(64, (sizeof *d + 63u) & ~(size_t)63u);
     if (!d) return weir_fail(diag, WEIR_E_NOMEM, "no memory for a deployment");
-    *d = (struct deployment){.env = env, .worker = deploy->deploy.worker, .n_workers = deploy->deploy.n_workers, .blackbox = blackbox, .wake = {.fd = -1}};
+    *d = (struct deployment){
+        .env = env, .worker = deploy->deploy.worker, .n_workers = deploy->deploy.n_workers, .blackbox = blackbox, .wake = {.fd = -1}};
     (void)id_text(deploy->job, d->job_id);
     weir_err err = wake_init(&d->wake, diag);
     if (!err) err = describe_graph(&d->graph, env, deploy->deploy.name);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The part of a job that runs in this worker: channels, subtasks and task threads made from the DEPLOY message, the graph and the plan. Nothing runs
- * until the threads are started. Owner: the net thread; see runtime/task/thread.h for what the task threads own.
+ * The part of a job that runs in this worker: channels, subtasks and task threads made from the DEPLOY message, the graph and the plan.
+ * Nothing runs until the threads are started. Owner: the net thread; see runtime/task/thread.h for what the task threads own.
  */
 #ifndef WEIR_TASKMANAGER_WORKER_DEPLOYMENT_H
 #define WEIR_TASKMANAGER_WORKER_DEPLOYMENT_H
@@ -15,9 +15,9 @@ enum channel_side { SIDE_NONE = 0, SIDE_LOCAL = 1, SIDE_SENDER = 2, SIDE_RECEIVE
 struct deployed_channel {
     struct channel *channel; /* NULL with SIDE_NONE */
     enum channel_side side;
-    uint32_t peer;           /* SIDE_SENDER, SIDE_RECEIVER: index of the worker at the other end */
-    uint32_t n_probes;       /* SIDE_SENDER: unanswered ones; each makes the next wait twice as long ... */
-    uint64_t probe_round;    /* ... until this round of probes. Both the exchange's */
+    uint32_t peer;        /* SIDE_SENDER, SIDE_RECEIVER: index of the worker at the other end */
+    uint32_t n_probes;    /* SIDE_SENDER: unanswered ones; each makes the next wait twice as long ... */
+    uint64_t probe_round; /* ... until this round of probes. Both the exchange's */
 };
 
 struct deployment {
@@ -29,15 +29,16 @@ struct deployment {
     struct deployed_channel *channels; /* by id; plan->n_channels of them */
     struct task_thread *threads;
     uint32_t n_threads;
-    struct wake wake;                  /* the net thread's */
+    struct wake wake; /* the net thread's */
     struct blackbox *blackbox;
 };
 
 /*
- * deploy: the DEPLOY message (borrowed during the call, except splits, args and names: they must live as long as the deployment). Takes env.
- * Errors: WEIR_E_GRAPH (the graph differs from the one described), WEIR_E_NOMEM, WEIR_E_CORRUPT (a message that contradicts the plan).
+ * deploy: the DEPLOY message (borrowed during the call, except splits, args and names: they must live as long as the deployment). Takes
+ * env. Errors: WEIR_E_GRAPH (the graph differs from the one described), WEIR_E_NOMEM, WEIR_E_CORRUPT (a message that contradicts the plan).
  */
-weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, struct weir_env *env, struct blackbox *blackbox, struct weir_diag *diag);
+weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, struct weir_env *env, struct blackbox *blackbox,
+                        struct weir_diag *diag);
 /* Threads must have been joined. */
 void deployment_destroy(struct deployment **deployment);
 

@@ -74,7 +74,8 @@ void describe_graph_close(struct graph *graph)
 }
 
 /* Asks each source for its splits; `found` has an entry a node and keeps them for the graph. */
-static weir_err discover(struct graph *graph, const struct weir_env *env, uint32_t parallelism, struct weir_splits *found, struct weir_diag *diag)
+static weir_err discover(struct graph *graph, const struct weir_env *env, uint32_t parallelism, struct weir_splits *found,
+                         struct weir_diag *diag)
 {
     for (uint32_t i = 0; i < graph->n_nodes; i++) {
         const struct env_node *n = weir_env_node(env, i);

@@ -8,9 +8,10 @@
 #include "runtime/base/assert.h"
 #include "runtime/wire/frame.h"
 
-#define PROBE_PAUSE_MAX 6u      /* the pause between unanswered probes of a channel grows to 2 to the power of this many rounds (half a minute) ... */
-#define PROBES_UNANSWERED 32u   /* ... so that within ten minutes at most so many lie in the queue of a peer that does not read */
-#define RECEIVES_A_PUMP 64u /* messages per socket before the other direction gets its turn */
+#define PROBE_PAUSE_MAX \
+    6u /* the pause between unanswered probes of a channel grows to 2 to the power of this many rounds (half a minute) ... */
+#define PROBES_UNANSWERED 32u /* ... so that within ten minutes at most so many lie in the queue of a peer that does not read */
+#define RECEIVES_A_PUMP 64u   /* messages per socket before the other direction gets its turn */
 
 struct peer {
     struct weir_id incarnation;
@@ -42,10 +43,11 @@ static uint32_t high_water_mark(const struct deployment *d)
     return frames < INT32_MAX ? (uint32_t)frames : INT32_MAX;
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- life
+ * --------------------------------------------------------------------------------------------------------------------------------- */
 
-weir_err exchange_new(struct exchange **out, struct deployment *d, const struct wire_msg *deploy, struct weir_id incarnation, const char *endpoint,
-                      struct weir_diag *diag)
+weir_err exchange_new(struct exchange **out, struct deployment *d, const struct wire_msg *deploy, struct weir_id incarnation,
+                      const char *endpoint, struct weir_diag *diag)
 {
     struct exchange *x = calloc(1, sizeof *x);
     if (!x) return weir_fail(diag, WEIR_E_NOMEM, "no memory for the data plane");
@@ -132,7 +134,8 @@ weir_err exchange_connect(struct exchange *x, const struct wire_msg *start, stru
     return WEIR_OK;
 }
 
-/* ---- out ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- out
+ * ---------------------------------------------------------------------------------------------------------------------------------- */
 
 static void release_sent(void *data, void *hint)
 {
@@ -222,7 +225,8 @@ static void send_probes(struct exchange *x, int64_t now_ms)
     }
 }
 
-/* ---- in ----------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- in
+ * ----------------------------------------------------------------------------------------------------------------------------------- */
 
 static void release_message(void *message)
 {
@@ -257,8 +261,8 @@ static struct frame *frame_of(struct exchange *x, struct net_message *message)
 static weir_err lost(const struct exchange *x, const struct deployed_channel *dc, uint64_t got, struct weir_diag *diag)
 {
     (void)x;
-    return weir_fail(diag, WEIR_E_PROTOCOL, "channel %u from worker %u lost frames: %" PRIu64 " expected, %" PRIu64 " came", dc->channel->id, dc->peer,
-                     dc->channel->n_received, got);
+    return weir_fail(diag, WEIR_E_PROTOCOL, "channel %u from worker %u lost frames: %" PRIu64 " expected, %" PRIu64 " came",
+                     dc->channel->id, dc->peer, dc->channel->n_received, got);
 }
 
 static weir_err take_in_order(struct exchange *x, struct deployed_channel *dc, const struct frame_header *head, struct net_message *message,
@@ -283,7 +287,8 @@ static weir_err take_in_order(struct exchange *x, struct deployed_channel *dc, c
 /* A frame header that has passed frame_check: is it of this attempt, and of a channel whose other end is `peer`? */
 static struct deployed_channel *channel_of(struct exchange *x, const struct frame_header *head, uint32_t peer, enum channel_side side)
 {
-    if (head->job != x->job || head->epoch != x->epoch || head->attempt != x->attempt || head->channel >= x->d->plan->n_channels) return NULL;
+    if (head->job != x->job || head->epoch != x->epoch || head->attempt != x->attempt || head->channel >= x->d->plan->n_channels)
+        return NULL;
     struct deployed_channel *dc = &x->d->channels[head->channel];
     return dc->side == side && dc->peer == peer ? dc : NULL;
 }
@@ -301,7 +306,8 @@ static weir_err take_from_router(struct exchange *x, struct weir_diag *diag)
     int64_t peer = x->parts.n == 2 ? peer_of(x, net_part(&x->parts, 0)) : -1;
     struct weir_bytes bytes = x->parts.n == 2 ? net_part(&x->parts, 1) : (struct weir_bytes){NULL, 0};
     if (peer < 0 || frame_check_outside(bytes.data, bytes.length, NULL)) {
-        /* A stranger, or a peer's bytes damaged on the way; the gap the latter leaves fails the channel. The inside is its receiver's to check. */
+        /* A stranger, or a peer's bytes damaged on the way; the gap the latter leaves fails the channel. The inside is its receiver's to
+         * check. */
         x->n_dropped++;
         return WEIR_OK;
     }
@@ -354,7 +360,8 @@ static weir_err receive_all(struct exchange *x, bool *moved, struct weir_diag *d
         err = take_from_router(x, diag);
     }
     for (uint32_t p = 0; !err && p < x->d->n_workers; p++) {
-        for (uint32_t n = 0; !err && x->peers[p].dealer && n < RECEIVES_A_PUMP && net_receive(x->peers[p].dealer, &x->parts) != NET_NOTHING; n++) {
+        for (uint32_t n = 0; !err && x->peers[p].dealer && n < RECEIVES_A_PUMP && net_receive(x->peers[p].dealer, &x->parts) != NET_NOTHING;
+             n++) {
             *moved = true;
             err = take_credit(x, p, diag);
         }

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The data plane's driver: moves frames between this worker's task threads and the other workers of the attempt. One ROUTER takes frames from all
- * peers; one DEALER per peer sends frames to its ROUTER; credits come back the way frames went, so they never queue behind data.
+ * The data plane's driver: moves frames between this worker's task threads and the other workers of the attempt. One ROUTER takes frames
+ * from all peers; one DEALER per peer sends frames to its ROUTER; credits come back the way frames went, so they never queue behind data.
  *
- * Every frame is checked before a task sees it: its outer form, then (job, epoch, attempt, sender), then its number; the task checks its checksum and
- * records before it uses them. What belongs to another attempt or process is dropped and counted; a gap in the numbers or a damaged frame fails the job and
- * names the channel. A lost tail shows when the sender, hearing
- * nothing of its last frames, probes the channel.
- * Thread: the net thread.
+ * Every frame is checked before a task sees it: its outer form, then (job, epoch, attempt, sender), then its number; the task checks its
+ * checksum and records before it uses them. What belongs to another attempt or process is dropped and counted; a gap in the numbers or a
+ * damaged frame fails the job and names the channel. A lost tail shows when the sender, hearing nothing of its last frames, probes the
+ * channel. Thread: the net thread.
  */
 #ifndef WEIR_TASKMANAGER_WORKER_EXCHANGE_H
 #define WEIR_TASKMANAGER_WORKER_EXCHANGE_H
@@ -18,11 +17,11 @@
 struct exchange;
 
 /* Binds the data socket. identity: this worker's incarnation. Errors: of net_socket_bind. */
-weir_err exchange_new(struct exchange **out, struct deployment *d, const struct wire_msg *deploy, struct weir_id incarnation, const char *endpoint,
-                      struct weir_diag *diag);
+weir_err exchange_new(struct exchange **out, struct deployment *d, const struct wire_msg *deploy, struct weir_id incarnation,
+                      const char *endpoint, struct weir_diag *diag);
 /*
- * Sockets go. Frames still in them come home when net_stop has returned; those that wait in channels when deployment_destroy has: exchange_destroy
- * frees the rest after both.
+ * Sockets go. Frames still in them come home when net_stop has returned; those that wait in channels when deployment_destroy has:
+ * exchange_destroy frees the rest after both.
  */
 void exchange_close(struct exchange *x);
 void exchange_destroy(struct exchange **x);

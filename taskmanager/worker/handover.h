@@ -13,8 +13,8 @@
  *     fd 5  the black box: a memfd of sizeof(struct blackbox), shared; the TaskManager reads it after the worker's end.
  *
  * The worker asks the kernel for SIGTERM when its parent dies (PR_SET_PDEATHSIG, checked against --parent), and ends when fd 3 ends.
- * Standard output and error are inherited. Exit status: 0 after its last message; anything else, or a signal, is a failure that the TaskManager
- * puts in words from the status and the black box.
+ * Standard output and error are inherited. Exit status: 0 after its last message; anything else, or a signal, is a failure that the
+ * TaskManager puts in words from the status and the black box.
  */
 #ifndef WEIR_TASKMANAGER_WORKER_HANDOVER_H
 #define WEIR_TASKMANAGER_WORKER_HANDOVER_H
@@ -30,14 +30,15 @@ enum { WORKER_FD_PIPE = 3, WORKER_FD_PLUGIN = 4, WORKER_FD_BLACKBOX = 5 };
 #define BLACKBOX_NAMES_MAX 1024 /* operators whose ids fit; = WEIR_OPERATORS_MAX */
 
 /*
- * Written by the worker with plain stores as it goes, so that its last moment can be read whatever ended it. Everything in it is checked by the
- * reader: the plugin may have scribbled on it.
+ * Written by the worker with plain stores as it goes, so that its last moment can be read whatever ended it. Everything in it is checked by
+ * the reader: the plugin may have scribbled on it.
  */
 struct blackbox {
     uint32_t magic;
     uint32_t n_operators;
     uint32_t n_threads;
-    int32_t ended_by_thread; /* index of the task thread in whose context a fatal signal or exit() came; -1 = not a task thread, or unknown */
+    int32_t
+        ended_by_thread; /* index of the task thread in whose context a fatal signal or exit() came; -1 = not a task thread, or unknown */
     int32_t ended_by_signal; /* signal seen by the handler; 0 = none */
     int32_t ended_by_exit;   /* 1: the process left through exit() while the attempt was running */
     int32_t loading;         /* 1 while the plugin is loaded and its entry function runs */

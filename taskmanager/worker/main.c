@@ -30,8 +30,8 @@ static void leave_nothing(int signal_number)
 }
 
 /*
- * Dies with its parent, also when that one died before this call. By SIGTERM, so that the data socket's file goes too; should user code keep the
- * signal from arriving, the end of the pipe to the parent ends the process all the same.
+ * Dies with its parent, also when that one died before this call. By SIGTERM, so that the data socket's file goes too; should user code
+ * keep the signal from arriving, the end of the pipe to the parent ends the process all the same.
  */
 static bool follow_parent(const char *pid, const char *data)
 {
@@ -44,10 +44,14 @@ static bool follow_parent(const char *pid, const char *data)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"run", no_argument, NULL, 'r'},           {"describe", no_argument, NULL, 'd'},
-                                            {"parent", required_argument, NULL, 'p'},  {"data", required_argument, NULL, 'e'},
-                                            {"parallelism", required_argument, NULL, 'n'}, {"name", required_argument, NULL, 'm'},
-                                            {"cwd", required_argument, NULL, 'c'},     {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"run", no_argument, NULL, 'r'},
+                                            {"describe", no_argument, NULL, 'd'},
+                                            {"parent", required_argument, NULL, 'p'},
+                                            {"data", required_argument, NULL, 'e'},
+                                            {"parallelism", required_argument, NULL, 'n'},
+                                            {"name", required_argument, NULL, 'm'},
+                                            {"cwd", required_argument, NULL, 'c'},
+                                            {NULL, 0, NULL, 0}};
     int mode = 0, option;
     long parallelism = 1;
     const char *parent = NULL, *data = NULL, *name = "", *cwd = "/";

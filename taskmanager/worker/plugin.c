@@ -14,7 +14,8 @@ static weir_err check_note(int fd, struct weir_diag *diag)
 {
     struct stat st;
     if (fstat(fd, &st) != 0) return weir_fail_errno(diag, errno, "look at the plugin");
-    if (st.st_size <= 0 || st.st_size > WEIR_PLUGIN_MAX) return weir_fail(diag, WEIR_E_LIMIT, "a plugin of %lld bytes", (long long)st.st_size);
+    if (st.st_size <= 0 || st.st_size > WEIR_PLUGIN_MAX)
+        return weir_fail(diag, WEIR_E_LIMIT, "a plugin of %lld bytes", (long long)st.st_size);
     void *data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED) return weir_fail_errno(diag, errno, "map the plugin");
     weir_err err = note_check(data, (size_t)st.st_size, diag);
@@ -48,7 +49,8 @@ weir_err plugin_build(struct weir_env **out, const struct weir_plugin *plugin, c
     err = plugin->build(env, argc, argv, &said);
     if (err) {
         if (diag) *diag = said;
-        if (diag && said.text[0] == '\0') (void)weir_fail(diag, err, "the plugin's entry function returned %s without a reason", weir_err_name(err));
+        if (diag && said.text[0] == '\0')
+            (void)weir_fail(diag, err, "the plugin's entry function returned %s without a reason", weir_err_name(err));
     } else {
         err = weir_env_finish(env, diag);
     }

@@ -18,8 +18,8 @@
 
 #define ALIVE_MS 500
 #define STATS_MS 1000
-#define TICK_MS 100      /* longest sleep: the watchdog looks so often */
-#define GOODBYE_MS 2000  /* for the last message to leave */
+#define TICK_MS 100     /* longest sleep: the watchdog looks so often */
+#define GOODBYE_MS 2000 /* for the last message to leave */
 
 struct worker {
     struct pipe_end pipe;
@@ -41,7 +41,8 @@ struct worker {
     struct net_wait waits[NET_POLL_MAX];
 };
 
-/* ---- saying --------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- saying
+ * --------------------------------------------------------------------------------------------------------------------------------- */
 
 static void say(struct worker *w, struct wire_msg *msg)
 {
@@ -53,7 +54,8 @@ static void say(struct worker *w, struct wire_msg *msg)
     weir_err err = wire_msg_encode(msg, &bytes);
     if (!err) err = pipe_send(&w->pipe, bytes.data, bytes.len);
     if (err == WEIR_E_UNREACHABLE) w->parent_gone = true;
-    if (err && err != WEIR_E_UNREACHABLE) log_error("message to the TaskManager lost", " type=%s error=%s", wire_type_name(msg->type), weir_err_name(err));
+    if (err && err != WEIR_E_UNREACHABLE)
+        log_error("message to the TaskManager lost", " type=%s error=%s", wire_type_name(msg->type), weir_err_name(err));
     buffer_close(&bytes);
 }
 
@@ -100,7 +102,8 @@ static void say_ended(struct worker *w)
     say(w, &msg);
 }
 
-/* ---- doing ---------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- doing
+ * ---------------------------------------------------------------------------------------------------------------------------------- */
 
 static weir_err deploy(struct worker *w)
 {
@@ -189,7 +192,8 @@ static void step(struct worker *w, const struct attempt_event *ev, const struct 
     if (todo & ATTEMPT_DO_SAY_ENDED) say_ended(w);
 }
 
-/* ---- hearing -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- hearing
+ * -------------------------------------------------------------------------------------------------------------------------------- */
 
 static void take_message(struct worker *w, struct weir_bytes bytes)
 {
@@ -267,7 +271,8 @@ static void tick(struct worker *w, int64_t now_ms)
     }
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the loop
+ * ------------------------------------------------------------------------------------------------------------------------------ */
 
 static void wait_for_work(struct worker *w)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small helps of the benchmarks: sizes, rounds, and a line that sets a measured ratio beside its target. Figures are printed, never asserted. */
+/* Small helps of the benchmarks: sizes, rounds, and a line that sets a measured ratio beside its target. Figures are printed, never
+ * asserted. */
 #ifndef WEIR_TESTS_BENCH_BENCH_H
 #define WEIR_TESTS_BENCH_BENCH_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Three maps, a filter that keeps half, and a sink that sums, on rows of 32 bytes: Weir's operators, each in a function of its own behind the batch ABI,
- * against one loop written by hand that does the same arithmetic on the same rows in the same order. Both make their rows; the same source
- * with a sink that only counts shows what making and handing over rows costs by itself.
+ * Three maps, a filter that keeps half, and a sink that sums, on rows of 32 bytes: Weir's operators, each in a function of its own behind
+ * the batch ABI, against one loop written by hand that does the same arithmetic on the same rows in the same order. Both make their rows;
+ * the same source with a sink that only counts shows what making and handing over rows costs by itself.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +15,10 @@
 struct reading {
     int64_t id, a, b, c;
 };
-WEIR_ROW(reading, WEIR_FIELD(reading, 1, I64, id), WEIR_FIELD(reading, 2, I64, a), WEIR_FIELD(reading, 3, I64, b), WEIR_FIELD(reading, 4, I64, c));
+WEIR_ROW(reading, WEIR_FIELD(reading, 1, I64, id), WEIR_FIELD(reading, 2, I64, a), WEIR_FIELD(reading, 3, I64, b),
+         WEIR_FIELD(reading, 4, I64, c));
 
-#define MAKE_A(n) ((int64_t)((uint64_t)(n) * 0x9E3779B97F4A7C15u >> 20))
+#define MAKE_A(n) ((int64_t)((uint64_t)(n)*0x9E3779B97F4A7C15u >> 20))
 
 static inline void make(struct reading *r, int64_t n)
 {
@@ -94,7 +95,8 @@ static const struct weir_source source = {.struct_size = sizeof source,
 static inline weir_err add_loop(const uint32_t *sel, uint32_t stride, struct weir_batch *b)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < b->count; i++) sum += (uint64_t)((const struct reading *)weir_record_row(WEIR_RECORD_AT(b, sel, stride, i)))->c;
+    for (uint32_t i = 0; i < b->count; i++)
+        sum += (uint64_t)((const struct reading *)weir_record_row(WEIR_RECORD_AT(b, sel, stride, i)))->c;
     total += sum;
     return WEIR_OK;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A local channel between two task threads moving records of 32 bytes (16 of header, 16 of row), against a loop by hand: two threads, a single-producer
- * ring of pointers to blocks of 1024 records of 32 bytes, blocks coming back by a second ring. Both sides make each record and sum it at the other end.
+ * A local channel between two task threads moving records of 32 bytes (16 of header, 16 of row), against a loop by hand: two threads, a
+ * single-producer ring of pointers to blocks of 1024 records of 32 bytes, blocks coming back by a second ring. Both sides make each record
+ * and sum it at the other end.
  */
 #include <ck_ring.h>
 #include <pthread.h>
@@ -65,7 +66,8 @@ static const struct weir_source source = {.struct_size = sizeof source,
 static inline weir_err add_loop(const uint32_t *sel, uint32_t stride, struct weir_batch *b)
 {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < b->count; i++) sum += (uint64_t)((const struct pair *)weir_record_row(WEIR_RECORD_AT(b, sel, stride, i)))->value;
+    for (uint32_t i = 0; i < b->count; i++)
+        sum += (uint64_t)((const struct pair *)weir_record_row(WEIR_RECORD_AT(b, sel, stride, i)))->value;
     total += sum;
     return WEIR_OK;
 }

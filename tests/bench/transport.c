@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two TaskManagers over tcp, as real processes: a keyed stream of 64-byte records, against bare ZeroMQ moving the same bytes in messages of 32 KiB from
- * one process to another (records made beforehand and copied into each message; DEALER to ROUTER); then the latency of single records without load.
+ * Two TaskManagers over tcp, as real processes: a keyed stream of 64-byte records, against bare ZeroMQ moving the same bytes in messages of
+ * 32 KiB from one process to another (records made beforehand and copied into each message; DEALER to ROUTER); then the latency of single
+ * records without load.
  */
 #include <signal.h>
 #include <stdlib.h>

@@ -76,7 +76,10 @@ static void send_all(struct script *s, unsigned from, unsigned fate)
         must(link_state(s->ends[from]) == LINK_OPEN);
         switch (fate & 3) {
         case 0: deliver(s, to, &s->packet); break;
-        case 1: deliver(s, to, &s->packet); deliver(s, to, &s->packet); break;
+        case 1:
+            deliver(s, to, &s->packet);
+            deliver(s, to, &s->packet);
+            break;
         case 2: keep(s, to); break;
         default: break; /* lost */
         }
@@ -128,13 +131,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         unsigned who = data[i] & 1;
         switch (data[i] >> 1 & 7) {
         case 0: say(&s, who); break;
-        case 1: for (unsigned n = data[i + 1]; n > 0; n--) say(&s, who); break;
+        case 1:
+            for (unsigned n = data[i + 1]; n > 0; n--) say(&s, who);
+            break;
         case 2: send_all(&s, who, data[i + 1]); break;
         case 3: s.now_ms += data[i + 1]; break;
         case 4: s.now_ms += 16 * data[i + 1]; break;
         case 5: link_tick(s.ends[who], s.now_ms); break;
         case 6: deliver_kept(&s, data[i + 1]); break;
-        default: if (data[i] & 16) forge(&s, data[i] >> 5, data[i + 1], data[i + 2]); break;
+        default:
+            if (data[i] & 16) forge(&s, data[i] >> 5, data[i + 1], data[i + 2]);
+            break;
         }
         must(link_deadline_ms(s.ends[who]) >= 0);
         must((link_state(s.ends[who]) == LINK_DEAD) == (link_reason(s.ends[who])[0] != '\0'));

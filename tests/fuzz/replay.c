@@ -118,17 +118,23 @@ static void replace_run(size_t at, size_t remove, const uint8_t *with, size_t n)
 
 static void edit(uint64_t *seed)
 {
-    static const uint8_t telling[] = {0x00, 0x01, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0,
-                                      0xbf, 0xc0, 0xc1, 0xc4, 0xc6, 0xcb, 0xcf, 0xd3, 0xd9, 0xdb, 0xdd, 0xdf, 0xff};
+    static const uint8_t telling[] = {0x00, 0x01, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1,
+                                      0xc4, 0xc6, 0xcb, 0xcf, 0xd3, 0xd9, 0xdb, 0xdd, 0xdf, 0xff};
     uint8_t byte = draw_below(seed, 2) ? telling[draw_below(seed, sizeof telling)] : (uint8_t)draw(seed);
     size_t at = draw_below(seed, (uint32_t)trial_size + 1);
     size_t left = trial_size - at;
     switch (draw_below(seed, 6)) {
-    case 0: if (left) trial[at] ^= (uint8_t)(1u << draw_below(seed, 8)); return;
-    case 1: if (left) trial[at] = byte; return;
+    case 0:
+        if (left) trial[at] ^= (uint8_t)(1u << draw_below(seed, 8));
+        return;
+    case 1:
+        if (left) trial[at] = byte;
+        return;
     case 2: replace_run(at, 0, &byte, 1); return;
     case 3: replace_run(at, left ? draw_below(seed, left < 16 ? (uint32_t)left + 1 : 16) : 0, &byte, 0); return;
-    case 4: if (draw_below(seed, 8) == 0) trial_size = at; return;
+    case 4:
+        if (draw_below(seed, 8) == 0) trial_size = at;
+        return;
     default: {
         const struct input *other = &inputs[draw_below(seed, (uint32_t)n_inputs)];
         size_t from = draw_below(seed, (uint32_t)other->size + 1);
@@ -156,9 +162,12 @@ int main(int argc, char **argv)
     signal(SIGABRT, keep_input);
     signal(SIGSEGV, keep_input);
     for (int i = 1; i < argc; i++) {
-        if (strncmp(argv[i], "--mutations=", 12) == 0) mutations = strtoul(argv[i] + 12, NULL, 10);
-        else if (strncmp(argv[i], "--seed=", 7) == 0) seed = strtoull(argv[i] + 7, NULL, 10);
-        else add_path(argv[i]);
+        if (strncmp(argv[i], "--mutations=", 12) == 0)
+            mutations = strtoul(argv[i] + 12, NULL, 10);
+        else if (strncmp(argv[i], "--seed=", 7) == 0)
+            seed = strtoull(argv[i] + 7, NULL, 10);
+        else
+            add_path(argv[i]);
     }
     if (n_inputs == 0) inputs[n_inputs++] = (struct input){malloc(1), 0}; /* mutations grow from nothing, too */
     for (size_t i = 0; i < n_inputs; i++) {

@@ -47,9 +47,9 @@ static void write_messages(void)
 static void write_values(void)
 {
     static const uint8_t forms[] = {
-        0x9f, 0xc0, 0xc3, 0x7f, 0xe0, 0xcc, 0xff, 0xd1, 0x80, 0x00, 0xca, 0x3f, 0x80, 0, 0, 0xa3, 'a', 'b', 'c',
-        0xc4, 1, 0, 0xd6, 5, 1, 2, 3, 4, 0xc7, 1, 9, 9, 0x81, 0x01, 0x90, 0xd9, 1, 'x',
-        0xdc, 0, 1, 0xc2, 0xde, 0, 1, 0xc0, 0xc0, 0xcf, 1, 2, 3, 4, 5, 6, 7, 8,
+        0x9f, 0xc0, 0xc3, 0x7f, 0xe0, 0xcc, 0xff, 0xd1, 0x80, 0x00, 0xca, 0x3f, 0x80, 0,    0,    0xa3, 'a',  'b', 'c',
+        0xc4, 1,    0,    0xd6, 5,    1,    2,    3,    4,    0xc7, 1,    9,    9,    0x81, 0x01, 0x90, 0xd9, 1,   'x',
+        0xdc, 0,    1,    0xc2, 0xde, 0,    1,    0xc0, 0xc0, 0xcf, 1,    2,    3,    4,    5,    6,    7,    8,
     };
     static const uint8_t bomb[] = {0xdf, 0xff, 0xff, 0xff, 0xff};
     uint8_t deep[40];
@@ -88,10 +88,11 @@ static void write_frames(void)
 static void write_scripts(void)
 {
     enum { SAY = 0, SAY_MANY = 2, SEND = 4, WAIT = 6, WAIT_LONG = 8, TICK = 10, LATE = 12, FORGE = 14 | 16 };
-    static const uint8_t clean[] = {SAY, 0, 0, SEND, 0, 0, SEND | 1, 0, 0, SAY | 1, 0, 0, SEND | 1, 0, 0,
-                                    SEND, 0, 0, WAIT, 250, 0, TICK, 0, 0, SEND, 0, 0};
-    static const uint8_t bad[] = {SAY_MANY, 9, 0, SEND, 0x93, 0, SEND | 1, 0x40, 0, WAIT_LONG, 19, 0, TICK, 0, 0, SEND, 0x12, 0,
-                                  LATE, 0, 0, LATE, 1, 0, SEND | 1, 0, 0, WAIT_LONG, 19, 0, TICK, 0, 0, SEND, 0, 0, SEND | 1, 0, 0};
+    static const uint8_t clean[] = {SAY, 0,    0, SEND, 0,    0,   SEND | 1, 0,    0, SAY | 1, 0,    0, SEND | 1, 0,
+                                    0,   SEND, 0, 0,    WAIT, 250, 0,        TICK, 0, 0,       SEND, 0, 0};
+    static const uint8_t bad[] = {SAY_MANY, 9,         0,    SEND, 0x93, 0,    SEND | 1, 0x40, 0,    WAIT_LONG, 19,       0,        TICK,
+                                  0,        0,         SEND, 0x12, 0,    LATE, 0,        0,    LATE, 1,         0,        SEND | 1, 0,
+                                  0,        WAIT_LONG, 19,   0,    TICK, 0,    0,        SEND, 0,    0,         SEND | 1, 0,        0};
     static const uint8_t forged[] = {SAY, 0, 0, SEND, 0xaa, 0, FORGE, 64, 5, FORGE, 72, 9, SEND | 1, 0, 0, FORGE, 12, 1};
     static const uint8_t death[] = {SEND, 0, 0, SEND | 1, 0, 0, WAIT_LONG, 250, 0, TICK, 0, 0, TICK | 1, 0, 0, SAY, 0, 0, SEND, 0, 0};
     write_seed("fuzz_link", "clean", clean, sizeof clean);

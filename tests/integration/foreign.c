@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Everything jobctl does, any ZeroMQ client can do: here czmq's, which shares no code with ours. A REQ socket (with its delimiter part) and a DEALER
- * (without) speak the admin protocol of docs/protocol/admin.md.
+ * Everything jobctl does, any ZeroMQ client can do: here czmq's, which shares no code with ours. A REQ socket (with its delimiter part) and
+ * a DEALER (without) speak the admin protocol of docs/protocol/admin.md.
  */
 #include "tests/support/cluster/cluster.h"
 
@@ -9,7 +9,8 @@
 
 #define ANSWER_MS 10000
 
-/* Sends one request and returns the reply's body; *status and the number of parts are checked to be what the protocol says. The caller frees. */
+/* Sends one request and returns the reply's body; *status and the number of parts are checked to be what the protocol says. The caller
+ * frees. */
 static char *ask(zsock_t *socket, bool delimiter, const char *method, const char *path, int *status)
 {
     zmsg_t *request = zmsg_new();

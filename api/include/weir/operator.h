@@ -66,7 +66,8 @@ static inline void *weir_record_row(struct weir_record *rec)
 #define WEIR_KEY_GROUPS 32768u
 #define WEIR_KEY_MAX 65535u /* bytes of one key; a longer one fails its operator with WEIR_E_LIMIT */
 
-/* A key: its bytes, and XXH3_64bits of them with seed 0 (part of the ABI). Key group = hash >> 49. Two keys are equal when their bytes are. */
+/* A key: its bytes, and XXH3_64bits of them with seed 0 (part of the ABI). Key group = hash >> 49. Two keys are equal when their bytes are.
+ */
 struct weir_key {
     const void *data;
     uint32_t length;
@@ -146,8 +147,8 @@ static inline void weir_emit_end(struct weir_out *out, struct weir_record *rec, 
 }
 
 /*
- * Emits a row whose type is not known at compile time: `row_size` bytes of struct (its strings already put by weir_put_str on the same output, in
- * any order). Copies it. Returns the output's first failure, or WEIR_OK. A sink or operator downstream may run inside this call.
+ * Emits a row whose type is not known at compile time: `row_size` bytes of struct (its strings already put by weir_put_str on the same
+ * output, in any order). Copies it. Returns the output's first failure, or WEIR_OK. A sink or operator downstream may run inside this call.
  */
 static inline weir_err weir_emit_bytes(struct weir_out *out, const void *row, uint32_t row_size, weir_time time_ms, uint8_t kind)
 {
@@ -159,20 +160,20 @@ static inline weir_err weir_emit_bytes(struct weir_out *out, const void *row, ui
 }
 
 /*
- * The same for a typed row: `row` is a pointer to its struct and row_size = sizeof *(row). A macro, so that the copy is an assignment of the type:
- * the compiler then stores the members where they go instead of building the struct twice (measured: 3 against 13 ns a row).
+ * The same for a typed row: `row` is a pointer to its struct and row_size = sizeof *(row). A macro, so that the copy is an assignment of
+ * the type: the compiler then stores the members where they go instead of building the struct twice (measured: 3 against 13 ns a row).
  */
-#define weir_emit_kind(out_, row_, row_size_, time_, kind_)                                                                                \
-    __extension__({                                                                                                                        \
-        static_assert(sizeof *(row_) == (row_size_), "row_size must be the size of the row's struct; else use weir_emit_bytes");           \
-        struct weir_out *weir_o_ = (out_);                                                                                                 \
-        struct weir_record *weir_r_ = weir_emit_begin(weir_o_, (uint32_t)(row_size_));                                                     \
-        if (WEIR_LIKELY(weir_r_ != NULL)) {                                                                                                \
-            __auto_type weir_v_ = *(row_); /* drops a const */                                                                             \
-            *(__typeof__(weir_v_) *)(void *)(weir_r_ + 1) = weir_v_;                                                                       \
-            weir_emit_end(weir_o_, weir_r_, (uint32_t)(row_size_), (time_), (kind_));                                                      \
-        }                                                                                                                                  \
-        weir_o_->err;                                                                                                                      \
+#define weir_emit_kind(out_, row_, row_size_, time_, kind_)                                                                      \
+    __extension__({                                                                                                              \
+        static_assert(sizeof *(row_) == (row_size_), "row_size must be the size of the row's struct; else use weir_emit_bytes"); \
+        struct weir_out *weir_o_ = (out_);                                                                                       \
+        struct weir_record *weir_r_ = weir_emit_begin(weir_o_, (uint32_t)(row_size_));                                           \
+        if (WEIR_LIKELY(weir_r_ != NULL)) {                                                                                      \
+            __auto_type weir_v_ = *(row_); /* drops a const */                                                                   \
+            *(__typeof__(weir_v_) *)(void *)(weir_r_ + 1) = weir_v_;                                                             \
+            weir_emit_end(weir_o_, weir_r_, (uint32_t)(row_size_), (time_), (kind_));                                            \
+        }                                                                                                                        \
+        weir_o_->err;                                                                                                            \
     })
 #define weir_emit(out_, row_, row_size_, time_) weir_emit_kind(out_, row_, row_size_, time_, WEIR_INSERT)
 
@@ -214,9 +215,9 @@ static inline void weir_run_end(struct weir_out *out, uint32_t row_size, uint32_
 /* What an operator instance sees of its runtime. Borrowed for the instance's life. Members are read-only for the plugin. */
 struct weir_ctx {
     size_t struct_size;
-    struct weir_out *out;        /* out[0] main, out[1...] side outputs in declared order */
-    uint32_t n_outs;             /* 0 for a sink */
-    uint32_t subtask;            /* 0 ... parallelism - 1 */
+    struct weir_out *out; /* out[0] main, out[1...] side outputs in declared order */
+    uint32_t n_outs;      /* 0 for a sink */
+    uint32_t subtask;     /* 0 ... parallelism - 1 */
     uint32_t parallelism;
     uint32_t key_index;          /* record of the batch whose key is current; set by weir_set_key */
     uint32_t *sel;               /* scratch of WEIR_BATCH_MAX offsets, for a narrowed selection */
@@ -224,9 +225,9 @@ struct weir_ctx {
     weir_time watermark_ms;      /* event time of this operator */
     const void *config;          /* what the builder was given */
     const char *operator_id;
-    const char *job_id;          /* 32 hex digits */
-    struct weir_diag *diag;      /* where a failing function leaves its sentence */
-    void *host;                  /* the runtime's own */
+    const char *job_id;     /* 32 hex digits */
+    struct weir_diag *diag; /* where a failing function leaves its sentence */
+    void *host;             /* the runtime's own */
 };
 
 /* Makes record i's key the current one: state and timers then belong to it. Keyed inputs only. */
@@ -273,8 +274,8 @@ struct weir_operator {
     size_t struct_size;
     const char *name; /* kind of step, shown in plans: "map", "filter", "top-paths" */
     size_t self_size;
-    const struct weir_schema *in;  /* of every input; NULL = any */
-    const struct weir_schema *out; /* of output 0; NULL = same as the input (filter, update) or none (sink) */
+    const struct weir_schema *in;           /* of every input; NULL = any */
+    const struct weir_schema *out;          /* of output 0; NULL = same as the input (filter, update) or none (sink) */
     const struct weir_schema *const *sides; /* of side outputs; n_sides of them */
     uint32_t n_sides;
     uint32_t flags; /* enum weir_operator_flags */
@@ -301,83 +302,79 @@ enum weir_operator_flags {
 #define WEIR_INLINE static inline __attribute__((always_inline))
 
 /* Calls body(i, offset-in-data) for each record with the selection or, without one, the constant stride known to the compiler. */
-#define WEIR_BATCH_LOOP(loop, batch, row, ...)                                                                                             \
-    ((batch)->sel ? loop((batch)->sel, 0u, __VA_ARGS__)                                                                                    \
-     : (batch)->stride == ((sizeof(struct weir_record) + sizeof(struct row) + 7u) & ~7u)                                                   \
-         ? loop(NULL, (uint32_t)((sizeof(struct weir_record) + sizeof(struct row) + 7u) & ~7u), __VA_ARGS__)                               \
+#define WEIR_BATCH_LOOP(loop, batch, row, ...)                                                               \
+    ((batch)->sel ? loop((batch)->sel, 0u, __VA_ARGS__)                                                      \
+     : (batch)->stride == ((sizeof(struct weir_record) + sizeof(struct row) + 7u) & ~7u)                     \
+         ? loop(NULL, (uint32_t)((sizeof(struct weir_record) + sizeof(struct row) + 7u) & ~7u), __VA_ARGS__) \
          : loop(NULL, (batch)->stride, __VA_ARGS__))
 
-#define WEIR_RECORD_AT(batch, sel, stride, i)                                                                                              \
-    ((struct weir_record *)(void *)((batch)->data + ((sel) ? (sel)[i] : (i) * (stride))))
+#define WEIR_RECORD_AT(batch, sel, stride, i) ((struct weir_record *)(void *)((batch)->data + ((sel) ? (sel)[i] : (i) * (stride))))
 
 /* WEIR_UPDATE(op, row, fn): `void fn(struct row *r)` edits each row in place; its strings stay as they are. Defines operator `op`. */
-#define WEIR_UPDATE(op, row_, fn)                                                                                                          \
-    WEIR_INLINE weir_err op##_loop(const uint32_t *sel, uint32_t stride, struct weir_batch *b)                                             \
-    {                                                                                                                                      \
-        uint32_t n = b->count;                                                                                                             \
-        for (uint32_t i = 0; i < n; i++) fn((struct row_ *)weir_record_row(WEIR_RECORD_AT(b, sel, stride, i)));                            \
-        return WEIR_OK;                                                                                                                    \
-    }                                                                                                                                      \
-    static weir_err op##_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *b)                                   \
-    {                                                                                                                                      \
-        (void)self, (void)input;                                                                                                           \
-        weir_err err = weir_batch_own(ctx, b);                                                                                             \
-        if (err) return err;                                                                                                               \
-        (void)WEIR_BATCH_LOOP(op##_loop, b, row_, b);                                                                                      \
-        return weir_forward(ctx, 0, b);                                                                                                    \
-    }                                                                                                                                      \
-    static const struct weir_operator op = {                                                                                               \
+#define WEIR_UPDATE(op, row_, fn)                                                                               \
+    WEIR_INLINE weir_err op##_loop(const uint32_t *sel, uint32_t stride, struct weir_batch *b)                  \
+    {                                                                                                           \
+        uint32_t n = b->count;                                                                                  \
+        for (uint32_t i = 0; i < n; i++) fn((struct row_ *)weir_record_row(WEIR_RECORD_AT(b, sel, stride, i))); \
+        return WEIR_OK;                                                                                         \
+    }                                                                                                           \
+    static weir_err op##_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *b)        \
+    {                                                                                                           \
+        (void)self, (void)input;                                                                                \
+        weir_err err = weir_batch_own(ctx, b);                                                                  \
+        if (err) return err;                                                                                    \
+        (void)WEIR_BATCH_LOOP(op##_loop, b, row_, b);                                                           \
+        return weir_forward(ctx, 0, b);                                                                         \
+    }                                                                                                           \
+    static const struct weir_operator op = {                                                                    \
         .struct_size = sizeof(struct weir_operator), .name = "map", .in = &row_##_schema, .process = op##_process}
 
 /* WEIR_MAP(op, in, out, fn): `void fn(const struct in *, struct out *)`, one row without strings for each row. Defines operator `op`. */
-#define WEIR_MAP(op, in_, out_, fn)                                                                                                        \
-    WEIR_INLINE weir_err op##_loop(const uint32_t *sel, uint32_t stride, const struct weir_batch *b, struct weir_out *out)                 \
-    {                                                                                                                                      \
-        for (uint32_t done = 0; done < b->count;) {                                                                                        \
-            uint32_t n = weir_run_begin(out, sizeof(struct out_), b->count - done);                                                        \
-            if (n == 0) return out->err;                                                                                                   \
-            for (uint32_t i = 0; i < n; i++) {                                                                                             \
-                struct weir_record *rec = WEIR_RECORD_AT(b, sel, stride, done + i);                                                        \
-                struct out_ row;                                                                                                           \
-                fn((const struct in_ *)weir_record_row(rec), &row);                                                                        \
-                *(struct out_ *)weir_run_row(out, sizeof row, i, rec->time_ms, rec->kind) = row;                                           \
-            }                                                                                                                              \
-            weir_run_end(out, sizeof(struct out_), n);                                                                                     \
-            done += n;                                                                                                                     \
-        }                                                                                                                                  \
-        return WEIR_OK;                                                                                                                    \
-    }                                                                                                                                      \
-    static weir_err op##_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *b)                                   \
-    {                                                                                                                                      \
-        (void)self, (void)input;                                                                                                           \
-        return WEIR_BATCH_LOOP(op##_loop, b, in_, b, ctx->out);                                                                            \
-    }                                                                                                                                      \
-    static const struct weir_operator op = {.struct_size = sizeof(struct weir_operator),                                                   \
-                                            .name = "map",                                                                                 \
-                                            .in = &in_##_schema,                                                                           \
-                                            .out = &out_##_schema,                                                                         \
-                                            .process = op##_process}
+#define WEIR_MAP(op, in_, out_, fn)                                                                                        \
+    WEIR_INLINE weir_err op##_loop(const uint32_t *sel, uint32_t stride, const struct weir_batch *b, struct weir_out *out) \
+    {                                                                                                                      \
+        for (uint32_t done = 0; done < b->count;) {                                                                        \
+            uint32_t n = weir_run_begin(out, sizeof(struct out_), b->count - done);                                        \
+            if (n == 0) return out->err;                                                                                   \
+            for (uint32_t i = 0; i < n; i++) {                                                                             \
+                struct weir_record *rec = WEIR_RECORD_AT(b, sel, stride, done + i);                                        \
+                struct out_ row;                                                                                           \
+                fn((const struct in_ *)weir_record_row(rec), &row);                                                        \
+                *(struct out_ *)weir_run_row(out, sizeof row, i, rec->time_ms, rec->kind) = row;                           \
+            }                                                                                                              \
+            weir_run_end(out, sizeof(struct out_), n);                                                                     \
+            done += n;                                                                                                     \
+        }                                                                                                                  \
+        return WEIR_OK;                                                                                                    \
+    }                                                                                                                      \
+    static weir_err op##_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *b)                   \
+    {                                                                                                                      \
+        (void)self, (void)input;                                                                                           \
+        return WEIR_BATCH_LOOP(op##_loop, b, in_, b, ctx->out);                                                            \
+    }                                                                                                                      \
+    static const struct weir_operator op = {                                                                               \
+        .struct_size = sizeof(struct weir_operator), .name = "map", .in = &in_##_schema, .out = &out_##_schema, .process = op##_process}
 
 /* WEIR_FILTER(op, row, fn): `bool fn(const struct row *)` says which rows stay. Defines operator `op`. */
-#define WEIR_FILTER(op, row_, fn)                                                                                                          \
-    WEIR_INLINE uint32_t op##_loop(const uint32_t *sel, uint32_t stride, const struct weir_batch *b, uint32_t *kept)                       \
-    {                                                                                                                                      \
-        uint32_t n = b->count, m = 0;                                                                                                      \
-        for (uint32_t i = 0; i < n; i++) {                                                                                                 \
-            uint32_t at = sel ? sel[i] : i * stride;                                                                                       \
-            kept[m] = at;                                                                                                                  \
-            m += fn((const struct row_ *)(const void *)(b->data + at + sizeof(struct weir_record))) ? 1u : 0u;                             \
-        }                                                                                                                                  \
-        return m;                                                                                                                          \
-    }                                                                                                                                      \
-    static weir_err op##_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *b)                                   \
-    {                                                                                                                                      \
-        (void)self, (void)input;                                                                                                           \
-        b->count = WEIR_BATCH_LOOP(op##_loop, b, row_, b, ctx->sel);                                                                       \
-        b->sel = ctx->sel;                                                                                                                 \
-        return b->count ? weir_forward(ctx, 0, b) : WEIR_OK;                                                                               \
-    }                                                                                                                                      \
-    static const struct weir_operator op = {                                                                                               \
+#define WEIR_FILTER(op, row_, fn)                                                                                    \
+    WEIR_INLINE uint32_t op##_loop(const uint32_t *sel, uint32_t stride, const struct weir_batch *b, uint32_t *kept) \
+    {                                                                                                                \
+        uint32_t n = b->count, m = 0;                                                                                \
+        for (uint32_t i = 0; i < n; i++) {                                                                           \
+            uint32_t at = sel ? sel[i] : i * stride;                                                                 \
+            kept[m] = at;                                                                                            \
+            m += fn((const struct row_ *)(const void *)(b->data + at + sizeof(struct weir_record))) ? 1u : 0u;       \
+        }                                                                                                            \
+        return m;                                                                                                    \
+    }                                                                                                                \
+    static weir_err op##_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *b)             \
+    {                                                                                                                \
+        (void)self, (void)input;                                                                                     \
+        b->count = WEIR_BATCH_LOOP(op##_loop, b, row_, b, ctx->sel);                                                 \
+        b->sel = ctx->sel;                                                                                           \
+        return b->count ? weir_forward(ctx, 0, b) : WEIR_OK;                                                         \
+    }                                                                                                                \
+    static const struct weir_operator op = {                                                                         \
         .struct_size = sizeof(struct weir_operator), .name = "filter", .in = &row_##_schema, .process = op##_process}
 
 /*
@@ -385,73 +382,73 @@ enum weir_operator_flags {
  * const struct weir_record *rec)`, which emits any number of rows to ctx->out[...]. Defines `op_process`, to be put in a table of the
  * author's (with open, timers, side outputs ...). Before each call the record's key is made current.
  */
-#define WEIR_PROCESS(op, self_, row_, fn)                                                                                                  \
-    WEIR_INLINE weir_err op##_loop(const uint32_t *sel, uint32_t stride, void *self, struct weir_ctx *ctx, struct weir_batch *b)           \
-    {                                                                                                                                      \
-        uint32_t n = b->count;                                                                                                             \
-        for (uint32_t i = 0; i < n; i++) {                                                                                                 \
-            struct weir_record *rec = WEIR_RECORD_AT(b, sel, stride, i);                                                                   \
-            weir_set_key(ctx, i);                                                                                                          \
-            weir_err err = fn((struct self_ *)self, ctx, (const struct row_ *)weir_record_row(rec), rec);                                  \
-            if (WEIR_UNLIKELY(err)) return err;                                                                                            \
-        }                                                                                                                                  \
-        return WEIR_OK;                                                                                                                    \
-    }                                                                                                                                      \
-    static weir_err op##_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *b)                                   \
-    {                                                                                                                                      \
-        (void)input;                                                                                                                       \
-        return WEIR_BATCH_LOOP(op##_loop, b, row_, self, ctx, b);                                                                          \
-    }                                                                                                                                      \
+#define WEIR_PROCESS(op, self_, row_, fn)                                                                                        \
+    WEIR_INLINE weir_err op##_loop(const uint32_t *sel, uint32_t stride, void *self, struct weir_ctx *ctx, struct weir_batch *b) \
+    {                                                                                                                            \
+        uint32_t n = b->count;                                                                                                   \
+        for (uint32_t i = 0; i < n; i++) {                                                                                       \
+            struct weir_record *rec = WEIR_RECORD_AT(b, sel, stride, i);                                                         \
+            weir_set_key(ctx, i);                                                                                                \
+            weir_err err = fn((struct self_ *)self, ctx, (const struct row_ *)weir_record_row(rec), rec);                        \
+            if (WEIR_UNLIKELY(err)) return err;                                                                                  \
+        }                                                                                                                        \
+        return WEIR_OK;                                                                                                          \
+    }                                                                                                                            \
+    static weir_err op##_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *b)                         \
+    {                                                                                                                            \
+        (void)input;                                                                                                             \
+        return WEIR_BATCH_LOOP(op##_loop, b, row_, self, ctx, b);                                                                \
+    }                                                                                                                            \
     static_assert(sizeof(struct row_) > 0, "row type")
 
 /* WEIR_FLAT_MAP(op, in, out, fn): as WEIR_PROCESS without a self (pass NULL's type as weir_none); defines operator `op`. */
 struct weir_none;
-#define WEIR_FLAT_MAP(op, in_, out_, fn)                                                                                                   \
-    WEIR_PROCESS(op, weir_none, in_, fn);                                                                                                  \
-    static const struct weir_operator op = {.struct_size = sizeof(struct weir_operator),                                                   \
-                                            .name = "flat_map",                                                                            \
-                                            .in = &in_##_schema,                                                                           \
-                                            .out = &out_##_schema,                                                                         \
+#define WEIR_FLAT_MAP(op, in_, out_, fn)                                                 \
+    WEIR_PROCESS(op, weir_none, in_, fn);                                                \
+    static const struct weir_operator op = {.struct_size = sizeof(struct weir_operator), \
+                                            .name = "flat_map",                          \
+                                            .in = &in_##_schema,                         \
+                                            .out = &out_##_schema,                       \
                                             .process = op##_process}
 
 /* WEIR_KEY_STR(keyer, row, member): keyed by a string of the row. Defines `const struct weir_keyer keyer`. */
-#define WEIR_KEY_STR(keyer, row_, member)                                                                                                  \
-    static void keyer##_extract(const struct weir_batch *b, struct weir_key *keys, unsigned char *scratch)                                 \
-    {                                                                                                                                      \
-        (void)scratch;                                                                                                                     \
-        for (uint32_t i = 0; i < b->count; i++) {                                                                                          \
-            const struct row_ *row = (const struct row_ *)weir_record_row(weir_batch_record(b, i));                                        \
-            keys[i].data = weir_str_data(row, row->member);                                                                                \
-            keys[i].length = row->member.length;                                                                                           \
-        }                                                                                                                                  \
-    }                                                                                                                                      \
+#define WEIR_KEY_STR(keyer, row_, member)                                                                  \
+    static void keyer##_extract(const struct weir_batch *b, struct weir_key *keys, unsigned char *scratch) \
+    {                                                                                                      \
+        (void)scratch;                                                                                     \
+        for (uint32_t i = 0; i < b->count; i++) {                                                          \
+            const struct row_ *row = (const struct row_ *)weir_record_row(weir_batch_record(b, i));        \
+            keys[i].data = weir_str_data(row, row->member);                                                \
+            keys[i].length = row->member.length;                                                           \
+        }                                                                                                  \
+    }                                                                                                      \
     static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #member, 0, keyer##_extract}
 
 /* WEIR_KEY_FIXED(keyer, row, member): keyed by the bytes of a fixed-size member (integer, time). */
-#define WEIR_KEY_FIXED(keyer, row_, member)                                                                                                \
-    static void keyer##_extract(const struct weir_batch *b, struct weir_key *keys, unsigned char *scratch)                                 \
-    {                                                                                                                                      \
-        (void)scratch;                                                                                                                     \
-        for (uint32_t i = 0; i < b->count; i++) {                                                                                          \
-            const struct row_ *row = (const struct row_ *)weir_record_row(weir_batch_record(b, i));                                        \
-            keys[i].data = &row->member;                                                                                                   \
-            keys[i].length = (uint32_t)sizeof row->member;                                                                                 \
-        }                                                                                                                                  \
-    }                                                                                                                                      \
+#define WEIR_KEY_FIXED(keyer, row_, member)                                                                \
+    static void keyer##_extract(const struct weir_batch *b, struct weir_key *keys, unsigned char *scratch) \
+    {                                                                                                      \
+        (void)scratch;                                                                                     \
+        for (uint32_t i = 0; i < b->count; i++) {                                                          \
+            const struct row_ *row = (const struct row_ *)weir_record_row(weir_batch_record(b, i));        \
+            keys[i].data = &row->member;                                                                   \
+            keys[i].length = (uint32_t)sizeof row->member;                                                 \
+        }                                                                                                  \
+    }                                                                                                      \
     static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #member, 0, keyer##_extract}
 
 /*
  * WEIR_KEY_OF(keyer, row, size, fn): keyed by what `uint32_t fn(const struct row *, unsigned char *key)` writes, at most `size` bytes;
  * it returns how many. For keys of several fields. Write no padding bytes.
  */
-#define WEIR_KEY_OF(keyer, row_, size_, fn)                                                                                                \
-    static void keyer##_extract(const struct weir_batch *b, struct weir_key *keys, unsigned char *scratch)                                 \
-    {                                                                                                                                      \
-        for (uint32_t i = 0; i < b->count; i++, scratch += (size_)) {                                                                      \
-            keys[i].length = fn((const struct row_ *)weir_record_row(weir_batch_record(b, i)), scratch);                                   \
-            keys[i].data = scratch;                                                                                                        \
-        }                                                                                                                                  \
-    }                                                                                                                                      \
+#define WEIR_KEY_OF(keyer, row_, size_, fn)                                                                \
+    static void keyer##_extract(const struct weir_batch *b, struct weir_key *keys, unsigned char *scratch) \
+    {                                                                                                      \
+        for (uint32_t i = 0; i < b->count; i++, scratch += (size_)) {                                      \
+            keys[i].length = fn((const struct row_ *)weir_record_row(weir_batch_record(b, i)), scratch);   \
+            keys[i].data = scratch;                                                                        \
+        }                                                                                                  \
+    }                                                                                                      \
     static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #keyer, size_, keyer##_extract}
 
 #ifdef __cplusplus

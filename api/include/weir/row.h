@@ -57,10 +57,10 @@ enum weir_type {
 };
 
 struct weir_field {
-    const char *name;    /* lower_snake_case by convention, at most WEIR_NAME_MAX bytes */
-    uint32_t id;         /* greater than zero, unique in the schema, never reused */
+    const char *name; /* lower_snake_case by convention, at most WEIR_NAME_MAX bytes */
+    uint32_t id;      /* greater than zero, unique in the schema, never reused */
     enum weir_type type;
-    uint32_t offset;     /* in the struct */
+    uint32_t offset; /* in the struct */
 };
 
 struct weir_schema {
@@ -71,21 +71,20 @@ struct weir_schema {
     const struct weir_field *fields; /* in the order text formats print them */
 };
 
-#define WEIR_NAME_MAX 128   /* bytes of an operator id, field or type name, without NUL */
-#define WEIR_FIELDS_MAX 256 /* fields of a row */
+#define WEIR_NAME_MAX 128        /* bytes of an operator id, field or type name, without NUL */
+#define WEIR_FIELDS_MAX 256      /* fields of a row */
 #define WEIR_ROW_MAX (16u << 20) /* bytes of one row with its strings; a larger one fails its operator with WEIR_E_LIMIT */
 
-#define WEIR_FIELD(row, id, type, member)                                                                                                  \
-    {                                                                                                                                      \
-#member, id, WEIR_TYPE_##type, (uint32_t)offsetof(struct row, member)                                                              \
+#define WEIR_FIELD(row, id, type, member)                                     \
+    {                                                                         \
+#member, id, WEIR_TYPE_##type, (uint32_t)offsetof(struct row, member) \
     }
 
 /* Defines `const struct weir_schema NAME_schema` for `struct NAME`. */
-#define WEIR_ROW(row, ...)                                                                                                                 \
-    static const struct weir_field row##_fields_[] = {__VA_ARGS__};                                                                        \
-    static const struct weir_schema row##_schema WEIR_UNUSED = {sizeof(struct weir_schema), #row, (uint32_t)sizeof(struct row),            \
-                                                                (uint32_t)(sizeof row##_fields_ / sizeof row##_fields_[0]),                \
-                                                                row##_fields_}
+#define WEIR_ROW(row, ...)                                                                                                      \
+    static const struct weir_field row##_fields_[] = {__VA_ARGS__};                                                             \
+    static const struct weir_schema row##_schema WEIR_UNUSED = {sizeof(struct weir_schema), #row, (uint32_t)sizeof(struct row), \
+                                                                (uint32_t)(sizeof row##_fields_ / sizeof row##_fields_[0]), row##_fields_}
 
 /*
  * Checks that every string of the row lies inside its `size` bytes. The runtime does this for rows that come from another process.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sources: how a connector brings records in. A source divides its input into splits once, when the job is submitted; the splits are dealt out
- * to the subtasks of the step; each split is read by a reader of its own, which can say where it stands and start from there again.
- * (A sink is an operator with WEIR_OPERATOR_SINK: see weir/operator.h, `finish`, `commit`, `close`.)
+ * Sources: how a connector brings records in. A source divides its input into splits once, when the job is submitted; the splits are dealt
+ * out to the subtasks of the step; each split is read by a reader of its own, which can say where it stands and start from there again. (A
+ * sink is an operator with WEIR_OPERATOR_SINK: see weir/operator.h, `finish`, `commit`, `close`.)
  */
 #ifndef WEIR_SOURCE_H
 #define WEIR_SOURCE_H
@@ -13,8 +13,8 @@
 extern "C" {
 #endif
 
-#define WEIR_SPLITS_MAX 65536     /* splits of one source */
-#define WEIR_SPLIT_BYTES_MAX 8192 /* bytes of one split's description */
+#define WEIR_SPLITS_MAX 65536        /* splits of one source */
+#define WEIR_SPLIT_BYTES_MAX 8192    /* bytes of one split's description */
 #define WEIR_POSITION_BYTES_MAX 1024 /* bytes of a reader's position */
 
 struct weir_splits; /* where discover puts them; owner: the runtime */
@@ -40,8 +40,8 @@ struct weir_source {
     weir_err (*open)(void *self, struct weir_ctx *ctx, struct weir_bytes split, struct weir_bytes position);
 
     /*
-     * Emits some records to ctx->out[0]: returns soon, at the latest when weir_should_yield. WEIR_OK: there may be more at once. WEIR_AGAIN:
-     * nothing at present. WEIR_DONE: the split has ended. Reading a local file is not blocking in this sense.
+     * Emits some records to ctx->out[0]: returns soon, at the latest when weir_should_yield. WEIR_OK: there may be more at once.
+     * WEIR_AGAIN: nothing at present. WEIR_DONE: the split has ended. Reading a local file is not blocking in this sense.
      */
     weir_err (*read)(void *self, struct weir_ctx *ctx);
 
@@ -53,8 +53,8 @@ struct weir_source {
 };
 
 /*
- * For sources that know event time themselves (generators): no later record of this split has a time <= watermark_ms. The subtask's watermark is
- * the minimum over its splits. Not needed when weir_assign_watermarks follows.
+ * For sources that know event time themselves (generators): no later record of this split has a time <= watermark_ms. The subtask's
+ * watermark is the minimum over its splits. Not needed when weir_assign_watermarks follows.
  */
 WEIR_EXPORT weir_err weir_source_watermark(struct weir_ctx *ctx, weir_time watermark_ms);
 

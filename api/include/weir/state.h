@@ -17,8 +17,8 @@ extern "C" {
 
 struct weir_state;
 
-#define WEIR_STATES_MAX 64             /* states of one operator */
-#define WEIR_VALUE_MAX (16u << 20)     /* bytes of one value */
+#define WEIR_STATES_MAX 64         /* states of one operator */
+#define WEIR_VALUE_MAX (16u << 20) /* bytes of one value */
 
 struct weir_state_desc {
     size_t struct_size;
@@ -27,7 +27,8 @@ struct weir_state_desc {
     const struct weir_schema *schema; /* of the value, for tools; may be NULL */
 };
 
-/* Opens a value state. `*out` belongs to the runtime. Errors: WEIR_E_EXISTS (name used twice), WEIR_E_LIMIT, WEIR_E_STATE (input not keyed). */
+/* Opens a value state. `*out` belongs to the runtime. Errors: WEIR_E_EXISTS (name used twice), WEIR_E_LIMIT, WEIR_E_STATE (input not
+ * keyed). */
 WEIR_EXPORT weir_err weir_value_open(struct weir_ctx *ctx, const struct weir_state_desc *desc, struct weir_state **out);
 
 /* Fixed size: the current key's value, made with zeros when there is none; edit it in place. NULL only when memory ran out (ctx->diag). */
@@ -47,7 +48,8 @@ WEIR_EXPORT void weir_value_clear(struct weir_ctx *ctx, struct weir_state *state
 
 /*
  * Sets a timer for the current key: on_timer is called once when the operator's time in `domain` reaches time_ms (event time: when the
- * watermark does). Setting the same (key, time, domain, tag) again changes nothing. A timer in the past fires at the next watermark or step.
+ * watermark does). Setting the same (key, time, domain, tag) again changes nothing. A timer in the past fires at the next watermark or
+ * step.
  */
 WEIR_EXPORT weir_err weir_timer_set(struct weir_ctx *ctx, enum weir_time_domain domain, weir_time time_ms, uint64_t tag);
 

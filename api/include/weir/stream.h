@@ -3,8 +3,8 @@
  * The graph a job's entry function builds: sources, steps, sinks. Nothing runs while it is built.
  *
  * Builders return a stream that belongs to the environment, or NULL after a mistake; they accept NULL, so that a chain of calls needs one
- * check at its end: the first mistake is kept in the environment and refuses the job with its sentence. The function may be called in several
- * processes (to describe the job, and in each worker): with the same arguments it must build the same graph.
+ * check at its end: the first mistake is kept in the environment and refuses the job with its sentence. The function may be called in
+ * several processes (to describe the job, and in each worker): with the same arguments it must build the same graph.
  *
  * Every step has an id: unique in the job, stable over its versions, [A-Za-z0-9_.-]{1,128}. State, metrics and errors use it.
  *
@@ -77,8 +77,8 @@ WEIR_EXPORT struct weir_stream *weir_apply(struct weir_stream *in, const char *i
 WEIR_EXPORT struct weir_stream *weir_side_output(struct weir_stream *stream, uint32_t index);
 
 /*
- * Row type of a stream, for builders of steps that take rows of any type and need their fields (a file sink). NULL when it is not known: the
- * stream is NULL, or comes from a step whose table does not say. Borrowed; lives as long as the table that declared it.
+ * Row type of a stream, for builders of steps that take rows of any type and need their fields (a file sink). NULL when it is not known:
+ * the stream is NULL, or comes from a step whose table does not say. Borrowed; lives as long as the table that declared it.
  */
 WEIR_EXPORT const struct weir_schema *weir_stream_schema(const struct weir_stream *stream);
 
@@ -89,14 +89,14 @@ WEIR_EXPORT struct weir_stream *weir_union_add(struct weir_stream *union_stream,
 /* ---- how records reach the next step ------------------------------------------------------------------------------------------------ */
 
 WEIR_EXPORT struct weir_stream *weir_key_by(struct weir_stream *in, const struct weir_keyer *keyer); /* by key group */
-WEIR_EXPORT struct weir_stream *weir_rebalance(struct weir_stream *in); /* round robin, a frame at a time */
-WEIR_EXPORT struct weir_stream *weir_broadcast(struct weir_stream *in); /* to every subtask */
-WEIR_EXPORT struct weir_stream *weir_global(struct weir_stream *in);    /* to subtask 0 */
+WEIR_EXPORT struct weir_stream *weir_rebalance(struct weir_stream *in);                              /* round robin, a frame at a time */
+WEIR_EXPORT struct weir_stream *weir_broadcast(struct weir_stream *in);                              /* to every subtask */
+WEIR_EXPORT struct weir_stream *weir_global(struct weir_stream *in);                                 /* to subtask 0 */
 
 /* ---- settings of the step that made `stream`; return it ----------------------------------------------------------------------------- */
 
 WEIR_EXPORT struct weir_stream *weir_set_parallelism(struct weir_stream *stream, uint32_t parallelism); /* 1 ... WEIR_PARALLELISM_MAX */
-WEIR_EXPORT struct weir_stream *weir_disable_chaining(struct weir_stream *stream); /* begins a vertex of its own */
+WEIR_EXPORT struct weir_stream *weir_disable_chaining(struct weir_stream *stream);                      /* begins a vertex of its own */
 
 /* ---- event time ------------------------------------------------------------------------------------------------------------------- */
 
@@ -104,20 +104,20 @@ WEIR_EXPORT struct weir_stream *weir_disable_chaining(struct weir_stream *stream
 typedef void (*weir_timestamp_fn)(struct weir_batch *batch);
 
 /* WEIR_TIMESTAMP(name, row, member): the time is a member of type weir_time. */
-#define WEIR_TIMESTAMP(name, row_, member)                                                                                                 \
-    static void name(struct weir_batch *b)                                                                                                 \
-    {                                                                                                                                      \
-        for (uint32_t i = 0; i < b->count; i++) {                                                                                          \
-            struct weir_record *rec = weir_batch_record(b, i);                                                                             \
-            rec->time_ms = ((const struct row_ *)weir_record_row(rec))->member;                                                            \
-        }                                                                                                                                  \
-    }                                                                                                                                      \
+#define WEIR_TIMESTAMP(name, row_, member)                                      \
+    static void name(struct weir_batch *b)                                      \
+    {                                                                           \
+        for (uint32_t i = 0; i < b->count; i++) {                               \
+            struct weir_record *rec = weir_batch_record(b, i);                  \
+            rec->time_ms = ((const struct row_ *)weir_record_row(rec))->member; \
+        }                                                                       \
+    }                                                                           \
     static_assert(sizeof(((struct row_ *)0)->member) == sizeof(weir_time), "member must be a weir_time")
 
 /*
- * Bounded out-of-orderness: the watermark of a split is its highest time less max_out_of_orderness_ms, less 1; that of a subtask the minimum
- * over its splits that have begun or wait to begin, finished and idle ones left out. Per split when the step is chained to its source (as it is
- * by default), else per subtask.
+ * Bounded out-of-orderness: the watermark of a split is its highest time less max_out_of_orderness_ms, less 1; that of a subtask the
+ * minimum over its splits that have begun or wait to begin, finished and idle ones left out. Per split when the step is chained to its
+ * source (as it is by default), else per subtask.
  */
 struct weir_watermarks {
     int64_t max_out_of_orderness_ms; /* >= 0 */
@@ -131,10 +131,10 @@ WEIR_EXPORT struct weir_stream *weir_assign_watermarks(struct weir_stream *in, c
 enum weir_window_kind { WEIR_TUMBLING = 1, WEIR_SESSION = 2 };
 
 /*
- * Event-time windows on a keyed stream. Tumbling: [k * size + offset, (k + 1) * size + offset). Session: records of a key whose distance does
- * not exceed gap belong together (a distance of exactly gap joins); start = first time, end = last time + gap + 1.
- * A window fires once when the watermark reaches its end - 1; results carry time end - 1. A record all of whose windows have fired is late: it
- * is counted (`late`) and goes to side output 0, which carries the input's rows.
+ * Event-time windows on a keyed stream. Tumbling: [k * size + offset, (k + 1) * size + offset). Session: records of a key whose distance
+ * does not exceed gap belong together (a distance of exactly gap joins); start = first time, end = last time + gap + 1. A window fires once
+ * when the watermark reaches its end - 1; results carry time end - 1. A record all of whose windows have fired is late: it is counted
+ * (`late`) and goes to side output 0, which carries the input's rows.
  */
 struct weir_window {
     enum weir_window_kind kind;
@@ -165,25 +165,24 @@ struct weir_aggregate {
  * `void add(struct acc *, const struct row *, weir_time)`, `void merge(struct acc *, const struct acc *)`,
  * `weir_err emit(struct weir_ctx *, const struct acc *, const struct weir_key *, weir_time start, weir_time end)`.
  */
-#define WEIR_AGGREGATE(agg, row_, acc_, out_, add_, merge_, emit_)                                                                         \
-    static void agg##_add(void *const *accs, const struct weir_batch *b, const uint32_t *idx, uint32_t n)                                  \
-    {                                                                                                                                      \
-        for (uint32_t i = 0; i < n; i++) {                                                                                                 \
-            struct weir_record *rec = weir_batch_record(b, idx ? idx[i] : i);                                                              \
-            add_((struct acc_ *)accs[i], (const struct row_ *)weir_record_row(rec), rec->time_ms);                                         \
-        }                                                                                                                                  \
-    }                                                                                                                                      \
-    static void agg##_merge(void *into, const void *from)                                                                                  \
-    {                                                                                                                                      \
-        merge_((struct acc_ *)into, (const struct acc_ *)from);                                                                            \
-    }                                                                                                                                      \
-    static weir_err agg##_emit(struct weir_ctx *ctx, const void *acc, weir_time start, weir_time end)                                      \
-    {                                                                                                                                      \
-        return emit_(ctx, (const struct acc_ *)acc, &ctx->keys[ctx->key_index], start, end);                                               \
-    }                                                                                                                                      \
-    static const struct weir_aggregate agg = {                                                                                             \
-        sizeof(struct weir_aggregate), #agg,       &row_##_schema, &out_##_schema, (uint32_t)sizeof(struct acc_),                          \
-        agg##_add,                     agg##_merge, agg##_emit}
+#define WEIR_AGGREGATE(agg, row_, acc_, out_, add_, merge_, emit_)                                                      \
+    static void agg##_add(void *const *accs, const struct weir_batch *b, const uint32_t *idx, uint32_t n)               \
+    {                                                                                                                   \
+        for (uint32_t i = 0; i < n; i++) {                                                                              \
+            struct weir_record *rec = weir_batch_record(b, idx ? idx[i] : i);                                           \
+            add_((struct acc_ *)accs[i], (const struct row_ *)weir_record_row(rec), rec->time_ms);                      \
+        }                                                                                                               \
+    }                                                                                                                   \
+    static void agg##_merge(void *into, const void *from)                                                               \
+    {                                                                                                                   \
+        merge_((struct acc_ *)into, (const struct acc_ *)from);                                                         \
+    }                                                                                                                   \
+    static weir_err agg##_emit(struct weir_ctx *ctx, const void *acc, weir_time start, weir_time end)                   \
+    {                                                                                                                   \
+        return emit_(ctx, (const struct acc_ *)acc, &ctx->keys[ctx->key_index], start, end);                            \
+    }                                                                                                                   \
+    static const struct weir_aggregate agg = {sizeof(struct weir_aggregate), #agg,      &row_##_schema, &out_##_schema, \
+                                              (uint32_t)sizeof(struct acc_), agg##_add, agg##_merge,    agg##_emit}
 
 WEIR_EXPORT struct weir_stream *weir_window_aggregate(struct weir_stream *keyed, const char *id, const struct weir_window *window,
                                                       const struct weir_aggregate *aggregate);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The job behind bench_transport: a keyed stream of 64-byte records (16 of header, 48 of row) whose source lives in slot 1 and whose sink in slot 0,
- * so with one slot a TaskManager every frame crosses from one to the other.
+ * The job behind bench_transport: a keyed stream of 64-byte records (16 of header, 48 of row) whose source lives in slot 1 and whose sink
+ * in slot 0, so with one slot a TaskManager every frame crosses from one to the other.
  *
  * Throughput (--rows): the sink counts, sums, and tells the time from its first batch to its last as counter `elapsed_ns`.
  * Latency (--interval-us): one row at a time, stamped when it is emitted; the sink keeps a histogram and tells p50, p99, p999 and max in
@@ -17,8 +17,8 @@ struct sample {
     int64_t stamp_ns;
     int64_t a, b, c, d;
 };
-WEIR_ROW(sample, WEIR_FIELD(sample, 1, I64, key), WEIR_FIELD(sample, 2, I64, stamp_ns), WEIR_FIELD(sample, 3, I64, a), WEIR_FIELD(sample, 4, I64, b),
-         WEIR_FIELD(sample, 5, I64, c), WEIR_FIELD(sample, 6, I64, d));
+WEIR_ROW(sample, WEIR_FIELD(sample, 1, I64, key), WEIR_FIELD(sample, 2, I64, stamp_ns), WEIR_FIELD(sample, 3, I64, a),
+         WEIR_FIELD(sample, 4, I64, b), WEIR_FIELD(sample, 5, I64, c), WEIR_FIELD(sample, 6, I64, d));
 WEIR_KEY_FIXED(by_key, sample, key);
 
 struct config {

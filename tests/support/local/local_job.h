@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs a job inside the calling process: one worker, all its slots as task threads, no network. For tests and benchmarks of the real record path;
- * user functions are linked into the program instead of loaded.
+ * Runs a job inside the calling process: one worker, all its slots as task threads, no network. For tests and benchmarks of the real record
+ * path; user functions are linked into the program instead of loaded.
  */
 #ifndef WEIR_TESTS_SUPPORT_LOCAL_JOB_H
 #define WEIR_TESTS_SUPPORT_LOCAL_JOB_H

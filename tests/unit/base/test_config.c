@@ -228,9 +228,15 @@ static void units_are_read(void **state)
         assert_int_equal(one_flag(durations[i].flag, NULL), WEIR_OK);
         assert_int_equal(config_int(config, "task.timeout"), durations[i].ms);
     }
-    static char *const wrong[] = {"--task.timeout=", "--task.timeout=0", "--task.timeout=2h", "--task.timeout=1 s",
-                                  "--task.timeout=-1s", "--task.timeout=1e3",
-                                  "--task.timeout=99999999999999999999", "--state.memory=9223372036854775807KiB", "--state.memory=1kb"};
+    static char *const wrong[] = {"--task.timeout=",
+                                  "--task.timeout=0",
+                                  "--task.timeout=2h",
+                                  "--task.timeout=1 s",
+                                  "--task.timeout=-1s",
+                                  "--task.timeout=1e3",
+                                  "--task.timeout=99999999999999999999",
+                                  "--state.memory=9223372036854775807KiB",
+                                  "--state.memory=1kb"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) assert_int_equal(one_flag(wrong[i], NULL), WEIR_E_ARGUMENT);
 }
 
@@ -252,10 +258,15 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(defaults_are_values), CASE(each_source_hides_the_one_before), CASE(mistakes_in_a_file_name_the_line),
+        CASE(defaults_are_values),
+        CASE(each_source_hides_the_one_before),
+        CASE(mistakes_in_a_file_name_the_line),
         CASE(a_broken_drop_in_is_named),
-        CASE(mistakes_in_the_environment_are_found), CASE(mistakes_in_flags_are_found), CASE(order_of_reading_does_not_matter),
-        CASE(units_are_read), CASE(values_can_be_shown),
+        CASE(mistakes_in_the_environment_are_found),
+        CASE(mistakes_in_flags_are_found),
+        CASE(order_of_reading_does_not_matter),
+        CASE(units_are_read),
+        CASE(values_can_be_shown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,9 +110,12 @@ static void the_nearest_word_is_found(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_failure_has_code_and_sentence), cmocka_unit_test(errno_has_words),
-        cmocka_unit_test(a_long_sentence_is_cut_between_characters), cmocka_unit_test(codes_have_names),
-        cmocka_unit_test(strings_must_lie_in_their_row), cmocka_unit_test(the_nearest_word_is_found),
+        cmocka_unit_test(a_failure_has_code_and_sentence),
+        cmocka_unit_test(errno_has_words),
+        cmocka_unit_test(a_long_sentence_is_cut_between_characters),
+        cmocka_unit_test(codes_have_names),
+        cmocka_unit_test(strings_must_lie_in_their_row),
+        cmocka_unit_test(the_nearest_word_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

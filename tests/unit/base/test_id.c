@@ -29,8 +29,12 @@ static void ids_have_a_text(void **state)
 static void only_32_lower_case_digits_are_an_id(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"", "0", "000102030405060708090a0b0c0d0e0", "000102030405060708090a0b0c0d0e0f0",
-                                        "000102030405060708090A0b0c0d0e0f", "000102030405060708090a0b0c0d0eg0",
+    static const char *const wrong[] = {"",
+                                        "0",
+                                        "000102030405060708090a0b0c0d0e0",
+                                        "000102030405060708090a0b0c0d0e0f0",
+                                        "000102030405060708090A0b0c0d0e0f",
+                                        "000102030405060708090a0b0c0d0eg0",
                                         " 00102030405060708090a0b0c0d0e0f"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct weir_id id = {{42}};

@@ -19,7 +19,7 @@ static char text[3 * WEIR_LOG_LINE_MAX];
 static int saved, pipe_fds[2];
 
 /* Standard error is a pipe until `caught`, which gives what was written. */
-static void catch(void)
+static void catch (void)
 {
     fflush(stderr);
     saved = dup(STDERR_FILENO);
@@ -52,11 +52,11 @@ static void a_line_has_time_level_component_and_fields(void **state)
 {
     (void)state;
     log_init("jobmanager", LOG_LEVEL_INFO);
-    catch();
+    catch ();
     log_info("job failed", "job=%d reason=\"%s\"", 7, "a\nb\x7f");
     assert_true(matches(caught(), "^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\\.[0-9]{3}Z info jobmanager msg=\"job failed\" "
                                   "job=7 reason=\"a\\?b\\?\"\n$"));
-    catch();
+    catch ();
     log_warn("alone", "");
     log_error("leading space", " a=1");
     assert_true(matches(caught(), "^[^ ]+ warn jobmanager msg=\"alone\"\n[^ ]+ error jobmanager msg=\"leading space\" a=1\n$"));
@@ -66,7 +66,7 @@ static void low_levels_are_silent(void **state)
 {
     (void)state;
     log_init("x", LOG_LEVEL_WARN);
-    catch();
+    catch ();
     log_debug("no", "");
     log_info("no", "");
     assert_string_equal(caught(), "");
@@ -83,12 +83,12 @@ static void a_long_line_is_cut(void **state)
     static char big[2 * WEIR_LOG_LINE_MAX];
     memset(big, 'x', sizeof big - 1);
     log_init("x", LOG_LEVEL_INFO);
-    catch();
+    catch ();
     log_info("long", "big=%s", big);
     const char *line = caught();
     assert_int_equal(strlen(line), WEIR_LOG_LINE_MAX);
     assert_string_equal(line + WEIR_LOG_LINE_MAX - 5, "x...\n");
-    catch();
+    catch ();
     log_info(big, "a=%d", 1);
     assert_int_equal(strlen(caught()), WEIR_LOG_LINE_MAX);
 }

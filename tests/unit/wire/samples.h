@@ -87,19 +87,30 @@ static inline void sample_stats(struct samples *s, uint64_t *seed, struct wire_m
     m->stats.n_subtasks = draw_below(seed, 5);
     m->stats.subtasks = sample_alloc(s, m->stats.n_subtasks * sizeof *m->stats.subtasks);
     for (uint32_t i = 0; i < m->stats.n_subtasks; i++) {
-        m->stats.subtasks[i] = (struct wire_subtask_stats){
-            .vertex = draw_below(seed, WEIR_OPERATORS_MAX), .subtask = draw_below(seed, WEIR_PARALLELISM_MAX), .state = draw_below(seed, 4),
-            .records_in = draw_wide(seed), .records_out = draw_wide(seed), .bytes_in = draw_wide(seed), .bytes_out = draw_wide(seed),
-            .frames_in_local = draw_wide(seed), .frames_in_remote = draw_wide(seed), .frames_out_local = draw_wide(seed),
-            .frames_out_remote = draw_wide(seed), .late = draw_wide(seed),
-            .watermark_ms = draw_below(seed, 3) ? (int64_t)draw_wide(seed) : WEIR_TIME_MIN,
-            .busy_us = draw_wide(seed), .idle_us = draw_wide(seed), .blocked_us = draw_wide(seed)};
+        m->stats.subtasks[i] = (struct wire_subtask_stats){.vertex = draw_below(seed, WEIR_OPERATORS_MAX),
+                                                           .subtask = draw_below(seed, WEIR_PARALLELISM_MAX),
+                                                           .state = draw_below(seed, 4),
+                                                           .records_in = draw_wide(seed),
+                                                           .records_out = draw_wide(seed),
+                                                           .bytes_in = draw_wide(seed),
+                                                           .bytes_out = draw_wide(seed),
+                                                           .frames_in_local = draw_wide(seed),
+                                                           .frames_in_remote = draw_wide(seed),
+                                                           .frames_out_local = draw_wide(seed),
+                                                           .frames_out_remote = draw_wide(seed),
+                                                           .late = draw_wide(seed),
+                                                           .watermark_ms = draw_below(seed, 3) ? (int64_t)draw_wide(seed) : WEIR_TIME_MIN,
+                                                           .busy_us = draw_wide(seed),
+                                                           .idle_us = draw_wide(seed),
+                                                           .blocked_us = draw_wide(seed)};
     }
     m->stats.n_counters = draw_below(seed, 5);
     m->stats.counters = sample_alloc(s, m->stats.n_counters * sizeof *m->stats.counters);
     for (uint32_t i = 0; i < m->stats.n_counters; i++) {
-        m->stats.counters[i] = (struct wire_counter){.operator_id = sample_str(s, seed), .subtask = draw_below(seed, WEIR_PARALLELISM_MAX),
-                                                     .name = sample_str(s, seed), .value = draw_wide(seed)};
+        m->stats.counters[i] = (struct wire_counter){.operator_id = sample_str(s, seed),
+                                                     .subtask = draw_below(seed, WEIR_PARALLELISM_MAX),
+                                                     .name = sample_str(s, seed),
+                                                     .value = draw_wide(seed)};
     }
     m->stats.frames_dropped = draw_wide(seed);
 }
@@ -124,8 +135,8 @@ static inline void sample_deploy(struct samples *s, uint64_t *seed, struct wire_
     m->deploy.n_splits = draw_below(seed, 6);
     m->deploy.splits = sample_alloc(s, m->deploy.n_splits * sizeof *m->deploy.splits);
     for (uint32_t i = 0; i < m->deploy.n_splits; i++) {
-        m->deploy.splits[i] = (struct wire_split){.node = draw_below(seed, WEIR_OPERATORS_MAX), .index = draw_below(seed, WEIR_SPLITS_MAX),
-                                                  .data = sample_bytes(s, seed)};
+        m->deploy.splits[i] = (struct wire_split){
+            .node = draw_below(seed, WEIR_OPERATORS_MAX), .index = draw_below(seed, WEIR_SPLITS_MAX), .data = sample_bytes(s, seed)};
     }
 }
 
@@ -134,8 +145,8 @@ static inline void sample_start(struct samples *s, uint64_t *seed, struct wire_m
     m->start.n_peers = draw_below(seed, 6);
     m->start.peers = sample_alloc(s, m->start.n_peers * sizeof *m->start.peers);
     for (uint32_t i = 0; i < m->start.n_peers; i++) {
-        m->start.peers[i] = (struct wire_peer){.worker = draw_below(seed, WEIR_TASKMANAGERS_MAX), .endpoint = sample_str(s, seed),
-                                               .incarnation = sample_id(seed)};
+        m->start.peers[i] = (struct wire_peer){
+            .worker = draw_below(seed, WEIR_TASKMANAGERS_MAX), .endpoint = sample_str(s, seed), .incarnation = sample_id(seed)};
     }
 }
 
@@ -149,8 +160,9 @@ static inline void sample_chunk(struct samples *s, uint64_t *seed, struct wire_m
 }
 
 static const enum wire_type sample_types[] = {
-    WIRE_REGISTER, WIRE_FETCH, WIRE_WORKER_READY, WIRE_WORKER_RUNNING, WIRE_WORKER_STATS, WIRE_WORKER_PREPARED, WIRE_WORKER_ENDED,
-    WIRE_REGISTERED, WIRE_REFUSED, WIRE_CHUNK, WIRE_DEPLOY, WIRE_START, WIRE_COMMIT, WIRE_CANCEL, WIRE_WORKER_ALIVE,
+    WIRE_REGISTER,        WIRE_FETCH,        WIRE_WORKER_READY, WIRE_WORKER_RUNNING, WIRE_WORKER_STATS,
+    WIRE_WORKER_PREPARED, WIRE_WORKER_ENDED, WIRE_REGISTERED,   WIRE_REFUSED,        WIRE_CHUNK,
+    WIRE_DEPLOY,          WIRE_START,        WIRE_COMMIT,       WIRE_CANCEL,         WIRE_WORKER_ALIVE,
 };
 #define SAMPLE_TYPES (sizeof sample_types / sizeof sample_types[0])
 

@@ -90,9 +90,18 @@ static void integers_keep_to_their_range(void **state)
         size_t len;
         int64_t value;
     } forms[] = {
-        {{0x00}, 1, 0}, {{0x7f}, 1, 127}, {{0xff}, 1, -1}, {{0xe0}, 1, -32}, {{0xcc, 200}, 2, 200}, {{0xcd, 1, 0}, 3, 256},
-        {{0xce, 0x80, 0, 0, 0}, 5, INT64_C(0x80000000)}, {{0xcf, 0x7f, 255, 255, 255, 255, 255, 255, 255}, 9, INT64_MAX},
-        {{0xd0, 0x80}, 2, -128}, {{0xd0, 5}, 2, 5}, {{0xd1, 0x80, 0}, 3, -32768}, {{0xd2, 0x80, 0, 0, 0}, 5, INT32_MIN},
+        {{0x00}, 1, 0},
+        {{0x7f}, 1, 127},
+        {{0xff}, 1, -1},
+        {{0xe0}, 1, -32},
+        {{0xcc, 200}, 2, 200},
+        {{0xcd, 1, 0}, 3, 256},
+        {{0xce, 0x80, 0, 0, 0}, 5, INT64_C(0x80000000)},
+        {{0xcf, 0x7f, 255, 255, 255, 255, 255, 255, 255}, 9, INT64_MAX},
+        {{0xd0, 0x80}, 2, -128},
+        {{0xd0, 5}, 2, 5},
+        {{0xd1, 0x80, 0}, 3, -32768},
+        {{0xd2, 0x80, 0, 0, 0}, 5, INT32_MIN},
         {{0xd3, 0x80, 0, 0, 0, 0, 0, 0, 0}, 9, INT64_MIN},
     };
     for (size_t k = 0; k < sizeof forms / sizeof forms[0]; k++) {
@@ -146,7 +155,7 @@ static void skip_takes_exactly_one_value(void **state)
     (void)state;
     static const unsigned char values[] = {
         0x93, 0x01, 0x92, 0xc0, 0x81, 0xa1, 'k', 0x90, 0xcb, 0, 0, 0, 0, 0, 0, 0, 0, /* [1, [nil, {"k": []}], 0.0] */
-        0xd5, 7, 1, 2,                                                               /* ext */
+        0xd5, 7,    1,    2,                                                         /* ext */
         0x2a,
     };
     struct cursor c = cursor_on(values, sizeof values);

@@ -151,8 +151,9 @@ static void another_version_is_unsupported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_sealed_frame_passes),       cmocka_unit_test(every_bit_counts), cmocka_unit_test(records_must_fill_the_frame),
-        cmocka_unit_test(a_uniform_frame_keeps_its_stride), cmocka_unit_test(another_version_is_unsupported),
+        cmocka_unit_test(a_sealed_frame_passes),          cmocka_unit_test(every_bit_counts),
+        cmocka_unit_test(records_must_fill_the_frame),    cmocka_unit_test(a_uniform_frame_keeps_its_stride),
+        cmocka_unit_test(another_version_is_unsupported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -565,7 +565,8 @@ static void an_owner_that_does_not_listen_costs_a_window(void **state)
     run_for(&w, 1000);
     uint64_t acknowledged = 0;
     for (int round = 0; round < 3; round++) {
-        while (link_state(w.ends[A].link) == LINK_OPEN && w.ends[A].n_sent - acknowledged < WEIR_LINK_WINDOW / 2 && !say(&w, A)) {}
+        while (link_state(w.ends[A].link) == LINK_OPEN && w.ends[A].n_sent - acknowledged < WEIR_LINK_WINDOW / 2 && !say(&w, A)) {
+        }
         for (int i = 0; i < 40; i++) {
             w.now_ms += 50;
             for (int who = A; who <= B; who++) {

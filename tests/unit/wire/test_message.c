@@ -63,9 +63,9 @@ static bool same_deploy(const struct wire_msg *a, const struct wire_msg *b)
     }
     return digest_equal(a->deploy.digest, b->deploy.digest) && a->deploy.size == b->deploy.size &&
            !strcmp(a->deploy.name, b->deploy.name) && !strcmp(a->deploy.cwd, b->deploy.cwd) &&
-           a->deploy.parallelism == b->deploy.parallelism &&
-           a->deploy.fingerprint == b->deploy.fingerprint && a->deploy.progress_timeout_ms == b->deploy.progress_timeout_ms &&
-           a->deploy.worker == b->deploy.worker && a->deploy.n_workers == b->deploy.n_workers;
+           a->deploy.parallelism == b->deploy.parallelism && a->deploy.fingerprint == b->deploy.fingerprint &&
+           a->deploy.progress_timeout_ms == b->deploy.progress_timeout_ms && a->deploy.worker == b->deploy.worker &&
+           a->deploy.n_workers == b->deploy.n_workers;
 }
 
 static bool same_start(const struct wire_msg *a, const struct wire_msg *b)
@@ -449,12 +449,17 @@ static void types_have_names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_type_survives_the_wire), cmocka_unit_test(a_cut_message_is_refused_at_every_byte),
-        cmocka_unit_test(flipped_bits_do_no_harm), cmocka_unit_test(a_bomb_costs_no_memory),
+        cmocka_unit_test(every_type_survives_the_wire),
+        cmocka_unit_test(a_cut_message_is_refused_at_every_byte),
+        cmocka_unit_test(flipped_bits_do_no_harm),
+        cmocka_unit_test(a_bomb_costs_no_memory),
         cmocka_unit_test(a_list_of_empty_rows_is_refused),
-        cmocka_unit_test(deep_nesting_is_refused), cmocka_unit_test(fields_of_a_later_version_are_skipped),
-        cmocka_unit_test(missing_fields_are_zero_or_empty), cmocka_unit_test(values_out_of_range_are_refused),
-        cmocka_unit_test(nonsense_is_not_encoded), cmocka_unit_test(types_have_names),
+        cmocka_unit_test(deep_nesting_is_refused),
+        cmocka_unit_test(fields_of_a_later_version_are_skipped),
+        cmocka_unit_test(missing_fields_are_zero_or_empty),
+        cmocka_unit_test(values_out_of_range_are_refused),
+        cmocka_unit_test(nonsense_is_not_encoded),
+        cmocka_unit_test(types_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Blackhole: counts rows and folds them into a checksum that does not depend on their order or on the parallelism: the sum modulo 2^64 of XXH3_64bits
- * over each row's bytes with its kind as seed. Shown by `jobctl show` as counters `rows` and `checksum`.
+ * Blackhole: counts rows and folds them into a checksum that does not depend on their order or on the parallelism: the sum modulo 2^64 of
+ * XXH3_64bits over each row's bytes with its kind as seed. Shown by `jobctl show` as counters `rows` and `checksum`.
  */
 #ifndef WEIR_CONNECTOR_BLACKHOLE_H
 #define WEIR_CONNECTOR_BLACKHOLE_H

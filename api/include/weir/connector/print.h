@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Print: writes each row as a CSV line to the worker's standard output, "PREFIX:SUBTASK> " in front. For looking, not for keeping: no promise
- * survives a failure. */
+/* Print: writes each row as a CSV line to the worker's standard output, "PREFIX:SUBTASK> " in front. For looking, not for keeping: no
+ * promise survives a failure. */
 #ifndef WEIR_CONNECTOR_PRINT_H
 #define WEIR_CONNECTOR_PRINT_H
 
