@@ -140,6 +140,7 @@ weir_err exchange_connect(struct exchange *x, const struct wire_msg *start, stru
 static void release_sent(void *data, void *hint)
 {
     (void)data;
+    RING_ACQUIRE(hint);
     frame_release(hint);
 }
 
@@ -157,6 +158,7 @@ static weir_err send_frame(struct exchange *x, struct frame *frame, struct weir_
     WEIR_ASSERT(dc->side == SIDE_SENDER);
     uint32_t bytes = frame->head->bytes;
     dc->channel->n_sent_net++;
+    RING_RELEASE(frame); /* libzmq brings it to the thread that releases it, in an order that ThreadSanitizer does not see */
     struct net_message message;
     weir_err err = net_message_wrap(&message, frame->head, sizeof(struct frame_header) + bytes, release_sent, frame);
     if (err) {

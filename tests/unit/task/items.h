@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Items: rows whose every byte follows from (seed, sender, seq), a source that makes them, and a sink that knows what each must look like. So a job
- * of any shape can be checked row by row at its end, and its losses, doubles and disorders are told by name.
+ * Items: rows whose every byte follows from (seed, sender, seq), a source that makes them, and a sink that knows what each must look like.
+ * So a job of any shape can be checked row by row at its end, and its losses, doubles and disorders are told by name.
  */
 #ifndef WEIR_TESTS_UNIT_TASK_ITEMS_H
 #define WEIR_TESTS_UNIT_TASK_ITEMS_H
@@ -21,8 +21,8 @@ struct item {
     weir_time time;
     struct weir_str text, more;
 };
-WEIR_ROW(item, WEIR_FIELD(item, 1, I64, sender), WEIR_FIELD(item, 2, I64, seq), WEIR_FIELD(item, 3, I64, key), WEIR_FIELD(item, 4, TIME, time),
-         WEIR_FIELD(item, 5, STR, text), WEIR_FIELD(item, 6, STR, more));
+WEIR_ROW(item, WEIR_FIELD(item, 1, I64, sender), WEIR_FIELD(item, 2, I64, seq), WEIR_FIELD(item, 3, I64, key),
+         WEIR_FIELD(item, 4, TIME, time), WEIR_FIELD(item, 5, STR, text), WEIR_FIELD(item, 6, STR, more));
 WEIR_KEY_FIXED(item_key, item, key);
 
 enum item_sizes { SIZES_NONE, SIZES_SMALL, SIZES_EDGES, SIZES_LARGE };
@@ -53,7 +53,8 @@ static inline uint64_t item_word(int64_t sender, int64_t seq, uint64_t what)
 /* Lengths around the places where a frame (32 KiB with its header), a buffer or a record's padding ends. */
 static inline uint32_t edge_length(uint64_t word)
 {
-    static const uint32_t around[] = {0, 8, 16, 4096, WEIR_FRAME_BYTES / 2, WEIR_FRAME_BYTES - 144, WEIR_FRAME_BYTES - 64, WEIR_FRAME_BYTES, 65536, 70000};
+    static const uint32_t around[] = {
+        0, 8, 16, 4096, WEIR_FRAME_BYTES / 2, WEIR_FRAME_BYTES - 144, WEIR_FRAME_BYTES - 64, WEIR_FRAME_BYTES, 65536, 70000};
     uint32_t base = around[word % (sizeof around / sizeof around[0])];
     uint32_t off = (uint32_t)(word >> 32) % 33;
     return base + off < 16 ? 0 : base + off - 16;
@@ -129,7 +130,8 @@ static inline weir_err emit_again(struct weir_out *out, const struct item *row, 
     return weir_emit_kind(out, &copy, sizeof copy, rec->time_ms, rec->kind);
 }
 
-/* ---- the source: one split a sender ---------------------------------------------------------------------------------------------------- */
+/* ---- the source: one split a sender ----------------------------------------------------------------------------------------------------
+ */
 
 struct item_reader {
     int64_t sender, seq;
@@ -175,7 +177,8 @@ static const struct weir_source item_source = {.struct_size = sizeof item_source
                                                .open = item_open,
                                                .read = item_read};
 
-/* ---- the sink ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- the sink
+ * ------------------------------------------------------------------------------------------------------------------------------ */
 
 /* What arrived at the sinks whose config names this total. */
 static struct {
@@ -218,7 +221,8 @@ static inline weir_err check_row(struct check *c, struct weir_ctx *ctx, const st
     int64_t *last = &c->last[row->sender][row->key];
     if (c->config->ordered && row->seq <= *last) wrong = "place in the order";
     *last = row->seq;
-    if (wrong) return weir_fail(ctx->diag, WEIR_E_USER, "item %lld of sender %lld: wrong %s", (long long)row->seq, (long long)row->sender, wrong);
+    if (wrong)
+        return weir_fail(ctx->diag, WEIR_E_USER, "item %lld of sender %lld: wrong %s", (long long)row->seq, (long long)row->sender, wrong);
     atomic_fetch_add_explicit(&totals[c->config->total].rows, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&totals[c->config->total].sum, item_sum(row->sender, row->seq), memory_order_relaxed);
     return WEIR_OK;
@@ -253,8 +257,8 @@ static inline bool items_arrived(uint32_t total, uint64_t copies, bool (*keep)(c
     }
     uint64_t got = atomic_load(&totals[total].rows);
     if (got == rows && atomic_load(&totals[total].sum) == sum) return true;
-    print_error("seed %llu: %llu rows arrived, %llu were due%s\n", (unsigned long long)items.seed, (unsigned long long)got, (unsigned long long)rows,
-                got == rows ? ", but others" : "");
+    print_error("seed %llu: %llu rows arrived, %llu were due%s\n", (unsigned long long)items.seed, (unsigned long long)got,
+                (unsigned long long)rows, got == rows ? ", but others" : "");
     return false;
 }
 
@@ -269,8 +273,8 @@ static inline weir_err run_items(struct local_job *job, weir_job_fn build, uint3
     }
     weir_err err = local_job_run(job, build, parallelism, 1, argv, diag ? diag : &own);
     if (err && !diag)
-        print_error("seed %llu, mode %s, parallelism %u: %s: %s\n", (unsigned long long)items.seed, mode, parallelism, job->failed_id ? job->failed_id : "",
-                    own.text);
+        print_error("seed %llu, mode %s, parallelism %u: %s: %s\n", (unsigned long long)items.seed, mode, parallelism,
+                    job->failed_id ? job->failed_id : "", own.text);
     return err;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Channels: order and credit on one thread against a model, then between real threads that are slow at random and park: no frame, no wake-up is lost. */
+/* Channels: order and credit on one thread against a model, then between real threads that are slow at random and park: no frame, no
+ * wake-up is lost. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +34,8 @@ static struct frame *numbered(struct frame_pool *pool, uint64_t n)
     return frame;
 }
 
-/* ---- one thread, against a model ---------------------------------------------------------------------------------------------------------- */
+/* ---- one thread, against a model
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static void open_local(struct channel *ch, struct wake *wake, uint32_t window)
 {
@@ -191,7 +193,8 @@ static void windows_share_what_a_receiver_has(void **state)
     }
 }
 
-/* ---- real threads -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- real threads
+ * -------------------------------------------------------------------------------------------------------------------------- */
 
 /* Sender and receiver of one channel; remote: two half channels with the net thread between them. */
 static struct pair {
@@ -295,7 +298,8 @@ static void *move_all(void *arg)
         if (moved) wake_up(&pair.receiver);
         while (outbox_take(&pair.credits, &frame, &credit)) {
             moved = lost = draw(&r, 8) == 0;
-            if (!lost && !channel_credit(&pair.out, atomic_load_explicit(&credit->n_taken, memory_order_acquire))) atomic_fetch_add(&pair.n_disorders, 1);
+            if (!lost && !channel_credit(&pair.out, atomic_load_explicit(&credit->n_taken, memory_order_acquire)))
+                atomic_fetch_add(&pair.n_disorders, 1);
         }
         be_slow(&r);
         if (moved) continue;

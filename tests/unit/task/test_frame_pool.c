@@ -101,7 +101,8 @@ static void shells_give_foreign_bytes_back(void **state)
     frame_pool_close(&pool);
 }
 
-/* ---- several threads release ---------------------------------------------------------------------------------------------------------------- */
+/* ---- several threads release
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static struct frame_pool shared;
 static _Atomic(struct frame *) queues[RELEASERS][QUEUE];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The public operator ABI in real jobs: whatever way operators write, forward, share and narrow, every row arrives whole, in order, as often as it must. */
+/* The public operator ABI in real jobs: whatever way operators write, forward, share and narrow, every row arrives whole, in order, as
+ * often as it must. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,7 +48,8 @@ static struct weir_stream *unchained(struct weir_stream *s, bool apart)
     return apart ? weir_disable_chaining(s) : s;
 }
 
-/* ---- sizes ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- sizes ------------------------------------------------------------------------------------------------------------------------------
+ */
 
 static inline weir_err again(struct weir_none *self, struct weir_ctx *ctx, const struct item *row, const struct weir_record *rec)
 {
@@ -142,7 +144,8 @@ static void a_row_above_the_limit_fails_its_operator(void **state)
     }
 }
 
-/* ---- forwarding and emitting in turns ------------------------------------------------------------------------------------------------- */
+/* ---- forwarding and emitting in turns -------------------------------------------------------------------------------------------------
+ */
 
 struct patchwork {
     uint64_t turn;
@@ -207,7 +210,8 @@ static void forwards_and_emits_keep_their_order(void **state)
     }
 }
 
-/* ---- side outputs --------------------------------------------------------------------------------------------------------------------- */
+/* ---- side outputs ---------------------------------------------------------------------------------------------------------------------
+ */
 
 static bool to_main(const struct item *row)
 {
@@ -269,7 +273,8 @@ static void side_outputs_carry_their_own_rows(void **state)
     }
 }
 
-/* ---- shared batches ------------------------------------------------------------------------------------------------------------------- */
+/* ---- shared batches -------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Spoils what it gets, in place where it may; only the rows it owns. */
 static weir_err spoil_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
@@ -329,7 +334,8 @@ static void consumers_of_one_output_do_not_see_each_other(void **state)
     }
 }
 
-/* ---- filters that leave nothing ---------------------------------------------------------------------------------------------------------- */
+/* ---- filters that leave nothing
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static inline bool hardly_any(const struct item *row)
 {
@@ -373,7 +379,8 @@ static void empty_selections_are_no_batches(void **state)
     }
 }
 
-/* ---- runs --------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- runs
+ * --------------------------------------------------------------------------------------------------------------------------------- */
 
 struct copy {
     int64_t sender, seq, index;
@@ -402,7 +409,8 @@ static inline weir_err copy_out(struct weir_none *self, struct weir_ctx *ctx, co
         if (fit == 0) return ctx->out->err;
         uint32_t used = fit > 3 && i % 2 ? fit / 2 : fit;
         for (uint32_t k = 0; k < used; k++)
-            *(struct copy *)weir_run_row(ctx->out, sizeof(struct copy), k, rec->time_ms, rec->kind) = (struct copy){row->sender, row->seq, i + k};
+            *(struct copy *)weir_run_row(ctx->out, sizeof(struct copy), k, rec->time_ms, rec->kind) =
+                (struct copy){row->sender, row->seq, i + k};
         weir_run_end(ctx->out, sizeof(struct copy), used);
         i += used;
     }
@@ -425,7 +433,8 @@ static inline weir_err count_copy(struct copies *self, struct weir_ctx *ctx, con
     struct copy *next = &self->next[row->sender];
     next->sender = row->sender;
     skip_empty(next);
-    if (memcmp(next, row, sizeof *row) != 0 || rec->kind != item_kind(row->sender, row->seq) || rec->time_ms != item_of(row->sender, row->seq).time)
+    if (memcmp(next, row, sizeof *row) != 0 || rec->kind != item_kind(row->sender, row->seq) ||
+        rec->time_ms != item_of(row->sender, row->seq).time)
         return weir_fail(ctx->diag, WEIR_E_USER, "copy %lld of %lld where %lld of %lld was due", (long long)row->index, (long long)row->seq,
                          (long long)next->index, (long long)next->seq);
     next->index++;
@@ -469,7 +478,8 @@ static void runs_are_rows_like_others(void **state)
     }
 }
 
-/* ---- long emitters ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- long emitters
+ * ------------------------------------------------------------------------------------------------------------------------ */
 
 /* Keeps the rows' numbers and emits all of them only when time or input ends, pausing as often as the outputs ask for it. */
 struct hoard {
@@ -569,7 +579,8 @@ static void long_emitters_pause_and_lose_nothing(void **state)
     }
 }
 
-/* ---- several ways from one step to another ------------------------------------------------------------------------------------------------ */
+/* ---- several ways from one step to another
+ * ------------------------------------------------------------------------------------------------ */
 
 static weir_err build_union(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
 {
@@ -597,7 +608,8 @@ static void several_edges_into_one_operator_deliver_all(void **state)
     }
 }
 
-/* ---- counters ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- counters
+ * ----------------------------------------------------------------------------------------------------------------------------- */
 
 static inline weir_err count_names(struct weir_none *self, struct weir_ctx *ctx, const struct item *row, const struct weir_record *rec)
 {
@@ -631,7 +643,8 @@ static void eight_counters_an_instance_are_kept(void **state)
     local_job_close(&job);
 }
 
-/* ---- failures ------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- failures
+ * ------------------------------------------------------------------------------------------------------------------------------ */
 
 static inline weir_err break_at(struct weir_none *self, struct weir_ctx *ctx, const struct item *row, const struct weir_record *rec)
 {

@@ -36,7 +36,8 @@ struct total {
     int64_t key, n, total;
     weir_time start;
 };
-WEIR_ROW(total, WEIR_FIELD(total, 1, I64, key), WEIR_FIELD(total, 2, I64, n), WEIR_FIELD(total, 3, I64, total), WEIR_FIELD(total, 4, TIME, start));
+WEIR_ROW(total, WEIR_FIELD(total, 1, I64, key), WEIR_FIELD(total, 2, I64, n), WEIR_FIELD(total, 3, I64, total),
+         WEIR_FIELD(total, 4, TIME, start));
 
 static void sum_add(struct sum *acc, const struct weir_generated *r, weir_time time)
 {

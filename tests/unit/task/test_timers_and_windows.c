@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Event time, timers and windows in real jobs: results equal a computation by hand from the same rows, whatever the parallelism and the disorder. */
+/* Event time, timers and windows in real jobs: results equal a computation by hand from the same rows, whatever the parallelism and the
+ * disorder. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +20,8 @@ struct tick {
     int64_t key, value;
     weir_time time, other;
 };
-WEIR_ROW(tick, WEIR_FIELD(tick, 1, I64, key), WEIR_FIELD(tick, 2, I64, value), WEIR_FIELD(tick, 3, TIME, time), WEIR_FIELD(tick, 4, TIME, other));
+WEIR_ROW(tick, WEIR_FIELD(tick, 1, I64, key), WEIR_FIELD(tick, 2, I64, value), WEIR_FIELD(tick, 3, TIME, time),
+         WEIR_FIELD(tick, 4, TIME, other));
 WEIR_TIMESTAMP(tick_time, tick, time);
 WEIR_TIMESTAMP(tick_other, tick, other);
 WEIR_KEY_FIXED(tick_key, tick, key);
@@ -33,14 +35,15 @@ static uint64_t draw(uint64_t below)
     return (z ^ (z >> 31)) % below;
 }
 
-/* ---- the rows of this story: made before the job, so that the naive computation reads the same ------------------------------------------- */
+/* ---- the rows of this story: made before the job, so that the naive computation reads the same
+ * ------------------------------------------- */
 
 enum hold { HOLD_NOTHING, HOLD_UNTIL_FIRED, HOLD_UNTIL_ADDED, HOLD_UNTIL_DONE };
 
 static struct {
     struct tick rows[SPLITS_MAX][ROWS_MAX];
     int64_t n[SPLITS_MAX];
-    enum hold hold[SPLITS_MAX]; /* what the split waits for ... */
+    enum hold hold[SPLITS_MAX];  /* what the split waits for ... */
     int64_t hold_at[SPLITS_MAX]; /* ... before it gives this row (or ends) */
     bool endless[SPLITS_MAX];    /* gives its last row again and again while it waits */
     int64_t n_splits;
@@ -132,10 +135,10 @@ static weir_err read_ticks(void *self, struct weir_ctx *ctx)
     return WEIR_OK;
 }
 
-#define TICKS(name_, flags_)                                                                                                                 \
-    {                                                                                                                                        \
-        .struct_size = sizeof(struct weir_source), .name = (name_), .self_size = sizeof(struct reader), .schema = &tick_schema,              \
-        .flags = (flags_), .discover = discover, .open = open_split, .read = read_ticks                                                      \
+#define TICKS(name_, flags_)                                                                                                    \
+    {                                                                                                                           \
+        .struct_size = sizeof(struct weir_source), .name = (name_), .self_size = sizeof(struct reader), .schema = &tick_schema, \
+        .flags = (flags_), .discover = discover, .open = open_split, .read = read_ticks                                         \
     }
 static const struct weir_source in_turns = TICKS("in-turns", 0), one_by_one = TICKS("one-by-one", WEIR_SOURCE_ONE_BY_ONE);
 
@@ -145,7 +148,8 @@ static struct weir_stream *assigned(struct weir_stream *s, const char *id, weir_
     return weir_assign_watermarks(s, id, time, &w);
 }
 
-/* ---- what the windows gave ----------------------------------------------------------------------------------------------------------------- */
+/* ---- what the windows gave
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 struct pane {
     int64_t key, n, sum;
@@ -212,7 +216,8 @@ static void window_into_sink(struct weir_stream *s, const char *id)
     weir_apply(weir_side_output(w, 0), "late", &late_op, NULL, 0);
 }
 
-/* ---- by hand ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- by hand
+ * ------------------------------------------------------------------------------------------------------------------------------------ */
 
 static int by_place(const void *a, const void *b)
 {
@@ -262,8 +267,8 @@ static bool equals_naive(void)
     qsort(got, (size_t)n, sizeof *got, by_place);
     for (int64_t i = 0; i < n && i < n_due; i++) {
         if (memcmp(&got[i], &due[i], sizeof got[i]) == 0) continue;
-        print_error("key %lld: window from %lld has %lld rows; by hand key %lld from %lld has %lld\n", (long long)got[i].key, (long long)got[i].start,
-                    (long long)got[i].n, (long long)due[i].key, (long long)due[i].start, (long long)due[i].n);
+        print_error("key %lld: window from %lld has %lld rows; by hand key %lld from %lld has %lld\n", (long long)got[i].key,
+                    (long long)got[i].start, (long long)got[i].n, (long long)due[i].key, (long long)due[i].start, (long long)due[i].n);
         return false;
     }
     if (n != n_due) print_error("%lld results, by hand %lld\n", (long long)n, (long long)n_due);
@@ -288,7 +293,8 @@ static uint64_t late_of_subtasks(const struct local_job *job)
     return n;
 }
 
-/* ---- windows equal a computation by hand ------------------------------------------------------------------------------------------------------ */
+/* ---- windows equal a computation by hand
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* mode: '1' one by one, 't' in turns; 'c' the assigner chained to its source, 'r' behind a rebalance. */
 static weir_err build_windows(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
@@ -336,7 +342,8 @@ static void splits_read_one_by_one_lose_nothing(void **state)
     }
 }
 
-/* ---- late rows ------------------------------------------------------------------------------------------------------------------------------------ */
+/* ---- late rows
+ * ------------------------------------------------------------------------------------------------------------------------------------ */
 
 /* Rows behind their windows go to the side output and are counted; none is lost, none is in both places. */
 static void late_rows_leave_by_the_side_and_are_counted(void **state)
@@ -368,7 +375,8 @@ static void late_rows_leave_by_the_side_and_are_counted(void **state)
     }
 }
 
-/* ---- idle and finished inputs ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- idle and finished inputs
+ * ---------------------------------------------------------------------------------------------------------------------- */
 
 /* Split 0 falls silent early and ends only when a window has fired: without idleness this job would never end. */
 static void a_silent_split_does_not_hold_the_watermark(void **state)
@@ -494,7 +502,8 @@ static void a_split_with_slow_work_is_not_idle(void **state)
     local_job_close(&job);
 }
 
-/* ---- two views of one source's time ------------------------------------------------------------------------------------------------------------ */
+/* ---- two views of one source's time
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static inline weir_err drop_pane(struct weir_none *self, struct weir_ctx *ctx, const struct pane *row, const struct weir_record *rec)
 {
@@ -535,7 +544,9 @@ static void two_assigners_of_one_source_do_not_meet(void **state)
     }
 }
 
-/* ---- timers --------------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- timers
+ * ---------------------------------------------------------------------------------------------------------------------------------------
+ */
 
 /* Per key: how many rows, how many timers; a timer per row, one set by a timer, one taken back. */
 struct timed {
@@ -576,7 +587,8 @@ static weir_err timed_timer(void *self, struct weir_ctx *ctx, const struct weir_
     if (timer->tag == 1u << 30) return weir_fail(ctx->diag, WEIR_E_USER, "a timer fired that was taken back");
     if (timer->time_ms > ctx->watermark_ms) return weir_fail(ctx->diag, WEIR_E_USER, "a timer fired before its time");
     if (timer->time_ms < t->last_fired) return weir_fail(ctx->diag, WEIR_E_USER, "timers fired out of order");
-    if (ctx->keys[ctx->key_index].data != timer->key->data) return weir_fail(ctx->diag, WEIR_E_USER, "the timer's key is not the current one");
+    if (ctx->keys[ctx->key_index].data != timer->key->data)
+        return weir_fail(ctx->diag, WEIR_E_USER, "the timer's key is not the current one");
     t->last_fired = timer->time_ms;
     if (timer->tag & 1u << 29) {
         k->again++;

@@ -31,7 +31,8 @@ static weir_time draw_time(uint64_t *r)
     }
 }
 
-/* ---- the valve -------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- the valve
+ * -------------------------------------------------------------------------------------------------------------------------------- */
 
 /* What each input said last, and what follows from it by the words of watermark.h. */
 struct oracle {
@@ -145,7 +146,8 @@ static void the_order_of_silence_and_end_does_not_matter(void **state)
     }
 }
 
-/* ---- splits ----------------------------------------------------------------------------------------------------------------------------------- */
+/* ---- splits
+ * ----------------------------------------------------------------------------------------------------------------------------------- */
 
 __extension__ typedef __int128 wide_time;
 
@@ -257,12 +259,9 @@ static void stated_watermarks_are_the_lowest_of_what_is_left(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_valve_agrees_with_its_description),
-        cmocka_unit_test(all_idle_then_ended_is_the_end_of_time),
-        cmocka_unit_test(the_order_of_silence_and_end_does_not_matter),
-        cmocka_unit_test(splits_agree_with_their_description),
-        cmocka_unit_test(a_split_that_is_not_asked_is_not_idle),
-        cmocka_unit_test(stated_watermarks_are_the_lowest_of_what_is_left),
+        cmocka_unit_test(the_valve_agrees_with_its_description),        cmocka_unit_test(all_idle_then_ended_is_the_end_of_time),
+        cmocka_unit_test(the_order_of_silence_and_end_does_not_matter), cmocka_unit_test(splits_agree_with_their_description),
+        cmocka_unit_test(a_split_that_is_not_asked_is_not_idle),        cmocka_unit_test(stated_watermarks_are_the_lowest_of_what_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,15 +10,16 @@
 #include "taskmanager/worker/attempt.h"
 
 /* Counts of threads, as the driver reads them: started, prepared, committed, closed. */
-#define THREADS(n, p, c, d) ((struct attempt_event){.type = ATTEMPT_EV_THREADS, .n_threads = (n), .n_prepared = (p), .n_committed = (c), .n_closed = (d)})
+#define THREADS(n, p, c, d) \
+    ((struct attempt_event){.type = ATTEMPT_EV_THREADS, .n_threads = (n), .n_prepared = (p), .n_committed = (c), .n_closed = (d)})
 #define EVENT(name) ((struct attempt_event){.type = ATTEMPT_EV_##name})
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
-static const struct attempt_event events[] = {EVENT(DEPLOYED),       EVENT(START),         EVENT(COMMIT),        EVENT(CANCEL),        EVENT(FAILED),
-                                              THREADS(3, 0, 0, 0),   THREADS(3, 2, 0, 0),  THREADS(3, 3, 0, 0),  THREADS(3, 0, 3, 2),  THREADS(3, 0, 3, 3),
-                                              THREADS(3, 1, 1, 3),   THREADS(0, 0, 0, 0)};
-static const char *const event_names[] = {"DEPLOYED",    "START",        "COMMIT",           "CANCEL",           "FAILED", "none prepared", "two prepared",
-                                          "all prepared", "not all closed", "all committed", "all closed", "no threads"};
+static const struct attempt_event events[] = {EVENT(DEPLOYED),     EVENT(START),        EVENT(COMMIT),       EVENT(CANCEL),
+                                              EVENT(FAILED),       THREADS(3, 0, 0, 0), THREADS(3, 2, 0, 0), THREADS(3, 3, 0, 0),
+                                              THREADS(3, 0, 3, 2), THREADS(3, 0, 3, 3), THREADS(3, 1, 1, 3), THREADS(0, 0, 0, 0)};
+static const char *const event_names[] = {"DEPLOYED",     "START",        "COMMIT",         "CANCEL",        "FAILED",     "none prepared",
+                                          "two prepared", "all prepared", "not all closed", "all committed", "all closed", "no threads"};
 
 /* What an event leads to: state afterwards and actions. A row not listed: nothing happens. */
 static const struct {
@@ -83,8 +84,9 @@ static void a_whole_life_ends_committed(void **state)
 {
     (void)state;
     struct attempt a = {0};
-    const struct attempt_event life[] = {EVENT(DEPLOYED), EVENT(DEPLOYED), EVENT(START), EVENT(START), THREADS(2, 1, 0, 0), EVENT(COMMIT), THREADS(2, 2, 0, 0),
-                                         THREADS(2, 2, 0, 0), EVENT(COMMIT), EVENT(COMMIT), THREADS(2, 0, 1, 1), EVENT(CANCEL), THREADS(2, 0, 2, 2)};
+    const struct attempt_event life[] = {EVENT(DEPLOYED),     EVENT(DEPLOYED),     EVENT(START),        EVENT(START),  THREADS(2, 1, 0, 0),
+                                         EVENT(COMMIT),       THREADS(2, 2, 0, 0), THREADS(2, 2, 0, 0), EVENT(COMMIT), EVENT(COMMIT),
+                                         THREADS(2, 0, 1, 1), EVENT(CANCEL),       THREADS(2, 0, 2, 2)};
     assert_int_equal(play(&a, life, N(life)), ATTEMPT_DO_SAY_ENDED);
     assert_int_equal(a.outcome, WIRE_COMMITTED);
     assert_int_equal(attempt_step(&a, &EVENT(FAILED)), 0); /* what comes after the end is late */
@@ -96,7 +98,8 @@ static void the_first_reason_to_stop_counts(void **state)
 {
     (void)state;
     struct attempt canceled = {0}, failed = {0};
-    const struct attempt_event c[] = {EVENT(DEPLOYED), EVENT(START), EVENT(CANCEL), EVENT(FAILED), THREADS(2, 2, 0, 1), THREADS(2, 0, 0, 2)};
+    const struct attempt_event c[] = {EVENT(DEPLOYED), EVENT(START),        EVENT(CANCEL),
+                                      EVENT(FAILED),   THREADS(2, 2, 0, 1), THREADS(2, 0, 0, 2)};
     const struct attempt_event f[] = {EVENT(DEPLOYED), EVENT(START), EVENT(FAILED), EVENT(CANCEL), EVENT(COMMIT), THREADS(2, 0, 0, 2)};
     assert_int_equal(play(&canceled, c, N(c)), ATTEMPT_DO_SAY_ENDED);
     assert_int_equal(canceled.outcome, WIRE_CANCELED);

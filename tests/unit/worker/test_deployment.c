@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A DEPLOY message that contradicts the plan is refused with a sentence, the environment stays the caller's, and nothing is left behind (see ASan). */
+/* A DEPLOY message that contradicts the plan is refused with a sentence, the environment stays the caller's, and nothing is left behind
+ * (see ASan). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -23,7 +24,8 @@ static struct weir_env *job(bool keyed_two_ways)
     struct weir_env *env = NULL;
     assert_int_equal(weir_env_new(&env, "job", "/", SLOTS), WEIR_OK);
     struct weir_stream *s = weir_from_generator(env, "generate", &(struct weir_generator){.rows = 10, .keys = 3});
-    struct weir_stream *ways[] = {weir_key_by(s, &by_key), weir_key_by(weir_set_parallelism(s, SLOTS), keyed_two_ways ? &by_value : &by_key)};
+    struct weir_stream *ways[] = {weir_key_by(s, &by_key),
+                                  weir_key_by(weir_set_parallelism(s, SLOTS), keyed_two_ways ? &by_value : &by_key)};
     weir_to_blackhole(weir_union(ways, 2), "end");
     assert_int_equal(weir_env_finish(env, NULL), WEIR_OK);
     return env;

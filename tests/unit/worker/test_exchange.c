@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two workers in one process, their task threads real, their net threads played by the test, which also stands between them and drops, doubles, damages,
- * delays and invents what goes over the wire. Either the result is right to the row, or the job fails and names the channel.
+ * Two workers in one process, their task threads real, their net threads played by the test, which also stands between them and drops,
+ * doubles, damages, delays and invents what goes over the wire. Either the result is right to the row, or the job fails and names the
+ * channel.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +18,8 @@
 
 #define SLOTS 4
 
-/* ---- the man in the middle ---------------------------------------------------------------------------------------------------------------- */
+/* ---- the man in the middle
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 enum mischief { PASS, DROP, DOUBLE, TRUNCATE, FLIP_HEAD, FLIP_BODY, OLD_ATTEMPT, OLD_EPOCH, OTHER_JOB, NO_FRAME, OVERSTATE };
 
@@ -40,7 +42,8 @@ static struct {
 
 static void proxy_open(struct proxy *p, struct weir_id from, const char *to)
 {
-    static const struct net_socket_config config = {.kind = NET_ROUTER, .message_max = WEIR_FRAME_MAX, .send_hwm = 100000, .receive_hwm = 100000};
+    static const struct net_socket_config config = {
+        .kind = NET_ROUTER, .message_max = WEIR_FRAME_MAX, .send_hwm = 100000, .receive_hwm = 100000};
     struct net_socket_config back = config;
     *p = (struct proxy){.from = from};
     net_parts_init(&p->parts);
@@ -82,13 +85,31 @@ static void do_mischief(struct proxy *p, bool to_front, enum mischief what, stru
     switch (what) {
     case DOUBLE: hand_on(p, to_front, copy, bytes.length); break;
     case TRUNCATE: hand_on(p, to_front, copy, bytes.length - 8); return;
-    case FLIP_HEAD: copy[40] ^= 4; hand_on(p, to_front, copy, bytes.length); return;
-    case FLIP_BODY: copy[bytes.length - 1] ^= 64; hand_on(p, to_front, copy, bytes.length); return;
-    case OLD_ATTEMPT: head->attempt--; resealed(p, to_front, head, bytes.length); break;
-    case OLD_EPOCH: head->epoch--; resealed(p, to_front, head, bytes.length); break;
-    case OTHER_JOB: head->job ^= 1; resealed(p, to_front, head, bytes.length); break;
+    case FLIP_HEAD:
+        copy[40] ^= 4;
+        hand_on(p, to_front, copy, bytes.length);
+        return;
+    case FLIP_BODY:
+        copy[bytes.length - 1] ^= 64;
+        hand_on(p, to_front, copy, bytes.length);
+        return;
+    case OLD_ATTEMPT:
+        head->attempt--;
+        resealed(p, to_front, head, bytes.length);
+        break;
+    case OLD_EPOCH:
+        head->epoch--;
+        resealed(p, to_front, head, bytes.length);
+        break;
+    case OTHER_JOB:
+        head->job ^= 1;
+        resealed(p, to_front, head, bytes.length);
+        break;
     case NO_FRAME: hand_on(p, to_front, "no frame at all", 15); break;
-    case OVERSTATE: head->seq += 1000; resealed(p, to_front, head, bytes.length); return;
+    case OVERSTATE:
+        head->seq += 1000;
+        resealed(p, to_front, head, bytes.length);
+        return;
     case PASS:
     case DROP: break;
     }
@@ -119,7 +140,8 @@ static bool proxy_pump(struct proxy *p)
     return moved;
 }
 
-/* ---- two workers --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- two workers
+ * --------------------------------------------------------------------------------------------------------------------------- */
 
 struct side {
     struct deployment *d;
@@ -168,8 +190,9 @@ static void connect_sides(void)
 {
     for (uint32_t w = 0; w < 2; w++) {
         proxy_open(&two.proxies[w], two.sides[w].incarnation, exchange_endpoint(two.sides[1 - w].x));
-        struct wire_peer peers[2] = {{.worker = 0, .endpoint = net_socket_endpoint(two.proxies[w].front), .incarnation = two.sides[0].incarnation},
-                                     {.worker = 1, .endpoint = net_socket_endpoint(two.proxies[w].front), .incarnation = two.sides[1].incarnation}};
+        struct wire_peer peers[2] = {
+            {.worker = 0, .endpoint = net_socket_endpoint(two.proxies[w].front), .incarnation = two.sides[0].incarnation},
+            {.worker = 1, .endpoint = net_socket_endpoint(two.proxies[w].front), .incarnation = two.sides[1].incarnation}};
         struct wire_msg start = {.type = WIRE_START, .start = {.n_peers = 2, .peers = peers}};
         assert_int_equal(exchange_connect(two.sides[w].x, &start, &two.diag), WEIR_OK);
     }
@@ -243,7 +266,8 @@ static uint32_t n_prepared(void)
 static void stranger_speaks(void)
 {
     if (!two.stranger || two.turns % 4) return;
-    struct frame_header head = {.kind = FRAME_END, .job = id_word(two.deploy.job), .epoch = two.deploy.epoch, .attempt = two.deploy.attempt, .channel = 1};
+    struct frame_header head = {
+        .kind = FRAME_END, .job = id_word(two.deploy.job), .epoch = two.deploy.epoch, .attempt = two.deploy.attempt, .channel = 1};
     frame_seal(&head);
     struct weir_bytes part = {&head, sizeof head};
     (void)net_send_bytes(two.stranger, &part, 1);
@@ -291,7 +315,8 @@ static weir_err run_two(void)
 {
     weir_err err = WEIR_OK;
     for (uint32_t w = 0; w < 2; w++)
-        for (uint32_t t = 0; t < two.sides[w].d->n_threads; t++) assert_int_equal(task_thread_start(&two.sides[w].d->threads[t], NULL), WEIR_OK);
+        for (uint32_t t = 0; t < two.sides[w].d->n_threads; t++)
+            assert_int_equal(task_thread_start(&two.sides[w].d->threads[t], NULL), WEIR_OK);
     uint32_t n = 0;
     while (!err && n != UINT32_MAX && n < SLOTS) {
         err = turn();
@@ -307,7 +332,8 @@ static uint64_t dropped(void)
     return exchange_dropped(two.sides[0].x) + exchange_dropped(two.sides[1].x);
 }
 
-/* ---- stories that end well ------------------------------------------------------------------------------------------------------------------- */
+/* ---- stories that end well
+ * ------------------------------------------------------------------------------------------------------------------- */
 
 static void expect_right_result(uint64_t seed, int64_t rows)
 {
@@ -400,7 +426,8 @@ static void a_wire_that_stands_still_now_and_then_only_delays(void **state)
     }
 }
 
-/* ---- stories that end in words --------------------------------------------------------------------------------------------------------------- */
+/* ---- stories that end in words
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static enum mischief once_at(uint64_t n, const struct frame_header *head)
 {
@@ -501,8 +528,10 @@ static void a_start_that_contradicts_the_deployment_is_refused(void **state)
     struct wire_peer peers[3] = {{.worker = 0, .endpoint = "tcp://127.0.0.1:1", .incarnation = id_random()},
                                  {.worker = 0, .endpoint = "tcp://127.0.0.1:1", .incarnation = id_random()},
                                  {.worker = 2, .endpoint = "tcp://127.0.0.1:1", .incarnation = id_random()}};
-    const struct wire_msg starts[] = {{.start = {.n_peers = 1, .peers = peers}}, {.start = {.n_peers = 3, .peers = peers}},
-                                      {.start = {.n_peers = 2, .peers = peers}}, {.start = {.n_peers = 2, .peers = peers + 1}}};
+    const struct wire_msg starts[] = {{.start = {.n_peers = 1, .peers = peers}},
+                                      {.start = {.n_peers = 3, .peers = peers}},
+                                      {.start = {.n_peers = 2, .peers = peers}},
+                                      {.start = {.n_peers = 2, .peers = peers + 1}}};
     for (uint32_t i = 0; i < 4; i++) {
         struct weir_diag diag = {0};
         assert_int_equal(exchange_new(&x, two.sides[0].d, &two.deploy, id_random(), "tcp://127.0.0.1:*", NULL), WEIR_OK);
