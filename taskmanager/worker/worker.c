@@ -281,7 +281,10 @@ static void wait_for_work(struct worker *w)
     if (w->d) w->waits[n++] = (struct net_wait){.fd = w->d->wake.fd, .want_read = true};
     if (w->x) n += exchange_wait_items(w->x, w->waits + n, NET_POLL_MAX - n);
     if (w->d) wake_prepare(&w->d->wake);
-    bool busy = (w->x && exchange_has_output(w->x)) || thread_counts(w).n_closed > 0;
+    /* What became of the threads since they were last looked at, and before we announced that we sleep, wakes nobody. */
+    struct attempt_event threads = thread_counts(w);
+    bool prepared = w->attempt.state == ATTEMPT_RUNNING && threads.n_prepared == threads.n_threads;
+    bool busy = (w->x && exchange_has_output(w->x)) || prepared || threads.n_closed > 0;
     int64_t timeout_ms = busy || w->attempt.state == ATTEMPT_STOPPING ? 0 : TICK_MS;
     (void)net_poll(w->waits, n, timeout_ms);
     if (w->d) wake_clear(&w->d->wake);

@@ -55,7 +55,7 @@ static int setup(void **state)
     if (!mkdtemp(dir)) return -1;
     snprintf(path, sizeof path, "%s/weir.yaml", dir);
     memset(&diag, 0, sizeof diag);
-    return config_new(&config, &table);
+    return config_new(&config, &table) ? -1 : 0;
 }
 
 static int teardown(void **state)

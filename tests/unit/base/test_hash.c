@@ -29,7 +29,7 @@ static void crc32c_goes_on(void **state)
     (void)state;
     for (size_t cut = 0; cut <= 9; cut++) {
         uint32_t crc = crc32c(0, "123456789", cut);
-        assert_int_equal(crc32c(crc, "123456789" + cut, 9 - cut), 0xe3069283u);
+        assert_int_equal(crc32c(crc, &"123456789"[cut], 9 - cut), 0xe3069283u);
     }
 }
 
