@@ -369,16 +369,15 @@ static weir_err run_step(struct subtask *s, weir_time now_ms, bool *progress)
         err = step_draining(s);
     }
     if (err) return err;
-    /* Under load frames leave when they are full, and time goes with them now and then; without load all leaves at once. */
+    /*
+     * Under load frames leave when they are full, and now and then as they are, with the time behind them: a filter that keeps few rows
+     * would never fill one. Without load all leaves at once.
+     */
     bool more = *progress && s->state == SUBTASK_RUNNING && (s->ops[0].spec.kind == OP_SOURCE || !inputs_empty(s));
     bool due = now_ms >= s->watermark_at_ms || now_ms < s->watermark_at_ms - EDGE_WATERMARK_MS; /* the latter: the clock was set back */
     if (more && !due) return WEIR_OK;
-    for (uint32_t e = 0; !err && e < s->n_edges; e++) {
-        err = more ? edge_watermark(&s->edges[e]) : edge_flush(&s->edges[e]);
-        if (!err && !more) err = edge_watermark(&s->edges[e]);
-    }
     s->watermark_at_ms = now_ms + EDGE_WATERMARK_MS;
-    return err;
+    return flush_edges(s);
 }
 
 enum subtask_step subtask_step(struct subtask *s, weir_time now_ms)
