@@ -115,9 +115,8 @@ struct frame *frame_take(struct frame_pool *pool, uint32_t bytes)
         frame = take_large(bytes);
         if (!frame) return NULL;
     } else {
-        /* Frames that have just come back go first: with old ones the pool would be walked round and round, and every frame would be out of
-         * cache. */
-        if (atomic_load_explicit(&pool->returned, memory_order_relaxed)) collect_returned(pool);
+        /* Not before: a frame that has just come back still lies in the cache of the core that read it. */
+        if (!pool->free) collect_returned(pool);
         if (!pool->free && !add_frames(pool)) return NULL;
         frame = pool->free;
         pool->free = frame->next;
