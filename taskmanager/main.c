@@ -7,7 +7,6 @@
 #include "runtime/base/daemon.h"
 #include "runtime/base/id.h"
 #include "runtime/base/limits.h"
-#include "runtime/base/log.h"
 #include "runtime/base/process.h"
 #include "runtime/net/socket.h"
 #include "taskmanager/server.h"
@@ -71,13 +70,5 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
 
 int main(int argc, char **argv)
 {
-    struct config *config = NULL;
-    struct weir_diag diag = {0};
-    int signals = process_signals_open(); /* before the parent's end may send one */
-    int status = daemon_configure(&config, &program, argc, argv);
-    if (status != DAEMON_GO_ON) return status;
-    weir_err err = signals < 0 ? weir_fail(&diag, WEIR_E_IO, "cannot wait for signals") : serve(config, signals, &diag);
-    if (err) log_error("cannot run", "code=%s reason=\"%s\"", weir_err_name(err), diag.text);
-    config_destroy(&config);
-    return err ? DAEMON_FAILED : DAEMON_OK;
+    return daemon_main(&program, serve, argc, argv);
 }

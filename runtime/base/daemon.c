@@ -78,3 +78,16 @@ int daemon_configure(struct config **out, const struct daemon_program *program, 
         config_destroy(&config);
     return status;
 }
+
+int daemon_main(const struct daemon_program *program, daemon_serve serve, int argc, char **argv)
+{
+    struct config *config = NULL;
+    struct weir_diag diag = {0};
+    int signals = process_signals_open(); /* before the parent's end may send one */
+    int status = daemon_configure(&config, program, argc, argv);
+    if (status != DAEMON_GO_ON) return status;
+    weir_err err = signals < 0 ? weir_fail(&diag, WEIR_E_IO, "cannot wait for signals") : serve(config, signals, &diag);
+    if (err) log_error("cannot run", "code=%s reason=\"%s\"", weir_err_name(err), diag.text);
+    config_destroy(&config);
+    return err ? DAEMON_FAILED : DAEMON_OK;
+}

@@ -33,4 +33,10 @@ struct daemon_program {
  */
 int daemon_configure(struct config **out, const struct daemon_program *program, int argc, char **argv);
 
+/* What a daemon does once configured, until it is told to end. signals: descriptor of process_signals_open. */
+typedef weir_err (*daemon_serve)(const struct config *config, int signals, struct weir_diag *diag);
+
+/* A daemon's whole main: configures, serves, logs why it cannot go on. Returns the exit status. */
+int daemon_main(const struct daemon_program *program, daemon_serve serve, int argc, char **argv);
+
 #endif

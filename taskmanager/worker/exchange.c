@@ -260,9 +260,8 @@ static struct frame *frame_of(struct exchange *x, struct net_message *message)
     return frame;
 }
 
-static weir_err lost(const struct exchange *x, const struct deployed_channel *dc, uint64_t got, struct weir_diag *diag)
+static weir_err lost(const struct deployed_channel *dc, uint64_t got, struct weir_diag *diag)
 {
-    (void)x;
     return weir_fail(diag, WEIR_E_PROTOCOL, "channel %u from worker %u lost frames: %" PRIu64 " expected, %" PRIu64 " came",
                      dc->channel->id, dc->peer, dc->channel->n_received, got);
 }
@@ -275,7 +274,7 @@ static weir_err take_in_order(struct exchange *x, struct deployed_channel *dc, c
         x->n_dropped++;
         return WEIR_OK;
     }
-    if (head->seq > ch->n_received) return lost(x, dc, head->seq, diag);
+    if (head->seq > ch->n_received) return lost(dc, head->seq, diag);
     struct frame *frame = frame_of(x, message);
     if (!frame) return weir_fail(diag, WEIR_E_NOMEM, "no memory for an arrived frame");
     if (channel_deliver(ch, frame)) {
@@ -323,7 +322,7 @@ static weir_err take_from_router(struct exchange *x, struct weir_diag *diag)
         return WEIR_OK;
     }
     if (copy.kind != FRAME_PROBE) return take_in_order(x, dc, &copy, &x->parts.part[1], diag);
-    if (copy.seq > dc->channel->n_received) return lost(x, dc, copy.seq, diag);
+    if (copy.seq > dc->channel->n_received) return lost(dc, copy.seq, diag);
     return send_credit(x, dc->channel);
 }
 
