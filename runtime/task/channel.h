@@ -31,9 +31,10 @@ struct outbox {
 weir_err outbox_init(struct outbox *box, uint64_t n_items, struct wake *net);
 /*
  * Task thread: wakes the net thread for what was put in: at the end of a step, and within one every OUTBOX_BURST items. A wake for each
- * would cost more than the frame it tells of; one for a whole long step would have the net thread idle, then flooded.
+ * would cost more than the frame it tells of, and takes the core from whoever makes the next frame where threads outnumber cores; one for a
+ * whole long step would have the net thread idle, then flooded.
  */
-#define OUTBOX_BURST 4u
+#define OUTBOX_BURST 16u
 static inline void outbox_announce(struct outbox *box)
 {
     if (box->n_unannounced == 0) return;
