@@ -19,6 +19,10 @@ static const struct config_key keys[] = {
      .help = "slots offered; 0 = one for each core"},
     {"taskmanager.data", CONFIG_STR, "tcp://127.0.0.1:*", .flag = "data",
      .help = "where workers exchange records: tcp://127.0.0.1:* or ipc://PATH, from which each worker's path is made"},
+    {"taskmanager.memory.managed.size", CONFIG_SIZE, "0", .flag = "managed-memory",
+     .help = "memory for keyed state, shared evenly by the slots; 0 = 256MiB for each. What does not fit lies in RocksDB"},
+    {"taskmanager.state.dir", CONFIG_STR, "", .flag = "state-dir",
+     .help = "folder on a local disk for state that does not fit its memory; by default /tmp/weir-UID"},
     {"taskmanager.worker", CONFIG_STR, "", .flag = "worker", .help = "program of the workers; by default weir-worker beside this one"},
 };
 static const char *const foreign[] = {"jobmanager", NULL};
@@ -42,17 +46,27 @@ static const char *make_id(const struct config *config, char random[static 16])
     return random;
 }
 
+static const char *choose_state_dir(const struct config *config, char fallback[static 32])
+{
+    const char *dir = config_str(config, "taskmanager.state.dir");
+    if (dir[0] != '\0') return dir;
+    (void)snprintf(fallback, 32, "/tmp/weir-%u", (unsigned)geteuid());
+    return fallback;
+}
+
 static weir_err serve(const struct config *config, int signals, struct weir_diag *diag)
 {
-    char worker[PATH_MAX], random[16];
+    char worker[PATH_MAX], random[16], state_dir[32];
     struct taskmanager_config c = {
         .jobmanager = config_str(config, "taskmanager.jobmanager"),
         .id = make_id(config, random),
         .data = config_str(config, "taskmanager.data"),
         .worker_path = config_str(config, "taskmanager.worker"),
+        .state_dir = choose_state_dir(config, state_dir),
         .slots = count_slots(config),
         .signals = signals,
     };
+    c.slot_memory = (uint64_t)config_int(config, "taskmanager.memory.managed.size") / c.slots;
     if (c.worker_path[0] == '\0') {
         weir_err err = process_beside("weir-worker", worker, sizeof worker, diag);
         if (err) return err;

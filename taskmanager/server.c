@@ -9,10 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "runtime/base/folder.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/process.h"
+#include "runtime/base/scratch.h"
 #include "runtime/net/socket.h"
 #include "taskmanager/plugin_cache.h"
 #include "taskmanager/supervisor.h"
@@ -119,6 +121,8 @@ static void spawn(struct taskmanager *s, const struct supervisor_action *a)
     struct worker_process_config config = {
         .worker_path = s->config.worker_path,
         .data = endpoint,
+        .state_dir = s->config.state_dir,
+        .slot_memory = s->config.slot_memory,
         .plugin_fd = plugin_cache_find(s->cache, a->spawn.digest),
         .job = a->spawn.job,
         .attempt = a->spawn.attempt,
@@ -371,6 +375,8 @@ weir_err taskmanager_new(struct taskmanager **out, const struct taskmanager_conf
     s->last = &s->first;
     net_parts_init(&s->parts);
     weir_err err = check_config(s, diag);
+    if (!err) err = folder_make(config->state_dir, diag);
+    if (!err) scratch_sweep(config->state_dir); /* of workers of a TaskManager that was killed with them */
     if (!err && plugin_cache_new(&s->cache)) err = weir_fail(diag, WEIR_E_NOMEM, "no memory for the plugin cache");
     if (err) {
         taskmanager_destroy(&s);

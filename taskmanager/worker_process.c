@@ -2,6 +2,8 @@
 #include "taskmanager/worker_process.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +11,7 @@
 #include <unistd.h>
 
 #include "runtime/base/process.h"
+#include "runtime/base/scratch.h"
 
 struct worker_process {
     struct weir_id job;
@@ -16,6 +19,7 @@ struct worker_process {
     struct child child;
     int box_fd;
     char ipc_path[NET_ENDPOINT_MAX]; /* of its data socket; "" with tcp */
+    char state_dir[PATH_MAX];        /* base of scratch folders */
     bool pipe_ended;
     weir_err pipe_err; /* why we killed it: WEIR_E_CORRUPT it broke the pipe, WEIR_E_LIMIT it did not read */
     /* Steps of its threads as last seen, and since when they stand still: who hangs, when it has to be killed. */
@@ -36,7 +40,9 @@ static weir_err start_child(struct worker_process *w, const struct worker_proces
 {
     char parent[16];
     (void)snprintf(parent, sizeof parent, "%d", (int)getpid());
-    const char *argv[] = {"weir-worker", "--run", "--parent", parent, "--data", c->data, NULL};
+    char memory[24];
+    (void)snprintf(memory, sizeof memory, "%" PRIu64, c->slot_memory);
+    const char *argv[] = {"weir-worker", "--run", "--parent", parent, "--data", c->data, "--state", c->state_dir, "--memory", memory, NULL};
     int fds[] = {c->plugin_fd, w->box_fd}; /* 4 and 5 */
     struct child_config config = {
         .path = c->worker_path, .argv = (char *const *)(uintptr_t)argv, .n_fds = 2, .fds = fds, .message_max = WEIR_CONTROL_MAX};
@@ -56,6 +62,7 @@ weir_err worker_process_start(struct worker_process **out, const struct worker_p
     w->child.pidfd = w->child.pipe.fd = -1;
     if (strncmp(config->data, "ipc://", 6) == 0 && config->data[6] != '@')
         (void)snprintf(w->ipc_path, sizeof w->ipc_path, "%s", config->data + 6);
+    (void)snprintf(w->state_dir, sizeof w->state_dir, "%s", config->state_dir);
     weir_err err = make_box(w, diag);
     if (!err) err = start_child(w, config, diag);
     if (err) {
@@ -73,6 +80,7 @@ void worker_process_destroy(struct worker_process **worker)
     if (!w) return;
     child_close(&w->child);
     if (w->ipc_path[0]) (void)unlink(w->ipc_path); /* a killed worker leaves it */
+    if (w->state_dir[0]) scratch_sweep(w->state_dir);
     if (w->box_fd >= 0) close(w->box_fd);
     free(w);
 }

@@ -15,8 +15,10 @@ struct worker_process;
 
 struct worker_process_config {
     const char *worker_path;
-    const char *data; /* endpoint of its data socket; an ipc path is removed after its end */
-    int plugin_fd;    /* sealed; borrowed */
+    const char *data;      /* endpoint of its data socket; an ipc path is removed after its end */
+    const char *state_dir; /* base of scratch folders; those of ended workers are removed after its end */
+    uint64_t slot_memory;  /* bytes; 0 = the default */
+    int plugin_fd;         /* sealed; borrowed */
     struct weir_id job;
     uint32_t attempt;
     struct weir_bytes deploy; /* its first message */

@@ -35,7 +35,10 @@ struct session {
     uint64_t node; /* its index in the heap */
 };
 
-/* Value of the table: the open sessions of a key, and the key, which the table does not give back. Zeros: none yet. */
+/*
+ * The open sessions of a key, and the key, which the table does not give back. Zeros: none yet. The table's value is its address, since
+ * entries may leave memory and come back elsewhere.
+ */
 struct owner {
     uint32_t n, cap;
     union {
@@ -75,7 +78,7 @@ struct sessions {
     uint32_t n_late;
     uint32_t idx[WEIR_BATCH_MAX];  /* pending records ... */
     void *accs[WEIR_BATCH_MAX];    /* ... and their accumulators */
-    void *owners[WEIR_BATCH_MAX];  /* of the records that cannot be late, in order */
+    void *owners[WEIR_BATCH_MAX];  /* of the records that cannot be late, in order: where their addresses lie */
     uint32_t sure[WEIR_BATCH_MAX]; /* those records */
     uint32_t late[WEIR_BATCH_MAX];
 };
@@ -100,13 +103,29 @@ static weir_err session_open(void *self, struct weir_ctx *ctx)
     op->gap_ms = config->window.gap_ms;
     op->fired_ms = WEIR_TIME_MIN;
     op->session_size = (sizeof(struct session) + op->aggregate->acc_size + 15u) & ~(size_t)15u;
-    return weir_table_new(ctx, sizeof(struct owner), &op->table);
+    const struct weir_state_desc desc = {.struct_size = sizeof desc, .name = "sessions", .value_size = sizeof(struct owner *)};
+    struct weir_panes *panes;
+    int64_t restored;
+    weir_err err = weir_panes_open(ctx, &desc, &panes);
+    if (err) return err;
+    if (weir_panes_next(ctx, panes, INT64_MIN, &restored)) /* addresses in the process that wrote them */
+        return weir_fail(ctx->diag, WEIR_E_STATE, "%s: session windows cannot be restored", ctx->operator_id);
+    return weir_panes_table(ctx, panes, 0, &op->table);
 }
 
 static void free_owner(struct owner *o)
 {
+    if (!o) return;
     if (o->cap) free(o->sessions.many);
     if (o->has_key && o->key_length > KEY_INLINE) free(o->key.block);
+    free(o);
+}
+
+/* The owner whose address lies there, made when there is none yet. NULL: no memory. */
+static struct owner *owner_at(struct owner **place)
+{
+    if (!*place) *place = calloc(1, sizeof **place);
+    return *place;
 }
 
 static void session_close(void *self, struct weir_ctx *ctx)
@@ -115,7 +134,7 @@ static void session_close(void *self, struct weir_ctx *ctx)
     uint64_t cursor = 0;
     struct weir_key key;
     void *owner;
-    while (op->table && weir_table_next(op->table, &cursor, &key, &owner)) free_owner(owner);
+    while (op->table && weir_table_next(ctx, op->table, &cursor, &key, &owner)) free_owner(*(struct owner **)owner);
     if (op->table) weir_table_drop(ctx, &op->table);
     while (op->chunks) {
         struct chunk *next = op->chunks->next;
@@ -370,8 +389,10 @@ static weir_err session_process(void *self, struct weir_ctx *ctx, uint32_t input
     for (uint32_t i = 0, n_sure = 0; i < batch->count; i++) {
         weir_time t = weir_batch_record(batch, i)->time_ms;
         bool sure = window_after(t, op->gap_ms) > passed;
-        struct owner *o = sure ? op->owners[n_sure++] : weir_table_find(ctx, op->table, &ctx->keys[i]);
+        struct owner **place = sure ? op->owners[n_sure++] : weir_table_find(ctx, op->table, &ctx->keys[i]);
+        struct owner *o = place ? owner_at(place) : NULL;
         struct session *s = NULL;
+        if (place && !o) return no_memory(ctx);
         if (o && join(op, batch, o, &ctx->keys[i], t, passed, &s)) return no_memory(ctx);
         if (!s) {
             op->late[op->n_late++] = i;
@@ -405,10 +426,8 @@ static weir_err fire(struct sessions *op, struct weir_ctx *ctx, struct session *
     if (!err) {
         end_session(op, s);
         if (o->n == 0) {
-            struct owner gone = *o; /* the key must not lie in the entry that is removed by it */
-            struct weir_key gone_key = key_of(&gone);
-            weir_table_remove(ctx, op->table, &gone_key);
-            free_owner(&gone);
+            weir_table_remove(ctx, op->table, &key);
+            free_owner(o);
         }
     }
     ctx->keys = keys;

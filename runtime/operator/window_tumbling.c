@@ -3,7 +3,8 @@
  * Tumbling windows: an accumulator per key and window of constant size.
  *
  * State: one table per open window (a pane) from key to accumulator, the panes sorted by time. A batch is split by pane and each part
- * probed and added as a whole; most batches lie in one pane, which a comparison of their times with its borders shows.
+ * probed and added as a whole; most batches lie in one pane, which a comparison of their times with its borders shows. A pane's number in
+ * the state is the lowest time a record in it can have, from which a restored operator finds the rest.
  * A watermark fires the panes whose last time it has reached, in order: scan the table, emit each accumulator, drop the table. So a window
  * costs nothing per key but its entry: no timers, no removals.
  * A record whose window's last time the watermark has reached is late: counted and passed on to output 1 as it came.
@@ -16,7 +17,7 @@
 
 struct pane {
     weir_time start;
-    weir_time lowest; /* time a record in it can have: start, but never WEIR_TIME_MIN, which means no time */
+    weir_time lowest; /* time a record in it can have: start, but never WEIR_TIME_MIN, which means no time. Its number in the state */
     weir_time last;   /* end - 1: where results stand and what the watermark must reach */
     struct weir_table *table;
     uint32_t part; /* while a batch is split: its part, valid when parts[part] is this pane */
@@ -33,6 +34,7 @@ struct tumbling {
     const struct weir_aggregate *aggregate;
     int64_t size_ms;
     int64_t offset_ms;
+    struct weir_panes *state;
     weir_time fired_ms;  /* panes up to it have fired or are firing */
     struct pane **panes; /* open ones, panes[first] ... panes[n - 1], ascending */
     uint32_t first, n, cap;
@@ -47,36 +49,6 @@ struct tumbling {
 };
 
 #define LATE UINT32_MAX
-
-static weir_err tumbling_open(void *self, struct weir_ctx *ctx)
-{
-    struct tumbling *op = self;
-    const struct window_config *config = ctx->config;
-    const struct weir_window *w = &config->window;
-    if (w->size_ms <= 0 || w->offset_ms < 0 || w->offset_ms >= w->size_ms)
-        return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "%s: a tumbling window needs a size above 0 and an offset from 0 to below the size",
-                         ctx->operator_id);
-    op->aggregate = config->aggregate;
-    op->size_ms = w->size_ms;
-    op->offset_ms = w->offset_ms;
-    op->fired_ms = WEIR_TIME_MIN;
-    return WEIR_OK;
-}
-
-static void close_pane(struct weir_ctx *ctx, struct pane *pane)
-{
-    weir_table_drop(ctx, &pane->table);
-    free(pane);
-}
-
-static void tumbling_close(void *self, struct weir_ctx *ctx)
-{
-    struct tumbling *op = self;
-    for (uint32_t i = op->first; i < op->n; i++) close_pane(ctx, op->panes[i]);
-    free(op->panes);
-    op->panes = NULL;
-    op->first = op->n = 0;
-}
 
 /* ---- panes ----------------------------------------------------------------------------------------------------------------------- */
 
@@ -128,7 +100,7 @@ static weir_err add_pane(struct tumbling *op, struct weir_ctx *ctx, uint32_t at,
     pane->start = start;
     pane->lowest = start > WEIR_TIME_MIN ? start : WEIR_TIME_MIN + 1;
     pane->last = last;
-    weir_err err = weir_table_new(ctx, op->aggregate->acc_size, &pane->table);
+    weir_err err = weir_panes_table(ctx, op->state, pane->lowest, &pane->table);
     if (err) {
         free(pane);
         return err;
@@ -153,6 +125,52 @@ static weir_err find_pane(struct tumbling *op, struct weir_ctx *ctx, weir_time t
     weir_time last = window_after(t, op->size_ms - 1 - phase);
     *out = NULL;
     return last > passed ? add_pane(op, ctx, at, window_before(t, phase), last, out) : WEIR_OK;
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------------------ */
+
+/* Panes in the state from before a restart; a window of another size or offset would put their records into wrong windows. */
+static weir_err take_restored(struct tumbling *op, struct weir_ctx *ctx)
+{
+    int64_t number = INT64_MIN;
+    while (weir_panes_next(ctx, op->state, number, &number)) {
+        struct pane *pane;
+        int64_t phase = window_phase(number, op->size_ms, op->offset_ms);
+        weir_err err = add_pane(op, ctx, op->n, window_before(number, phase), window_after(number, op->size_ms - 1 - phase), &pane);
+        if (err) return err;
+        if (pane->lowest != number)
+            return weir_fail(ctx->diag, WEIR_E_STATE, "%s: the restored windows have another size or offset than %lld and %lld ms",
+                             ctx->operator_id, (long long)op->size_ms, (long long)op->offset_ms);
+    }
+    return WEIR_OK;
+}
+
+static weir_err tumbling_open(void *self, struct weir_ctx *ctx)
+{
+    struct tumbling *op = self;
+    const struct window_config *config = ctx->config;
+    const struct weir_window *w = &config->window;
+    if (w->size_ms <= 0 || w->offset_ms < 0 || w->offset_ms >= w->size_ms)
+        return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "%s: a tumbling window needs a size above 0 and an offset from 0 to below the size",
+                         ctx->operator_id);
+    op->aggregate = config->aggregate;
+    op->size_ms = w->size_ms;
+    op->offset_ms = w->offset_ms;
+    op->fired_ms = WEIR_TIME_MIN;
+    const struct weir_state_desc desc = {.struct_size = sizeof desc, .name = "windows", .value_size = op->aggregate->acc_size};
+    weir_err err = weir_panes_open(ctx, &desc, &op->state);
+    return err ? err : take_restored(op, ctx);
+}
+
+/* Tables stay: what is not fired is the state's. */
+static void tumbling_close(void *self, struct weir_ctx *ctx)
+{
+    struct tumbling *op = self;
+    (void)ctx;
+    for (uint32_t i = op->first; i < op->n; i++) free(op->panes[i]);
+    free(op->panes);
+    op->panes = NULL;
+    op->first = op->n = 0;
 }
 
 /* ---- records --------------------------------------------------------------------------------------------------------------------- */
@@ -263,7 +281,7 @@ static weir_err fire_pane(struct tumbling *op, struct weir_ctx *ctx, const struc
     struct weir_key key;
     void *acc;
     weir_err err = WEIR_OK;
-    while (!err && weir_table_next(pane->table, &op->cursor, &key, &acc)) {
+    while (!err && weir_table_next(ctx, pane->table, &op->cursor, &key, &acc)) {
         ctx->keys = &key;
         ctx->key_index = 0;
         err = op->aggregate->emit(ctx, acc, pane->start, window_end(pane->last));
@@ -285,7 +303,8 @@ static weir_err tumbling_on_watermark(void *self, struct weir_ctx *ctx, weir_tim
         op->cursor = 0;
         op->first++;
         if (op->hint == pane) op->hint = NULL;
-        close_pane(ctx, pane);
+        weir_table_drop(ctx, &pane->table);
+        free(pane);
     }
     if (op->first == op->n) op->first = op->n = 0;
     return WEIR_OK;

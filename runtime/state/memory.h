@@ -17,6 +17,7 @@
 
 struct memory {
     uint64_t bytes;   /* held now, as asked for */
+    uint64_t free;    /* of which tables have as room for further entries */
     uint64_t limit;   /* allocations that would pass it fail; 0 = none */
     uint64_t fail_in; /* tests: the fail_in-th allocation from now fails, and so do all later ones; 0 = off */
 };

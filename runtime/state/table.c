@@ -5,7 +5,6 @@
 
 #include "runtime/base/assert.h"
 
-#define FREE_LENGTH UINT32_MAX
 #define FIRST_BITS 4u /* log2 of the first slot array */
 #define SLAB_FIRST_BYTES 1024u
 #define SLAB_BYTES_MAX MEMORY_HUGE_BYTES
@@ -40,7 +39,7 @@ static inline bool same_key(struct table_entry *e, const struct weir_key *key)
 {
     if (e->length != key->length) return false;
     if (WEIR_LIKELY(key->length == 8)) return load64(e + 1) == load64(key->data);
-    if (e->hash != key->hash) return false;
+    if (e->tag != (uint32_t)key->hash) return false;
     return key->length == 0 || memcmp(table_key(e).data, key->data, key->length) == 0;
 }
 
@@ -65,10 +64,9 @@ static void use_slots(struct table *t, struct table_slot *slots, uint32_t bits)
     t->count_max = (t->mask + 1) / 8 * 5;
 }
 
-static bool grow_slots(struct table *t)
+/* Puts all slots into an array of 2^bits. */
+static bool rehash(struct table *t, uint32_t bits)
 {
-    uint32_t bits = t->slots == no_slots ? FIRST_BITS : 32 - t->shift + 1;
-    if (bits > TABLE_BITS_MAX) return false;
     struct table_slot *slots = memory_alloc(t->memory, sizeof(struct table_slot) << bits);
     if (!slots) return false;
     struct table_slot *old = t->slots;
@@ -80,6 +78,20 @@ static bool grow_slots(struct table *t)
     }
     if (old_bytes) memory_free(t->memory, old, old_bytes);
     return true;
+}
+
+static bool grow_slots(struct table *t)
+{
+    uint32_t bits = t->slots == no_slots ? FIRST_BITS : 32 - t->shift + 1;
+    return bits <= TABLE_BITS_MAX && rehash(t, bits);
+}
+
+void table_shrink(struct table *t)
+{
+    uint32_t bits = 32 - t->shift;
+    if (t->slots == no_slots || t->count >= (t->mask + 1) / 16) return;
+    while (bits > FIRST_BITS && t->count < ((uint64_t)1 << bits) / 8) bits--;
+    if (bits < 32 - t->shift) (void)rehash(t, bits);
 }
 
 /* True when `home` lies cyclically in (hole, i]: the slot at i is reached without passing the hole, so it stays. */
@@ -122,11 +134,57 @@ static uint32_t class_of(uint32_t key_length)
 }
 
 /* A slab as large as all before it of the same class together, within bounds; at least one entry. */
-static size_t slab_bytes(const struct table_class *c, size_t stride)
+static size_t slab_bytes(const struct table *t, const struct table_class *c, size_t stride)
 {
     size_t bytes = SLAB_FIRST_BYTES;
-    while (bytes < c->bytes && bytes < SLAB_BYTES_MAX) bytes *= 2;
+    while (bytes < c->bytes && bytes < t->slab_max) bytes *= 2;
     return bytes < stride ? stride : bytes;
+}
+
+/* A slab given back earlier has left its references: they serve a new one that needs no more of them. */
+static uint32_t find_hole(const struct table *t, uint32_t pages)
+{
+    if (t->holes == 0) return t->n_slabs;
+    uint32_t i = 0;
+    while (i < t->n_slabs && (t->slabs[i].data || t->slabs[i].n_pages < pages)) i++;
+    return i;
+}
+
+/* Room in the directory for one more slab; *at is its index, its references are set. */
+static bool reserve_slab(struct table *t, uint32_t pages, uint32_t *at)
+{
+    *at = find_hole(t, pages);
+    if (*at < t->n_slabs) return true;
+    uint32_t first = t->n_pages ? t->n_pages : 1; /* reference 0 means none */
+    if (pages > PAGES_MAX - first) return false;
+    if (!reserve(t->memory, (void **)&t->pages, first + pages, &t->pages_cap, sizeof *t->pages)) return false;
+    if (!reserve(t->memory, (void **)&t->page_slabs, first + pages, &t->page_slabs_cap, sizeof *t->page_slabs)) return false;
+    if (!reserve(t->memory, (void **)&t->slabs, t->n_slabs + 1, &t->slabs_cap, sizeof *t->slabs)) return false;
+    t->slabs[*at] = (struct table_slab){.first_ref = first * PAGE_REFS, .n_pages = pages};
+    t->n_slabs++;
+    t->holes++;
+    t->n_pages = first + pages;
+    return true;
+}
+
+static void add_free(struct table *t, size_t bytes)
+{
+    t->free_bytes += bytes;
+    t->memory->free += bytes;
+}
+
+static void take_free(struct table *t, size_t bytes)
+{
+    t->free_bytes -= bytes;
+    t->memory->free -= bytes;
+}
+
+static void open_slab(struct table *t, uint32_t index)
+{
+    struct table_slab *slab = &t->slabs[index];
+    slab->next_open = t->classes[slab->class].open;
+    slab->open = true;
+    t->classes[slab->class].open = index + 1;
 }
 
 /* Small slabs take a whole page of the directory, too: references are plenty, and the directory stays small enough for the first cache. */
@@ -134,59 +192,97 @@ static bool add_slab(struct table *t, uint32_t class)
 {
     struct table_class *c = &t->classes[class];
     size_t stride = sizeof(struct table_entry) + class * 8u + t->value_size;
-    size_t bytes = slab_bytes(c, stride);
-    uint32_t pages = (uint32_t)((bytes + PAGE_BYTES - 1) / PAGE_BYTES);
-    uint32_t first = t->n_pages ? t->n_pages : 1; /* reference 0 means none */
-    if (pages > PAGES_MAX - first) return false;
-    if (!reserve(t->memory, (void **)&t->pages, first + pages, &t->pages_cap, sizeof *t->pages)) return false;
-    if (!reserve(t->memory, (void **)&t->slabs, t->n_slabs + 1, &t->slabs_cap, sizeof *t->slabs)) return false;
+    size_t bytes = slab_bytes(t, c, stride);
+    uint32_t at;
+    if (!reserve_slab(t, (uint32_t)((bytes + PAGE_BYTES - 1) / PAGE_BYTES), &at)) return false;
     unsigned char *data = memory_alloc(t->memory, bytes);
     if (!data) return false;
-    for (uint32_t i = 0; i < pages; i++) t->pages[first + i] = data + (size_t)i * PAGE_BYTES;
-    t->slabs[t->n_slabs] = (struct table_slab){
-        .data = data, .bytes = bytes, .stride = stride, .room = (uint32_t)(bytes / stride), .first_ref = first * PAGE_REFS};
-    t->n_slabs++;
-    t->n_pages = first + pages;
-    c->slab = t->n_slabs;
+    struct table_slab *slab = &t->slabs[at];
+    *slab = (struct table_slab){.data = data,
+                                .bytes = bytes,
+                                .stride = stride,
+                                .room = (uint32_t)(bytes / stride),
+                                .first_ref = slab->first_ref,
+                                .n_pages = slab->n_pages,
+                                .class = (uint16_t) class};
+    for (uint32_t i = 0; i < slab->n_pages; i++) {
+        t->pages[slab->first_ref / PAGE_REFS + i] = data + (size_t)i * PAGE_BYTES;
+        t->page_slabs[slab->first_ref / PAGE_REFS + i] = at;
+    }
+    t->holes--;
+    add_free(t, slab->room * stride);
     c->bytes += bytes;
+    open_slab(t, at);
     return true;
 }
 
-/* A zeroed entry (but for its header) of the class, or NULL. */
-static struct table_entry *take_entry(struct table *t, uint32_t class)
+/* A zeroed entry (but for its key's length) of the class, or NULL; *ref is its reference. */
+static struct table_entry *take_entry(struct table *t, uint32_t class, uint32_t *ref)
 {
     struct table_class *c = &t->classes[class];
-    if (c->free) {
-        struct table_entry *e = entry_at(t, c->free);
-        uint32_t ref = c->free;
-        c->free = e->ref;
-        memset(e + 1, 0, class * 8u + t->value_size);
-        e->ref = ref;
-        return e;
+    if (c->open == 0 && !add_slab(t, class)) return NULL;
+    struct table_slab *slab = &t->slabs[c->open - 1];
+    struct table_entry *e;
+    if (slab->free) {
+        *ref = slab->free;
+        e = entry_at(t, slab->free);
+        slab->free = e->tag;
+        memset(e, 0, slab->stride);
+    } else {
+        size_t at = slab->used * slab->stride;
+        e = (struct table_entry *)(void *)(slab->data + at);
+        *ref = slab->first_ref + (uint32_t)(at / 8);
+        slab->used++;
     }
-    if ((c->slab == 0 || t->slabs[c->slab - 1].used == t->slabs[c->slab - 1].room) && !add_slab(t, class)) return NULL;
-    struct table_slab *slab = &t->slabs[c->slab - 1];
-    size_t at = slab->used * slab->stride;
-    struct table_entry *e = (struct table_entry *)(void *)(slab->data + at);
-    e->ref = slab->first_ref + (uint32_t)(at / 8);
-    slab->used++;
+    slab->live++;
+    take_free(t, slab->stride);
+    if (slab->free == 0 && slab->used == slab->room) {
+        c->open = slab->next_open;
+        slab->open = false;
+    }
     return e;
 }
 
-static void give_entry(struct table *t, struct table_entry *e, uint32_t class)
+static void give_entry(struct table *t, struct table_entry *e, uint32_t ref)
 {
-    struct table_class *c = &t->classes[class];
-    uint32_t ref = e->ref;
-    e->length = FREE_LENGTH;
-    e->ref = c->free;
-    c->free = ref;
+    uint32_t index = t->page_slabs[ref / PAGE_REFS];
+    struct table_slab *slab = &t->slabs[index];
+    e->length = TABLE_FREE;
+    e->tag = slab->free;
+    slab->free = ref;
+    slab->live--;
+    add_free(t, slab->stride);
+    if (!slab->open) open_slab(t, index);
+}
+
+static void close_slab(struct table *t, uint32_t index)
+{
+    struct table_slab *slab = &t->slabs[index];
+    uint32_t *link = &t->classes[slab->class].open;
+    while (slab->open && *link != index + 1) link = &t->slabs[*link - 1].next_open;
+    if (slab->open) *link = slab->next_open;
+    slab->open = false;
+}
+
+void table_release(struct table *t, uint32_t index)
+{
+    struct table_slab *slab = &t->slabs[index];
+    WEIR_ASSERT(slab->data && slab->live == 0);
+    close_slab(t, index);
+    memory_free(t->memory, slab->data, slab->bytes);
+    take_free(t, slab->room * slab->stride);
+    t->classes[slab->class].bytes -= slab->bytes;
+    for (uint32_t i = 0; i < slab->n_pages; i++) t->pages[slab->first_ref / PAGE_REFS + i] = NULL;
+    slab->data = NULL;
+    slab->used = slab->room = 0;
+    t->holes++;
 }
 
 /* ---- keys and values --------------------------------------------------------------------------------------------------------------- */
 
 void table_init(struct table *t, uint32_t value_size, struct memory *memory)
 {
-    *t = (struct table){.value_size = (value_size + 7u) & ~7u, .key_max = WEIR_KEY_MAX, .memory = memory};
+    *t = (struct table){.value_size = (value_size + 7u) & ~7u, .key_max = WEIR_KEY_MAX, .slab_max = SLAB_BYTES_MAX, .memory = memory};
     use_slots(t, (struct table_slot *)(uintptr_t)no_slots, 0); /* never written: count_max is 0 */
 }
 
@@ -206,9 +302,11 @@ void table_close(struct table *t)
         WEIR_ASSERT(e);
         free_long_key(t, e);
     }
+    take_free(t, t->free_bytes);
     for (uint32_t i = 0; i < t->n_slabs; i++) memory_free(t->memory, t->slabs[i].data, t->slabs[i].bytes);
     memory_free(t->memory, t->slabs, t->slabs_cap * sizeof *t->slabs);
     memory_free(t->memory, t->pages, t->pages_cap * sizeof *t->pages);
+    memory_free(t->memory, t->page_slabs, t->page_slabs_cap * sizeof *t->page_slabs);
     if (slots_bytes(t)) memory_free(t->memory, t->slots, slots_bytes(t));
     *t = (struct table){0};
 }
@@ -242,7 +340,7 @@ static bool write_key(struct table *t, struct table_entry *e, const struct weir_
     }
     if (key->length) memcpy(at, key->data, key->length);
     e->length = key->length;
-    e->hash = key->hash;
+    e->tag = (uint32_t)key->hash;
     return true;
 }
 
@@ -250,14 +348,14 @@ static __attribute__((noinline)) struct table_entry *insert(struct table *t, con
 {
     if (key->length > t->key_max) return NULL;
     if (t->count >= t->count_max && !grow_slots(t)) return NULL;
-    uint32_t class = class_of(key->length);
-    struct table_entry *e = take_entry(t, class);
+    uint32_t ref;
+    struct table_entry *e = take_entry(t, class_of(key->length), &ref);
     if (!e) return NULL;
     if (!write_key(t, e, key)) {
-        give_entry(t, e, class);
+        give_entry(t, e, ref);
         return NULL;
     }
-    place(t->slots, t->mask, t->shift, (struct table_slot){(uint32_t)key->hash, e->ref});
+    place(t->slots, t->mask, t->shift, (struct table_slot){(uint32_t)key->hash, ref});
     t->count++;
     return e;
 }
@@ -270,14 +368,15 @@ struct table_entry *table_put(struct table *t, const struct weir_key *key)
 
 void table_remove(struct table *t, struct table_entry *e)
 {
-    uint64_t i = home_of((uint32_t)e->hash, t->shift);
-    while (t->slots[i].ref != e->ref) {
+    uint64_t i = home_of(e->tag, t->shift);
+    while (t->slots[i].tag != e->tag || entry_at(t, t->slots[i].ref) != e) {
         WEIR_ASSERT_HOT(t->slots[i].ref != 0);
         i = (i + 1) & t->mask;
     }
+    uint32_t ref = t->slots[i].ref;
     close_hole(t, i);
     free_long_key(t, e);
-    give_entry(t, e, class_of(e->length));
+    give_entry(t, e, ref);
     t->count--;
 }
 
@@ -290,7 +389,7 @@ struct table_entry *table_next(const struct table *t, uint64_t *cursor)
         while (at < s->used) {
             struct table_entry *e = (struct table_entry *)(void *)(s->data + at * s->stride);
             at++;
-            if (e->length == FREE_LENGTH) continue;
+            if (e->length == TABLE_FREE) continue;
             *cursor = (uint64_t)slab << 32 | at;
             return e;
         }
@@ -317,37 +416,29 @@ static inline void prefetch_entry(const struct table *t, const struct table_entr
     __builtin_prefetch(last, 1); /* the same line more often than not; then it costs nothing */
 }
 
-static weir_err probe_group(struct table *t, const struct weir_key *keys, const uint32_t *idx, uint32_t n, void **values)
+static void find_group(const struct table *t, const struct weir_key *keys, const uint32_t *idx, uint32_t n, struct table_entry **entries)
 {
-    struct table_entry *likely[TABLE_PROBE_GROUP];
     for (uint32_t i = 0; i < n; i++) {
         __builtin_prefetch(&t->slots[home_of((uint32_t)keys[idx ? idx[i] : i].hash, t->shift)]);
     }
     for (uint32_t i = 0; i < n; i++) {
         const struct weir_key *key = &keys[idx ? idx[i] : i];
         uint32_t ref = likely_ref(t, (uint32_t)key->hash);
-        likely[i] = ref ? entry_at(t, ref) : NULL;
-        if (ref) prefetch_entry(t, likely[i], table_key_room(key->length));
+        entries[i] = ref ? entry_at(t, ref) : NULL;
+        if (ref) prefetch_entry(t, entries[i], table_key_room(key->length));
     }
     for (uint32_t i = 0; i < n; i++) {
         const struct weir_key *key = &keys[idx ? idx[i] : i];
-        struct table_entry *e = likely[i];
-        /* From the front again: keys put earlier in this group may have changed the slots, not the entries. */
-        if (WEIR_UNLIKELY(!e || !same_key(e, key))) e = table_put(t, key);
-        if (WEIR_UNLIKELY(!e)) return key->length > t->key_max ? WEIR_E_LIMIT : WEIR_E_NOMEM;
-        values[i] = (unsigned char *)(e + 1) + table_key_room(key->length);
+        if (WEIR_UNLIKELY(entries[i] && !same_key(entries[i], key))) entries[i] = lookup(t, key);
     }
-    return WEIR_OK;
 }
 
-weir_err table_probe(struct table *t, const struct weir_key *keys, const uint32_t *idx, uint32_t n, void **values)
+void table_find_all(const struct table *t, const struct weir_key *keys, const uint32_t *idx, uint32_t n, struct table_entry **entries)
 {
     for (uint32_t at = 0; at < n; at += TABLE_PROBE_GROUP) {
         uint32_t m = n - at < TABLE_PROBE_GROUP ? n - at : TABLE_PROBE_GROUP;
-        weir_err err = probe_group(t, idx ? keys : keys + at, idx ? idx + at : NULL, m, values + at);
-        if (err) return err;
+        find_group(t, idx ? keys : keys + at, idx ? idx + at : NULL, m, entries + at);
     }
-    return WEIR_OK;
 }
 
 bool table_prefetch(const struct table *t, const struct weir_key *keys, uint32_t n, uint32_t *guesses)

@@ -4,7 +4,7 @@
  *
  *     slots   | tag ref | tag ref | ......... |       8 bytes each, so a cache line holds a probe sequence
  *                    \
- *     slabs           `-> | hash | ref | length | key bytes, padded to 8 | value |     never moves
+ *     slabs           `-> | tag | length | stamp | key bytes, padded to 8 | value |     never moves
  *
  * - A slot holds the lower 32 bits of the hash (the tag) and a reference to the entry. Its home is the tag's upper bits, and the rest of
  *   the tag keeps different keys of one home apart, so that a probe touches one entry, the right one. The upper 32 bits of the hash are
@@ -15,8 +15,9 @@
  * - Removal shifts the followers back (Knuth, TAOCP 3, 6.4, algorithm R): no tombstones, so tables with much coming and going stay as
  *   fast as new ones. It needs homes only, which the tags give.
  * - Entries lie in slabs by size class and stay where they are until removed: an address is good while its entry lives. Slabs double
- *   from 1 KiB to 2 MiB, so that a window's pane of four keys costs a kilobyte and a large table gets huge pages. Removed entries are
- *   reused by keys of the same size class; the memory goes back when the table is closed.
+ *   from 1 KiB to 2 MiB (slab_max), so that a window's pane of four keys costs a kilobyte and a large table gets huge pages. Removed
+ * entries are reused by keys of the same size class; a slab without entries can be given back (table_release).
+ * - The stamp belongs to the table's owner: 0 for a new entry, never looked at here.
  * - A batch is probed in three passes over a few dozen keys at a time: ask for the slots, read them and ask for the entries, compare. The
  *   misses of one pass overlap (group prefetching: Chen, Ailamaki, Gibbons and Mowry, "Improving hash join performance through
  *   prefetching", ICDE 2004).
@@ -28,6 +29,8 @@
  */
 #ifndef WEIR_RUNTIME_STATE_TABLE_H
 #define WEIR_RUNTIME_STATE_TABLE_H
+
+#include <stdbool.h>
 
 #include "runtime/state/memory.h"
 #include "weir/operator.h"
@@ -44,24 +47,31 @@ struct table_slot {
 
 /* Header of an entry; key bytes (or the address of a long key's) and value follow. */
 struct table_entry {
-    uint64_t hash;
-    uint32_t ref;    /* its own; of a free entry: the next free one's */
-    uint32_t length; /* of the key; UINT32_MAX = free */
+    uint32_t tag;    /* of a free entry: reference of the next free one of its slab */
+    uint32_t length; /* of the key; TABLE_FREE = a free entry */
+    uint64_t stamp;
 };
+
+#define TABLE_FREE UINT32_MAX
 
 /* A run of entries of one size. */
 struct table_slab {
-    unsigned char *data;
+    unsigned char *data; /* NULL: given back; its references wait for a slab that is not larger */
     size_t bytes;
     size_t stride;
     uint32_t room;      /* entries it can hold */
     uint32_t used;      /* entries handed out at least once, from the front */
+    uint32_t live;      /* entries that are not free */
+    uint32_t free;      /* first free one of those handed out, 0 = none */
     uint32_t first_ref; /* of entry 0 */
+    uint32_t n_pages;   /* of the directory */
+    uint32_t next_open; /* index + 1 of the next slab of its class that has room, 0 = none */
+    uint16_t class;
+    bool open; /* in that list */
 };
 
 struct table_class {
-    uint32_t free; /* first free entry, 0 = none */
-    uint32_t slab; /* index + 1 of the slab that still has fresh entries, 0 = none */
+    uint32_t open; /* index + 1 of the first slab that has room, 0 = none */
     uint64_t bytes;
 };
 
@@ -72,12 +82,16 @@ struct table {
     uint32_t value_size;   /* rounded up to 8 */
     uint32_t key_max;      /* longest key; may be set after table_init */
     unsigned char **pages; /* ref >> 13 to address: 64 KiB of entries each */
+    uint32_t *page_slabs;  /* ref >> 13 to slab */
     uint64_t count;
     uint64_t count_max; /* entries at which the slots double: 5/8 of them */
     uint64_t long_keys; /* entries whose key lies outside */
     struct table_slab *slabs;
     uint32_t n_slabs, slabs_cap;
-    uint32_t n_pages, pages_cap;
+    uint32_t holes; /* slabs given back */
+    uint32_t n_pages, pages_cap, page_slabs_cap;
+    size_t slab_max;     /* bytes of the largest slab but for a single entry larger; may be set after table_init */
+    uint64_t free_bytes; /* of slabs: room for further entries; counted in memory->free, too */
     struct table_class classes[TABLE_CLASSES];
     struct memory *memory;
 };
@@ -100,11 +114,14 @@ struct table_entry *table_put(struct table *t, const struct weir_key *key);
 /* Removes an entry of this table. */
 void table_remove(struct table *t, struct table_entry *e);
 
-/*
- * As table_put for each i < n and key keys[idx[i]] (idx NULL: keys[i]); stores the value's address in values[i].
- * Errors: WEIR_E_NOMEM, WEIR_E_LIMIT (a key longer than key_max); some keys may have been put then, values is undefined.
- */
-weir_err table_probe(struct table *t, const struct weir_key *keys, const uint32_t *idx, uint32_t n, void **values);
+/* Makes the slots fewer when most are empty, as after many removals. Without memory it stays as it is. Guesses stay valid. */
+void table_shrink(struct table *t);
+
+/* Gives a slab without live entries back (index < n_slabs). Guesses made before must not be used any more. */
+void table_release(struct table *t, uint32_t slab);
+
+/* As table_find for each i < n and key keys[idx[i]] (idx NULL: keys[i]): the entry, or NULL, in entries[i]. */
+void table_find_all(const struct table *t, const struct weir_key *keys, const uint32_t *idx, uint32_t n, struct table_entry **entries);
 
 /*
  * Asks the cache for slots and entries of keys that will be looked up soon, and notes where each key's entry probably is: guesses[i], for
@@ -133,11 +150,11 @@ static inline void *table_value(struct table_entry *e)
     return (unsigned char *)(e + 1) + table_key_room(e->length);
 }
 
-/* The entry's key; its bytes are valid while the entry lives. */
+/* The entry's key; its bytes are valid while the entry lives. The hash is not kept: it is 0. */
 static inline struct weir_key table_key(struct table_entry *e)
 {
     void *at = e + 1;
-    return (struct weir_key){.data = e->length <= TABLE_INLINE_MAX ? at : *(void **)at, .length = e->length, .hash = e->hash};
+    return (struct weir_key){.data = e->length <= TABLE_INLINE_MAX ? at : *(void **)at, .length = e->length};
 }
 
 #endif

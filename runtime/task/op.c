@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An operator instance: batches in, batches out, event time through it. */
+/* An operator instance: batches in, batches out, event time through it, its state kept within its budget. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +42,17 @@ static weir_err init_keys(struct op *op)
     op->key_scratch = calloc(WEIR_BATCH_MAX, keyer->key_size ? keyer->key_size : 1);
     if (!op->keys || !op->key_scratch) return WEIR_E_NOMEM;
     op->ctx.keys = op->keys;
-    return keyed_new(&op->keyed);
+    return op_make_state(op);
+}
+
+weir_err op_make_state(struct op *op)
+{
+    struct subtask *s = op->subtask;
+    if (!s->slot) return weir_fail(&s->diag, WEIR_E_STATE, "the subtask has no slot for state");
+    uint32_t first, last;
+    plan_key_groups(s->index, s->parallelism, &first, &last);
+    weir_err err = keyed_new(&op->keyed, s->slot, op->spec.id, (uint16_t)first, (uint16_t)last);
+    return err ? weir_fail(&s->diag, err, "no memory for the state of operator %s", op->spec.id) : WEIR_OK;
 }
 
 /* Chained to a source, the assigner sees which split a batch comes from. Each assigner has its own view: two of one source read other
@@ -125,12 +135,31 @@ static int32_t enter(struct op *op)
     struct task_probe *probe = &op->subtask->probe;
     int32_t before = atomic_load_explicit(probe->op, memory_order_relaxed);
     atomic_store_explicit(probe->op, (int32_t)op->spec.node, memory_order_relaxed);
+    op->subtask->depth++;
     return before;
 }
 
 static void leave(struct op *op, int32_t before)
 {
+    op->subtask->depth--;
     atomic_store_explicit(op->subtask->probe.op, before, memory_order_relaxed);
+}
+
+/* ---- state --------------------------------------------------------------------------------------------------------------------------- */
+
+weir_err op_prepare_state(struct op *op)
+{
+    struct subtask *s = op->subtask;
+    if (!op->keyed || s->depth > 1) return WEIR_OK;
+    return keyed_safe_point(op->keyed, s->now_ms) ? slot_error(s->slot, &s->diag) : WEIR_OK;
+}
+
+weir_err op_judge_state(struct op *op, weir_err err)
+{
+    if (!op->keyed) return err;
+    struct subtask *s = op->subtask;
+    weir_err failed = slot_error(s->slot, s->failed_id ? NULL : &s->diag); /* the first sentence stays */
+    return failed ? failed : err;
 }
 
 weir_err op_open(struct op *op)
@@ -138,7 +167,8 @@ weir_err op_open(struct op *op)
     op->opened = true;
     if (op->spec.kind != OP_USER || !op->spec.table->open) return WEIR_OK;
     int32_t before = enter(op);
-    weir_err err = op->spec.table->open(op->self, &op->ctx);
+    weir_err err = op_prepare_state(op);
+    if (!err) err = op_judge_state(op, op->spec.table->open(op->self, &op->ctx));
     leave(op, before);
     return err ? op_fail(op, err) : WEIR_OK;
 }
@@ -177,10 +207,9 @@ static weir_err assign_times(struct op *op, struct weir_batch *batch)
 static weir_err call_process(struct op *op, uint32_t input, struct weir_batch *batch)
 {
     if (op->spec.kind == OP_WATERMARKS) return assign_times(op, batch);
-    if (op->keyed) {
-        weir_err err = key_batch(op, batch);
-        if (err) return err;
-    }
+    weir_err err = op_prepare_state(op);
+    if (!err && op->keys) err = key_batch(op, batch);
+    if (err) return err;
     return op->spec.table->process ? op->spec.table->process(op->self, &op->ctx, input, batch) : WEIR_OK;
 }
 
@@ -188,7 +217,7 @@ weir_err op_process(struct op *op, uint32_t input, struct weir_batch *batch)
 {
     op->step_in += batch->count;
     int32_t before = enter(op);
-    weir_err err = call_process(op, input, batch);
+    weir_err err = op_judge_state(op, call_process(op, input, batch));
     if (!err) err = op_flush(op);
     leave(op, before);
     return err ? op_fail(op, err) : WEIR_OK;
@@ -412,11 +441,12 @@ static weir_err fire_timers(struct op *op, enum weir_time_domain domain, weir_ti
             err = WEIR_AGAIN;
             break;
         }
-        if (!keyed_timer_pop(op->keyed, domain, until, &timer)) break;
+        err = op_prepare_state(op);
+        if (err || !keyed_timer_pop(op->keyed, domain, until, &timer)) break;
         if (fired) *fired = true;
         op->ctx.keys = timer.key;
         op->ctx.key_index = 0;
-        err = op->spec.table->on_timer ? op->spec.table->on_timer(op->self, &op->ctx, &timer) : WEIR_OK;
+        err = op_judge_state(op, op->spec.table->on_timer ? op->spec.table->on_timer(op->self, &op->ctx, &timer) : WEIR_OK);
     }
     op->ctx.keys = keys;
     return err;
@@ -428,9 +458,10 @@ static weir_err advance_user(struct op *op)
     op->ctx.watermark_ms = op->time_in;
     /* WEIR_TIME_MAX means "none" to the timer set, and a timer set there for ever would never end. */
     weir_time until = op->time_in == WEIR_TIME_MAX ? WEIR_TIME_MAX - 1 : op->time_in;
-    if (op->keyed) err = fire_timers(op, WEIR_EVENT_TIME, until, NULL);
-    if (!err && op->spec.table->on_watermark) err = op->spec.table->on_watermark(op->self, &op->ctx, op->time_in);
-    return err;
+    if (op->keys) err = fire_timers(op, WEIR_EVENT_TIME, until, NULL);
+    if (err || !op->spec.table->on_watermark) return err;
+    err = op_prepare_state(op);
+    return err ? err : op_judge_state(op, op->spec.table->on_watermark(op->self, &op->ctx, op->time_in));
 }
 
 /* The assigner makes its own watermarks; of what arrives it passes on only the end of all time. */
@@ -493,7 +524,7 @@ weir_err op_advance(struct op *op)
 
 weir_err op_processing_time(struct op *op, weir_time now_ms, bool *fired)
 {
-    if (!op->keyed || keyed_timer_first(op->keyed, WEIR_PROCESSING_TIME) > now_ms) return WEIR_OK;
+    if (!op->keys || keyed_timer_first(op->keyed, WEIR_PROCESSING_TIME) > now_ms) return WEIR_OK;
     int32_t before = enter(op);
     weir_err err = fire_timers(op, WEIR_PROCESSING_TIME, now_ms, fired);
     weir_err flushed = op_flush(op);
@@ -508,7 +539,8 @@ weir_err op_finish(struct op *op)
     weir_err err = WEIR_OK;
     if (op->spec.kind == OP_USER && op->spec.table->finish) {
         int32_t before = enter(op);
-        err = op->spec.table->finish(op->self, &op->ctx);
+        err = op_prepare_state(op);
+        if (!err) err = op_judge_state(op, op->spec.table->finish(op->self, &op->ctx));
         weir_err flushed = op_flush(op);
         leave(op, before);
         if (flushed) err = flushed;

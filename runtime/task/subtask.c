@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
 
 #define FRAMES_A_STEP 16u /* input frames before the thread's other subtasks get their turn */
 #define READS_A_STEP 8u   /* calls of a split reader likewise */
@@ -257,9 +258,13 @@ static weir_err read_split(struct subtask *s, uint32_t i, bool *more)
     s->current_split = i;
     atomic_store_explicit(s->probe.op, (int32_t)op->spec.node, memory_order_relaxed);
     uint64_t before = op->step_out;
-    weir_err err = s->splits[i].opened ? WEIR_OK : open_reader(s, i);
+    s->depth++;
+    weir_err err = op_prepare_state(op);
+    if (!err && !s->splits[i].opened) err = open_reader(s, i);
     if (!err) err = op->spec.source->read(s->splits[i].self, &op->ctx);
+    err = op_judge_state(op, err);
     weir_err flushed = op_flush(op);
+    s->depth--;
     atomic_store_explicit(s->probe.op, -1, memory_order_relaxed);
     s->stats.records_in += op->step_out - before;
     note_asked(s, i);
@@ -418,6 +423,7 @@ weir_err subtask_open(struct subtask *s)
     s->stats.subtask = s->index;
     s->stats.watermark_ms = WEIR_TIME_MIN;
     s->splits_left = s->n_splits;
+    s->now_ms = clock_wall_ms(); /* the times to live of what an operator finds in its open */
     for (uint32_t i = 0; i < s->n_ops; i++) op_choose_direct(&s->ops[i]);
     weir_err err = valve_init(&s->valve, s->n_inputs);
     /* Children open before parents, so that what is emitted in an open finds its receivers ready. */

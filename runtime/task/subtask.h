@@ -10,7 +10,7 @@
  * are full or when the step ends without more input.
  *
  * The parts: subtask.c (step, inputs, sources), op.c (an operator instance: batches, watermarks, timers, outputs), edge.c (partitioning
- * into channels), context.c (the functions of weir/operator.h and weir/state.h). Owner of all: the task thread.
+ * into channels), context.c and state.c (the functions of weir/operator.h and weir/state.h). Owner of all: the task thread.
  */
 #ifndef WEIR_RUNTIME_TASK_SUBTASK_H
 #define WEIR_RUNTIME_TASK_SUBTASK_H
@@ -119,7 +119,7 @@ struct op {
     /* keys of the current batch */
     struct weir_key *keys;
     unsigned char *key_scratch;
-    struct keyed *keyed;
+    struct keyed *keyed; /* its state; of an operator without key made when it first opens some */
     /* private copy of a shared batch */
     unsigned char *own;
     uint32_t own_capacity;
@@ -149,6 +149,15 @@ weir_err op_advance(struct op *op);          /* works from time_out up to time_i
 weir_err op_processing_time(struct op *op, weir_time now_ms, bool *fired);
 weir_err op_finish(struct op *op);             /* WEIR_AGAIN: not done yet */
 weir_err op_fail(struct op *op, weir_err err); /* notes the first failing operator */
+weir_err op_make_state(struct op *op);         /* makes op->keyed, in the subtask's slot */
+/*
+ * Before each call into the operator, s->depth counted: keeps the slot's state within its budget. No address of it is in use then, unless
+ * the call comes from inside that of an operator earlier in the chain, which may hold some: only calls that do not nest do anything here.
+ * Errors: the slot's; s->diag has its sentence.
+ */
+weir_err op_prepare_state(struct op *op);
+/* After each: `err`, or the failure of the slot, which goes before whatever the operator made of it. */
+weir_err op_judge_state(struct op *op, weir_err err);
 
 static inline struct op *op_of(struct weir_ctx *ctx)
 {
@@ -197,7 +206,9 @@ struct subtask {
     uint32_t splits_left;
     struct splits progress;
     struct frame_pool *pool;
+    struct state_slot *slot; /* kept: where state lives, shared by the subtasks of the thread; NULL: no operator has state */
     struct task_probe probe;
+    uint32_t depth;            /* calls into user code under way, one inside the other along the chain */
     weir_time now_ms;          /* wall clock at the start of the step */
     weir_time watermark_at_ms; /* when the noted watermarks go out even under load */
     uint32_t step_flushes;     /* batches handed on in this step */

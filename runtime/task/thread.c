@@ -44,6 +44,7 @@ void task_thread_close(struct task_thread *t)
     outbox_close(&t->outbox); /* first: its frames come home to the pool */
     frame_pool_close(&t->pool);
     wake_close(&t->wake);
+    state_slot_destroy(&t->slot); /* its subtasks are closed */
     free(t->stats);
     free(t->counters);
     free(t->subtasks);

@@ -24,6 +24,7 @@ struct task_thread {
     uint32_t n_subtasks;
     struct frame_pool pool;
     struct outbox outbox;
+    struct state_slot *slot; /* taken: the state of its subtasks, destroyed by close; may be NULL when no operator has any */
     struct wake wake;
     uint32_t index;          /* of the thread in its worker */
     struct wake *net;        /* woken when the state changes */

@@ -223,13 +223,14 @@ static weir_err make_subtask(struct deployment *d, struct subtask *s, uint32_t v
                           .parallelism = v->parallelism,
                           .job_id = d->job_id,
                           .pool = &t->pool,
+                          .slot = t->slot,
                           .probe = {.op = &d->blackbox->threads[t->index].op, .subtask = &d->blackbox->threads[t->index].subtask}};
     weir_err err = take_splits(s, v->ops[0].node, deploy);
     if (!err) err = make_ops(d, s, v);
     return err ? err : make_inputs(d, s, v);
 }
 
-static weir_err make_thread(struct deployment *d, uint32_t slot, const struct wire_msg *deploy)
+static weir_err make_thread(struct deployment *d, uint32_t slot, const struct wire_msg *deploy, struct weir_diag *diag)
 {
     struct task_thread *t = &d->threads[d->n_threads];
     *t = (struct task_thread){.index = d->n_threads, .net = &d->wake, .wake = {.fd = -1}};
@@ -238,6 +239,9 @@ static weir_err make_thread(struct deployment *d, uint32_t slot, const struct wi
     atomic_store(&d->blackbox->threads[t->index].op, -1);
     t->subtasks = aligned_alloc(64, (d->plan->n_vertices * sizeof *t->subtasks + 63u) & ~(size_t)63u);
     if (!t->subtasks) return WEIR_E_NOMEM;
+    const struct state_slot_config state = {.dir = NULL}; /* in memory, without limit */
+    weir_err made = state_slot_new(&t->slot, &state, diag);
+    if (made) return made;
     for (uint32_t v = 0; v < d->plan->n_vertices; v++) {
         if (slot >= d->plan->vertices[v].parallelism) continue;
         t->counters_cap += d->plan->vertices[v].n_ops * OP_COUNTERS_MAX;
@@ -283,7 +287,7 @@ static weir_err make_threads(struct deployment *d, const struct wire_msg *deploy
     uint64_t *n_outbox = calloc(n, sizeof *n_outbox);
     weir_err err = d->threads && n_outbox ? WEIR_OK : WEIR_E_NOMEM;
     for (uint32_t s = 0; !err && s < deploy->deploy.n_slots; s++)
-        if (deploy->deploy.slot_worker[s] == d->worker) err = make_thread(d, s, deploy);
+        if (deploy->deploy.slot_worker[s] == d->worker) err = make_thread(d, s, deploy, diag);
     if (!err) wire_up(d, n_outbox);
     for (uint32_t t = 0; !err && t < d->n_threads; t++) err = task_thread_init(&d->threads[t], n_outbox[t], diag);
     d->blackbox->n_threads = d->n_threads;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* weir-worker: runs, or describes, one job. Started by a TaskManager or JobManager only; handover.h has the agreement. */
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "runtime/base/log.h"
+#include "runtime/base/scratch.h"
 #include "taskmanager/worker/describe.h"
 #include "taskmanager/worker/worker.h"
 
@@ -21,11 +23,14 @@ static int wrong_use(const char *what)
 }
 
 static const char *socket_path; /* of an ipc data socket; NULL = none */
+static char scratch[PATH_MAX];  /* "" = none */
 
+/* Only what a signal handler may do: so a folder is left to rm. */
 static void leave_nothing(int signal_number)
 {
     (void)signal_number;
     if (socket_path) (void)unlink(socket_path);
+    if (scratch[0] && access(scratch, F_OK) == 0) (void)execl("/bin/rm", "rm", "-rf", "--", scratch, (char *)NULL);
     _exit(1);
 }
 
@@ -48,19 +53,24 @@ int main(int argc, char **argv)
                                             {"describe", no_argument, NULL, 'd'},
                                             {"parent", required_argument, NULL, 'p'},
                                             {"data", required_argument, NULL, 'e'},
+                                            {"state", required_argument, NULL, 's'},
+                                            {"memory", required_argument, NULL, 'b'},
                                             {"parallelism", required_argument, NULL, 'n'},
                                             {"name", required_argument, NULL, 'm'},
                                             {"cwd", required_argument, NULL, 'c'},
                                             {NULL, 0, NULL, 0}};
     int mode = 0, option;
     long parallelism = 1;
-    const char *parent = NULL, *data = NULL, *name = "", *cwd = "/";
+    struct worker_config config = {0};
+    const char *parent = NULL, *data = NULL, *state = NULL, *name = "", *cwd = "/";
     while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
         switch (option) {
         case 'r':
         case 'd': mode = option; break;
         case 'p': parent = optarg; break;
         case 'e': data = optarg; break;
+        case 's': state = optarg; break;
+        case 'b': config.slot_memory = strtoull(optarg, NULL, 10); break;
         case 'n': parallelism = strtol(optarg, NULL, 10); break;
         case 'm': name = optarg; break;
         case 'c': cwd = optarg; break;
@@ -70,7 +80,14 @@ int main(int argc, char **argv)
     log_init("worker", LOG_LEVEL_INFO);
     if (!mode || !parent) return wrong_use("it needs --run or --describe, and --parent");
     if (!follow_parent(parent, data)) return 1;
-    if (mode == 'r') return data ? worker_run(data) : wrong_use("--run needs --data");
+    if (mode == 'r') {
+        struct weir_diag diag;
+        if (!data) return wrong_use("--run needs --data");
+        if (state && scratch_path(state, scratch, &diag)) return wrong_use(diag.text);
+        config.data_endpoint = data;
+        config.state_dir = state ? scratch : NULL;
+        return worker_run(&config);
+    }
     if (parallelism < 1 || parallelism > WEIR_PARALLELISM_MAX) return wrong_use("--parallelism is out of range");
     /* The job's own argument vector: its name first. */
     int n = argc - optind;

@@ -24,7 +24,7 @@
 struct worker {
     struct pipe_end pipe;
     struct blackbox *blackbox;
-    const char *data_endpoint;
+    struct worker_config config;
     struct wire_msg deploy; /* kept whole: the deployment borrows from it */
     bool deployed;
     struct deployment *d;
@@ -123,7 +123,7 @@ static weir_err deploy(struct worker *w)
     if (err) return err;
     for (uint32_t t = 0; t < w->d->n_threads; t++) w->d->threads[t].on_start = crash_watch_thread;
     struct weir_id incarnation = id_random();
-    err = exchange_new(&w->x, w->d, &w->deploy, incarnation, w->data_endpoint, &w->diag);
+    err = exchange_new(&w->x, w->d, &w->deploy, incarnation, w->config.data_endpoint, &w->diag);
     if (err) return err;
     struct wire_msg ready = {.type = WIRE_WORKER_READY};
     ready.ready.endpoint = exchange_endpoint(w->x);
@@ -317,10 +317,10 @@ static void say_goodbye(struct worker *w)
     }
 }
 
-int worker_run(const char *data_endpoint)
+int worker_run(const struct worker_config *config)
 {
     static struct worker w; /* large, and there is one */
-    w.data_endpoint = data_endpoint;
+    w.config = *config;
     w.blackbox = mmap(NULL, sizeof *w.blackbox, PROT_READ | PROT_WRITE, MAP_SHARED, WORKER_FD_BLACKBOX, 0);
     if (w.blackbox == MAP_FAILED) {
         log_error("no black box", " errno=%d", errno);

@@ -3,7 +3,15 @@
 #ifndef WEIR_TASKMANAGER_WORKER_WORKER_H
 #define WEIR_TASKMANAGER_WORKER_WORKER_H
 
-/* data_endpoint: where to bind the data socket. Returns the exit status; the last message on the pipe says how the attempt ended. */
-int worker_run(const char *data_endpoint);
+#include <stdint.h>
+
+struct worker_config {
+    const char *data_endpoint; /* where to bind the data socket */
+    const char *state_dir;     /* the worker's own scratch folder; NULL = state in memory only */
+    uint64_t slot_memory;      /* bytes of state a slot may hold in memory; 0 = the default */
+};
+
+/* Returns the exit status; the last message on the pipe says how the attempt ended. */
+int worker_run(const struct worker_config *config);
 
 #endif

@@ -59,7 +59,8 @@ struct fake {
     const struct weir_source *source;
     const struct weir_operator *op;
     void *owned;         /* batches made mutable during the present call */
-    struct keyed *keyed; /* fake_state.h */
+    struct state_slot *slot; /* fake_state.h */
+    struct keyed *keyed;
     void (*keyed_close)(struct fake *f);
 };
 

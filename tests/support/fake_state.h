@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Keyed state, timers and tables for the fake runtime, over the real runtime/state. A test that calls fake_state_open gets the functions of
- * weir/state.h from here.
+ * State and timers for the fake runtime, over the real runtime/state: a test that calls fake_state_open may run operators that use the
+ * functions of weir/state.h.
  */
 #ifndef WEIR_TESTS_SUPPORT_FAKE_STATE_H
 #define WEIR_TESTS_SUPPORT_FAKE_STATE_H
 
+#include "runtime/state/keyed.h"
 #include "tests/support/fake_runtime.h"
 
-/* Before fake_op_open. Closed by fake_close. */
+/* Before fake_op_open. Closed by fake_close. State lies in memory, or where `config` says; f->keyed has all key groups. */
 void fake_state_open(struct fake *f);
+void fake_state_open_with(struct fake *f, const struct state_slot_config *config);
 
 /* Processes a batch whose records' keys are `keys` (hashes are filled in here). */
 weir_err fake_op_process_keyed(struct fake *f, struct weir_batch *batch, struct weir_key *keys);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/state/keyed.h"
 #include "runtime/state/memory.h"
+#include "runtime/state/rocks.h"
+#include "tests/support/temp_dir.h"
 #include "tests/unit/operator/windows.h"
 
 /* ---- the oracle: a list of sessions that is searched --------------------------------------------------------------------------------- */
@@ -205,10 +207,39 @@ static void memory_is_that_of_the_open_sessions(void **state)
         assert_ok(f, send_one(f, name, i));
         assert_ok(f, fake_op_watermark(f, i - 1));
         fake_clear(f, 0);
-        if (i == 1000) bytes = keyed_memory(f->keyed);
+        if (i == 1000) bytes = slot_memory(f->slot)->bytes;
     }
-    assert_int_equal(keyed_memory(f->keyed), bytes);
+    assert_int_equal(slot_memory(f->slot)->bytes, bytes);
     fake_close(f);
+}
+
+/* Entries of the table leave memory and come back elsewhere while their sessions are open. */
+static void keys_may_leave_memory(void **state)
+{
+    (void)state;
+    struct temp_dir scratch;
+    struct rocks_shared *shared;
+    struct slot_stats stats;
+    char name[32];
+    assert_int_equal(rocks_shared_new(&shared, 1u << 20, 1, NULL), WEIR_OK);
+    temp_dir_make(&scratch);
+    for (int fire = 0; fire < 2; fire++) {
+        struct fake *f = fake_new(&(struct fake_options){.config = &gap10, .n_outs = 2, .operator_id = "minute"});
+        fake_state_open_with(f, &(struct state_slot_config){.dir = temp_path(&scratch, "slot"), .budget = 128u << 10, .shared = shared});
+        assert_ok(f, fake_op_open(f, &window_session_operator));
+        for (int i = 0; i < 15000; i++) {
+            snprintf(name, sizeof name, "key %d", i % 5000);
+            assert_ok(f, send_one(f, name, i % 3));
+        }
+        slot_stats(f->slot, &stats);
+        assert_true(stats.evictions > 1000);
+        if (fire) assert_ok(f, fake_op_watermark(f, 1000));
+        assert_int_equal(fake_count(f, 0), fire ? 5000 : 0);
+        for (uint32_t i = 0; i < fake_count(f, 0); i++) assert_int_equal(row_of(f, i)->count, 3);
+        fake_close(f);
+    }
+    temp_dir_remove(&scratch);
+    rocks_shared_destroy(&shared);
 }
 
 static void an_aggregate_that_cannot_merge_is_refused(void **state)
@@ -234,14 +265,14 @@ static void running_out_of_memory_fails_the_operator_and_nothing_else(void **sta
     (void)state;
     for (uint64_t n = 1;; n++) {
         struct fake *f = open_window(&window_session_operator, &gap10);
-        keyed_account(f->keyed)->fail_in = n;
+        slot_memory(f->slot)->fail_in = n;
         weir_err err = WEIR_OK;
         char name[32];
         for (int i = 0; i < 100 && !err; i++) {
             snprintf(name, sizeof name, "key %d", i);
             err = send_one(f, name, i);
         }
-        keyed_account(f->keyed)->fail_in = 0;
+        slot_memory(f->slot)->fail_in = 0;
         fake_close(f);
         if (!err) break;
         assert_int_equal(err, WEIR_E_NOMEM);
@@ -258,6 +289,7 @@ int main(void)
         cmocka_unit_test(a_session_that_is_due_takes_nothing_in),
         cmocka_unit_test(the_ends_of_time_hold),
         cmocka_unit_test(memory_is_that_of_the_open_sessions),
+        cmocka_unit_test(keys_may_leave_memory),
         cmocka_unit_test(an_aggregate_that_cannot_merge_is_refused),
         cmocka_unit_test(running_out_of_memory_fails_the_operator_and_nothing_else),
     };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/state/keyed.h"
 #include "runtime/state/memory.h"
+#include "runtime/state/rocks.h"
+#include "tests/support/temp_dir.h"
 #include "tests/unit/operator/windows.h"
 
 /* ---- the oracle: a list of windows that is searched ---------------------------------------------------------------------------------- */
@@ -130,14 +132,14 @@ static void a_closed_window_gives_its_memory_back(void **state)
 {
     (void)state;
     struct fake *f = open_window(&window_tumbling_operator, &minute);
-    uint64_t empty = keyed_memory(f->keyed);
+    uint64_t empty = slot_memory(f->slot)->bytes;
     for (int i = 0; i < 1000; i++) {
         assert_ok(f, send_one(f, "k", i * 60000));
         assert_ok(f, send_one(f, "l", i * 60000 + 1));
         assert_ok(f, fake_op_watermark(f, i * 60000 + 59998));
-        assert_true(keyed_memory(f->keyed) > empty);
+        assert_true(slot_memory(f->slot)->bytes > empty);
         assert_ok(f, fake_op_watermark(f, i * 60000 + 59999));
-        assert_int_equal(keyed_memory(f->keyed), empty);
+        assert_int_equal(slot_memory(f->slot)->bytes, empty);
     }
     assert_int_equal(fake_count(f, 0), 2000);
     fake_close(f);
@@ -175,15 +177,115 @@ static void a_bad_window_is_refused(void **state)
     }
 }
 
+/* ---- restored ---------------------------------------------------------------------------------------------------------------------- */
+
+static struct fake *open_on_disk(const struct window_config *config, const char *dir, struct rocks_shared *shared,
+                                 const struct keyed_restore_from *from, weir_err expected)
+{
+    struct fake *f = fake_new(&(struct fake_options){.config = config, .n_outs = 2, .operator_id = "minute"});
+    fake_state_open_with(f, &(struct state_slot_config){.dir = dir, .shared = shared, .snapshots = true});
+    if (from) assert_ok(f, keyed_restore(f->keyed, from, 1, 0, 1, &f->diag));
+    assert_int_equal(fake_op_open(f, &window_tumbling_operator), expected);
+    return f;
+}
+
+static void snapshot(struct fake *f, const char *dir, struct keyed_files *files)
+{
+    struct keyed_snapshot *snap;
+    assert_ok(f, keyed_freeze(f->keyed, 1, &snap, &f->diag));
+    assert_ok(f, keyed_persist(snap, dir, files, &f->diag));
+    keyed_snapshot_destroy(&snap);
+}
+
+static void expect_sum(const struct fake *f, uint32_t i, weir_time start, weir_time end, int64_t count)
+{
+    const struct sum *row = fake_row(f, 0, i);
+    assert_int_equal(row->start, start);
+    assert_int_equal(row->end, end);
+    assert_int_equal(row->count, count);
+}
+
+/* The first and the last window of all time among them, whose numbers are not their starts. */
+static void open_windows_survive_a_restore(void **state)
+{
+    (void)state;
+    struct temp_dir dir, scratch;
+    struct rocks_shared *shared;
+    struct keyed_files files = {0};
+    assert_int_equal(rocks_shared_new(&shared, 1u << 20, 1, NULL), WEIR_OK);
+    temp_dir_make(&dir);
+    temp_dir_make(&scratch);
+    struct fake *f = open_on_disk(&minute, temp_path(&scratch, "a"), shared, NULL, WEIR_OK);
+    const weir_time times[] = {WEIR_TIME_MIN + 1, -1, 0, 59999, 60000, 120000, WEIR_TIME_MAX};
+    for (int i = 0; i < 7; i++) assert_ok(f, send_one(f, "k", times[i]));
+    assert_ok(f, fake_op_watermark(f, -1)); /* two have fired before the snapshot */
+    assert_int_equal(fake_count(f, 0), 2);
+    snapshot(f, dir.path, &files);
+    fake_close(f);
+
+    const struct keyed_restore_from from = {dir.path, &files};
+    f = open_on_disk(&minute, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
+    assert_ok(f, send_one(f, "k", 119999));
+    assert_ok(f, fake_op_watermark(f, WEIR_TIME_MAX));
+    assert_int_equal(fake_count(f, 0), 4);
+    expect_sum(f, 0, 0, 60000, 2);
+    expect_sum(f, 1, 60000, 120000, 2);
+    expect_sum(f, 2, 120000, 180000, 1);
+    const struct sum *last = fake_row(f, 0, 3);
+    assert_int_equal(last->end, WEIR_TIME_MAX);
+    fake_close(f);
+
+    struct window_config other = minute;
+    other.window.size_ms = 45000;
+    f = open_on_disk(&other, temp_path(&scratch, "c"), shared, &from, WEIR_E_STATE);
+    assert_string_equal(f->diag.text, "minute: the restored windows have another size or offset than 45000 and 0 ms");
+    fake_close(f);
+    keyed_files_close(&files);
+    temp_dir_remove(&scratch);
+    temp_dir_remove(&dir);
+    rocks_shared_destroy(&shared);
+}
+
+/* Results are those of a search with next to no memory, too. */
+static void windows_larger_than_memory_fire_whole(void **state)
+{
+    (void)state;
+    struct temp_dir scratch;
+    struct rocks_shared *shared;
+    char name[32];
+    assert_int_equal(rocks_shared_new(&shared, 1u << 20, 1, NULL), WEIR_OK);
+    temp_dir_make(&scratch);
+    struct fake *f = fake_new(&(struct fake_options){.config = &minute, .n_outs = 2, .operator_id = "minute"});
+    fake_state_open_with(f, &(struct state_slot_config){.dir = temp_path(&scratch, "slot"), .budget = 160u << 10, .shared = shared});
+    assert_ok(f, fake_op_open(f, &window_tumbling_operator));
+    f->yield_at_rows = 500;
+    for (int i = 0; i < 12000; i++) {
+        snprintf(name, sizeof name, "key %d", i % 4000);
+        assert_ok(f, send_one(f, name, i % 2 * 60000));
+    }
+    struct slot_stats stats;
+    slot_stats(f->slot, &stats);
+    assert_true(stats.evictions > 1000);
+    assert_ok(f, fake_op_watermark(f, 59999));
+    assert_int_equal(fake_count(f, 0), 2000);
+    for (uint32_t i = 0; i < 2000; i++) expect_sum(f, i, 0, 60000, 3);
+    assert_ok(f, fake_op_watermark(f, WEIR_TIME_MAX));
+    assert_int_equal(fake_count(f, 0), 4000);
+    for (uint32_t i = 2000; i < 4000; i++) expect_sum(f, i, 60000, 120000, 3);
+    fake_close(f);
+    temp_dir_remove(&scratch);
+    rocks_shared_destroy(&shared);
+}
+
 static void running_out_of_memory_fails_the_operator_and_nothing_else(void **state)
 {
     (void)state;
     for (uint64_t n = 1;; n++) {
         struct fake *f = open_window(&window_tumbling_operator, &minute);
-        keyed_account(f->keyed)->fail_in = n;
+        slot_memory(f->slot)->fail_in = n;
         weir_err err = WEIR_OK;
         for (int i = 0; i < 50 && !err; i++) err = send_one(f, "k", i * 20000);
-        keyed_account(f->keyed)->fail_in = 0;
+        slot_memory(f->slot)->fail_in = 0;
         fake_close(f);
         if (!err) break;
         assert_int_equal(err, WEIR_E_NOMEM);
@@ -200,6 +302,8 @@ int main(void)
         cmocka_unit_test(a_closed_window_gives_its_memory_back),
         cmocka_unit_test(a_window_that_is_firing_takes_nothing_in),
         cmocka_unit_test(a_bad_window_is_refused),
+        cmocka_unit_test(open_windows_survive_a_restore),
+        cmocka_unit_test(windows_larger_than_memory_fire_whole),
         cmocka_unit_test(running_out_of_memory_fails_the_operator_and_nothing_else),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

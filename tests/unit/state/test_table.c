@@ -67,7 +67,7 @@ static void find_all(struct model *m)
         if (!e) continue;
         struct weir_key key = table_key(e);
         CHECK(table_value(e) == m->value[i]);
-        CHECK(key.length == m->u.keys[i].length && key.hash == m->u.keys[i].hash);
+        CHECK(key.length == m->u.keys[i].length);
         CHECK(key.length == 0 || memcmp(key.data, m->u.keys[i].data, key.length) == 0);
     }
 }
@@ -77,7 +77,7 @@ static void probe_batch(struct model *m)
 {
     static struct weir_key keys[300];
     static uint32_t which[300], idx[300];
-    static void *values[300];
+    static struct table_entry *entries[300];
     uint32_t n = 1 + below(&m->r, 300);
     bool selected = below(&m->r, 2);
     uint32_t range = below(&m->r, 2) ? 10 : KEYS;
@@ -86,8 +86,14 @@ static void probe_batch(struct model *m)
         keys[i] = m->u.keys[which[i]];
         idx[i] = below(&m->r, 300);
     }
-    CHECK(table_probe(&m->table, keys, selected ? idx : NULL, n, values) == WEIR_OK);
-    for (uint32_t i = 0; i < n; i++) visit(m, which[selected ? idx[i] : i], values[i]);
+    table_find_all(&m->table, keys, selected ? idx : NULL, n, entries);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t k = selected ? idx[i] : i;
+        CHECK((entries[i] != NULL) == m->there[which[k]] || i > 0);
+        struct table_entry *e = table_put(&m->table, &keys[k]);
+        CHECK(e && (!entries[i] || entries[i] == e));
+        visit(m, which[k], table_value(e));
+    }
 }
 
 /* Every entry is given once, also when some are removed as they are given. */
@@ -122,7 +128,6 @@ static void guess(struct model *m)
         struct table_entry *e = table_find_guess(&m->table, &m->u.keys[i], m->there[which] ? guesses[which] : guesses[i]);
         CHECK((e != NULL) == m->there[i]);
         CHECK(!e || table_value(e) == m->value[i]);
-        if (e) guesses[i] = e->ref;
     }
 }
 
@@ -294,15 +299,85 @@ static void a_key_of_the_greatest_length_fits_and_a_longer_one_is_refused(void *
     unsigned char *bytes = calloc(1, WEIR_KEY_MAX + 1);
     assert_non_null(bytes);
     struct weir_key key = {.data = bytes, .length = WEIR_KEY_MAX, .hash = 1};
-    void *value;
-    assert_int_equal(table_probe(&t, &key, NULL, 1, &value), WEIR_OK);
+    assert_non_null(table_put(&t, &key));
     key.length++;
     assert_null(table_find(&t, &key));
     assert_null(table_put(&t, &key));
-    assert_int_equal(table_probe(&t, &key, NULL, 1, &value), WEIR_E_LIMIT);
     assert_int_equal(t.count, 1);
     table_close(&t);
     free(bytes);
+}
+
+/* After many removals the slots can be made few again; entries stay where they are. */
+static void slots_follow_the_entries_down(void **state)
+{
+    (void)state;
+    struct memory memory = {0};
+    struct table t;
+    table_init(&t, 8, &memory);
+    for (uint64_t i = 0; i < 20000; i++) {
+        struct weir_key key = number_key(&i);
+        assert_non_null(table_put(&t, &key));
+    }
+    uint64_t full = memory.bytes;
+    table_shrink(&t); /* nothing to do yet */
+    assert_int_equal(memory.bytes, full);
+    struct table_entry *kept[200];
+    for (uint64_t i = 0; i < 20000; i++) {
+        struct weir_key key = number_key(&i);
+        struct table_entry *e = table_find(&t, &key);
+        if (i % 100)
+            table_remove(&t, e);
+        else
+            kept[i / 100] = e;
+    }
+    table_shrink(&t);
+    assert_true(memory.bytes < full - 200000);
+    for (uint64_t i = 0; i < 20000; i++) {
+        struct weir_key key = number_key(&i);
+        assert_ptr_equal(table_find(&t, &key), i % 100 ? NULL : kept[i / 100]);
+    }
+    table_close(&t);
+    assert_int_equal(memory.bytes, 0);
+}
+
+/* Slabs without entries go back one by one; later entries use their references again, and the rest stays where it is. */
+static void empty_slabs_can_be_given_back(void **state)
+{
+    (void)state;
+    struct memory memory = {0};
+    struct table t;
+    table_init(&t, 100, &memory);
+    t.slab_max = 8192;
+    for (uint64_t round = 1; round <= 3; round++) {
+        for (uint64_t i = 0; i < 5000; i++) {
+            struct weir_key key = number_key(&i);
+            assert_non_null(table_put(&t, &key));
+        }
+        uint64_t full = memory.bytes;
+        for (uint64_t i = 0; i < 5000; i++) {
+            struct weir_key key = number_key(&i);
+            if (i % 10 != round) table_remove(&t, table_find(&t, &key));
+            if (i == 4000) assert_int_equal(memory.bytes, full); /* removing alone gives nothing back */
+        }
+        for (uint64_t i = 0; i < 5000; i++) {
+            struct weir_key key = number_key(&i);
+            struct table_entry *e = table_find(&t, &key);
+            if (e && i % 100) table_remove(&t, e);
+        }
+        for (uint32_t i = 0; i < t.n_slabs; i++) {
+            if (t.slabs[i].data && t.slabs[i].live == 0) table_release(&t, i);
+        }
+        assert_true(memory.bytes < full);
+        assert_int_equal(memory.free, t.free_bytes);
+        for (uint64_t i = 0; i < 5000; i++) {
+            struct weir_key key = number_key(&i);
+            assert_true(table_find(&t, &key) == NULL || (i % 100 == 0 && i % 10 == round));
+        }
+    }
+    table_close(&t);
+    assert_int_equal(memory.bytes, 0);
+    assert_int_equal(memory.free, 0);
 }
 
 /* Fails the Nth allocation and all later ones, N = 1, 2, ...: what was there stays, and the table works on when memory is back. */
@@ -339,13 +414,12 @@ static void a_limit_on_the_account_is_kept(void **state)
     struct memory memory = {.limit = 1u << 20};
     struct table t;
     table_init(&t, 8, &memory);
-    weir_err err = WEIR_OK;
     uint64_t i = 0;
-    for (void *value; !err; i++) {
-        struct weir_key key = number_key(&i);
-        err = table_probe(&t, &key, NULL, 1, &value);
+    struct weir_key key = number_key(&i);
+    while (table_put(&t, &key)) {
+        i++;
+        key = number_key(&i);
     }
-    assert_int_equal(err, WEIR_E_NOMEM);
     assert_in_range(i, 5000, 40000);
     assert_in_range(memory.bytes, 1u << 18, 1u << 20);
     table_close(&t);
@@ -363,6 +437,8 @@ int main(void)
         cmocka_unit_test(an_entry_used_again_is_zeroed),
         cmocka_unit_test(values_may_be_larger_than_a_slab),
         cmocka_unit_test(a_key_of_the_greatest_length_fits_and_a_longer_one_is_refused),
+        cmocka_unit_test(slots_follow_the_entries_down),
+        cmocka_unit_test(empty_slabs_can_be_given_back),
         cmocka_unit_test(running_out_of_memory_is_reported_and_harmless),
         cmocka_unit_test(a_limit_on_the_account_is_kept),
     };

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The structures behind slot.h, family.h and store.h, and what their parts do for one another:
+ *
+ *     slot.c     error, keys of the keeper, statistics        store.c    entries: find, make, change, remove
+ *     evict.c    safe points: eviction and write-out          scan.c     all of a store, or a range
+ *     snapshot.c freeze, persist, settle
+ *     family.c   files and the keeper's family                restore.c  files of earlier snapshots
+ *
+ * Nobody else includes this, but cells.c, panes.c and timers.c for the slot's failure and the stamps.
+ */
+#ifndef WEIR_RUNTIME_STATE_INTERNAL_H
+#define WEIR_RUNTIME_STATE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "runtime/base/gate.h"
+#include "runtime/state/filter.h"
+#include "runtime/state/keyed.h"
+#include "runtime/state/rocks.h"
+#include "runtime/state/run.h"
+#include "runtime/state/store.h"
+
+/* ---- the stamp of an entry: time of the last write in its upper 48 bits, and these ----------------------------------------------------
+ */
+
+#define STAMP_DIRTY 1u   /* changed since it was last frozen or written out */
+#define STAMP_DELETED 2u /* a tombstone */
+#define STAMP_STORED 4u  /* a file may hold the key: its removal must be written, too */
+#define STAMP_KEPT 8u    /* the keeper holds this value, or will once the frozen run with STAMP_RUN has been ingested */
+#define STAMP_REF 16u    /* used since CLOCK's hand passed */
+#define STAMP_FLAGS 0xffffu
+#define STAMP_RUN_SHIFT 8 /* 8 bits: which freeze the entry went into last, modulo 256 */
+
+static inline int64_t stamp_time(uint64_t stamp)
+{
+    return (int64_t)stamp >> 16;
+}
+
+static inline uint64_t stamp_of(int64_t time_ms, uint64_t flags)
+{
+    return (uint64_t)time_ms << 16 | flags;
+}
+
+#define RUN_ENTRY_BYTES 40u /* what an entry costs a run beside its bytes, about */
+
+/* ---- slot ------------------------------------------------------------------------------------------------------------------------- */
+
+struct state_slot {
+    struct memory memory;
+    uint64_t budget;   /* UINT64_MAX without a folder */
+    uint64_t reserved; /* what a freeze of all families would copy */
+    uint64_t now_bits; /* stamp of an entry written now, with STAMP_REF */
+    atomic_llong now_ms;
+    char *dir;
+    bool snapshots;
+    struct rocks_shared *shared;
+    struct rocks *rocks; /* opened when first needed */
+    struct family *families;
+    struct family *hand;             /* the family that evicts next */
+    uint64_t incarnation, next_file; /* names of files */
+    unsigned char *scratch;          /* for keys of the keeper */
+    size_t scratch_cap;
+    struct slot_stats stats;
+    pthread_mutex_t mutex; /* of `diag` */
+    atomic_int error;
+    struct weir_diag diag;
+};
+
+/* As slot_fail, with a failure that has its words. */
+weir_err slot_fail_diag(struct state_slot *slot, const struct weir_diag *diag);
+static inline bool slot_failed(struct state_slot *slot)
+{
+    return atomic_load_explicit(&slot->error, memory_order_relaxed) != WEIR_OK;
+}
+/* A name without ending for a new file, unique for all time. Thread: the slot's. */
+void slot_stem(struct state_slot *slot, char stem[48]);
+void slot_path(const struct state_slot *slot, char path[4096], const char *name); /* in the scratch folder */
+weir_err slot_rocks(struct state_slot *slot); /* opens the database unless it is open; failure is sticky */
+
+static inline uint64_t slot_used(const struct state_slot *slot)
+{
+    return slot->memory.bytes - slot->memory.free + slot->reserved;
+}
+
+/* ---- family ------------------------------------------------------------------------------------------------------------------------ */
+
+/* Files in the order in which they apply. */
+struct file_list {
+    struct keyed_file *items;
+    uint32_t n, cap;
+};
+weir_err file_list_add(struct file_list *list, const struct keyed_file *file);
+weir_err file_list_append(struct file_list *list, const struct file_list *from);
+void file_list_close(struct file_list *list);
+uint64_t file_list_bytes(const struct file_list *list);
+
+/* A turn over all entries, after which no file older than its first epoch is needed. Task thread at a freeze; the persisting one while that
+ * is under way. */
+struct turn {
+    bool active;
+    bool spilled;        /* what the family was when it began */
+    uint64_t epoch;      /* at which it began */
+    struct store *store; /* next in memory, while `residents` */
+    uint64_t cursor;     /* in that store */
+    bool residents;      /* it goes over memory; else over the keeper, from `key` */
+    unsigned char *key;  /* the last one taken */
+    uint32_t key_length;
+    uint64_t bytes_after_last; /* of all files when the last turn ended */
+    uint32_t files_after_last; /* and how many they were */
+};
+
+struct family {
+    struct state_slot *slot;
+    char *name;
+    struct family_options options;
+    struct rocks_family *keeper; /* NULL: not opened yet */
+    struct store *stores;        /* by ascending prefix */
+    struct family *next, *prev;
+    bool restored;            /* files of an earlier instance are behind it */
+    bool spilled;             /* runs are ingested from now on; some entries may lie in the keeper only */
+    bool all_kept;            /* every live entry is in the keeper, or dirty, or in a frozen run */
+    uint64_t entries, clean;  /* of all stores: in memory; and those of them that may be evicted, or may once a frozen run is ingested */
+    struct file_list files;   /* of the last snapshot */
+    struct file_list spills;  /* written out since, in the scratch folder */
+    struct run_range *ranges; /* deleted since the last file */
+    uint32_t n_ranges, ranges_cap;
+    struct frozen *frozen; /* being persisted, NULL = none */
+    struct turn turn;
+    struct store *hand; /* evicts next */
+};
+
+weir_err family_open_keeper(struct family *f);
+/* True when a key of the keeper belongs to a key group of the family's that is first ... last, too. */
+bool family_holds(const struct family *f, struct weir_bytes key, uint16_t first, uint16_t last);
+/* True when restored files may hold keys with this prefix. */
+bool family_restored(struct family *f, struct weir_bytes prefix);
+/* True while a frozen run has not been ingested. */
+bool family_in_flight(const struct family *f);
+void family_wait(struct family *f); /* for it */
+uint64_t family_run_tag(const struct family *f);
+/* Notes that [from, to) must be deleted from what files and keeper hold. */
+weir_err family_forget_range(struct family *f, struct weir_bytes from, struct weir_bytes to);
+/* Copies or moves a file into the keeper. Thread: any. */
+void family_clear_ranges(struct family *f);
+weir_err family_ingest(struct family *f, const char *path, bool keep, struct weir_diag *diag);
+/* Sorts runs and writes them as one sequence of files. Thread: any. */
+weir_err family_write_runs(struct family *f, struct run *runs, uint32_t n_runs, const struct run_range *ranges, uint32_t n_ranges,
+                           const char *dir, const char *stem, uint64_t epoch, struct file_list *out, struct weir_diag *diag);
+
+/* One family's part of a snapshot. */
+struct frozen {
+    struct family *family;
+    uint64_t epoch;
+    uint64_t tag; /* STAMP_RUN of its entries */
+    struct run *runs;
+    uint32_t n_runs;
+    struct run_range *ranges;
+    uint32_t n_ranges;
+    struct file_list files;  /* of the snapshot before, then of this one */
+    struct file_list spills; /* moved from the family */
+    bool ingest, persisted;
+    bool turn_keeper; /* this snapshot carries a piece of a turn over the keeper */
+    bool turn_ended;  /* files before turn.epoch may go */
+    char stem[48];
+    struct gate ingested;
+};
+
+/* ---- store ------------------------------------------------------------------------------------------------------------------------- */
+
+/* A value of any length, in its entry. The bytes are allocated apart; a value that fits its old room is written in place. */
+struct blob {
+    unsigned char *data;
+    uint32_t length;
+    uint32_t cap;
+};
+
+struct store {
+    struct table table; /* first: the record path goes through it */
+    const uint64_t *now_bits;
+    uint64_t fast_expect; /* of stamp & (DIRTY | DELETED): an entry that may be edited as it is; 0xff where each must be looked at */
+    uint32_t value_at;    /* extra_size */
+    uint32_t value_size;  /* 0 = any length */
+    struct family *family;
+    struct store *next; /* by ascending prefix */
+    struct store_spec spec;
+    unsigned char prefix[FAMILY_PREFIX_MAX];
+    bool complete;              /* nothing of it lies in the keeper only */
+    bool stored;                /* a file may hold something of it */
+    bool scanned;               /* a scan is under way: nothing may be evicted */
+    uint64_t live;              /* entries without tombstones */
+    struct table_entry **dirty; /* perhaps gone, or there twice; only with snapshots */
+    uint32_t n_dirty, dirty_cap;
+    struct table_entry **dead; /* tombstones that were frozen */
+    uint32_t n_dead, dead_cap;
+    struct filter filter;      /* of keys that were evicted */
+    uint64_t hand, write_hand; /* table_next cursors */
+};
+
+uint16_t store_key_group(const struct store *s, struct weir_bytes key);
+/* The keeper's key, in the slot's scratch: valid until the next call. NULL: no memory (sticky). */
+struct weir_bytes store_keeper_key(struct store *s, struct weir_bytes key);
+bool store_expired(const struct store *s, int64_t time_ms);
+/* What a copy of the entry costs a run. */
+uint64_t store_cost(const struct store *s, struct table_entry *e);
+struct weir_bytes store_entry_bytes(const struct store *s, struct table_entry *e); /* its value */
+/* An entry that has just been written or frozen: not dirty any more. */
+void store_set_clean(struct store *s, struct table_entry *e, uint64_t flags);
+/* Takes an entry out of memory without a trace. */
+void store_discard(struct store *s, struct table_entry *e);
+weir_err store_mark_dirty(struct store *s, struct table_entry *e);
+/* Puts a value that the keeper gave into memory. NULL: failed (sticky). */
+struct table_entry *store_admit(struct store *s, const struct weir_key *key, struct weir_bytes stored);
+/* Adds an entry to a run: its value, or its deletion. */
+weir_err store_gather(struct store *s, struct table_entry *e, struct run *run);
+weir_err store_freeze(struct store *s, struct run *run); /* all that is dirty */
+void store_bury(struct store *s);                        /* removes frozen tombstones that the keeper knows of */
+
+/* ---- safe points -------------------------------------------------------------------------------------------------------------------- */
+
+void slot_safe_point(struct state_slot *slot, int64_t now_ms);
+void slot_relieve(struct state_slot *slot);
+
+#endif

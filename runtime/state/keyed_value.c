@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Value, reducing and aggregating state: one store entry a key, or a (key, namespace). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/base/hash.h"
+#include "runtime/state/cell.h"
+#include "runtime/state/keyed_internal.h"
+
+/* keyed_prefetch has walked the slots of a batch's keys once; a key that lies in the batch's array need not be looked for again. */
+static inline uint32_t guess_of(const struct weir_state *s, const struct weir_key *key)
+{
+    uintptr_t at = (uintptr_t)key - (uintptr_t)s->batch;
+    return at < s->n_batch * sizeof *key ? s->guesses[at / sizeof *key] : 0;
+}
+
+/* The store's key for (key, namespace), in the operator's scratch. NULL: no memory (sticky). */
+static const struct weir_key *cell_key(struct weir_state *s, const struct weir_key *key, struct weir_key *cell)
+{
+    struct keyed *k = s->keyed;
+    if (key->length > WEIR_KEY_MAX) {
+        (void)slot_fail(k->slot, WEIR_E_LIMIT, "a key of %u bytes, at most %u", key->length, WEIR_KEY_MAX);
+        return NULL;
+    }
+    size_t need = cell_prefix_length(key->length, k->ns_length);
+    if (need > k->cell_cap) {
+        unsigned char *grown = realloc(k->cell, need * 2);
+        if (!grown) {
+            (void)slot_fail(k->slot, WEIR_E_NOMEM, "out of memory for a key");
+            return NULL;
+        }
+        k->cell = grown;
+        k->cell_cap = need * 2;
+    }
+    uint32_t n = cell_put_prefix(k->cell, key, (struct weir_bytes){k->ns, k->ns_length});
+    *cell = (struct weir_key){.data = k->cell, .length = n, .hash = hash64(k->cell, n)};
+    return cell;
+}
+
+#define STORE_KEY(s, key, cell) ((s)->namespaced ? cell_key((s), (key), &(cell)) : (key))
+
+void *keyed_value(struct weir_state *s, const struct weir_key *key)
+{
+    if (WEIR_LIKELY(!s->namespaced)) {
+        struct table_entry *e = store_edit(s->store, key, guess_of(s, key));
+        return WEIR_LIKELY(e != NULL) ? (unsigned char *)table_value(e) : NULL;
+    }
+    struct weir_key cell;
+    key = cell_key(s, key, &cell);
+    struct table_entry *e = key ? store_edit(s->store, key, 0) : NULL;
+    return e ? table_value(e) : NULL;
+}
+
+void *keyed_value_find(struct weir_state *s, const struct weir_key *key)
+{
+    struct weir_key cell;
+    const struct weir_key *at = STORE_KEY(s, key, cell);
+    struct table_entry *e = at ? store_find_edit(s->store, at, guess_of(s, at)) : NULL;
+    return e ? table_value(e) : NULL;
+}
+
+struct weir_bytes keyed_value_read(struct weir_state *s, const struct weir_key *key)
+{
+    struct weir_key cell;
+    const struct weir_key *at = STORE_KEY(s, key, cell);
+    struct table_entry *e = at ? store_find(s->store, at, guess_of(s, at)) : NULL;
+    return e ? store_bytes(s->store, e) : (struct weir_bytes){NULL, 0};
+}
+
+weir_err keyed_value_write(struct weir_state *s, const struct weir_key *key, const void *data, uint32_t length)
+{
+    if (length > WEIR_VALUE_MAX || key->length > WEIR_KEY_MAX) return WEIR_E_LIMIT;
+    if (s->value_size && length != s->value_size) return WEIR_E_ARGUMENT;
+    struct weir_key cell;
+    const struct weir_key *at = STORE_KEY(s, key, cell);
+    if (!at) return slot_error(s->keyed->slot, NULL);
+    if (s->value_size == 0) return store_write(s->store, at, guess_of(s, at), data, length);
+    struct table_entry *e = store_edit(s->store, at, guess_of(s, at));
+    if (!e) return slot_error(s->keyed->slot, NULL);
+    memmove(table_value(e), data, length);
+    return WEIR_OK;
+}
+
+void keyed_value_clear(struct weir_state *s, const struct weir_key *key)
+{
+    struct weir_key cell;
+    const struct weir_key *at = STORE_KEY(s, key, cell);
+    if (at) store_remove(s->store, at);
+}
+
+weir_err keyed_value_probe(struct weir_state *s, const struct weir_key *keys, const uint32_t *idx, uint32_t n, void **values)
+{
+    if (s->namespaced || s->value_size == 0) return WEIR_E_ARGUMENT;
+    return store_probe(s->store, keys, idx, n, values);
+}
+
+void *keyed_reducing_add(struct weir_state *s, const struct weir_key *key, const void *value)
+{
+    void *acc = keyed_value_find(s, key);
+    if (acc) {
+        s->reduce(acc, value);
+        return acc;
+    }
+    acc = keyed_value(s, key);
+    return acc ? memcpy(acc, value, s->value_size) : NULL;
+}
+
+weir_err keyed_aggregating_add(struct weir_state *s, const struct weir_key *keys, const struct weir_batch *batch, const uint32_t *idx,
+                               uint32_t n, void **accs)
+{
+    if (n > WEIR_BATCH_MAX) return WEIR_E_ARGUMENT;
+    void **at = accs ? accs : s->accs;
+    weir_err err = keyed_value_probe(s, keys, idx, n, at);
+    if (!err) s->aggregate->add(at, batch, idx, n);
+    return err;
+}

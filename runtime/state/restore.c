@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Restore: files of earlier snapshots behind a new family. */
+#include <stdio.h>
+#include <unistd.h>
+
+#include "runtime/state/snapshot.h"
+
+/* By a link where the file overlaps nothing; else RocksDB would write into it, so by a copy. */
+static weir_err bring_in(struct family *f, struct rocks_family *keeper, const char *dir, const char *name, struct weir_diag *diag)
+{
+    char path[4096], temporary[4096];
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    (void)snprintf(temporary, sizeof temporary, "%s/in-%s", f->slot->dir, name);
+    if (link(path, temporary) == 0) {
+        weir_err err = rocks_ingest(keeper, temporary, ROCKS_INGEST_SHARED, diag);
+        if (!err) return WEIR_OK;
+        (void)unlink(temporary);
+        if (err != WEIR_E_EXISTS) return err;
+    }
+    weir_err err = run_file_copy(path, temporary, diag);
+    if (!err) err = rocks_ingest(keeper, temporary, 0, diag);
+    if (err) (void)unlink(temporary);
+    return err;
+}
+
+static weir_err bring_all(struct family *f, struct rocks_family *keeper, const struct restore_part *part, struct weir_diag *diag)
+{
+    weir_err err = WEIR_OK;
+    for (uint32_t i = 0; i < part->n && !err; i++) err = bring_in(f, keeper, part->dir, part->files[i].name, diag);
+    return err;
+}
+
+/* Copies what `from` holds of the part's groups into one file. *file is set when there is any. */
+static weir_err write_clipped(struct family *f, struct rocks_family *from, const struct restore_part *part, const char *path,
+                              struct keyed_file *file, struct weir_diag *diag)
+{
+    struct rocks_cursor *cursor = NULL;
+    struct rocks_writer *writer = NULL;
+    struct weir_bytes none = {NULL, 0}, key, value;
+    bool more = true;
+    weir_err err = rocks_cursor_new(from, none, none, ROCKS_SCAN, &cursor, diag);
+    while (!err && more) {
+        err = rocks_cursor_next(cursor, &more, &key, &value, diag);
+        if (err || !more || !family_holds(f, key, part->first_group, part->last_group)) continue;
+        if (!writer) err = rocks_writer_new(&writer, f->slot->shared, path, diag);
+        if (!err) err = rocks_writer_put(writer, key.data, key.length, value.data, value.length, diag);
+        file->entries++;
+    }
+    rocks_cursor_destroy(&cursor);
+    if (!err && writer) err = rocks_writer_finish(writer, diag);
+    rocks_writer_destroy(&writer);
+    return err || file->entries == 0 ? err : run_file_checksum(path, &file->crc32c, &file->bytes, diag);
+}
+
+static weir_err add_clipped(struct family *f, struct rocks_family *from, const struct restore_part *part, struct weir_diag *diag)
+{
+    char stem[48], path[4096];
+    struct keyed_file file = {
+        .value_size = f->options.value_size, .first_group = f->options.first_group, .last_group = f->options.last_group, .is_new = true};
+    slot_stem(f->slot, stem);
+    (void)snprintf(file.name, sizeof file.name, "%s-c.sst", stem);
+    slot_path(f->slot, path, file.name);
+    weir_err err = write_clipped(f, from, part, path, &file, diag);
+    if (err || file.entries == 0) return err;
+    err = family_ingest(f, path, f->slot->snapshots, diag);
+    if (!err && f->slot->snapshots && file_list_add(&f->spills, &file)) err = weir_fail(diag, WEIR_E_NOMEM, "out of memory to restore");
+    return err;
+}
+
+/* The list as a whole goes into a family of its own first, so that its deletions count. */
+static weir_err restore_clipped(struct family *f, const struct restore_part *part, struct weir_diag *diag)
+{
+    char name[ROCKS_NAME_MAX + 1];
+    struct rocks_family_options options = {0};
+    struct rocks_family *aside = NULL;
+    char stem[48];
+    slot_stem(f->slot, stem);
+    (void)snprintf(name, sizeof name, "~clip %s", stem);
+    weir_err err = rocks_family_new(f->slot->rocks, name, &options, &aside, diag);
+    if (!err) err = bring_all(f, aside, part, diag);
+    if (!err) err = add_clipped(f, aside, part, diag);
+    rocks_family_destroy(&aside);
+    return err;
+}
+
+static weir_err note(struct family *f, const struct restore_part *part, struct weir_diag *diag)
+{
+    for (uint32_t i = 0; i < part->n; i++) {
+        struct keyed_file file = part->files[i];
+        file.is_new = false;
+        if (file_list_add(&f->files, &file)) return weir_fail(diag, WEIR_E_NOMEM, "state '%s': out of memory", f->name);
+    }
+    return WEIR_OK;
+}
+
+weir_err family_restore(struct family *f, const struct restore_part *part, struct weir_diag *diag)
+{
+    if (family_open_keeper(f)) return slot_error(f->slot, diag);
+    weir_err err = part->clip ? restore_clipped(f, part, diag) : bring_all(f, f->keeper, part, diag);
+    if (!err && !part->clip) err = note(f, part, diag);
+    if (err) return slot_fail_diag(f->slot, diag);
+    f->restored = f->spilled = f->all_kept = true;
+    f->turn.bytes_after_last = file_list_bytes(&f->files) + file_list_bytes(&f->spills);
+    f->turn.files_after_last = f->files.n + f->spills.n;
+    return WEIR_OK;
+}
