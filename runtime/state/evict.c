@@ -227,10 +227,10 @@ static struct store *most_unwritten(struct state_slot *slot)
     for (struct family *f = slot->families; f; f = f->next) {
         if (f->entries - f->clean <= most) continue;
         for (struct store *s = f->stores; s; s = s->next) {
-            if (!may_leave(s)) continue;
-            if (!best || best->family != f || s->table.count > best->table.count) best = s;
+            if (!may_leave(s) || s->table.count - s->clean <= most) continue;
+            best = s;
+            most = s->table.count - s->clean;
         }
-        if (best && best->family == f) most = f->entries - f->clean;
     }
     return best;
 }
@@ -264,6 +264,8 @@ static void release_slabs(struct store *s, uint64_t bytes_max)
 {
     struct table *t = &s->table;
     table_shrink(t);
+    /* Many tables with nothing in them, as panes of old windows are: without a filter, a new key costs a look into the keeper's. */
+    if (t->count == 0 && !s->complete && slot_used(s->family->slot) > s->family->slot->budget) filter_give_up(&s->filter);
     for (uint32_t i = 0; i < t->n_slabs && s->family->slot->memory.bytes > bytes_max; i++) {
         struct table_slab *slab = &t->slabs[i];
         if (!slab->data) continue;

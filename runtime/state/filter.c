@@ -82,7 +82,8 @@ static uint64_t next_bytes(const struct filter *f)
 {
     if (f->n_layers == FILTER_LAYERS_MAX) return 0;
     uint64_t last = f->n_layers ? layer_bytes(&f->layers[f->n_layers - 1]) : 0;
-    uint64_t due = last == 0 ? FILTER_FIRST_BYTES : last < FILTER_LARGE_BYTES ? last * 4 : last * 2;
+    uint64_t factor = last == FILTER_FIRST_BYTES ? 16 : last < FILTER_LARGE_BYTES ? 4 : 2;
+    uint64_t due = last == 0 ? FILTER_FIRST_BYTES : last * factor;
     uint64_t room = f->bytes_max - f->bytes;
     for (uint64_t bytes = due; bytes >= FILTER_FIRST_BYTES && bytes * 8 >= f->bytes; bytes /= 2) {
         if (bytes <= room) return bytes;

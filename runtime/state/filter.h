@@ -21,7 +21,7 @@
 #include "runtime/state/memory.h"
 
 #define FILTER_LAYERS_MAX 32u
-#define FILTER_FIRST_BYTES 4096u      /* of the first layer */
+#define FILTER_FIRST_BYTES 256u       /* of the first layer: panes of windows have filters, too */
 #define FILTER_LARGE_BYTES (1u << 20) /* smaller layers quadruple, larger ones double */
 
 struct filter_layer {

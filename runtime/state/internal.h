@@ -190,6 +190,7 @@ struct store {
     bool stored;                /* a file may hold something of it */
     bool scanned;               /* a scan is under way: nothing may be evicted */
     uint64_t live;              /* entries without tombstones */
+    uint64_t clean;             /* as in the family */
     struct table_entry **dirty; /* perhaps gone, or there twice; only with snapshots */
     uint32_t n_dirty, dirty_cap;
     struct table_entry **dead; /* tombstones that were frozen */

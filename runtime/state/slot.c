@@ -10,6 +10,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/folder.h"
 #include "runtime/base/id.h"
+#include "runtime/base/log.h"
 #include "runtime/state/internal.h"
 
 weir_err state_slot_new(struct state_slot **out, const struct state_slot_config *config, struct weir_diag *diag)
@@ -60,7 +61,9 @@ weir_err slot_rocks(struct state_slot *slot)
     slot_path(slot, path, "db");
     weir_err err = folder_make(slot->dir, &diag);
     if (!err) err = rocks_open(&slot->rocks, slot->shared, path, &diag);
-    return err ? slot_fail_diag(slot, &diag) : WEIR_OK;
+    if (err) return slot_fail_diag(slot, &diag);
+    log_info("state goes to disk", "folder=%s budget=%" PRIu64, slot->dir, slot->budget);
+    return WEIR_OK;
 }
 
 /* ---- failure: the first stays ----------------------------------------------------------------------------------------------------------

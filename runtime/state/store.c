@@ -67,6 +67,12 @@ weir_err store_new(struct store **out, struct family *f, const struct store_spec
     return WEIR_OK;
 }
 
+static void count_clean(struct store *s, int more)
+{
+    s->clean += (uint64_t)more;
+    s->family->clean += (uint64_t)more;
+}
+
 static void free_blob(struct store *s, struct table_entry *e)
 {
     if (s->value_size) return;
@@ -98,7 +104,7 @@ void store_destroy(struct store **store, bool forget)
     uint64_t cursor = 0;
     for (struct table_entry *e; (e = table_next(&s->table, &cursor)) != NULL;) {
         if (e->stamp & STAMP_DIRTY) slot->reserved -= slot->snapshots ? store_cost(s, e) : 0;
-        if (e->stamp & STAMP_KEPT && !(e->stamp & STAMP_DIRTY)) s->family->clean--;
+        if (e->stamp & STAMP_KEPT && !(e->stamp & STAMP_DIRTY)) count_clean(s, -1);
         s->family->entries--;
         free_blob(s, e);
     }
@@ -230,7 +236,7 @@ weir_err store_mark_dirty(struct store *s, struct table_entry *e)
             return slot_fail(slot, WEIR_E_NOMEM, "state '%s': out of memory", s->family->name);
         slot->reserved += store_cost(s, e);
     }
-    if (e->stamp & STAMP_KEPT) s->family->clean--;
+    if (e->stamp & STAMP_KEPT) count_clean(s, -1);
     e->stamp |= STAMP_DIRTY;
     return WEIR_OK;
 }
@@ -240,8 +246,7 @@ void store_set_clean(struct store *s, struct table_entry *e, uint64_t flags)
     struct family *f = s->family;
     bool was = e->stamp & STAMP_KEPT && !(e->stamp & STAMP_DIRTY), is = flags & STAMP_KEPT;
     if (e->stamp & STAMP_DIRTY && f->slot->snapshots) f->slot->reserved -= store_cost(s, e);
-    if (is && !was) f->clean++;
-    if (was && !is) f->clean--;
+    if (is != was) count_clean(s, is ? 1 : -1);
     uint64_t keep = (e->stamp & ~(uint64_t)STAMP_FLAGS) | (e->stamp & (STAMP_DELETED | STAMP_REF));
     e->stamp = keep | STAMP_STORED | flags;
     s->stored = true;
@@ -253,7 +258,7 @@ void store_discard(struct store *s, struct table_entry *e)
     if (e->stamp & STAMP_DIRTY) {
         if (f->slot->snapshots) f->slot->reserved -= store_cost(s, e);
     } else if (e->stamp & STAMP_KEPT) {
-        f->clean--;
+        count_clean(s, -1);
     }
     if (!(e->stamp & STAMP_DELETED)) s->live--;
     f->entries--;
@@ -311,7 +316,7 @@ struct table_entry *store_admit(struct store *s, const struct weir_key *key, str
     struct weir_bytes value = {(const char *)stored.data + 8, stored.length - 8};
     struct table_entry *e = insert(s, key, stamp_of(time_ms, STAMP_STORED | STAMP_KEPT | STAMP_REF));
     if (!e) return NULL;
-    f->clean++;
+    count_clean(s, 1);
     if (s->value_size) {
         memcpy(store_value(s, e), value.data, value.length);
     } else if (value.length) {

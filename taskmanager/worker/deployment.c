@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "taskmanager/worker/deployment.h"
 
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/folder.h"
 #include "runtime/operator/window.h"
+#include "runtime/state/rocks.h"
+#include "runtime/state/slot.h"
 #include "taskmanager/worker/describe.h"
 
 /* ---- channels --------------------------------------------------------------------------------------------------------------------------
@@ -230,6 +236,15 @@ static weir_err make_subtask(struct deployment *d, struct subtask *s, uint32_t v
     return err ? err : make_inputs(d, s, v);
 }
 
+static weir_err make_slot(const struct deployment *d, uint32_t slot, struct state_slot **out, struct weir_diag *diag)
+{
+    char dir[PATH_MAX];
+    if (d->state.dir && snprintf(dir, sizeof dir, "%s/slot-%" PRIu32, d->state.dir, slot) >= (int)sizeof dir)
+        return weir_fail(diag, WEIR_E_LIMIT, "the path of the state folder is too long: %s", d->state.dir);
+    const struct state_slot_config config = {.dir = d->state.dir ? dir : NULL, .budget = d->state.slot_memory, .shared = d->rocks};
+    return state_slot_new(out, &config, diag);
+}
+
 static weir_err make_thread(struct deployment *d, uint32_t slot, const struct wire_msg *deploy, struct weir_diag *diag)
 {
     struct task_thread *t = &d->threads[d->n_threads];
@@ -239,8 +254,7 @@ static weir_err make_thread(struct deployment *d, uint32_t slot, const struct wi
     atomic_store(&d->blackbox->threads[t->index].op, -1);
     t->subtasks = aligned_alloc(64, (d->plan->n_vertices * sizeof *t->subtasks + 63u) & ~(size_t)63u);
     if (!t->subtasks) return WEIR_E_NOMEM;
-    const struct state_slot_config state = {.dir = NULL}; /* in memory, without limit */
-    weir_err made = state_slot_new(&t->slot, &state, diag);
+    weir_err made = make_slot(d, slot, &t->slot, diag);
     if (made) return made;
     for (uint32_t v = 0; v < d->plan->n_vertices; v++) {
         if (slot >= d->plan->vertices[v].parallelism) continue;
@@ -323,8 +337,17 @@ static void name_operators(struct deployment *d)
     box->n_operators = n;
 }
 
-weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, struct weir_env *env, struct blackbox *blackbox,
-                        struct weir_diag *diag)
+static weir_err share_state(struct deployment *d, const struct deployment_state *state, struct weir_diag *diag)
+{
+    if (!state || !state->dir) return WEIR_OK;
+    d->state = *state;
+    d->state.dir = strdup(state->dir);
+    if (!d->state.dir) return weir_fail(diag, WEIR_E_NOMEM, "no memory for a deployment");
+    return rocks_shared_new(&d->rocks, ROCKS_CACHE_BYTES, ROCKS_THREADS, diag);
+}
+
+weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, struct weir_env *env, const struct deployment_state *state,
+                        struct blackbox *blackbox, struct weir_diag *diag)
 {
     struct deployment *d = aligned_alloc(64, (sizeof *d + 63u) & ~(size_t)63u);
     if (!d) return weir_fail(diag, WEIR_E_NOMEM, "no memory for a deployment");
@@ -332,6 +355,7 @@ weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, 
         .env = env, .worker = deploy->deploy.worker, .n_workers = deploy->deploy.n_workers, .blackbox = blackbox, .wake = {.fd = -1}};
     (void)id_text(deploy->job, d->job_id);
     weir_err err = wake_init(&d->wake, diag);
+    if (!err) err = share_state(d, state, diag);
     if (!err) err = describe_graph(&d->graph, env, deploy->deploy.name);
     if (!err) err = plan_new(&d->plan, &d->graph, deploy->deploy.parallelism, diag);
     if (!err) err = check_deploy(d, deploy, diag);
@@ -364,6 +388,9 @@ void deployment_destroy(struct deployment **deployment)
         free(d->channels[c].channel);
     }
     for (uint32_t t = 0; d->threads && t < d->n_threads; t++) task_thread_close(&d->threads[t]);
+    rocks_shared_destroy(&d->rocks);
+    if (d->state.dir) (void)folder_remove(d->state.dir, NULL);
+    free((char *)(uintptr_t)d->state.dir);
     free(d->threads);
     free(d->channels);
     plan_destroy(&d->plan);

@@ -20,6 +20,12 @@ struct deployed_channel {
     uint64_t probe_round; /* ... until this round of probes. Both the exchange's */
 };
 
+/* Where the state of the worker's slots lives. */
+struct deployment_state {
+    const char *dir;      /* scratch folder, made when first needed and removed at the end; NULL = in memory without limit */
+    uint64_t slot_memory; /* bytes a slot may hold in memory; 0 = SLOT_BUDGET_DEFAULT */
+};
+
 struct deployment {
     struct weir_env *env;
     struct graph graph;
@@ -31,14 +37,17 @@ struct deployment {
     uint32_t n_threads;
     struct wake wake; /* the net thread's */
     struct blackbox *blackbox;
+    struct deployment_state state; /* dir is owned */
+    struct rocks_shared *rocks;    /* with a dir */
 };
 
 /*
  * deploy: the DEPLOY message (borrowed during the call, except splits, args and names: they must live as long as the deployment). Takes
- * env. Errors: WEIR_E_GRAPH (the graph differs from the one described), WEIR_E_NOMEM, WEIR_E_CORRUPT (a message that contradicts the plan).
+ * env. state: NULL = in memory without limit. Errors: WEIR_E_GRAPH (the graph differs from the one described), WEIR_E_NOMEM, WEIR_E_CORRUPT
+ * (a message that contradicts the plan).
  */
-weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, struct weir_env *env, struct blackbox *blackbox,
-                        struct weir_diag *diag);
+weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, struct weir_env *env, const struct deployment_state *state,
+                        struct blackbox *blackbox, struct weir_diag *diag);
 /* Threads must have been joined. */
 void deployment_destroy(struct deployment **deployment);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The example job on a real access log gives the same bytes however it is divided, and whichever way its input comes. */
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/support/cluster/cluster.h"
@@ -160,10 +162,31 @@ STORY(second_run_replaces_the_first)
     assert_int_equal(files_with_prefix(output, "part-"), 4);
 }
 
+/* With hardly any memory for state, panes leave for RocksDB; nobody sees a difference, and no scratch folder stays. */
+STORY(state_that_does_not_fit_its_memory)
+{
+    const char *plain = in_dir(c, "apache_logs"), *output = in_dir(c, "out"), *state = in_dir(c, "state");
+    file_gunzip(test_data("apache_logs.gz"), plain);
+    assert_int_equal(setenv("WEIR_TASKMANAGER_MEMORY_MANAGED_SIZE", "64KiB", 1), 0);
+    assert_int_equal(setenv("WEIR_TASKMANAGER_STATE_DIR", state, 1), 0);
+    cluster_start(c, 2, 2);
+    struct said s = ctl_within(c, 60000, "run", "--parallelism", "2", "--name", "log", example_plugin("accesslog"), "--", "--input", plain,
+                               "--output", output, NULL);
+    if (s.code) fail_msg("jobctl ended with %d: %s", s.code, s.err);
+    check_output(output);
+    (void)proc_wait_log(c, c->taskmanager[0], "state goes to disk", 1);
+    (void)proc_wait_log(c, c->taskmanager[1], "state goes to disk", 1);
+    for (uint32_t i = 0; i < 2; i++) {
+        proc_signal(c->taskmanager[i], SIGTERM);
+        assert_int_equal(proc_wait(c, c->taskmanager[i], CLUSTER_WAIT_MS), 0);
+    }
+    assert_int_equal(files_with_prefix(state, "scratch-"), 0);
+}
+
 STORY_MAIN(STORY_TEST(one_taskmanager_parallelism_1), STORY_TEST(one_taskmanager_parallelism_2), STORY_TEST(one_taskmanager_parallelism_3),
            STORY_TEST(one_taskmanager_parallelism_7), STORY_TEST(two_taskmanagers_parallelism_1),
            STORY_TEST(two_taskmanagers_parallelism_2), STORY_TEST(two_taskmanagers_parallelism_3),
            STORY_TEST(two_taskmanagers_parallelism_7), STORY_TEST(three_taskmanagers_parallelism_1),
            STORY_TEST(three_taskmanagers_parallelism_2), STORY_TEST(three_taskmanagers_parallelism_3),
            STORY_TEST(three_taskmanagers_parallelism_7), STORY_TEST(processes_started_by_hand_exchange_frames_over_tcp),
-           STORY_TEST(second_run_replaces_the_first))
+           STORY_TEST(second_run_replaces_the_first), STORY_TEST(state_that_does_not_fit_its_memory))

@@ -47,7 +47,7 @@ static weir_err deploy(struct local_job *job, struct weir_env *env, uint32_t par
     msg.deploy.slot_worker = calloc(msg.deploy.n_slots, sizeof *msg.deploy.slot_worker);
     describe_graph_close(&graph);
     err = discover(env, parallelism, &msg, diag);
-    if (!err) err = deployment_new(&job->d, &msg, env, job->box, diag);
+    if (!err) err = deployment_new(&job->d, &msg, env, NULL, job->box, diag);
     free(msg.deploy.slot_worker);
     job->splits = msg.deploy.splits; /* subtasks borrow their bytes */
     job->n_splits = msg.deploy.n_splits;

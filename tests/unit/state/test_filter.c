@@ -98,7 +98,7 @@ static void a_full_filter_is_below_three_in_a_hundred_and_twelve_bits_a_key(void
     struct rng r = {7};
     filter_init(&f, ROOMY, &memory);
     uint64_t keys = 0;
-    for (uint32_t layers = 1; layers <= 7; layers++) {
+    for (uint32_t layers = 1; layers <= 8; layers++) {
         do filter_add(&f, draw_hash(&r));
         while (f.n_layers < layers);
         struct filter_layer *last = &f.layers[layers - 1];
@@ -107,7 +107,7 @@ static void a_full_filter_is_below_three_in_a_hundred_and_twelve_bits_a_key(void
         assert_in_range(count_false_positives(&f, 7), 0, 2999);
         if (keys >= 2000000) assert_in_range(f.bytes * 8, 0, keys * 12);
     }
-    assert_int_equal(f.n_layers, 7);
+    assert_int_equal(f.n_layers, 8);
     assert_in_range(keys, 5000000, 6000000);
     filter_close(&f);
 }
@@ -119,8 +119,8 @@ static void a_hash_held_already_is_not_counted_again(void **state)
     struct filter f;
     filter_init(&f, ROOMY, &memory);
     for (uint32_t i = 0; i < 100; i++) add_many(&f, 3, 1000);
-    assert_int_equal(f.n_layers, 1);
-    assert_in_range(f.layers[0].count, 990, 1000);
+    assert_int_equal(f.n_layers, 2);
+    assert_in_range(f.layers[0].count + f.layers[1].count, 990, 1000);
     filter_close(&f);
 }
 

@@ -57,7 +57,7 @@ static weir_err deploy(struct order *o, struct weir_env *env, struct weir_diag *
     struct blackbox *box = calloc(1, sizeof *box);
     assert_non_null(box);
     o->msg.deploy.slot_worker = o->slot_worker;
-    weir_err err = deployment_new(&d, &o->msg, env, box, diag);
+    weir_err err = deployment_new(&d, &o->msg, env, NULL, box, diag);
     assert_int_equal(err == WEIR_OK, d != NULL);
     if (err) weir_env_destroy(&env); /* still the caller's */
     deployment_destroy(&d);

@@ -181,7 +181,7 @@ static void make_side(struct side *side, uint32_t worker)
     describe_graph_close(&graph);
     side->box = calloc(1, sizeof *side->box);
     side->incarnation = id_random();
-    assert_int_equal(deployment_new(&side->d, &two.deploy, env, side->box, &two.diag), WEIR_OK);
+    assert_int_equal(deployment_new(&side->d, &two.deploy, env, NULL, side->box, &two.diag), WEIR_OK);
     assert_int_equal(exchange_new(&side->x, side->d, &two.deploy, side->incarnation, "tcp://127.0.0.1:*", &two.diag), WEIR_OK);
 }
 
