@@ -12,7 +12,7 @@ CLANG_PACKAGES = clang clang-format libclang-rt-14-dev
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 DEMO = $(BUILD)/demo
 
-.PHONY: all deps clang-deps configure build demo test bench sanitize tsan fuzz sim lint format clean
+.PHONY: all deps clang-deps configure build demo test bench sanitize tsan fuzz sim conformance lint format clean
 
 all: build
 
@@ -46,7 +46,8 @@ test: build
 
 # Every benchmark in one run; SHORT=--short for a quick look.
 bench: build
-	@for b in chain channel transport statetable; do $(BUILD)/bench/bench_$$b $(SHORT) || exit 1; done
+	@for b in chain channel transport state restore; do $(BUILD)/bench/bench_$$b $(SHORT) || exit 1; done
+	@$(BUILD)/bench/state_memory $(if $(SHORT),,20000000 64)
 
 # The tests under AddressSanitizer and UndefinedBehaviorSanitizer.
 sanitize:
@@ -67,6 +68,10 @@ fuzz: clang-deps
 # The simulator: SEEDS worlds from START on.
 sim: build
 	$(BUILD)/tests/sim --seeds $(SEEDS) --start $(START)
+
+# State against its oracle: SEEDS worlds from START on; in memory, since every snapshot waits for the disk.
+conformance: build
+	TMPDIR=$${TMPDIR:-/dev/shm} $(BUILD)/tests/conformance_state --seed $(START) --count $(SEEDS)
 
 lint: deps
 	tests/lint/includes

@@ -4,7 +4,7 @@
  *
  * CLOCK (Corbató, "A paging experiment with the Multics system", 1968), a hand per store: an entry used since the hand passed gets another
  * turn; a clean one that the keeper holds leaves. When few are clean, a second hand goes ahead and writes out what the keeper does not
- * hold, a sixteenth of the budget at a time: sorted, as one run, ingested at once.
+ * hold, a tenth of the budget at a time: sorted, as one run, ingested at once.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -163,7 +163,7 @@ static weir_err write_out(struct store *s, uint64_t *written)
     weir_err err = family_open_keeper(f);
     if (err) return err;
     f->spilled = true;
-    uint64_t bytes = f->slot->budget / 16;
+    uint64_t bytes = f->slot->budget / 10;
     bytes = bytes < WRITE_OUT_MIN ? WRITE_OUT_MIN : bytes > WRITE_OUT_MAX ? WRITE_OUT_MAX : bytes;
     struct write_out w = {.store = s};
     run_init(&w.run, s->spec.prefix, &f->slot->memory);
@@ -239,6 +239,9 @@ static struct store *most_unwritten(struct state_slot *slot)
 static bool sweep_all(struct state_slot *slot, uint64_t target)
 {
     uint64_t clean, budget = 2 * count_entries(slot, &clean) + CHUNK;
+    for (const struct family *f = slot->families; f; f = f->next) {
+        for (const struct store *s = f->stores; s; s = s->next) budget += 2 * CHUNK; /* however few it has, a store takes a turn */
+    }
     for (uint64_t looked = 0; looked <= budget; looked += CHUNK) {
         if (slot_used(slot) <= target) return true;
         struct store *s = next_store(slot);
@@ -282,6 +285,7 @@ static void release_slabs(struct store *s, uint64_t bytes_max)
 
 static void release_all(struct state_slot *slot)
 {
+    memory_drop_spare(&slot->memory);
     uint64_t bytes_max = slot->budget + slot->budget / 16;
     for (struct family *f = slot->families; f; f = f->next) {
         for (struct store *s = f->stores; s; s = s->next) release_slabs(s, bytes_max);
@@ -307,9 +311,20 @@ void slot_relieve(struct state_slot *slot)
                         (unsigned long long)slot_used(slot), (unsigned long long)slot->budget);
 }
 
+/* One block a safe point, so that the pause of a freeze is for copying and not for the kernel to clear pages. */
+static void ready_block(struct state_slot *slot)
+{
+    void *block = memory_alloc(&slot->memory, MEMORY_HUGE_BYTES);
+    if (!block) return;
+    memset(block, 1, MEMORY_HUGE_BYTES);
+    memory_give_block(&slot->memory, block);
+}
+
 void slot_safe_point(struct state_slot *slot, int64_t now_ms)
 {
     slot->now_bits = stamp_of(now_ms, STAMP_REF);
     atomic_store_explicit(&slot->now_ms, now_ms, memory_order_relaxed);
     if (WEIR_UNLIKELY(slot_used(slot) > slot->budget)) slot_relieve(slot);
+    if (WEIR_UNLIKELY(slot->reserved / MEMORY_HUGE_BYTES > slot->memory.n_spare && slot->memory.n_spare < slot->memory.spare_max))
+        ready_block(slot);
 }

@@ -197,7 +197,23 @@ struct store {
     uint32_t n_dead, dead_cap;
     struct filter filter;      /* of keys that were evicted */
     uint64_t hand, write_hand; /* table_next cursors */
+    uint32_t loads_alone;      /* entries read one by one since the last batch of keys was announced */
+    uint32_t load_ahead;       /* batches whose keys will be read together, until one is watched again */
 };
+
+static inline bool store_is_fast(const struct store *s, const struct table_entry *e)
+{
+    return (e->stamp & (STAMP_DIRTY | STAMP_DELETED)) == s->fast_expect;
+}
+
+/* The commonest of store_edit, inlined: an entry that is where the guess says and needs nothing but its time. Else NULL: store_edit. */
+static inline struct table_entry *store_hit(const struct store *s, const struct weir_key *key, uint32_t guess)
+{
+    struct table_entry *e = table_guessed(&s->table, key, guess);
+    if (WEIR_UNLIKELY(!e || !store_is_fast(s, e))) return NULL;
+    e->stamp = (e->stamp & STAMP_FLAGS) | *s->now_bits;
+    return e;
+}
 
 uint16_t store_key_group(const struct store *s, struct weir_bytes key);
 /* The keeper's key, in the slot's scratch: valid until the next call. NULL: no memory (sticky). */

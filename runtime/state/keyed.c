@@ -330,6 +330,7 @@ void keyed_prefetch(struct keyed *k, const struct weir_key *keys, uint32_t n)
     for (uint32_t i = 0; i < k->n_states; i++) {
         struct weir_state *s = k->states[i];
         s->batch = keys;
+        if (s->store && !s->namespaced) store_load(s->store, keys, n);
         s->n_batch = s->store && !s->namespaced && store_prefetch(s->store, keys, n, s->guesses) ? n : 0;
     }
 }

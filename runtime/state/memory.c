@@ -66,3 +66,30 @@ void memory_free(struct memory *m, void *p, size_t n)
     else
         free(p);
 }
+
+void *memory_take_block(struct memory *m)
+{
+    if (!m->spare) return memory_alloc(m, MEMORY_HUGE_BYTES);
+    void *block = m->spare;
+    memcpy(&m->spare, block, sizeof m->spare);
+    m->n_spare--;
+    m->free -= MEMORY_HUGE_BYTES;
+    return block;
+}
+
+void memory_give_block(struct memory *m, void *block)
+{
+    if (m->n_spare >= m->spare_max) {
+        memory_free(m, block, MEMORY_HUGE_BYTES);
+        return;
+    }
+    memcpy(block, &m->spare, sizeof m->spare);
+    m->spare = block;
+    m->n_spare++;
+    m->free += MEMORY_HUGE_BYTES;
+}
+
+void memory_drop_spare(struct memory *m)
+{
+    while (m->spare) memory_free(m, memory_take_block(m), MEMORY_HUGE_BYTES);
+}

@@ -16,10 +16,13 @@
 #define MEMORY_HUGE_BYTES (2u << 20)
 
 struct memory {
-    uint64_t bytes;   /* held now, as asked for */
-    uint64_t free;    /* of which tables have as room for further entries */
-    uint64_t limit;   /* allocations that would pass it fail; 0 = none */
-    uint64_t fail_in; /* tests: the fail_in-th allocation from now fails, and so do all later ones; 0 = off */
+    uint64_t bytes; /* held now, as asked for */
+    uint64_t free;  /* of which tables have as room for further entries, and spare blocks */
+    void *spare;    /* blocks given back, each with the address of the next at its front */
+    uint32_t n_spare;
+    uint32_t spare_max; /* blocks that are kept instead of being given to the kernel; 0 at first */
+    uint64_t limit;     /* allocations that would pass it fail; 0 = none */
+    uint64_t fail_in;   /* tests: the fail_in-th allocation from now fails, and so do all later ones; 0 = off */
 };
 
 /* Gives n zeroed bytes (n > 0), 16-byte aligned; a cache line's alignment from 4 KiB on. NULL when there are none: the account is
@@ -28,5 +31,14 @@ void *memory_alloc(struct memory *m, size_t n);
 
 /* Takes back what memory_alloc(m, n) gave; p may be NULL. */
 void memory_free(struct memory *m, void *p, size_t n);
+
+/*
+ * Blocks of MEMORY_HUGE_BYTES for what comes and goes as a whole, as the copies of a freeze do: clearing fresh pages costs more than
+ * filling them. A block's bytes are anything; they may have been memory_alloc'ed, and may be freed by memory_free. Up to spare_max are
+ * kept.
+ */
+void *memory_take_block(struct memory *m); /* NULL: as memory_alloc */
+void memory_give_block(struct memory *m, void *block);
+void memory_drop_spare(struct memory *m); /* gives all spare blocks to the kernel */
 
 #endif

@@ -92,7 +92,10 @@ void run_close(struct run *run)
 {
     for (struct run_chunk *c = run->first, *next; c; c = next) {
         next = c->next;
-        memory_free(run->memory, c, c->bytes);
+        if (c->bytes == CHUNK_BYTES)
+            memory_give_block(run->memory, c);
+        else
+            memory_free(run->memory, c, c->bytes);
     }
     memory_free(&run->sorting, run->sorted, run->n * sizeof *run->sorted);
     *run = (struct run){0};
@@ -100,8 +103,9 @@ void run_close(struct run *run)
 
 static struct run_chunk *new_chunk(struct run *run, size_t bytes)
 {
-    struct run_chunk *c = memory_alloc(run->memory, bytes);
+    struct run_chunk *c = bytes == CHUNK_BYTES ? memory_take_block(run->memory) : memory_alloc(run->memory, bytes);
     if (!c) return NULL;
+    c->next = NULL;
     c->bytes = bytes;
     c->used = sizeof *c;
     return c;

@@ -13,6 +13,8 @@
 #include "runtime/base/log.h"
 #include "runtime/state/internal.h"
 
+#define SPARE_BLOCKS_MAX 2048u /* 4 GiB: what a freeze may find ready */
+
 weir_err state_slot_new(struct state_slot **out, const struct state_slot_config *config, struct weir_diag *diag)
 {
     struct state_slot *slot = calloc(1, sizeof *slot);
@@ -22,6 +24,7 @@ weir_err state_slot_new(struct state_slot **out, const struct state_slot_config 
     slot->snapshots = config->snapshots;
     slot->shared = config->shared;
     slot->now_bits = stamp_of(0, STAMP_REF);
+    slot->memory.spare_max = config->snapshots ? SPARE_BLOCKS_MAX : 0;
     struct weir_id id = id_random();
     memcpy(&slot->incarnation, &id, sizeof slot->incarnation);
     weir_err err = WEIR_OK;
@@ -42,6 +45,7 @@ void state_slot_destroy(struct state_slot **slot_)
     struct state_slot *slot = *slot_;
     if (!slot) return;
     WEIR_ASSERT(slot->families == NULL);
+    memory_drop_spare(&slot->memory);
     WEIR_ASSERT(slot->memory.bytes == 0); /* every byte of the account has been given back */
     rocks_destroy(&slot->rocks);
     if (slot->dir) (void)folder_remove(slot->dir, NULL);

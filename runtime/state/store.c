@@ -356,6 +356,7 @@ static struct table_entry *load(struct store *s, const struct weir_key *key)
     if (value.data && !store_expired(s, time_ms)) {
         e = store_admit(s, key, (struct weir_bytes){value.data, (uint32_t)value.length});
         slot->stats.loads++;
+        s->loads_alone++;
     }
     rocks_value_release(&value);
     return e;
@@ -385,16 +386,17 @@ static __attribute__((noinline)) struct table_entry *find_slowly(struct store *s
     return e ? touch_read(s, e) : NULL;
 }
 
-struct table_entry *store_find(struct store *s, const struct weir_key *key, uint32_t guess)
+static inline struct table_entry *find_in_table(const struct store *s, const struct weir_key *key, uint32_t guess)
 {
-    struct table_entry *e = table_find_guess(&s->table, key, guess);
-    if (WEIR_LIKELY(e && (e->stamp & (STAMP_DELETED | STAMP_REF)) == STAMP_REF && s->fast_expect != LOOK_AT_EACH)) return e;
-    return find_slowly(s, key, e);
+    struct table_entry *e = table_guessed(&s->table, key, guess);
+    return e ? e : table_find(&s->table, key);
 }
 
-static inline bool is_fast(const struct store *s, const struct table_entry *e)
+struct table_entry *store_find(struct store *s, const struct weir_key *key, uint32_t guess)
 {
-    return (e->stamp & (STAMP_DIRTY | STAMP_DELETED)) == s->fast_expect;
+    struct table_entry *e = find_in_table(s, key, guess);
+    if (WEIR_LIKELY(e && (e->stamp & (STAMP_DELETED | STAMP_REF)) == STAMP_REF && s->fast_expect != LOOK_AT_EACH)) return e;
+    return find_slowly(s, key, e);
 }
 
 static inline void stamp_now(const struct store *s, struct table_entry *e)
@@ -411,8 +413,8 @@ static struct table_entry *edited(struct store *s, struct table_entry *e)
 
 struct table_entry *store_find_edit(struct store *s, const struct weir_key *key, uint32_t guess)
 {
-    struct table_entry *e = table_find_guess(&s->table, key, guess);
-    if (WEIR_LIKELY(e && is_fast(s, e))) {
+    struct table_entry *e = find_in_table(s, key, guess);
+    if (WEIR_LIKELY(e && store_is_fast(s, e))) {
         stamp_now(s, e);
         return e;
     }
@@ -450,26 +452,112 @@ static __attribute__((noinline)) struct table_entry *edit_slowly(struct store *s
 
 struct table_entry *store_edit(struct store *s, const struct weir_key *key, uint32_t guess)
 {
-    struct table_entry *e = table_find_guess(&s->table, key, guess);
-    if (WEIR_LIKELY(e && is_fast(s, e))) {
+    struct table_entry *e = find_in_table(s, key, guess);
+    if (WEIR_LIKELY(e && store_is_fast(s, e))) {
         stamp_now(s, e);
         return e;
     }
     return edit_slowly(s, key);
 }
 
-weir_err store_probe(struct store *s, const struct weir_key *keys, const uint32_t *idx, uint32_t n, void **values)
+/* ---- many keys at once: read together what is not in memory ----------------------------------------------------------------------------
+ */
+
+struct wanted {
+    const struct weir_key *key;
+    struct weir_bytes at; /* the keeper's key */
+};
+
+static int by_keeper_key(const void *a, const void *b)
+{
+    const struct weir_bytes *x = &((const struct wanted *)a)->at, *y = &((const struct wanted *)b)->at;
+    uint32_t n = x->length < y->length ? x->length : y->length;
+    int order = memcmp(x->data, y->data, n);
+    return order ? order : (x->length > y->length) - (x->length < y->length);
+}
+
+static void admit_all(struct store *s, const struct wanted *wanted, uint32_t n)
+{
+    struct state_slot *slot = s->family->slot;
+    struct rocks_value found[ROCKS_MULTI_MAX] = {0};
+    struct weir_bytes keys[ROCKS_MULTI_MAX];
+    struct weir_diag diag;
+    for (uint32_t i = 0; i < n; i++) keys[i] = wanted[i].at;
+    if (rocks_multi_get(s->family->keeper, n, keys, found, &diag)) {
+        (void)slot_fail_diag(slot, &diag);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        int64_t time_ms = INT64_MAX;
+        if (found[i].data && found[i].length >= 8) memcpy(&time_ms, found[i].data, 8);
+        if (found[i].data && !store_expired(s, time_ms) && !table_find(&s->table, wanted[i].key)) {
+            (void)store_admit(s, wanted[i].key, (struct weir_bytes){found[i].data, (uint32_t)found[i].length});
+            slot->stats.loads++;
+        }
+        rocks_value_release(&found[i]);
+    }
+}
+
+/* Keys of up to this many bytes are read many at a time; longer ones by themselves, when they are met. */
+#define LOAD_KEY_MAX 64u
+
+/* Brings those of the keys into memory that the keeper alone may hold. Failure is sticky. scratch: n addresses. */
+static void load_all(struct store *s, const struct weir_key *keys, const uint32_t *idx, uint32_t n, struct table_entry **scratch)
+{
+    struct wanted wanted[ROCKS_MULTI_MAX];
+    unsigned char bytes[ROCKS_MULTI_MAX][FAMILY_PREFIX_MAX + 2 + LOAD_KEY_MAX];
+    uint32_t n_wanted = 0;
+    table_find_all(&s->table, keys, idx, n, scratch);
+    for (uint32_t i = 0; i < n && !slot_failed(s->family->slot); i++) {
+        const struct weir_key *key = &keys[idx ? idx[i] : i];
+        if (!scratch[i] && key->length <= LOAD_KEY_MAX && filter_may_hold(&s->filter, key->hash)) {
+            struct weir_bytes at = store_keeper_key(s, (struct weir_bytes){key->data, key->length});
+            if (!at.data) return;
+            memcpy(bytes[n_wanted], at.data, at.length);
+            wanted[n_wanted] = (struct wanted){key, {bytes[n_wanted], at.length}};
+            n_wanted++;
+        }
+        if (n_wanted < ROCKS_MULTI_MAX && (i + 1 < n || n_wanted < 2)) continue;
+        qsort(wanted, n_wanted, sizeof *wanted, by_keeper_key);
+        admit_all(s, wanted, n_wanted);
+        n_wanted = 0;
+    }
+}
+
+/* Whether an operator will ask for all these keys is not known: every 64th batch is watched. */
+void store_load(struct store *s, const struct weir_key *keys, uint32_t n)
+{
+    struct table_entry *scratch[WEIR_BATCH_MAX];
+    if (s->complete || n > WEIR_BATCH_MAX) return;
+    s->load_ahead = s->load_ahead ? s->load_ahead - 1 : s->loads_alone >= n / 16 + 1 ? 63 : 0;
+    s->loads_alone = 0;
+    if (s->load_ahead) load_all(s, keys, NULL, n, scratch);
+}
+
+/* As many as stay in the first cache between finding and stamping them. */
+static weir_err probe_group(struct store *s, const struct weir_key *keys, const uint32_t *idx, uint32_t n, void **values)
 {
     table_find_all(&s->table, keys, idx, n, (struct table_entry **)values);
     for (uint32_t i = 0; i < n; i++) {
         struct table_entry *e = values[i];
-        if (WEIR_UNLIKELY(!e || !is_fast(s, e))) {
+        if (WEIR_UNLIKELY(!e || !store_is_fast(s, e))) {
             e = edit_slowly(s, &keys[idx ? idx[i] : i]);
             if (!e) return slot_error(s->family->slot, NULL);
         } else {
             stamp_now(s, e);
         }
         values[i] = (unsigned char *)(e + 1) + table_key_room(e->length) + s->value_at;
+    }
+    return WEIR_OK;
+}
+
+weir_err store_probe(struct store *s, const struct weir_key *keys, const uint32_t *idx, uint32_t n, void **values)
+{
+    if (!s->complete) load_all(s, keys, idx, n, (struct table_entry **)values);
+    for (uint32_t at = 0; at < n; at += TABLE_PROBE_GROUP) {
+        uint32_t m = n - at < TABLE_PROBE_GROUP ? n - at : TABLE_PROBE_GROUP;
+        weir_err err = probe_group(s, idx ? keys : keys + at, idx ? idx + at : NULL, m, values + at);
+        if (err) return err;
     }
     return WEIR_OK;
 }
@@ -597,20 +685,28 @@ static weir_err lay_out(struct store *s, struct table_entry *e, uint64_t flags)
     return push(s, &s->dead, &s->n_dead, &s->dead_cap, e) ? WEIR_OK : WEIR_E_NOMEM;
 }
 
+static weir_err freeze_entry(struct store *s, struct table_entry *e, struct run *run, uint64_t flags)
+{
+    if (e->length == TABLE_FREE || !(e->stamp & STAMP_DIRTY)) return WEIR_OK;
+    weir_err err = store_gather(s, e, run);
+    if (err) return err;
+    if (e->stamp & STAMP_DELETED) return lay_out(s, e, flags);
+    store_set_clean(s, e, flags);
+    return WEIR_OK;
+}
+
+/* Entries lie in memory in order: when many of them are dirty, going over all is faster than going where the list says. */
 weir_err store_freeze(struct store *s, struct run *run)
 {
-    uint64_t flags = s->family->spilled ? STAMP_KEPT | family_run_tag(s->family) : 0;
+    uint64_t flags = s->family->spilled ? STAMP_KEPT | family_run_tag(s->family) : 0, cursor = 0;
     weir_err err = WEIR_OK;
-    for (uint32_t i = 0; i < s->n_dirty && !err; i++) {
-        struct table_entry *e = s->dirty[i];
-        if (i + 8 < s->n_dirty) __builtin_prefetch(s->dirty[i + 8], 1);
-        if (e->length == TABLE_FREE || !(e->stamp & STAMP_DIRTY)) continue;
-        err = store_gather(s, e, run);
-        if (err) break;
-        if (e->stamp & STAMP_DELETED)
-            err = lay_out(s, e, flags);
-        else
-            store_set_clean(s, e, flags);
+    if (s->n_dirty > s->table.count / 4) {
+        for (struct table_entry *e; !err && (e = table_next(&s->table, &cursor)) != NULL;) err = freeze_entry(s, e, run, flags);
+    } else {
+        for (uint32_t i = 0; i < s->n_dirty && !err; i++) {
+            if (i + 8 < s->n_dirty) __builtin_prefetch(s->dirty[i + 8], 1);
+            err = freeze_entry(s, s->dirty[i], run, flags);
+        }
     }
     s->n_dirty = 0;
     return err;

@@ -95,6 +95,9 @@ void store_touch(struct store *s, struct table_entry *e);
 void *store_value(const struct store *s, struct table_entry *e);
 void *store_extra(const struct store *s, struct table_entry *e);
 
+/* Reads those of the keys (at most WEIR_BATCH_MAX) that the keeper alone may hold, together, if such keys were looked up lately. */
+void store_load(struct store *s, const struct weir_key *keys, uint32_t n);
+
 /* As table_prefetch. */
 bool store_prefetch(const struct store *s, const struct weir_key *keys, uint32_t n, uint32_t *guesses);
 

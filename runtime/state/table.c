@@ -8,8 +8,6 @@
 #define FIRST_BITS 4u /* log2 of the first slot array */
 #define SLAB_FIRST_BYTES 1024u
 #define SLAB_BYTES_MAX MEMORY_HUGE_BYTES
-#define PAGE_BYTES 65536u /* of entries; the unit of the directory */
-#define PAGE_REFS (PAGE_BYTES / 8u)
 #define PAGES_MAX (1u << 19)      /* 2^32 references of 8 bytes */
 #define CACHED_BYTES (256u << 10) /* a table up to this size is taken to be in the cache */
 
@@ -20,27 +18,6 @@ static const struct table_slot no_slots[1];
 static inline uint64_t home_of(uint32_t tag, uint32_t shift)
 {
     return (uint64_t)tag >> shift; /* 64 bits: an empty table shifts by 32 */
-}
-
-static inline struct table_entry *entry_at(const struct table *t, uint32_t ref)
-{
-    return (struct table_entry *)(void *)(t->pages[ref / PAGE_REFS] + (size_t)(ref % PAGE_REFS) * 8u);
-}
-
-static inline uint64_t load64(const void *p)
-{
-    uint64_t v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-/* Keys of eight bytes, the commonest, are compared as one integer. */
-static inline bool same_key(struct table_entry *e, const struct weir_key *key)
-{
-    if (e->length != key->length) return false;
-    if (WEIR_LIKELY(key->length == 8)) return load64(e + 1) == load64(key->data);
-    if (e->tag != (uint32_t)key->hash) return false;
-    return key->length == 0 || memcmp(table_key(e).data, key->data, key->length) == 0;
 }
 
 /* Puts a slot that is known to be absent into an array of slots that has room. */
@@ -160,7 +137,7 @@ static bool reserve_slab(struct table *t, uint32_t pages, uint32_t *at)
     if (!reserve(t->memory, (void **)&t->pages, first + pages, &t->pages_cap, sizeof *t->pages)) return false;
     if (!reserve(t->memory, (void **)&t->page_slabs, first + pages, &t->page_slabs_cap, sizeof *t->page_slabs)) return false;
     if (!reserve(t->memory, (void **)&t->slabs, t->n_slabs + 1, &t->slabs_cap, sizeof *t->slabs)) return false;
-    t->slabs[*at] = (struct table_slab){.first_ref = first * PAGE_REFS, .n_pages = pages};
+    t->slabs[*at] = (struct table_slab){.first_ref = first * TABLE_PAGE_REFS, .n_pages = pages};
     t->n_slabs++;
     t->holes++;
     t->n_pages = first + pages;
@@ -194,7 +171,7 @@ static bool add_slab(struct table *t, uint32_t class)
     size_t stride = sizeof(struct table_entry) + class * 8u + t->value_size;
     size_t bytes = slab_bytes(t, c, stride);
     uint32_t at;
-    if (!reserve_slab(t, (uint32_t)((bytes + PAGE_BYTES - 1) / PAGE_BYTES), &at)) return false;
+    if (!reserve_slab(t, (uint32_t)((bytes + TABLE_PAGE_BYTES - 1) / TABLE_PAGE_BYTES), &at)) return false;
     unsigned char *data = memory_alloc(t->memory, bytes);
     if (!data) return false;
     struct table_slab *slab = &t->slabs[at];
@@ -206,8 +183,8 @@ static bool add_slab(struct table *t, uint32_t class)
                                 .n_pages = slab->n_pages,
                                 .class = (uint16_t) class};
     for (uint32_t i = 0; i < slab->n_pages; i++) {
-        t->pages[slab->first_ref / PAGE_REFS + i] = data + (size_t)i * PAGE_BYTES;
-        t->page_slabs[slab->first_ref / PAGE_REFS + i] = at;
+        t->pages[slab->first_ref / TABLE_PAGE_REFS + i] = data + (size_t)i * TABLE_PAGE_BYTES;
+        t->page_slabs[slab->first_ref / TABLE_PAGE_REFS + i] = at;
     }
     t->holes--;
     add_free(t, slab->room * stride);
@@ -225,7 +202,7 @@ static struct table_entry *take_entry(struct table *t, uint32_t class, uint32_t 
     struct table_entry *e;
     if (slab->free) {
         *ref = slab->free;
-        e = entry_at(t, slab->free);
+        e = table_at(t, slab->free);
         slab->free = e->tag;
         memset(e, 0, slab->stride);
     } else {
@@ -245,7 +222,7 @@ static struct table_entry *take_entry(struct table *t, uint32_t class, uint32_t 
 
 static void give_entry(struct table *t, struct table_entry *e, uint32_t ref)
 {
-    uint32_t index = t->page_slabs[ref / PAGE_REFS];
+    uint32_t index = t->page_slabs[ref / TABLE_PAGE_REFS];
     struct table_slab *slab = &t->slabs[index];
     e->length = TABLE_FREE;
     e->tag = slab->free;
@@ -272,7 +249,7 @@ void table_release(struct table *t, uint32_t index)
     memory_free(t->memory, slab->data, slab->bytes);
     take_free(t, slab->room * slab->stride);
     t->classes[slab->class].bytes -= slab->bytes;
-    for (uint32_t i = 0; i < slab->n_pages; i++) t->pages[slab->first_ref / PAGE_REFS + i] = NULL;
+    for (uint32_t i = 0; i < slab->n_pages; i++) t->pages[slab->first_ref / TABLE_PAGE_REFS + i] = NULL;
     slab->data = NULL;
     slab->used = slab->room = 0;
     t->holes++;
@@ -318,8 +295,8 @@ static inline struct table_entry *lookup(const struct table *t, const struct wei
         struct table_slot slot = t->slots[i];
         if (slot.ref == 0) return NULL;
         if (slot.tag != tag) continue;
-        struct table_entry *e = entry_at(t, slot.ref);
-        if (WEIR_LIKELY(same_key(e, key))) return e;
+        struct table_entry *e = table_at(t, slot.ref);
+        if (WEIR_LIKELY(table_same_key(e, key))) return e;
     }
 }
 
@@ -369,7 +346,7 @@ struct table_entry *table_put(struct table *t, const struct weir_key *key)
 void table_remove(struct table *t, struct table_entry *e)
 {
     uint64_t i = home_of(e->tag, t->shift);
-    while (t->slots[i].tag != e->tag || entry_at(t, t->slots[i].ref) != e) {
+    while (t->slots[i].tag != e->tag || table_at(t, t->slots[i].ref) != e) {
         WEIR_ASSERT_HOT(t->slots[i].ref != 0);
         i = (i + 1) & t->mask;
     }
@@ -409,27 +386,21 @@ static inline uint32_t likely_ref(const struct table *t, uint32_t tag)
     }
 }
 
-static inline void prefetch_entry(const struct table *t, const struct table_entry *e, uint32_t key_room)
+/* Inlined twice, with and without idx: the choice is not made per key. */
+static inline __attribute__((always_inline)) void find_group(const struct table *t, const struct weir_key *keys, const uint32_t *idx,
+                                                             uint32_t n, struct table_entry **entries)
 {
-    const char *last = (const char *)(e + 1) + key_room + t->value_size - 1;
-    __builtin_prefetch(e, 1);
-    __builtin_prefetch(last, 1); /* the same line more often than not; then it costs nothing */
-}
-
-static void find_group(const struct table *t, const struct weir_key *keys, const uint32_t *idx, uint32_t n, struct table_entry **entries)
-{
+    const struct table_slot *slots = t->slots;
+    uint32_t shift = t->shift;
+    for (uint32_t i = 0; i < n; i++) __builtin_prefetch(&slots[home_of((uint32_t)keys[idx ? idx[i] : i].hash, shift)]);
     for (uint32_t i = 0; i < n; i++) {
-        __builtin_prefetch(&t->slots[home_of((uint32_t)keys[idx ? idx[i] : i].hash, t->shift)]);
+        uint32_t ref = likely_ref(t, (uint32_t)keys[idx ? idx[i] : i].hash);
+        entries[i] = ref ? table_at(t, ref) : NULL;
+        if (ref) table_fetch(t, ref);
     }
     for (uint32_t i = 0; i < n; i++) {
         const struct weir_key *key = &keys[idx ? idx[i] : i];
-        uint32_t ref = likely_ref(t, (uint32_t)key->hash);
-        entries[i] = ref ? entry_at(t, ref) : NULL;
-        if (ref) prefetch_entry(t, entries[i], table_key_room(key->length));
-    }
-    for (uint32_t i = 0; i < n; i++) {
-        const struct weir_key *key = &keys[idx ? idx[i] : i];
-        if (WEIR_UNLIKELY(entries[i] && !same_key(entries[i], key))) entries[i] = lookup(t, key);
+        if (WEIR_UNLIKELY(entries[i] && !table_same_key(entries[i], key))) entries[i] = lookup(t, key);
     }
 }
 
@@ -437,7 +408,10 @@ void table_find_all(const struct table *t, const struct weir_key *keys, const ui
 {
     for (uint32_t at = 0; at < n; at += TABLE_PROBE_GROUP) {
         uint32_t m = n - at < TABLE_PROBE_GROUP ? n - at : TABLE_PROBE_GROUP;
-        find_group(t, idx ? keys : keys + at, idx ? idx + at : NULL, m, entries + at);
+        if (idx)
+            find_group(t, keys, idx + at, m, entries + at);
+        else
+            find_group(t, keys + at, NULL, m, entries + at);
     }
 }
 
@@ -447,30 +421,7 @@ bool table_prefetch(const struct table *t, const struct weir_key *keys, uint32_t
     for (uint32_t at = 0; at < n; at += TABLE_PROBE_GROUP) {
         uint32_t end = n - at < TABLE_PROBE_GROUP ? n : at + TABLE_PROBE_GROUP;
         for (uint32_t i = at; i < end; i++) __builtin_prefetch(&t->slots[home_of((uint32_t)keys[i].hash, t->shift)]);
-        for (uint32_t i = at; i < end; i++) {
-            guesses[i] = likely_ref(t, (uint32_t)keys[i].hash);
-            if (guesses[i]) prefetch_entry(t, entry_at(t, guesses[i]), table_key_room(keys[i].length));
-        }
+        for (uint32_t i = at; i < end; i++) guesses[i] = likely_ref(t, (uint32_t)keys[i].hash);
     }
     return true;
-}
-
-/* Entries keep place and size class for the table's life: a stale guess still points at the header of some entry, or of a free one. */
-static inline struct table_entry *verify(const struct table *t, const struct weir_key *key, uint32_t guess)
-{
-    if (WEIR_UNLIKELY(guess == 0)) return NULL;
-    struct table_entry *e = entry_at(t, guess);
-    return WEIR_LIKELY(same_key(e, key)) ? e : NULL;
-}
-
-struct table_entry *table_find_guess(const struct table *t, const struct weir_key *key, uint32_t guess)
-{
-    struct table_entry *e = verify(t, key, guess);
-    return WEIR_LIKELY(e != NULL) ? e : lookup(t, key);
-}
-
-struct table_entry *table_put_guess(struct table *t, const struct weir_key *key, uint32_t guess)
-{
-    struct table_entry *e = verify(t, key, guess);
-    return WEIR_LIKELY(e != NULL) ? e : table_put(t, key);
 }

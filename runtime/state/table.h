@@ -31,6 +31,7 @@
 #define WEIR_RUNTIME_STATE_TABLE_H
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "runtime/state/memory.h"
 #include "weir/operator.h"
@@ -38,6 +39,8 @@
 #define TABLE_INLINE_MAX 64u
 #define TABLE_CLASSES (TABLE_INLINE_MAX / 8u + 1u)
 #define TABLE_BITS_MAX 30u
+#define TABLE_PAGE_BYTES 65536u /* of entries; the unit of the directory */
+#define TABLE_PAGE_REFS (TABLE_PAGE_BYTES / 8u)
 #define TABLE_PROBE_GROUP 64u /* keys in flight; measured: 32 to 128 are alike, 8 and 1024 slower */
 
 struct table_slot {
@@ -124,15 +127,11 @@ void table_release(struct table *t, uint32_t slab);
 void table_find_all(const struct table *t, const struct weir_key *keys, const uint32_t *idx, uint32_t n, struct table_entry **entries);
 
 /*
- * Asks the cache for slots and entries of keys that will be looked up soon, and notes where each key's entry probably is: guesses[i], for
- * table_find_guess and table_put_guess. false, with guesses untouched, for a table so small that it is in the cache anyway.
+ * Notes where the entry of each of these keys, which will be looked up soon, probably is: guesses[i], for table_guessed. The entries are
+ * not asked for yet: of a whole batch they would push each other out of the first cache; table_fetch them a few keys ahead. false, with
+ * guesses untouched, for a table so small that it is in the cache anyway.
  */
 bool table_prefetch(const struct table *t, const struct weir_key *keys, uint32_t n, uint32_t *guesses);
-
-/* As table_find and table_put. A guess made by this table is verified: it may be of any age, for another key, of an entry long gone; 0 = no
- * idea. */
-struct table_entry *table_find_guess(const struct table *t, const struct weir_key *key, uint32_t guess);
-struct table_entry *table_put_guess(struct table *t, const struct weir_key *key, uint32_t guess);
 
 /*
  * Scans: *cursor starts at 0; gives the next entry, NULL at the end. The entry just given may be removed, nothing else may change in
@@ -155,6 +154,50 @@ static inline struct weir_key table_key(struct table_entry *e)
 {
     void *at = e + 1;
     return (struct weir_key){.data = e->length <= TABLE_INLINE_MAX ? at : *(void **)at, .length = e->length};
+}
+
+/* ---- the record path, inlined into its callers ------------------------------------------------------------------------------------------
+ */
+
+static inline struct table_entry *table_at(const struct table *t, uint32_t ref)
+{
+    return (struct table_entry *)(void *)(t->pages[ref / TABLE_PAGE_REFS] + (size_t)(ref % TABLE_PAGE_REFS) * 8u);
+}
+
+/*
+ * Asks the cache for an entry with a short key; the second line is the first more often than not and then costs nothing. A macro: gcc takes
+ * a function that only prefetches for one without effect, and drops the call.
+ */
+#define table_fetch(t, ref)                                                               \
+    do {                                                                                  \
+        const char *fetch_ = (const char *)table_at((t), (ref));                          \
+        __builtin_prefetch(fetch_, 1);                                                    \
+        __builtin_prefetch(fetch_ + sizeof(struct table_entry) + 7 + (t)->value_size, 1); \
+    } while (0)
+
+/* Keys of eight bytes, the commonest, are compared as one integer. */
+static inline bool table_same_key(struct table_entry *e, const struct weir_key *key)
+{
+    if (e->length != key->length) return false;
+    if (WEIR_LIKELY(key->length == 8)) {
+        uint64_t a, b;
+        memcpy(&a, e + 1, 8);
+        memcpy(&b, key->data, 8);
+        return a == b;
+    }
+    if (e->tag != (uint32_t)key->hash) return false;
+    return key->length == 0 || memcmp(table_key(e).data, key->data, key->length) == 0;
+}
+
+/*
+ * The key's entry if it is where the guess says, else NULL, which says nothing. A guess made by this table may be for another key, and of
+ * an entry long gone, but not of a slab given back; 0 = no idea.
+ */
+static inline struct table_entry *table_guessed(const struct table *t, const struct weir_key *key, uint32_t guess)
+{
+    if (WEIR_UNLIKELY(guess == 0)) return NULL;
+    struct table_entry *e = table_at(t, guess);
+    return WEIR_LIKELY(table_same_key(e, key)) ? e : NULL;
 }
 
 #endif

@@ -14,6 +14,8 @@
 #include "taskmanager/worker/describe.h"
 #include "taskmanager/worker/worker.h"
 
+const char *malloc_conf = WORKER_MALLOC_CONF; /* jemalloc looks for this name */
+
 enum { EXIT_WRONG_USE = 2 };
 
 static int wrong_use(const char *what)

@@ -5,6 +5,9 @@
 
 #include <stdint.h>
 
+/* What jemalloc is told: freed pages go back soon, so that resident memory follows the budget of state (tests/bench/state_memory.c). */
+#define WORKER_MALLOC_CONF "narenas:4,dirty_decay_ms:200"
+
 struct worker_config {
     const char *data_endpoint; /* where to bind the data socket */
     const char *state_dir;     /* the worker's own scratch folder; NULL = state in memory only */

@@ -1,0 +1,85 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Breaks the state code on purpose, one line at a time, and demands that the seeds or the named cases notice. A suite that lets broken state
+# pass proves nothing about good state.
+#
+#     mutants.sh SOURCE-FOLDER SCRATCH-FOLDER SMALL-FOLDER COMPILER LIBRARY...
+#
+# MUTANT_ONLY=words: those whose name has the words; MUTANT_SEEDS=N.
+# SMALL-FOLDER has the small_*.c of CMakeLists.txt. The objects stand before the libraries, so the linker takes them instead of the originals.
+set -u
+source=$1 scratch=$2 small=$3 compiler=$4
+shift 4
+SEEDS=${MUTANT_SEEDS:-120}
+flags=(-std=gnu17 -O1 -g -w -D_GNU_SOURCE -DNDEBUG -DWEIR_VERSION="\"mutant\"" -I"$source" -I"$source/api/include")
+here=tests/conformance/state
+mkdir -p "$scratch"
+[ -d /dev/shm ] && export TMPDIR=${TMPDIR:-/dev/shm}
+failed=0
+
+compile() { "$compiler" "${flags[@]}" -c -o "$1" "$2" 2>"$scratch/errors"; }
+
+for part in property suite suite_files; do compile "$scratch/$part.o" "$source/$here/$part.c" || { cat "$scratch/errors"; exit 1; }; done
+for part in snapshot run evict; do compile "$scratch/small_$part.o" "$small/small_$part.c" || { cat "$scratch/errors"; exit 1; }; done
+
+# mutant NAME FILE SED-EXPRESSION: what the break means, where, how
+mutant() {
+    local name=$1 file=$2 expression=$3 original=$source/runtime/state/$2 objects=("$scratch/mutant.o")
+    shift 3
+    [[ $name == *${MUTANT_ONLY:-}* ]] || return
+    [ -f "$small/small_$file" ] && original=$small/small_$file
+    for part in snapshot run evict; do [ "$part.c" = "$file" ] || objects+=("$scratch/small_$part.o"); done
+    sed -E "$expression" "$original" >"$scratch/mutant.c"
+    if cmp -s "$original" "$scratch/mutant.c"; then
+        echo "STALE     $name: the expression no longer fits $file"
+        failed=1
+        return
+    fi
+    if ! compile "$scratch/mutant.o" "$scratch/mutant.c" ||
+        ! "$compiler" -o "$scratch/property" "$scratch/property.o" "${objects[@]}" "$@" 2>"$scratch/errors" ||
+        ! "$compiler" -o "$scratch/suite" "$scratch/suite.o" "$scratch/suite_files.o" "${objects[@]}" "$@" 2>"$scratch/errors"; then
+        echo "BROKEN    $name: does not compile"
+        head -5 "$scratch/errors"
+        failed=1
+        return
+    fi
+    timeout 300 "$scratch/property" --count "$SEEDS" >"$scratch/lines" 2>&1
+    local status=$?
+    if [ $status = 124 ]; then
+        echo "TOO SLOW  $name: $SEEDS seeds take more than 300 seconds"
+        failed=1
+    elif [ $status != 0 ]; then
+        echo "caught    $name ($(grep -E '^seed |abort' "$scratch/lines" | head -1 | cut -c1-60))"
+    elif ! timeout 120 "$scratch/suite" >"$scratch/lines" 2>&1; then
+        echo "caught    $name (by a case: $(grep -E 'FAILED' "$scratch/lines" | head -1 | cut -c14-80))"
+    else
+        echo "SURVIVED  $name"
+        failed=1
+    fi
+}
+
+mutant "a dirty entry leaves memory without being written" evict.c \
+    's/STAMP_KEPT \| STAMP_DIRTY \| STAMP_DELETED\)\) == STAMP_KEPT/STAMP_KEPT | STAMP_DELETED)) == STAMP_KEPT/' "$@"
+mutant "the filter never hears of a key" evict.c 's/^    filter_add\(&s->filter.*$//' "$@"
+mutant "a write-out overtakes a frozen run" evict.c 's/^    if \(family_in_flight\(f\)\) \{/    if (false) {/' "$@"
+mutant "entries of a frozen run leave memory" evict.c \
+    's/^    return family_in_flight\(s->family\) && \(e->stamp & tag\) == .*$/    return tag == 0;/' "$@"
+mutant "a tombstone is not written" store.c 's/(if \(e->stamp & STAMP_DELETED\)) return run_delete.*$/\1 return WEIR_OK;/' "$@"
+mutant "a tombstone goes before the keeper knows" store.c 's/^    if \(!s->family->spilled\) \{$/    if (true) {/' "$@"
+mutant "a removal does not look for what has left memory" store.c 's/^    e = insert\(s, key, stamp_of\(0, STAMP_DELETED.*$/    return;/' "$@"
+mutant "a value expires a moment late" store.c 's/- time_ms >= ttl_ms;/- time_ms > ttl_ms;/' "$@"
+mutant "a value that is made again is not zeroed" store.c 's/^    memset\(table_value\(e\), 0, s->table.value_size\);//' "$@"
+mutant "a dropped pane is not forgotten" store.c 's/^    if \(forget && .*$//' "$@"
+mutant "the last key group is not scanned" scan.c 's/o->last_group \+ 1u :/o->last_group :/' "$@"
+mutant "what was written out early is in no snapshot" snapshot.c 's/weir_err err = bring_spills\(z, dir, diag\);/weir_err err = WEIR_OK;/' "$@"
+mutant "a turn drops a file too many" snapshot.c 's/(items\[i\]\.epoch) >= (z->family->turn\.epoch)/\1 > \2/' "$@"
+mutant "a turn passes by what did not change" snapshot.c 's/^    return !f->spilled \|\| !\(e->stamp & STAMP_KEPT\);/    return false;/' "$@"
+mutant "a turn over the keeper skips keys between two pieces" snapshot.c \
+    's/^    p\[key.length\] = 0;/    p[key.length] = 0, p[0]++;/' "$@"
+mutant "a snapshot's ranges are not written" snapshot.c 's/z->n_ranges = f->n_ranges;/z->n_ranges = 0;/' "$@"
+mutant "no checksum is compared" keyed_snapshot.c 's/^    if \(crc != file->crc32c\)/    if (false)/' "$@"
+mutant "the files of a state apply in the wrong order" restore.c \
+    's/for \(uint32_t i = 0; i < part->n && !err; i\+\+\) (err = bring_in)/for (uint32_t i = part->n; i-- > 0 \&\& !err;) \1/' "$@"
+mutant "another instance's keys are restored, too" family.c 's/^    return group >= first && group <= last && .*$/    return true;/' "$@"
+exit $failed
