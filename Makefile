@@ -72,6 +72,7 @@ sim: build
 # State against its oracle: SEEDS worlds from START on; in memory, since every snapshot waits for the disk.
 conformance: build
 	TMPDIR=$${TMPDIR:-/dev/shm} $(BUILD)/tests/conformance_state --seed $(START) --count $(SEEDS)
+	ctest --test-dir $(BUILD) -C Long -R state_mutants --output-on-failure
 
 lint: deps
 	tests/lint/includes

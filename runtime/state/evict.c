@@ -197,6 +197,15 @@ static struct store *next_store(struct state_slot *slot)
     return NULL;
 }
 
+static uint64_t count_stores(const struct state_slot *slot)
+{
+    uint64_t n = 0;
+    for (const struct family *f = slot->families; f; f = f->next) {
+        for (const struct store *s = f->stores; s; s = s->next) n++;
+    }
+    return n;
+}
+
 static uint64_t count_entries(const struct state_slot *slot, uint64_t *clean)
 {
     uint64_t entries = 0;
@@ -239,9 +248,7 @@ static struct store *most_unwritten(struct state_slot *slot)
 static bool sweep_all(struct state_slot *slot, uint64_t target)
 {
     uint64_t clean, budget = 2 * count_entries(slot, &clean) + CHUNK;
-    for (const struct family *f = slot->families; f; f = f->next) {
-        for (const struct store *s = f->stores; s; s = s->next) budget += 2 * CHUNK; /* however few it has, a store takes a turn */
-    }
+    budget += count_stores(slot) * 2 * CHUNK; /* however few it has, a store takes a turn */
     for (uint64_t looked = 0; looked <= budget; looked += CHUNK) {
         if (slot_used(slot) <= target) return true;
         struct store *s = next_store(slot);
@@ -305,7 +312,7 @@ void slot_relieve(struct state_slot *slot)
     }
     /* Slots count as used though they may be empty: without them the target may be met. */
     if (slot->memory.bytes > slot->budget + slot->budget / 16 || slot_used(slot) > target) release_all(slot);
-    if (slot_used(slot) > slot->budget + slot->budget / 8 + SLOT_SLACK)
+    if (slot_used(slot) > slot->budget + slot->budget / 8 + SLOT_SLACK + count_stores(slot) * SLOT_SLACK_STORE)
         (void)slot_fail(slot, WEIR_E_NOMEM,
                         "state needs %llu bytes that cannot leave memory (timers, broadcast state, indexes), the budget is %llu: raise it",
                         (unsigned long long)slot_used(slot), (unsigned long long)slot->budget);

@@ -161,7 +161,8 @@ struct keyed_snapshot;
 weir_err keyed_freeze(struct keyed *keyed, uint64_t epoch, struct keyed_snapshot **out, struct weir_diag *diag);
 
 /*
- * Writes what is new below `dir` (which exists) and gives the whole list. Every file is fsynced when this returns WEIR_OK; the folder is
+ * Writes what is new below `dir` (which exists; the same for all snapshots of the operator, and where restored files lie) and gives the
+ * whole list. Every file is fsynced when this returns WEIR_OK; the folder is
  * not (its owner does that once for all). A failure is final: the state's attempt has failed. Files named by a list are needed by the lists
  * after it until they are no longer named. Thread: any, once a snapshot; the operator may go on meanwhile.
  */

@@ -27,6 +27,7 @@ struct store;
 
 #define SLOT_BUDGET_DEFAULT ((uint64_t)256 << 20)
 #define SLOT_SLACK ((uint64_t)64 << 10) /* what fixed structures may take beyond any budget, however small */
+#define SLOT_SLACK_STORE 4096u          /* and those of each state or pane */
 
 struct state_slot_config {
     const char *dir; /* scratch folder of the slot: wiped at the start, made when first needed, removed at the end. NULL: state in memory

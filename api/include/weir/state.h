@@ -68,10 +68,11 @@ WEIR_EXPORT weir_err weir_value_open(struct weir_ctx *ctx, const struct weir_sta
 /* Fixed size: the current key's value, made with zeros when there is none; edit it in place. NULL only when memory ran out (ctx->diag). */
 WEIR_EXPORT void *weir_value(struct weir_ctx *ctx, struct weir_state *state);
 
-/* Fixed size: the current key's value, or NULL when there is none. */
+/* Fixed size: the current key's value, to be edited in place, or NULL when there is none. It counts as written; weir_value_read does not.
+ */
 WEIR_EXPORT void *weir_value_find(struct weir_ctx *ctx, struct weir_state *state);
 
-/* Any length: the current key's value; {NULL, 0} when there is none. */
+/* Of any size, for reading only: the current key's value; {NULL, 0} when there is none. */
 WEIR_EXPORT struct weir_bytes weir_value_read(struct weir_ctx *ctx, struct weir_state *state);
 
 /* Any length: replaces the current key's value by a copy. Errors: WEIR_E_LIMIT above WEIR_VALUE_MAX, WEIR_E_NOMEM. */
