@@ -4,7 +4,6 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fts.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +14,7 @@
 #include <rocksdb/c.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/folder.h"
 
 #define BLOCK_BYTES 4096u
 #define BLOOM_BITS 10.0
@@ -183,39 +183,6 @@ void rocks_shared_destroy(struct rocks_shared **shared)
 
 /* ---- databases --------------------------------------------------------------------------------------------------------------------- */
 
-static weir_err remove_entry(const FTSENT *e, struct weir_diag *diag)
-{
-    int errnum = 0;
-    switch (e->fts_info) {
-    case FTS_D: return WEIR_OK; /* comes again when it is empty */
-    case FTS_DP: errnum = rmdir(e->fts_accpath) ? errno : 0; break;
-    case FTS_DNR:
-    case FTS_ERR:
-    case FTS_NS: errnum = e->fts_errno; break;
-    default: errnum = unlink(e->fts_accpath) ? errno : 0; break;
-    }
-    if (errnum == 0 || errnum == ENOENT) return WEIR_OK;
-    return weir_fail_errno(diag, errnum, "remove %s", e->fts_path);
-}
-
-/* No tree at all is well, too. */
-static weir_err remove_tree(char *dir, struct weir_diag *diag)
-{
-    char *roots[] = {dir, NULL};
-    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-    if (!walk) return weir_fail_errno(diag, errno, "remove %s", dir);
-    weir_err err = WEIR_OK;
-    while (!err) {
-        errno = 0;
-        const FTSENT *e = fts_read(walk);
-        if (!e) break;
-        err = remove_entry(e, diag);
-    }
-    if (!err && errno) err = weir_fail_errno(diag, errno, "remove %s", dir);
-    (void)fts_close(walk);
-    return err;
-}
-
 /* A snapshot is never taken, so nothing need be consistent with one: cursors hold the files they began with. */
 static rocksdb_ingestexternalfileoptions_t *ingest_options(bool may_change_file)
 {
@@ -250,7 +217,7 @@ static weir_err open_database(struct rocks *r, const char *dir, struct weir_diag
 {
     r->dir = strdup(dir);
     if (!r->dir) return weir_fail(diag, WEIR_E_NOMEM, "no memory");
-    weir_err err = remove_tree(r->dir, diag);
+    weir_err err = folder_remove(r->dir, diag);
     if (err) return err;
     if (mkdir(dir, 0777)) return weir_fail_errno(diag, errno, "make folder %s", dir);
     err = database_options(r, diag);
@@ -297,7 +264,7 @@ void rocks_destroy(struct rocks **rocks)
     if (r->write) rocksdb_writeoptions_destroy(r->write);
     if (r->read) rocksdb_readoptions_destroy(r->read);
     if (r->options) rocksdb_options_destroy(r->options);
-    if (r->dir) (void)remove_tree(r->dir, NULL); /* what stays is removed by the next rocks_open */
+    if (r->dir) (void)folder_remove(r->dir, NULL); /* what stays is removed by the next rocks_open */
     free(r->dir);
     free(r);
     *rocks = NULL;
@@ -564,13 +531,29 @@ void rocks_value_release(struct rocks_value *value)
     *value = (struct rocks_value){0};
 }
 
+/*
+ * An ingestion first flushes ranges deleted lately that overlap the file. When it then meets the memtable as it was before (a deletion on
+ * another thread can bring that about), it gives up with "Try again" and has done nothing.
+ */
+#define INGEST_TRIES 20
+
+static bool shall_try_again(char **words, int tries)
+{
+    if (!*words || tries == INGEST_TRIES || !strstr(*words, "Try again")) return false;
+    rocksdb_free(*words);
+    *words = NULL;
+    return true;
+}
+
 weir_err rocks_ingest(struct rocks_family *family, const char *path, uint32_t flags, struct weir_diag *diag)
 {
     struct rocks *r = family->rocks;
     struct stat st;
     if (stat(path, &st)) return weir_fail_errno(diag, errno, "ingest %s into family '%s' of %s", path, family->name, r->dir);
     char *words = NULL;
-    rocksdb_ingest_external_file_cf(r->db, family->handle, &path, 1, flags & ROCKS_INGEST_SHARED ? r->ingest_shared : r->ingest, &words);
+    int tries = 0;
+    do rocksdb_ingest_external_file_cf(r->db, family->handle, &path, 1, flags & ROCKS_INGEST_SHARED ? r->ingest_shared : r->ingest, &words);
+    while (shall_try_again(&words, ++tries));
     if (words) return weir_wrap(diag, fail(diag, words), "ingest %s into family '%s' of %s", path, family->name, r->dir);
     count(&r->ingested_files, 1);
     count(&r->ingested_bytes, (uint64_t)st.st_size);

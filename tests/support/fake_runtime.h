@@ -58,7 +58,7 @@ struct fake {
     void *self;
     const struct weir_source *source;
     const struct weir_operator *op;
-    void *owned;         /* batches made mutable during the present call */
+    void *owned;             /* batches made mutable during the present call */
     struct state_slot *slot; /* fake_state.h */
     struct keyed *keyed;
     void (*keyed_close)(struct fake *f);
