@@ -14,7 +14,7 @@ static int make_slot(void **state)
 {
     (void)state;
     struct state_slot_config config = {0};
-    return state_slot_new(&slot, &config, NULL);
+    return (int)state_slot_new(&slot, &config, NULL);
 }
 
 static int drop_slot(void **state)
