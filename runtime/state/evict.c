@@ -12,7 +12,8 @@
 #include "runtime/base/hash.h"
 #include "runtime/state/internal.h"
 
-#define CHUNK 1024u /* entries a hand looks at before the next store's turn */
+#define CHUNK 1024u    /* entries a hand looks at before the next store's turn */
+#define HEALTH_MS 1000 /* between two looks at what RocksDB's threads have met */
 #define WRITE_OUT_MIN ((uint64_t)64 << 10)
 #define WRITE_OUT_MAX ((uint64_t)16 << 20)
 
@@ -327,8 +328,17 @@ static void ready_block(struct state_slot *slot)
     memory_give_block(&slot->memory, block);
 }
 
+/* What fails behind the scenes fails the task: a compaction that could not write, say. */
+static void check_health(struct state_slot *slot, int64_t now_ms)
+{
+    struct weir_diag diag;
+    slot->checked_ms = now_ms;
+    if (rocks_health(slot->rocks, &diag)) (void)slot_fail_diag(slot, &diag);
+}
+
 void slot_safe_point(struct state_slot *slot, int64_t now_ms)
 {
+    if (WEIR_UNLIKELY(slot->rocks && now_ms - slot->checked_ms >= HEALTH_MS)) check_health(slot, now_ms);
     slot->now_bits = stamp_of(now_ms, STAMP_REF);
     atomic_store_explicit(&slot->now_ms, now_ms, memory_order_relaxed);
     if (WEIR_UNLIKELY(slot_used(slot) > slot->budget)) slot_relieve(slot);

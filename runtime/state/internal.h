@@ -57,6 +57,7 @@ struct state_slot {
     bool snapshots;
     struct rocks_shared *shared;
     struct rocks *rocks; /* opened when first needed */
+    int64_t checked_ms;  /* when its health was looked at */
     struct family *families;
     struct family *hand;             /* the family that evicts next */
     uint64_t incarnation, next_file; /* names of files */
