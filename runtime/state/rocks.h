@@ -29,7 +29,7 @@
 
 struct rocks_shared;
 
-#define ROCKS_CACHE_BYTES (24u << 20)     /* default block cache of a worker: data blocks of all its databases */
+#define ROCKS_CACHE_BYTES (16u << 20)     /* default block cache of a worker: data blocks of all its databases */
 #define ROCKS_THREADS 2u                  /* default number of compaction threads of a worker; one that flushes is added */
 #define ROCKS_MEMTABLE_BYTES (128u << 10) /* range deletions of a family kept in memory; then they are flushed to a file */
 

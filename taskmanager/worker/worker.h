@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 /* What jemalloc is told: freed pages go back soon, so that resident memory follows the budget of state (tests/bench/state_memory.c). */
-#define WORKER_MALLOC_CONF "narenas:4,dirty_decay_ms:200"
+#define WORKER_MALLOC_CONF "narenas:2,dirty_decay_ms:100,muzzy_decay_ms:0"
 
 struct worker_config {
     const char *data_endpoint; /* where to bind the data socket */
