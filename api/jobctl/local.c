@@ -3,9 +3,9 @@
 
 #include "api/jobctl/arguments.h"
 #include "api/jobctl/interrupt.h"
-#include "runtime/base/folder.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/folder.h"
 #include "runtime/base/process.h"
 #include <errno.h>
 #include <fcntl.h>
