@@ -113,10 +113,12 @@ static inline void update(struct acc *a, int64_t value)
     if (value > a->max) a->max = value;
 }
 
-/* What all accumulators together come to. */
-static inline uint64_t digest_of(const struct acc *a)
+/* What all accumulators together come to. The bytes may lie anywhere. */
+static inline uint64_t digest_of(const void *acc)
 {
-    return a->count * 3 + (uint64_t)a->sum * 5 + (uint64_t)a->max * 7;
+    struct acc a;
+    memcpy(&a, acc, sizeof a);
+    return a.count * 3 + (uint64_t)a.sum * 5 + (uint64_t)a.max * 7;
 }
 
 /* ---- by hand: open addressing, entries of 32 bytes in one array of huge pages, half full at most ------------------------------------ */
