@@ -5,10 +5,10 @@
 #include "api/jobctl/interrupt.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
-#include "runtime/base/folder.h"
 #include "runtime/base/process.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <limits.h>
@@ -75,6 +75,13 @@ static weir_err program_path(const char *folder, const char *program, char *out,
     }
     if (access(out, X_OK) == 0) return WEIR_OK;
     return weir_fail(diag, WEIR_E_NOT_FOUND, "there is no program %s, and it must stand beside jobctl: build it, or install it there", out);
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+    (void)st, (void)type, (void)walk;
+    (void)remove(path); /* what cannot go stays, the rest goes */
+    return 0;
 }
 
 /* ---- starting ---- */
@@ -160,14 +167,12 @@ static weir_err start_jobmanager(struct local *l, const char *parent, struct wei
 
 static weir_err start_taskmanager(struct local *l, uint32_t number, const char *slots, const char *parent, struct weir_diag *diag)
 {
-    char control[PATH_BYTES], data[PATH_BYTES], state[PATH_BYTES], id[NAME_BYTES];
+    char control[PATH_BYTES], data[PATH_BYTES], id[NAME_BYTES];
     snprintf(id, sizeof id, "tm-%" PRIu32, number);
-    snprintf(state, sizeof state, "%s/state", l->dir);
     snprintf(control, sizeof control, "ipc://%s/control", l->dir);
     snprintf(data, sizeof data, "ipc://%s/%s", l->dir, id);
-    const char *flags[FLAGS_MAX] = {
-        "weir-taskmanager",   "--jobmanager", control, "--id", id, "--slots", slots, "--data", data, "--state-dir", state,
-        "--exit-with-parent", parent,         NULL};
+    const char *flags[FLAGS_MAX] = {"weir-taskmanager",   "--jobmanager", control, "--id", id, "--slots", slots, "--data", data,
+                                    "--exit-with-parent", parent,         NULL};
     return start(l, id, flags, true, diag);
 }
 
@@ -347,6 +352,6 @@ void local_destroy(struct local **local)
     *local = NULL;
     if (!l) return;
     end_processes(l);
-    if (l->dir[0]) (void)folder_remove(l->dir, NULL);
+    if (l->dir[0]) (void)nftw(l->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     free(l);
 }
