@@ -29,14 +29,6 @@ static bool copy_config(struct weir_env *env, struct env_node *node, const void 
     return true;
 }
 
-static bool make_outputs(struct weir_env *env, struct env_node *node, uint32_t n)
-{
-    node->n_outputs = n;
-    if (n == 0) return true;
-    node->outputs = weir_env_alloc(env, n * sizeof *node->outputs);
-    return node->outputs != NULL;
-}
-
 /* Adds the node of a step with an input, whose rows must fit `wanted` (NULL: any). */
 static struct builder_node *add_step(struct weir_stream *in, const char *id, enum env_node_kind kind)
 {
@@ -56,6 +48,29 @@ static bool take_input(struct weir_env *env, struct builder_node *added, const s
     return true;
 }
 
+static bool sides_check(struct weir_env *env, const char *id, const struct weir_schema *const *sides, uint32_t n_sides)
+{
+    if (n_sides > WEIR_SIDES_MAX)
+        return env_mistake(env, WEIR_E_LIMIT, "operator %s declares %u side outputs; at most %d are allowed", id, n_sides, WEIR_SIDES_MAX);
+    if (n_sides && !sides) return env_mistake(env, WEIR_E_GRAPH, "operator %s: n_sides is %u but sides is NULL", id, n_sides);
+    for (uint32_t i = 0; i < n_sides; i++) {
+        if (!schema_check(env, id, sides[i])) return false;
+    }
+    return true;
+}
+
+/* Output 0 of type `main`, and the declared side outputs. */
+static bool make_outputs(struct weir_env *env, struct env_node *node, const struct weir_schema *main, const struct weir_schema *const *sides,
+                         uint32_t n_sides)
+{
+    node->outputs = weir_env_alloc(env, (1 + n_sides) * sizeof *node->outputs);
+    if (!node->outputs) return false;
+    node->n_outputs = 1 + n_sides;
+    node->outputs[0] = main;
+    for (uint32_t i = 0; i < n_sides; i++) node->outputs[1 + i] = sides[i];
+    return true;
+}
+
 /* ---- sources --------------------------------------------------------------------------------------------------------------------- */
 
 static bool source_check(struct weir_env *env, const char *id, const struct weir_source *source)
@@ -65,7 +80,7 @@ static bool source_check(struct weir_env *env, const char *id, const struct weir
     if (!name_ok(source->name)) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its source has no name, or one that is too long", id);
     if (!source->discover) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its source has no discover function", id);
     if (!source->read) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its source has no read function", id);
-    return schema_check(env, id, source->schema);
+    return schema_check(env, id, source->schema) && sides_check(env, id, source->sides, source->n_sides);
 }
 
 struct weir_stream *weir_from(struct weir_env *env, const char *id, const struct weir_source *source, const void *config,
@@ -74,28 +89,12 @@ struct weir_stream *weir_from(struct weir_env *env, const char *id, const struct
     if (!env) return NULL;
     struct builder_node *added = env_add(env, id, ENV_SOURCE, NULL);
     if (!added || !source_check(env, id, source) || !copy_config(env, &added->node, config, config_size)) return NULL;
-    if (!make_outputs(env, &added->node, 1)) return NULL;
+    if (!make_outputs(env, &added->node, source->schema, source->sides, source->n_sides)) return NULL;
     added->node.source = source;
-    added->node.outputs[0] = source->schema;
     return stream_output(env, env->n_nodes - 1, 0);
 }
 
 /* ---- operators and sinks --------------------------------------------------------------------------------------------------------- */
-
-static bool sides_check(struct weir_env *env, const char *id, const struct weir_operator *op)
-{
-    if (op->n_sides > WEIR_SIDES_MAX) {
-        return env_mistake(env, WEIR_E_LIMIT, "operator %s declares %u side outputs; at most %d are allowed", id, op->n_sides,
-                           WEIR_SIDES_MAX);
-    }
-    if (op->n_sides && op->flags & WEIR_OPERATOR_SINK)
-        return env_mistake(env, WEIR_E_GRAPH, "operator %s is a sink and cannot have side outputs", id);
-    if (op->n_sides && !op->sides) return env_mistake(env, WEIR_E_GRAPH, "operator %s: n_sides is %u but sides is NULL", id, op->n_sides);
-    for (uint32_t i = 0; i < op->n_sides; i++) {
-        if (!schema_check(env, id, op->sides[i])) return false;
-    }
-    return true;
-}
 
 static bool operator_check(struct weir_env *env, const char *id, const struct weir_operator *op)
 {
@@ -105,15 +104,15 @@ static bool operator_check(struct weir_env *env, const char *id, const struct we
     if (op->flags & ~(uint32_t)(WEIR_OPERATOR_SINK | WEIR_OPERATOR_KEYED)) {
         return env_mistake(env, WEIR_E_GRAPH, "operator %s: its table has unknown flags 0x%x", id, op->flags);
     }
-    return schema_check(env, id, op->out) && sides_check(env, id, op);
+    if (op->n_sides && op->flags & WEIR_OPERATOR_SINK)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s is a sink and cannot have side outputs", id);
+    return schema_check(env, id, op->out) && sides_check(env, id, op->sides, op->n_sides);
 }
 
 static bool operator_outputs(struct weir_env *env, struct env_node *node, const struct weir_operator *op)
 {
-    if (!make_outputs(env, node, op->flags & WEIR_OPERATOR_SINK ? 0 : 1 + op->n_sides)) return false;
-    if (node->n_outputs) node->outputs[0] = op->out ? op->out : node->input;
-    for (uint32_t i = 1; i < node->n_outputs; i++) node->outputs[i] = op->sides[i - 1];
-    return true;
+    if (op->flags & WEIR_OPERATOR_SINK) return true;
+    return make_outputs(env, node, op->out ? op->out : node->input, op->sides, op->n_sides);
 }
 
 struct weir_stream *weir_apply(struct weir_stream *in, const char *id, const struct weir_operator *op, const void *config,
@@ -145,10 +144,9 @@ struct weir_stream *weir_assign_watermarks(struct weir_stream *in, const char *i
 {
     struct builder_node *added = add_step(in, id, ENV_WATERMARKS);
     if (!added || !watermarks_check(in->env, id, timestamp, watermarks) || !take_input(in->env, added, NULL)) return NULL;
-    if (!make_outputs(in->env, &added->node, 1)) return NULL;
+    if (!make_outputs(in->env, &added->node, added->node.input, NULL, 0)) return NULL;
     added->node.timestamp = timestamp;
     added->node.watermarks = *watermarks;
-    added->node.outputs[0] = added->node.input;
     return stream_output(in->env, in->env->n_nodes - 1, 0);
 }
 
@@ -197,10 +195,9 @@ struct weir_stream *weir_window_aggregate(struct weir_stream *keyed, const char 
     struct builder_node *added = add_step(keyed, id, ENV_WINDOW);
     if (!added || !window_check(keyed->env, id, window)) return NULL;
     if (!aggregate_check(keyed->env, id, aggregate, window->kind == WEIR_SESSION)) return NULL;
-    if (!take_input(keyed->env, added, aggregate->in) || !make_outputs(keyed->env, &added->node, 2)) return NULL;
+    if (!take_input(keyed->env, added, aggregate->in) || !make_outputs(keyed->env, &added->node, aggregate->out, &added->node.input, 1))
+        return NULL;
     added->node.window = *window;
     added->node.aggregate = aggregate;
-    added->node.outputs[0] = aggregate->out;
-    added->node.outputs[1] = added->node.input;
     return stream_output(keyed->env, keyed->env->n_nodes - 1, 0);
 }

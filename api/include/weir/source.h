@@ -40,7 +40,7 @@ struct weir_source {
     weir_err (*open)(void *self, struct weir_ctx *ctx, struct weir_bytes split, struct weir_bytes position);
 
     /*
-     * Emits some records to ctx->out[0]: returns soon, at the latest when weir_should_yield. WEIR_OK: there may be more at once.
+     * Emits some records to ctx->out[0] or a side output: returns soon, at the latest when weir_should_yield. WEIR_OK: there may be more at once.
      * WEIR_AGAIN: nothing at present. WEIR_DONE: the split has ended. Reading a local file is not blocking in this sense.
      */
     weir_err (*read)(void *self, struct weir_ctx *ctx);
@@ -50,6 +50,10 @@ struct weir_source {
 
     /* Always called once after open, also when open failed. */
     void (*close)(void *self, struct weir_ctx *ctx);
+
+    /* Row types of side outputs ctx->out[1 ... n_sides], for a source that reads several kinds of rows at once (weir_side_output). */
+    const struct weir_schema *const *sides;
+    uint32_t n_sides; /* at most WEIR_SIDES_MAX */
 };
 
 /*

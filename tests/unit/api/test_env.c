@@ -303,6 +303,22 @@ static void a_side_output_that_does_not_exist_is_told(void **state)
     expect_mistake(*state, WEIR_E_GRAPH, "operator parse has 1 side outputs");
 }
 
+static void a_source_may_give_several_kinds_of_rows(void **state)
+{
+    struct weir_env *env = *state;
+    static const struct weir_schema *const kinds[] = {&hit_schema, &total_schema};
+    struct weir_source mixed = lines;
+    mixed.sides = kinds;
+    mixed.n_sides = 2;
+    struct weir_stream *in = weir_from(env, "read", &mixed, NULL, 0);
+    assert_ptr_equal(weir_stream_schema(in), &line_schema);
+    assert_ptr_equal(weir_stream_schema(weir_side_output(in, 0)), &hit_schema);
+    (void)weir_apply(weir_side_output(in, 1), "write", &totals_sink, NULL, 0);
+    expect_good(env);
+    assert_null(weir_side_output(in, 2));
+    expect_mistake(env, WEIR_E_GRAPH, "operator read has 2 side outputs");
+}
+
 static void a_sink_gives_nothing(void **state)
 {
     struct weir_stream *end = weir_apply(hits(*state), "out", &sink, NULL, 0);
@@ -673,6 +689,7 @@ int main(void)
         STORY(a_source_needs_its_functions),
         STORY(parallelism_has_a_range),
         STORY(a_side_output_that_does_not_exist_is_told),
+        STORY(a_source_may_give_several_kinds_of_rows),
         STORY(a_sink_gives_nothing),
         STORY(a_configuration_that_is_null_but_has_a_size_is_told),
         STORY(too_many_operators_are_refused),
