@@ -450,6 +450,7 @@ static const char *ship_strategy(enum graph_partition partition)
     case GRAPH_REBALANCE: return "REBALANCE";
     case GRAPH_BROADCAST: return "BROADCAST";
     case GRAPH_GLOBAL: return "GLOBAL";
+    case GRAPH_CUSTOM: return "CUSTOM";
     }
     return "?";
 }

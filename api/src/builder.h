@@ -24,6 +24,7 @@ struct weir_stream {
     struct weir_stream *of;         /* STREAM_SHAPED: an output or a union, never shaped itself: the last way of dividing wins */
     enum env_partition partition;   /* STREAM_SHAPED */
     const struct weir_keyer *keyer; /* STREAM_SHAPED by ENV_KEY */
+    const struct weir_partitioner *partitioner; /* STREAM_SHAPED by ENV_CUSTOM */
     uint32_t n, cap;
     struct weir_stream **members;   /* STREAM_UNION, in order of joining; in the environment's memory */
     const struct weir_schema *type; /* STREAM_UNION: of the first member that knows its own; NULL = unknown so far */
@@ -31,7 +32,7 @@ struct weir_stream {
 
 struct builder_node {
     struct env_node node;
-    struct weir_stream *in; /* NULL for a source */
+    struct weir_stream *in[ENV_PORTS]; /* by port; NULL where there is none */
 };
 
 struct weir_env {
@@ -70,7 +71,7 @@ struct builder_node *stream_maker(const struct weir_stream *stream);
 /* An id that stands for the stream in a sentence: of its maker, or of the first step that feeds a union. */
 const char *stream_id(const struct weir_stream *stream);
 
-/* Writes the inputs that `node->in` stands for, unions resolved, into node->node.inputs. false: mistake kept. */
+/* Writes the inputs that the ports of `node` stand for, unions resolved, into node->node.inputs. false: mistake kept. */
 bool stream_resolve(struct weir_env *env, struct builder_node *node);
 
 /* Checks a row type: sizes, names, types, offsets; `owner` names the step in the sentence. NULL is allowed (unknown). false: mistake kept.

@@ -173,7 +173,8 @@ struct builder_node *env_add(struct weir_env *env, const char *id, enum env_node
     struct builder_node *added = weir_env_alloc(env, sizeof *added);
     if (!added) return NULL;
     added->node = (struct env_node){.id = env_strdup(env, id), .kind = kind, .chain = true};
-    added->in = in;
+    added->in[0] = in;
+    added->node.n_ports = in ? 1 : 0;
     if (!added->node.id) return NULL;
     env->nodes[env->n_nodes++] = added;
     return added;
@@ -187,16 +188,27 @@ static bool hand_on_type(struct env_node *node)
     bool same = node->kind == ENV_WATERMARKS || (node->kind == ENV_OPERATOR && !node->op->out);
     uint32_t output = node->kind == ENV_WINDOW ? 1 : 0;
     if (!same && node->kind != ENV_WINDOW) return false;
-    if (output >= node->n_outputs || node->outputs[output] || !node->input) return false;
-    node->outputs[output] = node->input;
+    if (output >= node->n_outputs || node->outputs[output] || !node->input[0]) return false;
+    node->outputs[output] = node->input[0];
     return true;
 }
 
-/* Takes the type of the first input that knows its own. Returns true when that taught something new. */
+static const struct env_node *producer(const struct weir_env *env, const struct env_input *input)
+{
+    return &env->nodes[input->node]->node;
+}
+
+static const struct weir_schema *given_by(const struct weir_env *env, const struct env_input *input)
+{
+    return producer(env, input)->outputs[input->output];
+}
+
+/* Takes, for each port, the type of the first input that knows its own. Returns true when that taught something new. */
 static bool learn_type(struct weir_env *env, struct env_node *node)
 {
-    for (uint32_t i = 0; i < node->n_inputs && !node->input; i++) {
-        node->input = env->nodes[node->inputs[i].node]->node.outputs[node->inputs[i].output];
+    for (uint32_t i = 0; i < node->n_inputs; i++) {
+        const struct weir_schema **type = &node->input[node->inputs[i].port];
+        if (!*type) *type = given_by(env, &node->inputs[i]);
     }
     return hand_on_type(node);
 }
@@ -210,11 +222,60 @@ static void check_types(struct weir_env *env)
     for (uint32_t i = 0; i < env->n_nodes; i++) {
         const struct env_node *node = &env->nodes[i]->node;
         for (uint32_t k = 0; k < node->n_inputs; k++) {
-            const struct env_node *from = &env->nodes[node->inputs[k].node]->node;
-            const struct weir_schema *given = from->outputs[node->inputs[k].output];
-            if (schema_fits(given, node->input)) continue;
-            (void)schema_join(env, operator_text(env, node->id), node->input, from->id, given);
+            const struct weir_schema *given = given_by(env, &node->inputs[k]), *wanted = node->input[node->inputs[k].port];
+            if (schema_fits(given, wanted)) continue;
+            (void)schema_join(env, operator_text(env, node->id), wanted, producer(env, &node->inputs[k])->id, given);
         }
+    }
+}
+
+/* ---- changes: which streams are updating, and that only steps which understand changes get them ---- */
+
+static bool passes_changes(const struct env_node *node)
+{
+    return node->kind == ENV_WATERMARKS || (node->kind == ENV_OPERATOR && node->op->flags & WEIR_OPERATOR_PASSES_CHANGES);
+}
+
+static bool takes_changes(const struct env_node *node)
+{
+    const uint32_t flags = WEIR_OPERATOR_TAKES_CHANGES | WEIR_OPERATOR_PASSES_CHANGES | WEIR_OPERATOR_UPSERTS;
+    return node->kind == ENV_WATERMARKS || (node->kind == ENV_OPERATOR && node->op->flags & flags);
+}
+
+/* The first input that is a changelog, or NULL. */
+static const struct env_node *updating_input(const struct weir_env *env, const struct env_node *node)
+{
+    for (uint32_t k = 0; k < node->n_inputs; k++) {
+        const struct env_node *from = producer(env, &node->inputs[k]);
+        if (from->updating && (node->inputs[k].output == 0 || passes_changes(from))) return from;
+    }
+    return NULL;
+}
+
+static bool becomes_updating(const struct weir_env *env, const struct env_node *node)
+{
+    if (node->updating) return false;
+    bool retracts = node->kind == ENV_OPERATOR && node->op->flags & WEIR_OPERATOR_RETRACTS;
+    return retracts || (passes_changes(node) && updating_input(env, node));
+}
+
+static void check_changes(struct weir_env *env)
+{
+    for (bool spread = true; spread;) {
+        spread = false;
+        for (uint32_t i = 0; i < env->n_nodes; i++) {
+            struct env_node *node = &env->nodes[i]->node;
+            if (becomes_updating(env, node)) node->updating = spread = true;
+        }
+    }
+    for (uint32_t i = 0; i < env->n_nodes; i++) {
+        const struct env_node *node = &env->nodes[i]->node, *from = updating_input(env, node);
+        if (!from || takes_changes(node)) continue;
+        (void)env_mistake(
+            env, WEIR_E_GRAPH,
+            "operator %s takes inserts only, but operator %s gives updates and deletes, too: put weir_final_rows between them, "
+            "or use an operator that takes changes",
+            node->id, from->id);
     }
 }
 
@@ -222,6 +283,7 @@ weir_err weir_env_finish(struct weir_env *env, struct weir_diag *diag)
 {
     for (uint32_t i = 0; i < env->n_nodes && !env->mistake.code; i++) (void)stream_resolve(env, env->nodes[i]);
     if (!env->mistake.code) check_types(env);
+    if (!env->mistake.code) check_changes(env);
     if (env->mistake.code && diag) *diag = env->mistake;
     return env->mistake.code;
 }

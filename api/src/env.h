@@ -8,12 +8,23 @@
 
 #include "weir/weir.h"
 
-enum env_partition { ENV_FORWARD = 1, ENV_KEY = 2, ENV_REBALANCE = 3, ENV_BROADCAST = 4, ENV_GLOBAL = 5 }; /* = enum graph_partition */
+enum env_partition { /* = enum graph_partition */
+                     ENV_FORWARD = 1,
+                     ENV_KEY = 2,
+                     ENV_REBALANCE = 3,
+                     ENV_BROADCAST = 4,
+                     ENV_GLOBAL = 5,
+                     ENV_CUSTOM = 6,
+};
+
+#define ENV_PORTS 2 /* inputs an operator can tell apart: process's `input` */
 
 struct env_input {
+    uint32_t port;
     uint32_t node, output;
     enum env_partition partition;
-    const struct weir_keyer *keyer; /* ENV_KEY */
+    const struct weir_keyer *keyer;             /* ENV_KEY */
+    const struct weir_partitioner *partitioner; /* ENV_CUSTOM */
 };
 
 enum env_node_kind {
@@ -28,8 +39,9 @@ struct env_node {
     enum env_node_kind kind;
     uint32_t parallelism; /* 0 = default */
     bool chain;
+    uint32_t n_ports; /* 0 for a source, 2 for weir_co_apply */
     uint32_t n_inputs;
-    struct env_input *inputs; /* unions resolved */
+    struct env_input *inputs; /* unions resolved, those of port 0 first */
     const struct weir_source *source;
     const struct weir_operator *op;
     const void *config; /* copy */
@@ -38,8 +50,9 @@ struct env_node {
     struct weir_window window;
     const struct weir_aggregate *aggregate;
     uint32_t n_outputs;
-    const struct weir_schema **outputs; /* row type of each output; NULL = unknown */
-    const struct weir_schema *input;    /* row type that arrives; NULL = unknown */
+    const struct weir_schema **outputs;         /* row type of each output; NULL = unknown */
+    const struct weir_schema *input[ENV_PORTS]; /* row type that arrives; NULL = unknown */
+    bool updating;                              /* output 0 is a changelog, and the others too if the operator passes changes */
 };
 
 /* `cwd` and `name` are borrowed for the environment's life. */

@@ -38,13 +38,13 @@ static struct builder_node *add_step(struct weir_stream *in, const char *id, enu
     return added;
 }
 
-/* Settles the type of the node's input: what arrives, or where that is unknown what the step says it wants. */
-static bool take_input(struct weir_env *env, struct builder_node *added, const struct weir_schema *wanted)
+/* Settles the type of an input of the node: what arrives, or where that is unknown what the step says it wants. */
+static bool take_input(struct weir_env *env, struct builder_node *added, uint32_t port, const struct weir_schema *wanted)
 {
-    const struct weir_schema *given = weir_stream_schema(added->in);
+    const struct weir_schema *given = weir_stream_schema(added->in[port]);
     if (!schema_check(env, added->node.id, wanted)) return false;
-    if (!schema_join(env, operator_text(env, added->node.id), wanted, stream_id(added->in), given)) return false;
-    added->node.input = given ? given : wanted;
+    if (!schema_join(env, operator_text(env, added->node.id), wanted, stream_id(added->in[port]), given)) return false;
+    added->node.input[port] = given ? given : wanted;
     return true;
 }
 
@@ -60,8 +60,8 @@ static bool sides_check(struct weir_env *env, const char *id, const struct weir_
 }
 
 /* Output 0 of type `main`, and the declared side outputs. */
-static bool make_outputs(struct weir_env *env, struct env_node *node, const struct weir_schema *main, const struct weir_schema *const *sides,
-                         uint32_t n_sides)
+static bool make_outputs(struct weir_env *env, struct env_node *node, const struct weir_schema *main,
+                         const struct weir_schema *const *sides, uint32_t n_sides)
 {
     node->outputs = weir_env_alloc(env, (1 + n_sides) * sizeof *node->outputs);
     if (!node->outputs) return false;
@@ -96,14 +96,26 @@ struct weir_stream *weir_from(struct weir_env *env, const char *id, const struct
 
 /* ---- operators and sinks --------------------------------------------------------------------------------------------------------- */
 
-static bool operator_check(struct weir_env *env, const char *id, const struct weir_operator *op)
+/* What is wrong with the flags of a table for a step of so many inputs, or NULL. */
+static const char *flags_fault(uint32_t flags, uint32_t n_ports)
+{
+    const uint32_t known = WEIR_OPERATOR_SINK | WEIR_OPERATOR_KEYED | WEIR_OPERATOR_TWO_INPUTS | WEIR_OPERATOR_TAKES_CHANGES |
+                           WEIR_OPERATOR_PASSES_CHANGES | WEIR_OPERATOR_RETRACTS | WEIR_OPERATOR_UPSERTS;
+    if (flags & ~known) return "has unknown flags";
+    if (n_ports == 1 && flags & WEIR_OPERATOR_TWO_INPUTS) return "has two inputs: use weir_co_apply";
+    if (n_ports == 2 && !(flags & WEIR_OPERATOR_TWO_INPUTS)) return "has one input: WEIR_OPERATOR_TWO_INPUTS is not among its flags";
+    if (flags & WEIR_OPERATOR_UPSERTS && !(flags & WEIR_OPERATOR_KEYED))
+        return "takes upserts, which go by key: it needs WEIR_OPERATOR_KEYED";
+    return NULL;
+}
+
+static bool operator_check(struct weir_env *env, const char *id, const struct weir_operator *op, uint32_t n_ports)
 {
     if (!op) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its table (struct weir_operator) is NULL", id);
     if (!size_check(env, id, "weir_operator", op->struct_size, sizeof *op)) return false;
     if (!name_ok(op->name)) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its table has no name, or one that is too long", id);
-    if (op->flags & ~(uint32_t)(WEIR_OPERATOR_SINK | WEIR_OPERATOR_KEYED)) {
-        return env_mistake(env, WEIR_E_GRAPH, "operator %s: its table has unknown flags 0x%x", id, op->flags);
-    }
+    const char *fault = flags_fault(op->flags, n_ports);
+    if (fault) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its table %s (flags 0x%x)", id, fault, op->flags);
     if (op->n_sides && op->flags & WEIR_OPERATOR_SINK)
         return env_mistake(env, WEIR_E_GRAPH, "operator %s is a sink and cannot have side outputs", id);
     return schema_check(env, id, op->out) && sides_check(env, id, op->sides, op->n_sides);
@@ -112,17 +124,36 @@ static bool operator_check(struct weir_env *env, const char *id, const struct we
 static bool operator_outputs(struct weir_env *env, struct env_node *node, const struct weir_operator *op)
 {
     if (op->flags & WEIR_OPERATOR_SINK) return true;
-    return make_outputs(env, node, op->out ? op->out : node->input, op->sides, op->n_sides);
+    return make_outputs(env, node, op->out ? op->out : node->input[0], op->sides, op->n_sides);
+}
+
+/* The rest of a step whose inputs are known: types, configuration, outputs. */
+static struct weir_stream *finish_step(struct weir_env *env, struct builder_node *added, const struct weir_operator *op, const void *config,
+                                       size_t config_size)
+{
+    if (!operator_check(env, added->node.id, op, added->node.n_ports) || !take_input(env, added, 0, op->in)) return NULL;
+    if (added->node.n_ports == 2 && !take_input(env, added, 1, op->second)) return NULL;
+    if (!copy_config(env, &added->node, config, config_size) || !operator_outputs(env, &added->node, op)) return NULL;
+    added->node.op = op;
+    return stream_output(env, env->n_nodes - 1, 0);
 }
 
 struct weir_stream *weir_apply(struct weir_stream *in, const char *id, const struct weir_operator *op, const void *config,
                                size_t config_size)
 {
     struct builder_node *added = add_step(in, id, ENV_OPERATOR);
-    if (!added || !operator_check(in->env, id, op) || !take_input(in->env, added, op->in)) return NULL;
-    if (!copy_config(in->env, &added->node, config, config_size) || !operator_outputs(in->env, &added->node, op)) return NULL;
-    added->node.op = op;
-    return stream_output(in->env, in->env->n_nodes - 1, 0);
+    return added ? finish_step(in->env, added, op, config, config_size) : NULL;
+}
+
+struct weir_stream *weir_co_apply(struct weir_stream *first, struct weir_stream *second, const char *id, const struct weir_operator *op,
+                                  const void *config, size_t config_size)
+{
+    if (!first || !second) return NULL;
+    struct builder_node *added = add_step(first, id, ENV_OPERATOR);
+    if (!added || !stream_usable(first->env, operator_text(first->env, id), second)) return NULL;
+    added->in[1] = second;
+    added->node.n_ports = 2;
+    return finish_step(first->env, added, op, config, config_size);
 }
 
 /* ---- event time ------------------------------------------------------------------------------------------------------------------ */
@@ -143,8 +174,8 @@ struct weir_stream *weir_assign_watermarks(struct weir_stream *in, const char *i
                                            const struct weir_watermarks *watermarks)
 {
     struct builder_node *added = add_step(in, id, ENV_WATERMARKS);
-    if (!added || !watermarks_check(in->env, id, timestamp, watermarks) || !take_input(in->env, added, NULL)) return NULL;
-    if (!make_outputs(in->env, &added->node, added->node.input, NULL, 0)) return NULL;
+    if (!added || !watermarks_check(in->env, id, timestamp, watermarks) || !take_input(in->env, added, 0, NULL)) return NULL;
+    if (!make_outputs(in->env, &added->node, added->node.input[0], NULL, 0)) return NULL;
     added->node.timestamp = timestamp;
     added->node.watermarks = *watermarks;
     return stream_output(in->env, in->env->n_nodes - 1, 0);
@@ -195,7 +226,7 @@ struct weir_stream *weir_window_aggregate(struct weir_stream *keyed, const char 
     struct builder_node *added = add_step(keyed, id, ENV_WINDOW);
     if (!added || !window_check(keyed->env, id, window)) return NULL;
     if (!aggregate_check(keyed->env, id, aggregate, window->kind == WEIR_SESSION)) return NULL;
-    if (!take_input(keyed->env, added, aggregate->in) || !make_outputs(keyed->env, &added->node, aggregate->out, &added->node.input, 1))
+    if (!take_input(keyed->env, added, 0, aggregate->in) || !make_outputs(keyed->env, &added->node, aggregate->out, added->node.input, 1))
         return NULL;
     added->node.window = *window;
     added->node.aggregate = aggregate;

@@ -135,14 +135,14 @@ static bool add_input(struct weir_env *env, struct env_node *node, uint32_t *cap
 
 /* Adds what `stream` stands for. The way of dividing nearest to the consumer wins, so `way` passes into a union and hides its members' own.
  */
-static bool resolve(struct weir_env *env, struct env_node *node, uint32_t *cap, const struct weir_stream *stream,
+static bool resolve(struct weir_env *env, struct env_node *node, uint32_t port, uint32_t *cap, const struct weir_stream *stream,
                     const struct weir_stream *way, uint32_t depth)
 {
     if (stream->kind == STREAM_SHAPED && !way) way = stream;
     stream = bare(stream);
     if (stream->kind == STREAM_OUTPUT) {
-        struct env_input input = {.node = stream->node, .output = stream->output, .partition = ENV_FORWARD};
-        if (way) input.partition = way->partition, input.keyer = way->keyer;
+        struct env_input input = {.port = port, .node = stream->node, .output = stream->output, .partition = ENV_FORWARD};
+        if (way) input.partition = way->partition, input.keyer = way->keyer, input.partitioner = way->partitioner;
         return add_input(env, node, cap, input);
     }
     if (depth == ENV_UNION_DEPTH_MAX) {
@@ -150,7 +150,7 @@ static bool resolve(struct weir_env *env, struct env_node *node, uint32_t *cap, 
                            ENV_UNION_DEPTH_MAX);
     }
     for (uint32_t i = 0; i < stream->n; i++) {
-        if (!resolve(env, node, cap, stream->members[i], way, depth + 1)) return false;
+        if (!resolve(env, node, port, cap, stream->members[i], way, depth + 1)) return false;
     }
     return true;
 }
@@ -159,20 +159,27 @@ bool stream_resolve(struct weir_env *env, struct builder_node *node)
 {
     uint32_t cap = 0;
     node->node.n_inputs = 0;
-    return !node->in || resolve(env, &node->node, &cap, node->in, NULL, 0);
+    for (uint32_t port = 0; port < node->node.n_ports; port++) {
+        if (!resolve(env, &node->node, port, &cap, node->in[port], NULL, 0)) return false;
+    }
+    return true;
 }
 
 /* ---- how records reach the next step --------------------------------------------------------------------------------------------- */
 
-static struct weir_stream *shape(struct weir_stream *in, enum env_partition partition, const struct weir_keyer *keyer, const char *what)
+static struct weir_stream *shape(struct weir_stream *in, enum env_partition partition, const char *what)
 {
     if (!in || !stream_usable(in->env, what, in)) return NULL;
     struct weir_stream *stream = stream_new(in->env, STREAM_SHAPED);
     if (!stream) return NULL;
     stream->of = in->kind == STREAM_SHAPED ? in->of : in;
     stream->partition = partition;
-    stream->keyer = keyer;
     return stream;
+}
+
+static bool name_fits(const char *name)
+{
+    return name && *name && strnlen(name, WEIR_NAME_MAX + 1) <= WEIR_NAME_MAX;
 }
 
 /* What is wrong with the table, or NULL. */
@@ -180,8 +187,7 @@ static const char *keyer_fault(const struct weir_keyer *keyer)
 {
     if (!keyer) return "is NULL";
     if (keyer->struct_size != sizeof *keyer) return "was declared with other headers: rebuild the plugin";
-    if (!keyer->name || !*keyer->name || strnlen(keyer->name, WEIR_NAME_MAX + 1) > WEIR_NAME_MAX)
-        return "has no name, or one that is too long";
+    if (!name_fits(keyer->name)) return "has no name, or one that is too long";
     if (!keyer->extract) return "has no extract function";
     if (keyer->key_size > WEIR_KEY_MAX) return "has a key_size above WEIR_KEY_MAX";
     return NULL;
@@ -192,22 +198,47 @@ struct weir_stream *weir_key_by(struct weir_stream *in, const struct weir_keyer 
     if (!in) return NULL;
     const char *fault = keyer_fault(keyer);
     if (fault) return env_mistake(in->env, WEIR_E_GRAPH, "key_by of operator %s: the keyer %s", stream_id(in), fault);
-    return shape(in, ENV_KEY, keyer, "key_by");
+    struct weir_stream *stream = shape(in, ENV_KEY, "key_by");
+    if (stream) stream->keyer = keyer;
+    return stream;
+}
+
+const struct weir_keyer *weir_stream_keyer(const struct weir_stream *stream)
+{
+    return stream && stream->kind == STREAM_SHAPED ? stream->keyer : NULL;
+}
+
+static const char *partitioner_fault(const struct weir_partitioner *partitioner)
+{
+    if (!partitioner) return "is NULL";
+    if (partitioner->struct_size != sizeof *partitioner) return "was declared with other headers: rebuild the plugin";
+    if (!name_fits(partitioner->name)) return "has no name, or one that is too long";
+    return partitioner->choose ? NULL : "has no choose function";
+}
+
+struct weir_stream *weir_partition(struct weir_stream *in, const struct weir_partitioner *partitioner)
+{
+    if (!in) return NULL;
+    const char *fault = partitioner_fault(partitioner);
+    if (fault) return env_mistake(in->env, WEIR_E_GRAPH, "partition of operator %s: the partitioner %s", stream_id(in), fault);
+    struct weir_stream *stream = shape(in, ENV_CUSTOM, "partition");
+    if (stream) stream->partitioner = partitioner;
+    return stream;
 }
 
 struct weir_stream *weir_rebalance(struct weir_stream *in)
 {
-    return shape(in, ENV_REBALANCE, NULL, "rebalance");
+    return shape(in, ENV_REBALANCE, "rebalance");
 }
 
 struct weir_stream *weir_broadcast(struct weir_stream *in)
 {
-    return shape(in, ENV_BROADCAST, NULL, "broadcast");
+    return shape(in, ENV_BROADCAST, "broadcast");
 }
 
 struct weir_stream *weir_global(struct weir_stream *in)
 {
-    return shape(in, ENV_GLOBAL, NULL, "global");
+    return shape(in, ENV_GLOBAL, "global");
 }
 
 /* ---- settings of the step -------------------------------------------------------------------------------------------------------- */

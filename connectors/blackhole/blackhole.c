@@ -30,7 +30,7 @@ static weir_err blackhole_process(void *self, struct weir_ctx *ctx, uint32_t inp
 static const struct weir_operator blackhole = {
     .struct_size = sizeof(struct weir_operator),
     .name = "blackhole",
-    .flags = WEIR_OPERATOR_SINK,
+    .flags = WEIR_OPERATOR_SINK | WEIR_OPERATOR_TAKES_CHANGES,
     .process = blackhole_process,
 };
 

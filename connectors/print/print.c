@@ -100,7 +100,7 @@ static weir_err print_process(void *self, struct weir_ctx *ctx, uint32_t input, 
 static const struct weir_operator print = {
     .struct_size = sizeof(struct weir_operator),
     .name = "print",
-    .flags = WEIR_OPERATOR_SINK,
+    .flags = WEIR_OPERATOR_SINK | WEIR_OPERATOR_TAKES_CHANGES,
     .process = print_process,
 };
 

@@ -66,15 +66,36 @@ static weir_err check_input(const struct graph *graph, const struct graph_node *
         return weir_fail(diag, WEIR_E_GRAPH, "operator %s takes output %" PRIu32 " of operator %s, which has only %" PRIu32, node->id,
                          input->output, from->id, from->n_outputs);
     }
-    if ((int)input->partition < GRAPH_FORWARD || input->partition > GRAPH_GLOBAL) {
+    if ((int)input->partition < GRAPH_FORWARD || input->partition > GRAPH_CUSTOM) {
         return weir_fail(diag, WEIR_E_GRAPH, "operator %s: its input from %s is divided in an unknown way %d", node->id, from->id,
                          (int)input->partition);
     }
-    if (node->keyed && input->partition != GRAPH_KEY) {
+    bool rules = node->n_ports == 2 && input->partition == GRAPH_BROADCAST; /* beside a keyed stream */
+    if (node->keyed && input->partition != GRAPH_KEY && !rules) {
         return weir_fail(diag, WEIR_E_GRAPH,
                          "operator %s keeps state by key, but its input from %s is not keyed: put weir_key_by between them", node->id,
                          from->id);
     }
+    return WEIR_OK;
+}
+
+/* Every port is fed, ports stand in order, and a keyed operator has a key at one of them. */
+static weir_err check_ports(const struct graph_node *node, struct weir_diag *diag)
+{
+    uint32_t port = 0;
+    bool keyed = false;
+    for (uint32_t k = 0; k < node->n_inputs; k++) {
+        uint32_t next = node->inputs[k].port;
+        bool in_order = k == 0 ? next == 0 : next == port || next == port + 1;
+        if (!in_order || next >= node->n_ports) return weir_fail(diag, WEIR_E_GRAPH, "operator %s: its inputs are out of order", node->id);
+        port = next;
+        keyed |= node->inputs[k].partition == GRAPH_KEY;
+    }
+    if (node->n_inputs && port + 1 != node->n_ports)
+        return weir_fail(diag, WEIR_E_GRAPH, "operator %s: one of its inputs is fed by nothing", node->id);
+    if (node->keyed && !keyed)
+        return weir_fail(diag, WEIR_E_GRAPH,
+                         "operator %s keeps state by key, but both of its inputs are broadcast: put weir_key_by before one", node->id);
     return WEIR_OK;
 }
 
@@ -90,6 +111,7 @@ static weir_err check_inputs(const struct graph *graph, struct weir_diag *diag)
                              GRAPH_INPUTS_TOTAL_MAX);
         }
         for (uint32_t k = 0; k < node->n_inputs && !err; k++) err = check_input(graph, node, &node->inputs[k], diag);
+        if (!err) err = check_ports(node, diag);
     }
     return err;
 }

@@ -20,6 +20,7 @@ const char *graph_partition_name(enum graph_partition partition)
     case GRAPH_REBALANCE: return "rebalance";
     case GRAPH_BROADCAST: return "broadcast";
     case GRAPH_GLOBAL: return "global";
+    case GRAPH_CUSTOM: return "custom";
     }
     return "?";
 }
@@ -46,13 +47,14 @@ static uint64_t fold_words(uint64_t hash, const uint32_t *words, uint32_t n)
 
 static uint64_t fold_node(uint64_t hash, const struct graph_node *node)
 {
-    const uint32_t words[] = {(uint32_t)node->kind, node->parallelism, node->chain, node->keyed, node->n_outputs, node->n_inputs};
+    const uint32_t words[] = {(uint32_t)node->kind, node->parallelism, node->chain,   node->keyed,
+                              node->n_outputs,      node->n_inputs,    node->n_ports, node->updating};
     hash = fold_text(fold_text(hash, node->id), node->name);
     hash = fold_words(hash, words, sizeof words / sizeof words[0]);
     for (uint32_t i = 0; i < node->n_inputs; i++) {
         const struct graph_input *input = &node->inputs[i];
-        const uint32_t from[] = {input->node, input->output, (uint32_t)input->partition};
-        hash = fold_text(fold_words(hash, from, sizeof from / sizeof from[0]), input->keyer);
+        const uint32_t from[] = {input->port, input->node, input->output, (uint32_t)input->partition};
+        hash = fold_text(fold_words(hash, from, sizeof from / sizeof from[0]), input->way);
     }
     return hash;
 }

@@ -9,14 +9,23 @@
 #include "runtime/base/buffer.h"
 #include "weir/row.h"
 
-enum graph_partition { GRAPH_FORWARD = 1, GRAPH_KEY = 2, GRAPH_REBALANCE = 3, GRAPH_BROADCAST = 4, GRAPH_GLOBAL = 5 };
+enum graph_partition {
+    GRAPH_FORWARD = 1,
+    GRAPH_KEY = 2,
+    GRAPH_REBALANCE = 3,
+    GRAPH_BROADCAST = 4,
+    GRAPH_GLOBAL = 5,
+    GRAPH_CUSTOM = 6,
+};
+#define GRAPH_PORTS 2 /* inputs that an operator tells apart */
 enum graph_node_kind { GRAPH_SOURCE = 1, GRAPH_STEP = 2, GRAPH_SINK = 3 };
 
 struct graph_input {
+    uint32_t port;   /* 0 ... GRAPH_PORTS - 1: which input of the operator */
     uint32_t node;   /* index of the producer */
     uint32_t output; /* its output: 0 main, 1... side outputs */
     enum graph_partition partition;
-    const char *keyer; /* GRAPH_KEY: its name; else "" */
+    const char *way; /* GRAPH_KEY: the keyer's name; GRAPH_CUSTOM: the partitioner's; else "" */
 };
 
 struct graph_node {
@@ -25,7 +34,9 @@ struct graph_node {
     enum graph_node_kind kind;
     uint32_t parallelism; /* 0 = the job's default */
     bool chain;           /* may join its producer's vertex */
-    bool keyed;           /* needs GRAPH_KEY on every input */
+    bool keyed;           /* needs GRAPH_KEY on every input; one with two ports takes GRAPH_BROADCAST at either, not at both */
+    bool updating;        /* output 0 is a changelog */
+    uint32_t n_ports;     /* 0 for a source */
     uint32_t n_outputs;
     uint32_t n_inputs;
     struct graph_input *inputs;
@@ -48,7 +59,7 @@ struct graph {
 /* True for [A-Za-z0-9_.-]{1,128}. */
 bool graph_id_valid(const char *id);
 
-/* "forward", "key", "rebalance", "broadcast", "global"; "?" for a number that is none. */
+/* "forward", "key", "rebalance", "broadcast", "global", "custom"; "?" for a number that is none. */
 const char *graph_partition_name(enum graph_partition partition);
 
 /*

@@ -2,9 +2,9 @@
 /*
  * The graph as msgpack:
  *
- *     graph = [1, fingerprint, name, [node ...]]
- *     node  = [id, name, kind, parallelism, chain, keyed, n_outputs, [input ...], [split (bin) ...]]
- *     input = [node, output, partition, keyer]
+ *     graph = [2, fingerprint, name, [node ...]]
+ *     node  = [id, name, kind, parallelism, chain, keyed, updating, n_ports, n_outputs, [input ...], [split (bin) ...]]
+ *     input = [port, node, output, partition, way]
  *
  * A change of the arrays gets another version number: both sides are of one release, so there is nothing to skip.
  */
@@ -18,17 +18,18 @@
 #include "weir/source.h"
 #include "weir/stream.h"
 
-enum { VERSION = 1, GRAPH_ITEMS = 4, NODE_ITEMS = 9, INPUT_ITEMS = 4 };
+enum { VERSION = 2, GRAPH_ITEMS = 4, NODE_ITEMS = 11, INPUT_ITEMS = 5 };
 
 /* ---- encode ---------------------------------------------------------------------------------------------------------------------- */
 
 static void encode_input(const struct graph_input *input, struct buffer *out)
 {
     pack_array(out, INPUT_ITEMS);
+    pack_uint(out, input->port);
     pack_uint(out, input->node);
     pack_uint(out, input->output);
     pack_uint(out, (uint64_t)input->partition);
-    pack_str(out, input->keyer);
+    pack_str(out, input->way);
 }
 
 static void encode_node(const struct graph_node *node, struct buffer *out)
@@ -40,6 +41,8 @@ static void encode_node(const struct graph_node *node, struct buffer *out)
     pack_uint(out, node->parallelism);
     pack_bool(out, node->chain);
     pack_bool(out, node->keyed);
+    pack_bool(out, node->updating);
+    pack_uint(out, node->n_ports);
     pack_uint(out, node->n_outputs);
     pack_array(out, node->n_inputs);
     for (uint32_t i = 0; i < node->n_inputs; i++) encode_input(&node->inputs[i], out);
@@ -140,8 +143,9 @@ static bool enter(struct decoder *d, uint32_t want)
 static bool decode_input(struct decoder *d, struct graph_input *input)
 {
     uint32_t partition;
-    bool read = enter(d, INPUT_ITEMS) && get_u32(d, d->graph.n_nodes - 1, &input->node) && get_u32(d, WEIR_SIDES_MAX, &input->output) &&
-                get_u32(d, GRAPH_GLOBAL, &partition) && partition >= GRAPH_FORWARD && get_text(d, WEIR_NAME_MAX, &input->keyer);
+    bool read = enter(d, INPUT_ITEMS) && get_u32(d, GRAPH_PORTS - 1, &input->port) && get_u32(d, d->graph.n_nodes - 1, &input->node) &&
+                get_u32(d, WEIR_SIDES_MAX, &input->output) && get_u32(d, GRAPH_CUSTOM, &partition) && partition >= GRAPH_FORWARD &&
+                get_text(d, WEIR_NAME_MAX, &input->way);
     if (read) input->partition = (enum graph_partition)partition;
     return read;
 }
@@ -184,7 +188,8 @@ static bool decode_head(struct decoder *d, struct graph_node *node)
     bool read = enter(d, NODE_ITEMS) && get_text(d, WEIR_NAME_MAX, &node->id) && graph_id_valid(node->id) &&
                 get_text(d, WEIR_NAME_MAX, &node->name) && get_u32(d, GRAPH_SINK, &kind) && kind >= GRAPH_SOURCE &&
                 get_u32(d, WEIR_PARALLELISM_MAX, &node->parallelism) && cursor_bool(&d->c, &node->chain) &&
-                cursor_bool(&d->c, &node->keyed) && get_u32(d, WEIR_SIDES_MAX + 1, &node->n_outputs);
+                cursor_bool(&d->c, &node->keyed) && cursor_bool(&d->c, &node->updating) && get_u32(d, GRAPH_PORTS, &node->n_ports) &&
+                get_u32(d, WEIR_SIDES_MAX + 1, &node->n_outputs);
     if (read) node->kind = (enum graph_node_kind)kind;
     return read;
 }

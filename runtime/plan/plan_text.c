@@ -34,8 +34,11 @@ static const struct graph_node *node_of(const struct graph *graph, const struct 
 static void way(const struct plan *plan, const struct graph *graph, const struct plan_edge *edge, struct buffer *out)
 {
     const struct graph_node *head = node_of(graph, &plan->vertices[edge->to_vertex], 0);
+    const struct graph_input *input = &head->inputs[edge->to_input];
     if (edge->partition == GRAPH_KEY)
-        buffer_printf(out, "by key %s", head->inputs[edge->to_input].keyer);
+        buffer_printf(out, "by key %s", input->way);
+    else if (edge->partition == GRAPH_CUSTOM)
+        buffer_printf(out, "by %s", input->way);
     else
         buffer_str(out, graph_partition_name(edge->partition));
 }

@@ -7,23 +7,30 @@
 #include "runtime/base/hash.h"
 #include "runtime/task/subtask.h"
 
-weir_err edge_init(struct edge *e, struct subtask *s, enum graph_partition partition, const struct weir_keyer *keyer, uint32_t n_channels,
-                   struct channel **channels)
+static weir_err init_keys(struct edge *e)
+{
+    e->keys = calloc(WEIR_BATCH_MAX, sizeof *e->keys);
+    e->key_scratch = calloc(WEIR_BATCH_MAX, e->keyer->key_size ? e->keyer->key_size : 1);
+    return e->keys && e->key_scratch ? WEIR_OK : WEIR_E_NOMEM;
+}
+
+weir_err edge_init(struct edge *e, struct subtask *s, const struct edge_way *way, uint32_t n_channels, struct channel **channels)
 {
     *e = (struct edge){.subtask = s,
-                       .partition = partition,
-                       .keyer = keyer,
+                       .partition = way->partition,
+                       .keyer = way->keyer,
+                       .partitioner = way->partitioner,
                        .n_channels = n_channels,
                        .channels = channels,
                        .time_noted = WEIR_TIME_MIN,
                        .time_sent = WEIR_TIME_MIN};
     e->lanes = calloc(n_channels, sizeof *e->lanes);
     if (!e->lanes) return WEIR_E_NOMEM;
-    if (partition == GRAPH_REBALANCE) e->turn = s->index % n_channels; /* so that senders do not all begin with the same receiver */
-    if (!keyer) return WEIR_OK;
-    e->keys = calloc(WEIR_BATCH_MAX, sizeof *e->keys);
-    e->key_scratch = calloc(WEIR_BATCH_MAX, keyer->key_size ? keyer->key_size : 1);
-    return e->keys && e->key_scratch ? WEIR_OK : WEIR_E_NOMEM;
+    if (e->partition == GRAPH_REBALANCE) e->turn = s->index % n_channels; /* so that senders do not all begin with the same receiver */
+    if (e->partition == GRAPH_KEY) return init_keys(e);
+    if (e->partition != GRAPH_CUSTOM) return WEIR_OK;
+    e->chosen = calloc(WEIR_BATCH_MAX, sizeof *e->chosen);
+    return e->chosen ? WEIR_OK : WEIR_E_NOMEM;
 }
 
 void edge_close(struct edge *e)
@@ -33,9 +40,11 @@ void edge_close(struct edge *e)
     free(e->lanes);
     free(e->keys);
     free(e->key_scratch);
+    free(e->chosen);
     e->lanes = NULL;
     e->keys = NULL;
     e->key_scratch = NULL;
+    e->chosen = NULL;
 }
 
 static weir_err send_lane(struct edge *e, uint32_t i)
@@ -134,6 +143,21 @@ static weir_err write_keyed(struct edge *e, const struct weir_batch *batch)
     }
 }
 
+static weir_err write_chosen(struct edge *e, const struct weir_batch *batch)
+{
+    e->partitioner->choose(batch, e->n_channels, e->chosen);
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct weir_record *rec = weir_batch_record(batch, i);
+        if (WEIR_UNLIKELY(e->chosen[i] >= e->n_channels)) {
+            return weir_fail(&e->subtask->diag, WEIR_E_USER, "partitioner %s chose subtask %u of %u", e->partitioner->name, e->chosen[i],
+                             e->n_channels);
+        }
+        weir_err err = append(e, e->chosen[i], rec, weir_record_span(rec->size), rec->key_group);
+        if (WEIR_UNLIKELY(err)) return err;
+    }
+    return WEIR_OK;
+}
+
 /* Records that lie one behind the other and are all alike go in runs, as many as a frame has room for. */
 static weir_err write_run(struct edge *e, uint32_t channel, const struct weir_batch *batch)
 {
@@ -172,6 +196,7 @@ weir_err edge_write(struct edge *e, const struct weir_batch *batch)
 {
     e->subtask->stats.records_out += batch->count;
     if (e->partition == GRAPH_KEY) return write_keyed(e, batch);
+    if (e->partition == GRAPH_CUSTOM) return write_chosen(e, batch);
     if (e->partition != GRAPH_BROADCAST) return write_all(e, 0, batch);
     for (uint32_t c = 0; c < e->n_channels; c++) {
         weir_err err = write_all(e, c, batch);

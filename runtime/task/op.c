@@ -35,11 +35,16 @@ static weir_err init_outputs(struct op *op)
 
 static weir_err init_keys(struct op *op)
 {
-    const struct weir_keyer *keyer = op->spec.keyer;
-    if (!keyer || op->spec.kind != OP_USER || !(op->spec.table->flags & WEIR_OPERATOR_KEYED))
-        return WEIR_OK; /* nobody would look at them */
+    uint32_t key_size = 1;
+    bool keyed = false;
+    for (uint32_t port = 0; port < GRAPH_PORTS; port++) {
+        const struct weir_keyer *keyer = op->spec.keyers[port];
+        keyed |= keyer != NULL;
+        if (keyer && keyer->key_size > key_size) key_size = keyer->key_size;
+    }
+    if (!keyed || op->spec.kind != OP_USER || !(op->spec.table->flags & WEIR_OPERATOR_KEYED)) return WEIR_OK; /* nobody would look */
     op->keys = calloc(WEIR_BATCH_MAX, sizeof *op->keys);
-    op->key_scratch = calloc(WEIR_BATCH_MAX, keyer->key_size ? keyer->key_size : 1);
+    op->key_scratch = calloc(WEIR_BATCH_MAX, key_size);
     if (!op->keys || !op->key_scratch) return WEIR_E_NOMEM;
     op->ctx.keys = op->keys;
     return op_make_state(op);
@@ -176,11 +181,13 @@ weir_err op_open(struct op *op)
 /* ---- batches ----------------------------------------------------------------------------------------------------------------------------
  */
 
-static weir_err key_batch(struct op *op, const struct weir_batch *batch)
+/* A broadcast record beside a keyed stream has no key: state by key is refused while it is processed. */
+static weir_err key_batch(struct op *op, const struct weir_keyer *keyer, const struct weir_batch *batch)
 {
-    op->spec.keyer->extract(batch, op->keys, op->key_scratch);
+    op->ctx.keys = keyer ? op->keys : NULL;
+    if (!keyer) return WEIR_OK;
+    keyer->extract(batch, op->keys, op->key_scratch);
     hash_keys(op->keys, batch->count);
-    op->ctx.keys = op->keys;
     keyed_prefetch(op->keyed, op->keys, batch->count);
     return WEIR_OK;
 }
@@ -204,11 +211,26 @@ static weir_err assign_times(struct op *op, struct weir_batch *batch)
     return op_deliver(&op->outs[0], batch);
 }
 
+/* An operator that takes upserts sees what a key's row becomes, not what it was. */
+static void drop_befores(struct op *op, struct weir_batch *batch)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        op->ctx.sel[n] = batch->sel ? batch->sel[i] : i * batch->stride;
+        n += weir_batch_record(batch, i)->kind != WEIR_UPDATE_BEFORE;
+    }
+    if (n == batch->count) return;
+    batch->sel = op->ctx.sel;
+    batch->count = n;
+}
+
 static weir_err call_process(struct op *op, uint32_t input, struct weir_batch *batch)
 {
     if (op->spec.kind == OP_WATERMARKS) return assign_times(op, batch);
     weir_err err = op_prepare_state(op);
-    if (!err && op->keys) err = key_batch(op, batch);
+    if (op->spec.table->flags & WEIR_OPERATOR_UPSERTS) drop_befores(op, batch);
+    if (err || batch->count == 0) return err;
+    if (op->keys) err = key_batch(op, op->spec.keyers[input], batch);
     if (err) return err;
     return op->spec.table->process ? op->spec.table->process(op->self, &op->ctx, input, batch) : WEIR_OK;
 }

@@ -15,9 +15,24 @@ static weir_err explain(struct weir_ctx *ctx, weir_err err, const char *what)
     return failed ? failed : weir_fail(ctx->diag, err, "%s", what);
 }
 
-static inline const struct weir_key *current_key(const struct weir_ctx *ctx)
+/* No key is current while a broadcast record is processed: the slot fails, and with it the task, whatever the operator makes of it. */
+static const struct weir_key *no_key(struct weir_ctx *ctx)
 {
-    return &ctx->keys[ctx->key_index];
+    static const struct weir_key none = {.data = ""};
+    (void)slot_fail(host_slot(ctx), WEIR_E_STATE, "operator %s used state by key while it processed a broadcast record, which has no key",
+                    ctx->operator_id);
+    return &none;
+}
+
+static inline const struct weir_key *current_key(struct weir_ctx *ctx)
+{
+    return WEIR_LIKELY(ctx->keys != NULL) ? &ctx->keys[ctx->key_index] : no_key(ctx);
+}
+
+/* Of functions that take a batch's keys at once. */
+static inline bool has_keys(struct weir_ctx *ctx)
+{
+    return WEIR_LIKELY(ctx->keys != NULL) || !no_key(ctx);
 }
 
 static weir_err open_state(struct weir_ctx *ctx, enum keyed_kind kind, const struct weir_state_desc *desc, struct weir_state **out)
@@ -69,6 +84,7 @@ void weir_value_clear(struct weir_ctx *ctx, struct weir_state *state)
 
 weir_err weir_value_probe(struct weir_ctx *ctx, struct weir_state *state, const uint32_t *idx, uint32_t n, void **values)
 {
+    if (!has_keys(ctx)) return explain(ctx, WEIR_E_STATE, "");
     return explain(ctx, keyed_value_probe(state, ctx->keys, idx, n, values), "keys of a batch found no place in their state");
 }
 
@@ -121,6 +137,7 @@ weir_err weir_aggregating_open(struct weir_ctx *ctx, const struct weir_state_des
 weir_err weir_aggregating_add(struct weir_ctx *ctx, struct weir_state *state, const struct weir_batch *batch, const uint32_t *idx,
                               uint32_t n, void **accs)
 {
+    if (!has_keys(ctx)) return explain(ctx, WEIR_E_STATE, "");
     weir_err err = keyed_aggregating_add(state, ctx->keys, batch, idx, n, accs);
     return explain(ctx, err, "records of a batch found no accumulators");
 }
@@ -283,6 +300,7 @@ void weir_table_drop(struct weir_ctx *ctx, struct weir_table **table)
 
 weir_err weir_table_probe(struct weir_ctx *ctx, struct weir_table *table, const uint32_t *idx, uint32_t n, void **values)
 {
+    if (!has_keys(ctx)) return explain(ctx, WEIR_E_STATE, "");
     return explain(ctx, keyed_table_probe(table, ctx->keys, idx, n, values), "keys of a batch found no place in their table");
 }
 

@@ -145,7 +145,7 @@ static weir_err take_data(struct subtask *s, const struct subtask_input *in, str
     if (frame->head->count == 0) return WEIR_OK;
     struct weir_batch batch = frame_batch(s, frame);
     weir_err err = in->remote ? check_rows(s, in, &batch) : WEIR_OK;
-    return err ? err : op_process(&s->ops[0], in->input, &batch);
+    return err ? err : op_process(&s->ops[0], in->port, &batch);
 }
 
 static weir_err take_frame(struct subtask *s, uint32_t index, struct frame *frame)

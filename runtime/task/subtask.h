@@ -38,10 +38,9 @@ struct op_spec {
     const struct weir_source *source;  /* OP_SOURCE */
     weir_timestamp_fn timestamp;       /* OP_WATERMARKS */
     struct weir_watermarks watermarks;
-    const void *config;              /* for ctx->config; lives as long as the worker */
-    const struct weir_schema *input; /* row type of its input; NULL = unknown */
+    const void *config; /* for ctx->config; lives as long as the worker */
     uint32_t n_outs;
-    const struct weir_keyer *keyer; /* its input is keyed by this; NULL = not keyed */
+    const struct weir_keyer *keyers[GRAPH_PORTS]; /* its inputs are keyed by these; NULL = not keyed */
 };
 
 /* ---- outgoing edges ------------------------------------------------------------------------------------------------------------------ */
@@ -59,19 +58,25 @@ struct edge {
     struct subtask *subtask;
     enum graph_partition partition;
     const struct weir_keyer *keyer;
+    const struct weir_partitioner *partitioner;
     uint32_t n_channels;
     struct channel **channels;
-    struct lane *lanes; /* of each channel */
-    uint32_t turn;      /* GRAPH_REBALANCE: channel whose turn it is */
-    struct weir_key *keys;
+    struct lane *lanes;    /* of each channel */
+    uint32_t turn;         /* GRAPH_REBALANCE: channel whose turn it is */
+    struct weir_key *keys; /* GRAPH_KEY */
     unsigned char *key_scratch;
+    uint32_t *chosen;                /* GRAPH_CUSTOM: of each record, its channel */
     struct op_out *direct;           /* writes frames for this edge itself; NULL = none */
     weir_time time_noted, time_sent; /* newest watermark; newest one that went out */
 };
 
-/* channels: borrowed array, kept. Errors: WEIR_E_NOMEM. */
-weir_err edge_init(struct edge *e, struct subtask *s, enum graph_partition partition, const struct weir_keyer *keyer, uint32_t n_channels,
-                   struct channel **channels);
+/* way: of GRAPH_KEY its keyer, of GRAPH_CUSTOM its partitioner. channels: borrowed array, kept. Errors: WEIR_E_NOMEM. */
+struct edge_way {
+    enum graph_partition partition;
+    const struct weir_keyer *keyer;
+    const struct weir_partitioner *partitioner;
+};
+weir_err edge_init(struct edge *e, struct subtask *s, const struct edge_way *way, uint32_t n_channels, struct channel **channels);
 void edge_close(struct edge *e);
 weir_err edge_write(struct edge *e, const struct weir_batch *batch);
 weir_err edge_flush(struct edge *e);
@@ -168,7 +173,7 @@ static inline struct op *op_of(struct weir_ctx *ctx)
 
 struct subtask_input {
     struct channel *channel;
-    uint32_t input; /* edge into the head: process()'s `input` */
+    uint32_t port; /* of the head: process()'s `input` */
     bool remote;
     const struct weir_schema *schema;
     bool has_strings; /* of the schema */

@@ -72,8 +72,8 @@ static weir_err make_channels(struct deployment *d, const uint32_t *slot_worker)
 static weir_err spec_of(struct op_spec *out, const struct deployment *d, uint32_t node)
 {
     const struct env_node *n = weir_env_node(d->env, node);
-    *out = (struct op_spec){.id = n->id, .node = node, .config = n->config, .input = n->input, .n_outs = n->n_outputs};
-    if (n->n_inputs > 0) out->keyer = n->inputs[0].keyer;
+    *out = (struct op_spec){.id = n->id, .node = node, .config = n->config, .n_outs = n->n_outputs};
+    for (uint32_t i = 0; i < n->n_inputs; i++) out->keyers[n->inputs[i].port] = n->inputs[i].keyer;
     switch (n->kind) {
     case ENV_SOURCE:
         out->kind = OP_SOURCE;
@@ -101,13 +101,13 @@ static weir_err spec_of(struct op_spec *out, const struct deployment *d, uint32_
     return WEIR_OK;
 }
 
-/* Inputs of one operator must be keyed alike: state belongs to one kind of key. */
+/* What is united must be keyed alike; of two inputs each has rows, and so a keyer, of its own. */
 static weir_err check_keyers(const struct deployment *d, struct weir_diag *diag)
 {
     for (uint32_t i = 0; i < weir_env_count(d->env); i++) {
         const struct env_node *n = weir_env_node(d->env, i);
         for (uint32_t k = 1; k < n->n_inputs; k++)
-            if (n->inputs[k].keyer != n->inputs[0].keyer)
+            if (n->inputs[k].port == n->inputs[k - 1].port && n->inputs[k].keyer != n->inputs[k - 1].keyer)
                 return weir_fail(diag, WEIR_E_GRAPH, "the inputs of operator %s are keyed differently: use one key_by behind the union",
                                  n->id);
     }
@@ -133,8 +133,9 @@ static weir_err make_edge(struct deployment *d, struct subtask *s, struct edge *
     const struct plan_vertex *to = &d->plan->vertices[plan_edge->to_vertex];
     const struct env_node *consumer = weir_env_node(d->env, to->ops[0].node);
     WEIR_ASSERT(plan_edge->to_input < consumer->n_inputs);
-    return edge_init(edge, s, plan_edge->partition, plan_edge->partition == GRAPH_KEY ? consumer->inputs[plan_edge->to_input].keyer : NULL,
-                     n, channels);
+    const struct env_input *input = &consumer->inputs[plan_edge->to_input];
+    const struct edge_way way = {.partition = plan_edge->partition, .keyer = input->keyer, .partitioner = input->partitioner};
+    return edge_init(edge, s, &way, n, channels);
 }
 
 static weir_err make_ops(struct deployment *d, struct subtask *s, const struct plan_vertex *v)
@@ -187,11 +188,12 @@ static weir_err make_inputs(struct deployment *d, struct subtask *s, const struc
         const struct plan_edge *edge = &d->plan->edges[v->in[k]];
         const struct plan_vertex *from = &d->plan->vertices[edge->from_vertex];
         const struct env_node *producer = weir_env_node(d->env, from->ops[edge->from_op].node);
+        const struct env_node *head = weir_env_node(d->env, v->ops[0].node);
         for (uint32_t i = 0; i < from->parallelism; i++) {
             if (!pairs(edge, i, s->index)) continue;
             const struct deployed_channel *ch = &d->channels[plan_channel(d->plan, edge, i, s->index)];
             s->inputs[s->n_inputs++] = (struct subtask_input){.channel = ch->channel,
-                                                              .input = edge->to_input,
+                                                              .port = head->inputs[edge->to_input].port,
                                                               .remote = ch->side == SIDE_RECEIVER,
                                                               .schema = producer->outputs[edge->from_output],
                                                               .has_strings = has_strings(producer->outputs[edge->from_output])};

@@ -37,16 +37,21 @@ static weir_err describe_node(struct graph_node *out, const struct env_node *n)
                                .parallelism = n->parallelism,
                                .chain = n->chain,
                                .keyed = n->kind == ENV_WINDOW || (n->kind == ENV_OPERATOR && (n->op->flags & WEIR_OPERATOR_KEYED)),
+                               .updating = n->updating,
+                               .n_ports = n->n_ports,
                                .n_outputs = n->n_outputs,
                                .n_inputs = n->n_inputs};
     out->inputs = calloc(n->n_inputs ? n->n_inputs : 1, sizeof *out->inputs);
     if (!out->inputs) return WEIR_E_NOMEM;
     for (uint32_t i = 0; i < n->n_inputs; i++) {
         const struct env_input *in = &n->inputs[i];
-        out->inputs[i] = (struct graph_input){.node = in->node,
+        out->inputs[i] = (struct graph_input){.port = in->port,
+                                              .node = in->node,
                                               .output = in->output,
                                               .partition = (enum graph_partition)in->partition,
-                                              .keyer = in->keyer ? in->keyer->name : ""};
+                                              .way = in->keyer         ? in->keyer->name
+                                                     : in->partitioner ? in->partitioner->name
+                                                                       : ""};
     }
     return WEIR_OK;
 }

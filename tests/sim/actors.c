@@ -179,13 +179,12 @@ static void make_graph(const struct sim_spec *spec, struct graph *out)
 {
     static const char bytes[64];
     struct weir_bytes splits[64];
-    struct graph_input to_map[2] = {{.node = 0, .partition = GRAPH_FORWARD, .keyer = ""},
-                                    {.node = 1, .partition = GRAPH_FORWARD, .keyer = ""}};
-    struct graph_input to_sink = {.node = 1, .partition = GRAPH_KEY, .keyer = "by_key"};
+    struct graph_input to_map[2] = {{.node = 0, .partition = GRAPH_FORWARD, .way = ""}, {.node = 1, .partition = GRAPH_FORWARD, .way = ""}};
+    struct graph_input to_sink = {.node = 1, .partition = GRAPH_KEY, .way = "by_key"};
     struct graph_node nodes[3] = {
         {.id = "read", .name = "source", .kind = GRAPH_SOURCE, .n_outputs = 1, .n_splits = spec->n_splits, .splits = splits},
-        {.id = "parse", .name = "map", .kind = GRAPH_STEP, .chain = true, .n_outputs = 1, .n_inputs = 1, .inputs = to_map},
-        {.id = "write", .name = "sink", .kind = GRAPH_SINK, .n_inputs = 1, .inputs = &to_sink},
+        {.id = "parse", .name = "map", .kind = GRAPH_STEP, .chain = true, .n_ports = 1, .n_outputs = 1, .n_inputs = 1, .inputs = to_map},
+        {.id = "write", .name = "sink", .kind = GRAPH_SINK, .n_ports = 1, .n_inputs = 1, .inputs = &to_sink},
     };
     if (spec->describe == SIM_DESCRIBE_CYCLE) nodes[1].n_inputs = 2;
     for (uint32_t i = 0; i < spec->n_splits; i++) splits[i] = (struct weir_bytes){bytes, i};

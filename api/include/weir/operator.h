@@ -86,6 +86,16 @@ struct weir_keyer {
     void (*extract)(const struct weir_batch *batch, struct weir_key *keys, unsigned char *scratch);
 };
 
+/*
+ * A way of one's own to divide a stream: `choose` writes, for each record of the batch, the subtask of the next step it goes to, 0 ...
+ * n_subtasks - 1; another number fails the job. It must depend on the record alone where equal records must meet.
+ */
+struct weir_partitioner {
+    size_t struct_size;
+    const char *name;
+    void (*choose)(const struct weir_batch *batch, uint32_t n_subtasks, uint32_t *targets);
+};
+
 /* ---- outputs ------------------------------------------------------------------------------------------------------------------- */
 
 /* Where an operator writes rows. The members serve the inline functions below; do not touch them elsewhere. Owner: the runtime. */
@@ -290,11 +300,22 @@ struct weir_operator {
     weir_err (*commit)(void *self, struct weir_ctx *ctx);
     /* Frees what open made. Always called once after open, also after failure or cancel; a sink then removes what it did not commit. */
     void (*close)(void *self, struct weir_ctx *ctx);
+    const struct weir_schema *second; /* WEIR_OPERATOR_TWO_INPUTS: of input 1; NULL = any */
 };
 
+/*
+ * Changes. A stream is append-only (every record an insert) or updating: a changelog of +I, -U, +U and -D records, whose sum is a table. An
+ * operator that does not say that it understands changes is never given them: the job is refused while it is built.
+ */
 enum weir_operator_flags {
-    WEIR_OPERATOR_SINK = 1,  /* has no output */
-    WEIR_OPERATOR_KEYED = 2, /* it uses keys, keyed state or timers: its input must come from key_by */
+    WEIR_OPERATOR_SINK = 1,       /* has no output */
+    WEIR_OPERATOR_KEYED = 2,      /* it uses keys, keyed state or timers: its input must come from key_by. With two inputs each comes from
+                                     key_by or broadcast, one at least from key_by; a broadcast record has no key */
+    WEIR_OPERATOR_TWO_INPUTS = 4, /* for weir_co_apply: `in` is the type of input 0, `second` that of input 1 */
+    WEIR_OPERATOR_TAKES_CHANGES = 8,   /* it looks at rec->kind; its output is append-only unless a flag below says otherwise */
+    WEIR_OPERATOR_PASSES_CHANGES = 16, /* the same, and each record it gives has the kind of the one it came from (filters, maps) */
+    WEIR_OPERATOR_RETRACTS = 32,       /* output 0 is updating, whatever the input */
+    WEIR_OPERATOR_UPSERTS = 64, /* as TAKES_CHANGES, by key: each +I or +U replaces the key's row, -D removes it; -U is not given to it */
 };
 
 /* ---- macros: one record's function to a batch's ---------------------------------------------------------------------------------- */
@@ -326,8 +347,11 @@ enum weir_operator_flags {
         (void)WEIR_BATCH_LOOP(op##_loop, b, row_, b);                                                           \
         return weir_forward(ctx, 0, b);                                                                         \
     }                                                                                                           \
-    static const struct weir_operator op = {                                                                    \
-        .struct_size = sizeof(struct weir_operator), .name = "map", .in = &row_##_schema, .process = op##_process}
+    static const struct weir_operator op = {.struct_size = sizeof(struct weir_operator),                        \
+                                            .name = "map",                                                      \
+                                            .in = &row_##_schema,                                               \
+                                            .flags = WEIR_OPERATOR_PASSES_CHANGES,                              \
+                                            .process = op##_process}
 
 /* WEIR_MAP(op, in, out, fn): `void fn(const struct in *, struct out *)`, one row without strings for each row. Defines operator `op`. */
 #define WEIR_MAP(op, in_, out_, fn)                                                                                        \
@@ -352,8 +376,12 @@ enum weir_operator_flags {
         (void)self, (void)input;                                                                                           \
         return WEIR_BATCH_LOOP(op##_loop, b, in_, b, ctx->out);                                                            \
     }                                                                                                                      \
-    static const struct weir_operator op = {                                                                               \
-        .struct_size = sizeof(struct weir_operator), .name = "map", .in = &in_##_schema, .out = &out_##_schema, .process = op##_process}
+    static const struct weir_operator op = {.struct_size = sizeof(struct weir_operator),                                   \
+                                            .name = "map",                                                                 \
+                                            .in = &in_##_schema,                                                           \
+                                            .out = &out_##_schema,                                                         \
+                                            .flags = WEIR_OPERATOR_PASSES_CHANGES,                                         \
+                                            .process = op##_process}
 
 /* WEIR_FILTER(op, row, fn): `bool fn(const struct row *)` says which rows stay. Defines operator `op`. */
 #define WEIR_FILTER(op, row_, fn)                                                                                    \
@@ -374,8 +402,11 @@ enum weir_operator_flags {
         b->sel = ctx->sel;                                                                                           \
         return b->count ? weir_forward(ctx, 0, b) : WEIR_OK;                                                         \
     }                                                                                                                \
-    static const struct weir_operator op = {                                                                         \
-        .struct_size = sizeof(struct weir_operator), .name = "filter", .in = &row_##_schema, .process = op##_process}
+    static const struct weir_operator op = {.struct_size = sizeof(struct weir_operator),                             \
+                                            .name = "filter",                                                        \
+                                            .in = &row_##_schema,                                                    \
+                                            .flags = WEIR_OPERATOR_PASSES_CHANGES,                                   \
+                                            .process = op##_process}
 
 /*
  * The loop of an operator with a function on one record: `weir_err fn(struct self_ *self, struct weir_ctx *ctx, const struct row *in,
@@ -400,6 +431,19 @@ enum weir_operator_flags {
         return WEIR_BATCH_LOOP(op##_loop, b, row_, self, ctx, b);                                                                \
     }                                                                                                                            \
     static_assert(sizeof(struct row_) > 0, "row type")
+
+/*
+ * The same for two inputs: `fn` and `second_fn` take rows of type `row` from input 0 and of type `second_row` from input 1. Defines
+ * `op_process`, for a table with WEIR_OPERATOR_TWO_INPUTS. While a broadcast record is processed no key is current.
+ */
+#define WEIR_CO_PROCESS(op, self_, row_, fn, second_row_, second_fn)                                       \
+    WEIR_PROCESS(op##_first, self_, row_, fn);                                                             \
+    WEIR_PROCESS(op##_second, self_, second_row_, second_fn);                                              \
+    static weir_err op##_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *b)   \
+    {                                                                                                      \
+        return input ? op##_second_process(self, ctx, input, b) : op##_first_process(self, ctx, input, b); \
+    }                                                                                                      \
+    static_assert(sizeof(struct second_row_) > 0, "row type")
 
 /* WEIR_FLAT_MAP(op, in, out, fn): as WEIR_PROCESS without a self (pass NULL's type as weir_none); defines operator `op`. */
 struct weir_none;
@@ -450,6 +494,15 @@ struct weir_none;
         }                                                                                                  \
     }                                                                                                      \
     static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #keyer, size_, keyer##_extract}
+
+/* WEIR_PARTITION(partitioner, row, fn): `uint32_t fn(const struct row *, uint32_t n_subtasks)` chooses. Defines `partitioner`. */
+#define WEIR_PARTITION(partitioner, row_, fn)                                                            \
+    static void partitioner##_choose(const struct weir_batch *b, uint32_t n_subtasks, uint32_t *targets) \
+    {                                                                                                    \
+        for (uint32_t i = 0; i < b->count; i++)                                                          \
+            targets[i] = fn((const struct row_ *)weir_record_row(weir_batch_record(b, i)), n_subtasks);  \
+    }                                                                                                    \
+    static const struct weir_partitioner partitioner = {sizeof(struct weir_partitioner), #partitioner, partitioner##_choose}
 
 #ifdef __cplusplus
 }

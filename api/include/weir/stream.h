@@ -66,12 +66,21 @@ WEIR_EXPORT struct weir_stream *weir_from(struct weir_env *env, const char *id, 
 WEIR_EXPORT struct weir_stream *weir_apply(struct weir_stream *in, const char *id, const struct weir_operator *op, const void *config,
                                            size_t config_size);
 
+/*
+ * A step with two inputs, which may be of different types: records of `first` arrive as process's input 0, of `second` as input 1, in no
+ * order between them but that of event time at watermarks (the step's is the lower of both). Keyed state is shared by both inputs: equal
+ * key bytes are one key. op->flags has WEIR_OPERATOR_TWO_INPUTS.
+ */
+WEIR_EXPORT struct weir_stream *weir_co_apply(struct weir_stream *first, struct weir_stream *second, const char *id,
+                                              const struct weir_operator *op, const void *config, size_t config_size);
+
 /* The words of the field for weir_apply. */
 #define weir_map(in, id, op) weir_apply(in, id, op, NULL, 0)
 #define weir_filter(in, id, op) weir_apply(in, id, op, NULL, 0)
 #define weir_flat_map(in, id, op) weir_apply(in, id, op, NULL, 0)
 #define weir_process(in, id, op, config) weir_apply(in, id, op, config, sizeof *(config))
 #define weir_sink(in, id, op, config) weir_apply(in, id, op, config, sizeof *(config))
+#define weir_co_process(first, second, id, op, config) weir_co_apply(first, second, id, op, config, sizeof *(config))
 
 /* Side output `index` (from 0, as declared in the operator's table) of the step that made `stream`. */
 WEIR_EXPORT struct weir_stream *weir_side_output(struct weir_stream *stream, uint32_t index);
@@ -81,6 +90,11 @@ WEIR_EXPORT struct weir_stream *weir_side_output(struct weir_stream *stream, uin
  * the stream is NULL, or comes from a step whose table does not say. Borrowed; lives as long as the table that declared it.
  */
 WEIR_EXPORT const struct weir_schema *weir_stream_schema(const struct weir_stream *stream);
+
+/*
+ * The keyer of a stream that comes from key_by, for builders of keyed steps of several parts; NULL for any other stream.
+ */
+WEIR_EXPORT const struct weir_keyer *weir_stream_keyer(const struct weir_stream *stream);
 
 /* The records of several streams of one type. weir_union_add takes another stream in later. */
 WEIR_EXPORT struct weir_stream *weir_union(struct weir_stream *const *streams, uint32_t n);
@@ -92,6 +106,7 @@ WEIR_EXPORT struct weir_stream *weir_key_by(struct weir_stream *in, const struct
 WEIR_EXPORT struct weir_stream *weir_rebalance(struct weir_stream *in);                              /* round robin, a frame at a time */
 WEIR_EXPORT struct weir_stream *weir_broadcast(struct weir_stream *in);                              /* to every subtask */
 WEIR_EXPORT struct weir_stream *weir_global(struct weir_stream *in);                                 /* to subtask 0 */
+WEIR_EXPORT struct weir_stream *weir_partition(struct weir_stream *in, const struct weir_partitioner *partitioner); /* as it says */
 
 /* ---- settings of the step that made `stream`; return it ----------------------------------------------------------------------------- */
 

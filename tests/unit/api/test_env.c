@@ -155,9 +155,9 @@ static void a_job_is_recorded_as_it_was_built(void **state)
     assert_ptr_equal(window->outputs[0], &total_schema);
     assert_ptr_equal(window->outputs[1], &hit_schema); /* late rows come as they went in */
     assert_int_equal(out->n_outputs, 0);
-    assert_ptr_equal(out->input, &total_schema);
+    assert_ptr_equal(out->input[0], &total_schema);
     assert_int_equal(late->inputs[0].output, 1);
-    assert_ptr_equal(late->input, &hit_schema);
+    assert_ptr_equal(late->input[0], &hit_schema);
     assert_int_equal(weir_env_node(env, 0)->kind, ENV_SOURCE);
     assert_int_equal(weir_env_node(env, 0)->n_inputs, 0);
     assert_int_equal(weir_env_node(env, 2)->watermarks.max_out_of_orderness_ms, 5000);
@@ -317,6 +317,88 @@ static void a_source_may_give_several_kinds_of_rows(void **state)
     expect_good(env);
     assert_null(weir_side_output(in, 2));
     expect_mistake(env, WEIR_E_GRAPH, "operator read has 2 side outputs");
+}
+
+/* ---- two inputs, and changes -----------------------------------------------------------------------------------------------------------
+ */
+
+static const struct weir_operator join = {OPERATOR,
+                                          .name = "join",
+                                          .in = &hit_schema,
+                                          .second = &total_schema,
+                                          .out = &total_schema,
+                                          .flags = WEIR_OPERATOR_TWO_INPUTS | WEIR_OPERATOR_RETRACTS};
+static const struct weir_operator to_total = {OPERATOR, .name = "total", .in = &hit_schema, .out = &total_schema};
+static const struct weir_operator every_kind = {OPERATOR, .name = "sink", .flags = WEIR_OPERATOR_SINK | WEIR_OPERATOR_TAKES_CHANGES};
+static const struct weir_operator passing = {OPERATOR, .name = "filter", .flags = WEIR_OPERATOR_PASSES_CHANGES};
+
+static struct weir_stream *joined(struct weir_env *env)
+{
+    struct weir_stream *in = hits(env);
+    return weir_co_apply(in, weir_apply(in, "totals", &to_total, NULL, 0), "join", &join, NULL, 0);
+}
+
+static void a_step_with_two_inputs_has_two_ports(void **state)
+{
+    struct weir_env *env = *state;
+    (void)weir_apply(joined(env), "write", &every_kind, NULL, 0);
+    expect_good(env);
+    const struct env_node *node = weir_env_node(env, 3);
+    assert_int_equal(node->n_ports, 2);
+    assert_int_equal(node->n_inputs, 2);
+    assert_int_equal(node->inputs[0].port, 0);
+    assert_int_equal(node->inputs[1].port, 1);
+    assert_ptr_equal(node->input[1], &total_schema);
+    assert_true(node->updating);
+}
+
+static void the_second_input_has_a_type_too(void **state)
+{
+    struct weir_env *env = *state;
+    struct weir_stream *in = hits(env);
+    assert_null(weir_co_apply(in, in, "join", &join, NULL, 0));
+    expect_mistake(env, WEIR_E_GRAPH, "operator join");
+}
+
+static void the_number_of_inputs_must_fit_the_table(void **state)
+{
+    struct weir_env *env = *state;
+    assert_null(weir_apply(hits(env), "join", &join, NULL, 0));
+    expect_mistake(env, WEIR_E_GRAPH, "has two inputs: use weir_co_apply");
+}
+
+static void changes_are_refused_where_nobody_expects_them(void **state)
+{
+    struct weir_env *env = *state;
+    struct weir_stream *filtered = weir_apply(joined(env), "filter", &passing, NULL, 0);
+    (void)weir_apply(filtered, "write", &totals_sink, NULL, 0);
+    expect_mistake(env, WEIR_E_GRAPH, "operator write takes inserts only, but operator filter gives updates and deletes, too");
+}
+
+static void changes_pass_through_to_who_takes_them(void **state)
+{
+    struct weir_env *env = *state;
+    struct weir_stream *filtered = weir_apply(joined(env), "filter", &passing, NULL, 0);
+    (void)weir_apply(weir_union(&filtered, 1), "write", &every_kind, NULL, 0);
+    expect_good(env);
+    assert_true(weir_env_node(env, 4)->updating);
+    assert_false(weir_env_node(env, 2)->updating);
+}
+
+static void upserts_go_by_key(void **state)
+{
+    struct weir_env *env = *state;
+    const struct weir_operator table = {OPERATOR, .name = "table", .flags = WEIR_OPERATOR_SINK | WEIR_OPERATOR_UPSERTS};
+    (void)weir_apply(joined(env), "write", &table, NULL, 0);
+    expect_mistake(env, WEIR_E_GRAPH, "it needs WEIR_OPERATOR_KEYED");
+}
+
+static void a_partitioner_must_be_whole(void **state)
+{
+    struct weir_env *env = *state;
+    const struct weir_partitioner empty = {.struct_size = sizeof empty, .name = "empty"};
+    assert_null(weir_partition(hits(env), &empty));
+    expect_mistake(env, WEIR_E_GRAPH, "partition of operator parse: the partitioner has no choose function");
 }
 
 static void a_sink_gives_nothing(void **state)
@@ -690,6 +772,13 @@ int main(void)
         STORY(parallelism_has_a_range),
         STORY(a_side_output_that_does_not_exist_is_told),
         STORY(a_source_may_give_several_kinds_of_rows),
+        STORY(a_step_with_two_inputs_has_two_ports),
+        STORY(the_second_input_has_a_type_too),
+        STORY(the_number_of_inputs_must_fit_the_table),
+        STORY(changes_are_refused_where_nobody_expects_them),
+        STORY(changes_pass_through_to_who_takes_them),
+        STORY(upserts_go_by_key),
+        STORY(a_partitioner_must_be_whole),
         STORY(a_sink_gives_nothing),
         STORY(a_configuration_that_is_null_but_has_a_size_is_told),
         STORY(too_many_operators_are_refused),

@@ -141,9 +141,10 @@ static weir_err cancel(struct fixture *f, uint32_t job)
 
 static void described(struct fixture *f, uint32_t job)
 {
-    struct graph_input input = {.node = 0, .partition = GRAPH_FORWARD, .keyer = ""};
-    struct graph_node nodes[] = {{.id = "read", .name = "source", .kind = GRAPH_SOURCE, .n_outputs = 1},
-                                 {.id = "write", .name = "sink", .kind = GRAPH_SINK, .chain = true, .n_inputs = 1, .inputs = &input}};
+    struct graph_input input = {.node = 0, .partition = GRAPH_FORWARD, .way = ""};
+    struct graph_node nodes[] = {
+        {.id = "read", .name = "source", .kind = GRAPH_SOURCE, .n_outputs = 1},
+        {.id = "write", .name = "sink", .kind = GRAPH_SINK, .chain = true, .n_ports = 1, .n_inputs = 1, .inputs = &input}};
     struct graph made = {.name = "g", .n_nodes = 2, .nodes = nodes}, graph;
     struct buffer bytes = {0};
     assert_int_equal(graph_encode(&made, &bytes), WEIR_OK);

@@ -39,6 +39,7 @@ static uint32_t node(struct sketch *s, const char *id, enum graph_node_kind kind
                                       .kind = kind,
                                       .parallelism = parallelism,
                                       .chain = true,
+                                      .n_ports = kind == GRAPH_SOURCE ? 0 : 1,
                                       .n_outputs = kind == GRAPH_SINK ? 0 : 1,
                                       .inputs = s->inputs[i],
                                       .splits = s->splits[i]};
@@ -48,8 +49,11 @@ static uint32_t node(struct sketch *s, const char *id, enum graph_node_kind kind
 /* Feeds `to` from output `output` of `from`. */
 static void input(struct sketch *s, uint32_t to, uint32_t from, uint32_t output, enum graph_partition partition)
 {
-    s->inputs[to][s->nodes[to].n_inputs++] =
-        (struct graph_input){.node = from, .output = output, .partition = partition, .keyer = partition == GRAPH_KEY ? "path" : ""};
+    s->inputs[to][s->nodes[to].n_inputs++] = (struct graph_input){.port = s->nodes[to].n_ports > 1,
+                                                                  .node = from,
+                                                                  .output = output,
+                                                                  .partition = partition,
+                                                                  .way = partition == GRAPH_KEY ? "path" : ""};
 }
 
 static inline uint32_t draw(uint64_t *seed, uint32_t below)
@@ -80,9 +84,12 @@ static inline void draw_graph(struct sketch *s, uint64_t *seed)
         for (uint32_t k = 0; k < n_inputs; k++) {
             uint32_t from = draw(seed, i);
             while (s->nodes[from].kind == GRAPH_SINK) from--; /* node 0 is a source */
-            enum graph_partition partition = draw(seed, 2) ? GRAPH_FORWARD : (enum graph_partition)(1 + draw(seed, 5));
+            enum graph_partition partition = draw(seed, 2) ? GRAPH_FORWARD : (enum graph_partition)(1 + draw(seed, GRAPH_CUSTOM));
             input(s, i, from, draw(seed, s->nodes[from].n_outputs), made->keyed ? GRAPH_KEY : partition);
         }
+        made->updating = draw(seed, 4) == 0;
+        made->n_ports = n_inputs > 1 && draw(seed, 3) == 0 ? 2 : n_inputs ? 1 : 0;
+        for (uint32_t k = n_inputs - n_inputs / 2; made->n_ports == 2 && k < n_inputs; k++) s->inputs[i][k].port = 1;
         made->n_splits = kind == GRAPH_SOURCE ? draw(seed, SPLITS_MAX + 1) : 0;
         for (uint32_t k = 0; k < made->n_splits; k++) {
             const char *part = parts[draw(seed, 4)];

@@ -19,6 +19,8 @@ static void assert_same_node(const struct graph_node *a, const struct graph_node
     assert_int_equal(a->parallelism, b->parallelism);
     assert_int_equal(a->chain, b->chain);
     assert_int_equal(a->keyed, b->keyed);
+    assert_int_equal(a->updating, b->updating);
+    assert_int_equal(a->n_ports, b->n_ports);
     assert_int_equal(a->n_outputs, b->n_outputs);
     assert_int_equal(a->n_inputs, b->n_inputs);
     assert_int_equal(a->n_splits, b->n_splits);
@@ -26,7 +28,8 @@ static void assert_same_node(const struct graph_node *a, const struct graph_node
         assert_int_equal(a->inputs[i].node, b->inputs[i].node);
         assert_int_equal(a->inputs[i].output, b->inputs[i].output);
         assert_int_equal(a->inputs[i].partition, b->inputs[i].partition);
-        assert_string_equal(a->inputs[i].keyer, b->inputs[i].keyer);
+        assert_int_equal(a->inputs[i].port, b->inputs[i].port);
+        assert_string_equal(a->inputs[i].way, b->inputs[i].way);
     }
     for (uint32_t i = 0; i < a->n_splits; i++) {
         assert_int_equal(a->splits[i].length, b->splits[i].length);
@@ -84,18 +87,18 @@ static void the_format_is_pinned(void **state)
     struct buffer bytes = {0};
     small_job(&s);
     assert_int_equal(graph_encode(&s.g, &bytes), WEIR_OK);
-    static const unsigned char head[] = {0x94, 0x01, 0xcf, 0xcd, 0x45, 0x67, 0xad, 0x7e, 0x43, 0x59, 0xc9};
+    static const unsigned char head[] = {0x94, 0x02, 0xcf, 0xc0, 0x40, 0x78, 0xbc, 0x2e, 0x06, 0x31, 0x31};
     static const unsigned char tail[] = "\xa6sketch\x93"
-                                        "\x99\xa4read\xa4"
-                                        "file\x01\x02\xc3\xc2\x01\x90\x92\xc4\x06"
+                                        "\x9b\xa4read\xa4"
+                                        "file\x01\x02\xc3\xc2\xc2\x00\x01\x90\x92\xc4\x06"
                                         "file-1\xc4\x02\0\0"
-                                        "\x99\xa5"
-                                        "count\xa3map\x02\x00\xc3\xc3\x01\x91\x94\x00\x00\x02\xa4path\x90"
-                                        "\x99\xa3out\xa5print\x03\x00\xc3\xc2\x00\x91\x94\x01\x00\x01\xa0\x90";
+                                        "\x9b\xa5"
+                                        "count\xa3map\x02\x00\xc3\xc3\xc2\x01\x01\x91\x95\x00\x00\x00\x02\xa4path\x90"
+                                        "\x9b\xa3out\xa5print\x03\x00\xc3\xc2\xc2\x01\x00\x91\x95\x00\x01\x00\x01\xa0\x90";
     assert_memory_equal(bytes.data, head, sizeof head);
     assert_int_equal(bytes.len, sizeof head + sizeof tail - 1);
     assert_memory_equal(bytes.data + sizeof head, tail, sizeof tail - 1);
-    assert_true(graph_fingerprint(&s.g) == 0xcd4567ad7e4359c9u);
+    assert_true(graph_fingerprint(&s.g) == 0xc04078bc2e063131u);
     buffer_close(&bytes);
 }
 
@@ -126,7 +129,10 @@ static void the_fingerprint_sees_everything_but_splits(void **state)
     SEEN(s.inputs[2][0].node = 0);
     SEEN(s.inputs[2][0].output = 1);
     SEEN(s.inputs[2][0].partition = GRAPH_GLOBAL);
-    SEEN(s.inputs[1][0].keyer = "bytes");
+    SEEN(s.inputs[1][0].way = "bytes");
+    SEEN(s.inputs[1][0].port = 1);
+    SEEN(s.nodes[1].n_ports = 2);
+    SEEN(s.nodes[1].updating = true);
 #undef SEEN
 }
 
@@ -194,7 +200,9 @@ static void values_out_of_range_are_refused(void **state)
     LIES(s.inputs[2][0].node = 3, WEIR_E_CORRUPT, "operator 2");
     LIES(s.inputs[2][0].output = WEIR_SIDES_MAX + 1, WEIR_E_CORRUPT, "operator 2");
     LIES(s.inputs[2][0].partition = (enum graph_partition)0, WEIR_E_CORRUPT, "operator 2");
-    LIES(s.inputs[2][0].partition = (enum graph_partition)6, WEIR_E_CORRUPT, "operator 2");
+    LIES(s.inputs[2][0].partition = (enum graph_partition)7, WEIR_E_CORRUPT, "operator 2");
+    LIES(s.inputs[2][0].port = GRAPH_PORTS, WEIR_E_CORRUPT, "operator 2");
+    LIES(s.nodes[1].n_ports = GRAPH_PORTS + 1, WEIR_E_CORRUPT, "operator 1");
     LIES(s.nodes[2].n_splits = 1, WEIR_E_CORRUPT, "operator 2");
     LIES((s.splits[0][0] = (struct weir_bytes){big, sizeof big}), WEIR_E_LIMIT, "operator read");
 }
@@ -205,18 +213,18 @@ static void other_documents_are_refused(void **state)
     struct buffer bytes = {0};
     expect_refused(&bytes, WEIR_E_CORRUPT, "no job graph");
     pack_array(&bytes, 4);
-    pack_uint(&bytes, 2);
+    pack_uint(&bytes, 3);
     pack_nil(&bytes), pack_nil(&bytes), pack_nil(&bytes);
-    expect_refused(&bytes, WEIR_E_UNSUPPORTED, "format version 2");
+    expect_refused(&bytes, WEIR_E_UNSUPPORTED, "format version 3");
     buffer_clear(&bytes);
     pack_array(&bytes, 4);
-    pack_uint(&bytes, 1), pack_uint(&bytes, 1), pack_str(&bytes, "job");
+    pack_uint(&bytes, 2), pack_uint(&bytes, 1), pack_str(&bytes, "job");
     pack_array(&bytes, WEIR_OPERATORS_MAX + 1);
     for (int i = 0; i <= WEIR_OPERATORS_MAX; i++) pack_nil(&bytes);
     expect_refused(&bytes, WEIR_E_LIMIT, "1025 operators");
     buffer_clear(&bytes);
     pack_array(&bytes, 4);
-    pack_uint(&bytes, 1), pack_uint(&bytes, 1), pack_str(&bytes, "job"), pack_array(&bytes, 0);
+    pack_uint(&bytes, 2), pack_uint(&bytes, 1), pack_str(&bytes, "job"), pack_array(&bytes, 0);
     expect_refused(&bytes, WEIR_E_CORRUPT, "its fingerprint is ");
     buffer_close(&bytes);
 }

@@ -217,6 +217,18 @@ static void what_is_wrong_is_told_by_operator(void **state)
     s.nodes[1].keyed = true;
     refused(&s.g, 1, WEIR_E_GRAPH, "operator parse keeps state by key, but its input from read is not keyed");
     line_of_three(&s);
+    s.inputs[1][0].port = 1;
+    refused(&s.g, 1, WEIR_E_GRAPH, "operator parse: its inputs are out of order");
+    line_of_three(&s);
+    s.nodes[1].n_ports = 2;
+    refused(&s.g, 1, WEIR_E_GRAPH, "operator parse: one of its inputs is fed by nothing");
+    line_of_three(&s);
+    s.nodes[1].n_ports = 2;
+    s.nodes[1].keyed = true;
+    s.inputs[1][0].partition = GRAPH_BROADCAST;
+    input(&s, 1, 0, 0, GRAPH_BROADCAST);
+    refused(&s.g, 1, WEIR_E_GRAPH, "operator parse keeps state by key, but both of its inputs are broadcast");
+    line_of_three(&s);
     s.inputs[1][0].output = 1;
     refused(&s.g, 1, WEIR_E_GRAPH, "operator parse takes output 1 of operator read, which has only 1");
     line_of_three(&s);
