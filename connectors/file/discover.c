@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "connectors/file/row_text.h"
+#include "connectors/text/row_text.h"
 #include "connectors/file/split.h"
 
 #define SPLIT_BYTES_DEFAULT (1 << 20)

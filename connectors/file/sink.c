@@ -13,8 +13,8 @@
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "connectors/file/csv.h"
-#include "connectors/file/json.h"
+#include "connectors/text/csv.h"
+#include "connectors/text/json.h"
 #include "connectors/file/part.h"
 
 #define BUFFER_BYTES (256u << 10) /* written out when full; one large row may take more */

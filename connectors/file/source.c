@@ -7,10 +7,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "connectors/file/csv.h"
+#include "connectors/text/csv.h"
 #include "connectors/file/discover.h"
-#include "connectors/file/json.h"
-#include "connectors/file/lines.h"
+#include "connectors/text/json.h"
+#include "connectors/text/lines.h"
 #include "connectors/file/split.h"
 
 /* One call of `read` ends after so much; between bursts it looks whether its output is full. */

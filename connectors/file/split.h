@@ -3,7 +3,7 @@
 #ifndef WEIR_CONNECTORS_FILE_SPLIT_H
 #define WEIR_CONNECTORS_FILE_SPLIT_H
 
-#include "connectors/file/input.h"
+#include "connectors/text/input.h"
 #include "weir/source.h"
 
 /* The lines that begin in [begin, end) of a file's text. A split that cannot be cut has begin 0, end INT64_MAX. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CSV records of the file connector, read by schema. */
-#include "connectors/file/csv.h"
+#include "connectors/text/csv.h"
 #include "tests/fuzz/text_target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

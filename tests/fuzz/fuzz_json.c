@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* JSON lines of the file connector, read by schema. */
-#include "connectors/file/json.h"
+#include "connectors/text/json.h"
 #include "tests/fuzz/text_target.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "connectors/file/row_text.h"
+#include "connectors/text/row_text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

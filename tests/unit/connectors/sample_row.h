@@ -3,7 +3,7 @@
 #ifndef WEIR_TESTS_UNIT_CONNECTORS_SAMPLE_ROW_H
 #define WEIR_TESTS_UNIT_CONNECTORS_SAMPLE_ROW_H
 
-#include "connectors/file/row_text.h"
+#include "connectors/text/row_text.h"
 #include "tests/support/fake_runtime.h"
 
 struct sample {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CSV rows, and the numbers and times in all text formats. */
-#include "connectors/file/csv.h"
+#include "connectors/text/csv.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "connectors/file/number_text.h"
-#include "connectors/file/time_text.h"
+#include "connectors/text/number_text.h"
+#include "connectors/text/time_text.h"
 #include "tests/unit/connectors/sample_row.h"
 
 /* ---- numbers --------------------------------------------------------------------------------------------------------------------- */

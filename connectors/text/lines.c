@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "connectors/file/lines.h"
+#include "connectors/text/lines.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "connectors/file/csv.h"
+#include "connectors/text/csv.h"
 
 #define READ_BYTES (256u << 10)              /* asked of the input at a time */
 #define SCAN_MAX ((size_t)WEIR_LINE_MAX + 2) /* with CR and LF: no line is longer */

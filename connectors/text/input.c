@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "connectors/file/input.h"
+#include "connectors/text/input.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,10 +6,10 @@
  * is nothing. Numbers: number_text.h. bool: true, false. Times: integer milliseconds or ISO-8601. The reader takes any field in quotes, and
  * refuses a quote inside an unquoted field and text behind a closing quote: guessing there would shift fields silently.
  */
-#ifndef WEIR_CONNECTORS_FILE_CSV_H
-#define WEIR_CONNECTORS_FILE_CSV_H
+#ifndef WEIR_CONNECTORS_TEXT_CSV_H
+#define WEIR_CONNECTORS_TEXT_CSV_H
 
-#include "connectors/file/row_text.h"
+#include "connectors/text/row_text.h"
 
 /* Appends the record and an LF. False when there is no memory. */
 bool csv_write_row(struct text_buf *buf, const struct weir_schema *schema, const void *row, enum weir_file_time time_format);

@@ -3,8 +3,8 @@
  * A growing run of bytes that rows are formatted into: reserve the most a value can take, then append without checks.
  * Owner: one sink instance. Bounded by its user, which empties it; one row needs at most 6 * WEIR_ROW_MAX (JSON escapes).
  */
-#ifndef WEIR_CONNECTORS_FILE_TEXT_BUF_H
-#define WEIR_CONNECTORS_FILE_TEXT_BUF_H
+#ifndef WEIR_CONNECTORS_TEXT_TEXT_BUF_H
+#define WEIR_CONNECTORS_TEXT_TEXT_BUF_H
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "connectors/file/json.h"
+#include "connectors/text/json.h"
 
 /* ---- writing --------------------------------------------------------------------------------------------------------------------- */
 

@@ -7,10 +7,10 @@
  * `multiline`, line feeds inside double quotes do not end a line (CSV); the range must then begin at 0. Memory: a buffer that grows to what
  * the longest line needs, at most WEIR_LINE_MAX and a read.
  */
-#ifndef WEIR_CONNECTORS_FILE_LINES_H
-#define WEIR_CONNECTORS_FILE_LINES_H
+#ifndef WEIR_CONNECTORS_TEXT_LINES_H
+#define WEIR_CONNECTORS_TEXT_LINES_H
 
-#include "connectors/file/input.h"
+#include "connectors/text/input.h"
 #include "weir/connector/file.h"
 
 /* Embedded; zero-initialised it may be closed. */

@@ -9,10 +9,10 @@
  * them, which must be JSON too, at most JSON_DEPTH_MAX deep. Escapes are decoded to UTF-8; half a surrogate pair is refused; other bytes
  * are taken as they are. Integers are exact; 1.0 and 1e3 are no integers.
  */
-#ifndef WEIR_CONNECTORS_FILE_JSON_H
-#define WEIR_CONNECTORS_FILE_JSON_H
+#ifndef WEIR_CONNECTORS_TEXT_JSON_H
+#define WEIR_CONNECTORS_TEXT_JSON_H
 
-#include "connectors/file/row_text.h"
+#include "connectors/text/row_text.h"
 
 #define JSON_DEPTH_MAX 32 /* arrays and objects within each other below an unknown key; deeper ones are WEIR_E_LIMIT */
 

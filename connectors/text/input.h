@@ -5,8 +5,8 @@
  * The end of the text is only reported when the file ends where its format does: a file cut short, or with something behind its last
  * member, is an error and never an early end. So is a file that is not the one `input_identity` saw. Thread: one at a time.
  */
-#ifndef WEIR_CONNECTORS_FILE_INPUT_H
-#define WEIR_CONNECTORS_FILE_INPUT_H
+#ifndef WEIR_CONNECTORS_TEXT_INPUT_H
+#define WEIR_CONNECTORS_TEXT_INPUT_H
 
 #include "weir/base.h"
 

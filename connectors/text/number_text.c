@@ -4,7 +4,7 @@
  * product or quotient, rounded once, is the correctly rounded result. It serves nearly all numbers people write. The rest goes through the
  * C library in the "C" locale.
  */
-#include "connectors/file/number_text.h"
+#include "connectors/text/number_text.h"
 
 #include <locale.h>
 #include <math.h>

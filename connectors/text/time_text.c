@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Days from and to civil dates: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms". A year begins in March there, so that a leap
  * day is its last. */
-#include "connectors/file/time_text.h"
+#include "connectors/text/time_text.h"
 
 #define DAY_MS 86400000
 #define ERA_DAYS 146097 /* 400 years */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "connectors/file/row_text.h"
+#include "connectors/text/row_text.h"
 
 #include <stdio.h>
 
-#include "connectors/file/number_text.h"
-#include "connectors/file/time_text.h"
+#include "connectors/text/number_text.h"
+#include "connectors/text/time_text.h"
 
 static size_t type_size(enum weir_type type)
 {

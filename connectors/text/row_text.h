@@ -2,10 +2,10 @@
 /*
  * What the text formats share: a row under construction, a value for an error message, a field as text.
  */
-#ifndef WEIR_CONNECTORS_FILE_ROW_TEXT_H
-#define WEIR_CONNECTORS_FILE_ROW_TEXT_H
+#ifndef WEIR_CONNECTORS_TEXT_ROW_TEXT_H
+#define WEIR_CONNECTORS_TEXT_ROW_TEXT_H
 
-#include "connectors/file/text_buf.h"
+#include "connectors/text/text_buf.h"
 #include "weir/connector/file.h"
 
 /*

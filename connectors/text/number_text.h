@@ -4,8 +4,8 @@
  *
  * What number_write_f64 writes, number_read_f64 reads back to the same bits (a NaN stays a NaN).
  */
-#ifndef WEIR_CONNECTORS_FILE_NUMBER_TEXT_H
-#define WEIR_CONNECTORS_FILE_NUMBER_TEXT_H
+#ifndef WEIR_CONNECTORS_TEXT_NUMBER_TEXT_H
+#define WEIR_CONNECTORS_TEXT_NUMBER_TEXT_H
 
 #include <stddef.h>
 #include <stdint.h>

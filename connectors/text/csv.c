@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "connectors/file/csv.h"
+#include "connectors/text/csv.h"
 
 /* ---- writing --------------------------------------------------------------------------------------------------------------------- */
 

@@ -4,8 +4,8 @@
  * Years outside 0000 ... 9999 have a sign and at least six digits (ISO's expanded form), so that every weir_time can be written and read
  * back.
  */
-#ifndef WEIR_CONNECTORS_FILE_TIME_TEXT_H
-#define WEIR_CONNECTORS_FILE_TIME_TEXT_H
+#ifndef WEIR_CONNECTORS_TEXT_TIME_TEXT_H
+#define WEIR_CONNECTORS_TEXT_TIME_TEXT_H
 
 #include "weir/row.h"
 
