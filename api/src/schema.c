@@ -14,6 +14,7 @@ static uint32_t type_size(enum weir_type type)
     case WEIR_TYPE_F64: return sizeof(double);
     case WEIR_TYPE_TIME: return sizeof(weir_time);
     case WEIR_TYPE_STR: return sizeof(struct weir_str);
+    case WEIR_TYPE_DECIMAL: return sizeof(int64_t);
     }
     return 0;
 }
@@ -27,6 +28,7 @@ static const char *field_fault(const struct weir_schema *schema, uint32_t i)
     if (field->id == 0) return "has id 0; ids begin at 1";
     uint32_t size = type_size(field->type);
     if (size == 0) return "has an unknown type";
+    if (field->scale > (field->type == WEIR_TYPE_DECIMAL ? WEIR_SCALE_MAX : 0)) return "has a scale its type does not allow";
     if (field->offset > schema->row_size || size > schema->row_size - field->offset) return "leaves the struct";
     for (uint32_t k = 0; k < i; k++) {
         if (schema->fields[k].id == field->id) return "has the id of another field";
@@ -66,7 +68,7 @@ bool schema_check(struct weir_env *env, const char *owner, const struct weir_sch
 
 static bool field_equal(const struct weir_field *a, const struct weir_field *b)
 {
-    return a->id == b->id && a->type == b->type && a->offset == b->offset && !strcmp(a->name, b->name);
+    return a->id == b->id && a->type == b->type && a->offset == b->offset && a->scale == b->scale && !strcmp(a->name, b->name);
 }
 
 bool schema_fits(const struct weir_schema *given, const struct weir_schema *wanted)
@@ -89,7 +91,7 @@ static const char *difference(const struct weir_schema *given, const struct weir
     } else {
         uint32_t i = 0;
         while (i + 1 < given->n_fields && field_equal(&given->fields[i], &wanted->fields[i])) i++;
-        (void)snprintf(out, size, "field %u (%s) differs in name, id, type or offset", i, given->fields[i].name);
+        (void)snprintf(out, size, "field %u (%s) differs in name, id, type, offset or scale", i, given->fields[i].name);
     }
     return out;
 }

@@ -72,6 +72,13 @@ static size_t write_decimal(char *to, bool negative, uint64_t mantissa, unsigned
     return len + decimals;
 }
 
+size_t number_write_decimal(char *to, int64_t value, uint32_t scale)
+{
+    if (scale == 0) return number_write_i64(to, value);
+    uint64_t magnitude = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    return write_decimal(to, value < 0, magnitude, scale);
+}
+
 /* Tries ever more decimals while the mantissa stays exact: the first that reads back to `value` is the shortest. 0: none does. */
 static size_t write_short(char *to, double value)
 {
@@ -229,4 +236,22 @@ enum number_result number_read_f64(const char *text, size_t len, double *value)
     if (isinf(result)) return NUMBER_RANGE;
     *value = result;
     return NUMBER_OK;
+}
+
+enum number_result number_read_decimal(const char *text, size_t len, uint32_t scale, int64_t *value)
+{
+    char digits[NUMBER_TEXT_MAX]; /* the number without its point, filled up to `scale` digits behind it */
+    const char *point = memchr(text, '.', len);
+    size_t whole = point ? (size_t)(point - text) : len, behind = point ? len - whole - 1 : 0;
+    if (whole == 0 || (point && behind == 0) || text[whole - 1] == '-') return NUMBER_MALFORMED;
+    for (size_t i = whole + 1; i < len; i++)
+        if (text[i] < '0' || text[i] > '9') return NUMBER_MALFORMED;
+    if (behind > scale || whole + scale > sizeof digits) {
+        int64_t ignored;
+        return number_read_i64(text, whole, &ignored) == NUMBER_MALFORMED ? NUMBER_MALFORMED : NUMBER_RANGE;
+    }
+    memcpy(digits, text, whole);
+    if (behind) memcpy(digits + whole, point + 1, behind);
+    memset(digits + whole + behind, '0', scale - behind);
+    return number_read_i64(digits, whole + scale, value);
 }

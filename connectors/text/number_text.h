@@ -22,11 +22,18 @@ enum number_result {
 /* Writes at most NUMBER_TEXT_MAX bytes, no NUL; returns how many. */
 size_t number_write_i64(char *to, int64_t value);
 
-/* As above, the fewest digits that read back to the same value: "3", "0.1", "1e+300", "-0", "nan", "inf", "-inf". */
+/* value / 10^scale with exactly `scale` (0 ... WEIR_SCALE_MAX) digits behind the point: "101.696", "-0.05", "7" with scale 0. */
+size_t number_write_decimal(char *to, int64_t value, uint32_t scale);
+
+/* As number_write_i64, the fewest digits that read back to the same value: "3", "0.1", "1e+300", "-0", "nan", "inf", "-inf". */
 size_t number_write_f64(char *to, double value);
 
 /* The whole of text[0..len): an optional '-' and decimal digits. `*value` is untouched unless NUMBER_OK. */
 enum number_result number_read_i64(const char *text, size_t len, int64_t *value);
+
+/* The whole of text[0..len): -?digits[.digits], times 10^scale; more digits behind the point than `scale` are NUMBER_RANGE: nothing is
+ * rounded away. `*value` is untouched unless NUMBER_OK. */
+enum number_result number_read_decimal(const char *text, size_t len, uint32_t scale, int64_t *value);
 
 /*
  * The whole of text[0..len): -?digits[.digits][(e|E)[+-]digits], or "nan", "inf", "-inf". Rounded to nearest; too large is NUMBER_RANGE,

@@ -15,6 +15,7 @@ static size_t type_size(enum weir_type type)
     case WEIR_TYPE_F64: return sizeof(double);
     case WEIR_TYPE_TIME: return sizeof(weir_time);
     case WEIR_TYPE_STR: return sizeof(struct weir_str);
+    case WEIR_TYPE_DECIMAL: return sizeof(int64_t);
     }
     return 0;
 }
@@ -54,6 +55,16 @@ static const char *set_i64(unsigned char *to, const char *text, size_t len)
     case NUMBER_OK: memcpy(to, &value, sizeof value); return NULL;
     case NUMBER_RANGE: return "is out of range for a 64-bit integer";
     default: return "is not an integer";
+    }
+}
+
+static const char *set_decimal(unsigned char *to, const char *text, size_t len, uint32_t scale)
+{
+    int64_t value;
+    switch (number_read_decimal(text, len, scale, &value)) {
+    case NUMBER_OK: memcpy(to, &value, sizeof value); return NULL;
+    case NUMBER_RANGE: return "is out of range for a decimal, or has more digits behind the point than its scale";
+    default: return "is not a decimal number";
     }
 }
 
@@ -100,6 +111,7 @@ const char *row_text_set(struct row_text *row, const struct weir_field *field, s
     unsigned char *to = row->bytes + field->offset;
     switch (field->type) {
     case WEIR_TYPE_I64: return set_i64(to, text, len);
+    case WEIR_TYPE_DECIMAL: return set_decimal(to, text, len, field->scale);
     case WEIR_TYPE_I32: return set_i32(to, text, len);
     case WEIR_TYPE_F64: return set_f64(to, text, len);
     case WEIR_TYPE_BOOL: return set_bool(to, text, len);
@@ -127,6 +139,7 @@ size_t row_text_write_scalar(char *to, const struct weir_field *field, const voi
         memcpy(&wide, from, sizeof wide);
         return time_format == WEIR_FILE_TIME_ISO ? time_write_iso(to, wide) : number_write_i64(to, wide);
     case WEIR_TYPE_I64: memcpy(&wide, from, sizeof wide); return number_write_i64(to, wide);
+    case WEIR_TYPE_DECIMAL: memcpy(&wide, from, sizeof wide); return number_write_decimal(to, wide, field->scale);
     case WEIR_TYPE_I32: memcpy(&narrow, from, sizeof narrow); return number_write_i64(to, narrow);
     case WEIR_TYPE_F64: memcpy(&real, from, sizeof real); return number_write_f64(to, real);
     case WEIR_TYPE_BOOL: memcpy(to, *from ? "true" : "false", *from ? 4 : 5); return *from ? 4 : 5;

@@ -48,19 +48,23 @@ struct weir_bytes {
 };
 
 enum weir_type {
-    WEIR_TYPE_BOOL = 1, /* bool, one byte */
-    WEIR_TYPE_I32 = 2,  /* int32_t */
-    WEIR_TYPE_I64 = 3,  /* int64_t */
-    WEIR_TYPE_F64 = 4,  /* double */
-    WEIR_TYPE_TIME = 5, /* weir_time */
-    WEIR_TYPE_STR = 6,  /* struct weir_str */
+    WEIR_TYPE_BOOL = 1,    /* bool, one byte */
+    WEIR_TYPE_I32 = 2,     /* int32_t */
+    WEIR_TYPE_I64 = 3,     /* int64_t */
+    WEIR_TYPE_F64 = 4,     /* double */
+    WEIR_TYPE_TIME = 5,    /* weir_time */
+    WEIR_TYPE_STR = 6,     /* struct weir_str */
+    WEIR_TYPE_DECIMAL = 7, /* int64_t counting units of 10^-scale: 101696 with scale 3 is 101.696. For money, where binary fractions lie */
 };
+
+#define WEIR_SCALE_MAX 18 /* digits behind a decimal's point */
 
 struct weir_field {
     const char *name; /* lower_snake_case by convention, at most WEIR_NAME_MAX bytes */
     uint32_t id;      /* greater than zero, unique in the schema, never reused */
     enum weir_type type;
     uint32_t offset; /* in the struct */
+    uint32_t scale;  /* WEIR_TYPE_DECIMAL: digits behind the point, 0 ... WEIR_SCALE_MAX; else 0 */
 };
 
 struct weir_schema {
@@ -75,9 +79,13 @@ struct weir_schema {
 #define WEIR_FIELDS_MAX 256      /* fields of a row */
 #define WEIR_ROW_MAX (16u << 20) /* bytes of one row with its strings; a larger one fails its operator with WEIR_E_LIMIT */
 
-#define WEIR_FIELD(row, id, type, member)                                     \
-    {                                                                         \
-#member, id, WEIR_TYPE_##type, (uint32_t)offsetof(struct row, member) \
+#define WEIR_FIELD(row, id, type, member)                                        \
+    {                                                                            \
+#member, id, WEIR_TYPE_##type, (uint32_t)offsetof(struct row, member), 0 \
+    }
+#define WEIR_FIELD_DECIMAL(row, id, member, scale)                                    \
+    {                                                                                 \
+#member, id, WEIR_TYPE_DECIMAL, (uint32_t)offsetof(struct row, member), scale \
     }
 
 /* Defines `const struct weir_schema NAME_schema` for `struct NAME`. */

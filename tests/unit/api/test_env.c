@@ -459,9 +459,9 @@ static void types_pass_through_steps_without_one(void **state)
 
 static void a_row_type_must_be_sound(void **state)
 {
-    static const struct weir_field outside[] = {{"a", 1, WEIR_TYPE_I64, 4}};
-    static const struct weir_field twice[] = {{"a", 1, WEIR_TYPE_I32, 0}, {"b", 1, WEIR_TYPE_I32, 4}};
-    static const struct weir_field typeless[] = {{"a", 1, (enum weir_type)9, 0}};
+    static const struct weir_field outside[] = {{"a", 1, WEIR_TYPE_I64, 4, 0}};
+    static const struct weir_field twice[] = {{"a", 1, WEIR_TYPE_I32, 0, 0}, {"b", 1, WEIR_TYPE_I32, 4, 0}};
+    static const struct weir_field typeless[] = {{"a", 1, (enum weir_type)9, 0, 0}};
     static const struct {
         struct weir_schema schema;
         const char *told;

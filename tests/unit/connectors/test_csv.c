@@ -48,6 +48,38 @@ static void integers_are_exact_to_the_last(void **state)
     assert_true(value == 7);
 }
 
+static void assert_decimal_text(int64_t value, uint32_t scale, const char *expected)
+{
+    char text[NUMBER_TEXT_MAX + 1];
+    text[number_write_decimal(text, value, scale)] = '\0';
+    assert_string_equal(text, expected);
+    int64_t back = 0;
+    assert_int_equal(number_read_decimal(text, strlen(text), scale, &back), NUMBER_OK);
+    assert_true(back == value);
+}
+
+static void decimals_have_their_scale(void **state)
+{
+    (void)state;
+    assert_decimal_text(101696, 3, "101.696");
+    assert_decimal_text(-5, 2, "-0.05");
+    assert_decimal_text(0, 3, "0.000");
+    assert_decimal_text(7, 0, "7");
+    assert_decimal_text(INT64_MIN, 18, "-9.223372036854775808");
+    assert_decimal_text(INT64_MAX, 1, "922337203685477580.7");
+    int64_t value = 42;
+    static const char *const malformed[] = {"", "-", ".5", "-.5", "1.", "1.2.3", "1.-2", "+1", "1,5", "a.5", "1e3", "1.23456x"};
+    for (size_t i = 0; i < sizeof malformed / sizeof *malformed; i++)
+        assert_int_equal(number_read_decimal(malformed[i], strlen(malformed[i]), 3, &value), NUMBER_MALFORMED);
+    static const char *const wrong[] = {"1.2345", "9223372036854775.808", "-9223372036854775.809",
+                                        "99999999999999999999999999999999999999999999"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(number_read_decimal(wrong[i], strlen(wrong[i]), 3, &value), NUMBER_RANGE);
+    assert_true(value == 42); /* untouched */
+    assert_int_equal(number_read_decimal("1.5", 3, 3, &value), NUMBER_OK);
+    assert_true(value == 1500);
+}
+
 static void assert_f64_text(double value, const char *expected)
 {
     char text[NUMBER_TEXT_MAX + 1];
@@ -307,6 +339,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(integers_are_exact_to_the_last),
+        cmocka_unit_test(decimals_have_their_scale),
         cmocka_unit_test(doubles_are_written_short),
         cmocka_unit_test(every_double_reads_back),
         cmocka_unit_test(doubles_are_read_as_strtod_does),
