@@ -83,6 +83,21 @@ weir_err part_sync(struct part *part, struct weir_diag *diag)
     return fsync(part->fd) ? fail(part, "fsync", diag) : WEIR_OK;
 }
 
+void part_pause(struct part *part)
+{
+    if (part->fd >= 0) close(part->fd);
+    part->fd = -1;
+}
+
+weir_err part_resume(struct part *part, struct weir_diag *diag)
+{
+    if (part->failed) return failed_before(part, diag);
+    char path[PATH_MAX];
+    if (!join(path, part->dir, part->temporary)) return too_long(part->dir, diag);
+    part->fd = open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+    return part->fd < 0 ? fail(part, "open", diag) : WEIR_OK;
+}
+
 /* Gives a file without a name its temporary one, so that one rename can show it in place of an older one. */
 static weir_err give_name(struct part *part, const char *temporary, struct weir_diag *diag)
 {
@@ -240,6 +255,7 @@ weir_err part_find(const char *dir, bool *found, char name[64], struct weir_diag
 struct removal {
     const char *dir;
     uint32_t from;
+    const char *keep; /* NULL = none */
     const char *job_id;
 };
 
@@ -266,13 +282,20 @@ static weir_err remove_if_old(void *arg, const char *name, struct weir_diag *dia
     const struct removal *r = arg;
     uint32_t index;
     bool old = part_index(name, &index) ? index >= r->from : is_left_over(name, r->job_id);
+    if (r->keep && strcmp(name, r->keep) == 0) old = false;
     return old ? remove_name(r->dir, name, diag) : WEIR_OK;
 }
 
 weir_err part_remove_from(const char *dir, uint32_t from, const char *job_id, struct weir_diag *diag)
 {
-    struct removal r = {dir, from, job_id};
+    struct removal r = {.dir = dir, .from = from, .job_id = job_id};
     return each_name(dir, remove_if_old, &r, diag);
+}
+
+weir_err part_remove_others(const struct part *part, const char *job_id, struct weir_diag *diag)
+{
+    struct removal r = {.dir = part->dir, .keep = part->name, .job_id = job_id};
+    return each_name(part->dir, remove_if_old, &r, diag);
 }
 
 weir_err part_remove(const struct part *part, struct weir_diag *diag)

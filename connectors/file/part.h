@@ -42,6 +42,10 @@ weir_err part_open(struct part *part, const struct part_options *options, struct
 weir_err part_write(struct part *part, const void *data, size_t len, struct weir_diag *diag);
 weir_err part_sync(struct part *part, struct weir_diag *diag);
 
+/* Closes the descriptor of a file with a temporary name, and opens it again to write on at its end. For sinks with many files. */
+void part_pause(struct part *part);
+weir_err part_resume(struct part *part, struct weir_diag *diag);
+
 /*
  * Shows the file under its name; replaces a file of that name when `replace`. Again after success: nothing happens.
  * Errors: WEIR_E_EXISTS, WEIR_E_IO.
@@ -64,6 +68,9 @@ weir_err part_find(const char *dir, bool *found, char name[64], struct weir_diag
 
 /* Removes part files with an index >= `from`, and the temporary files of other jobs that did not end well. Does not sync the folder. */
 weir_err part_remove_from(const char *dir, uint32_t from, const char *job_id, struct weir_diag *diag);
+
+/* Removes all part files of part->dir but this one, and the temporary files of other jobs. For folders that one subtask owns. */
+weir_err part_remove_others(const struct part *part, const char *job_id, struct weir_diag *diag);
 
 /* Removes one part file if it is there. Does not sync the folder. */
 weir_err part_remove(const struct part *part, struct weir_diag *diag);

@@ -427,6 +427,162 @@ static void names_of_part_files(void **state)
     assert_int_equal(index, 123456);
 }
 
+/* ---- folders ------------------------------------------------------------------------------------------------------------------------ */
+
+/* "g=ID/10": ten ids a folder; an id below zero asks for what is not allowed. */
+static uint32_t by_ten(const void *row, char to[WEIR_FILE_FOLDER_MAX])
+{
+    static const char *const bad[] = {"", "/abs", "a//b", "a/", "../up", "a/.hidden", "_x"};
+    int64_t id = ((const struct pair *)row)->id;
+    return (uint32_t)(id < 0 ? snprintf(to, WEIR_FILE_FOLDER_MAX, "%s", bad[-id - 1])
+                             : snprintf(to, WEIR_FILE_FOLDER_MAX, "g=%lld/h", (long long)(id / 10)));
+}
+
+static weir_time tens_end(const void *row)
+{
+    return ((const struct pair *)row)->id / 10 * 10 + 9;
+}
+
+static const struct weir_file_folders tens = {sizeof tens, by_ten, tens_end};
+
+static struct weir_file_sink folders_in(const char *dir)
+{
+    return (struct weir_file_sink){.dir = dir, .format = WEIR_FILE_CSV, .folders = &tens};
+}
+
+static void assert_watermark(const struct job *job, struct fake *f, weir_time watermark)
+{
+    assert_ok(f, job->sink->op->on_watermark(f->self, &f->ctx, watermark));
+}
+
+static void rows_are_divided_over_folders(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = folders_in(temp_path(dir, "out"));
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *f = open_good(&job, 2, 3);
+    feed_pairs(f, 8, 4, "x");
+    assert_string_equal(temp_list(temp_path(dir, "out/g=0/h")), ""); /* in the buffer still */
+    assert_watermark(&job, f, 9);
+    assert_string_equal(temp_list(temp_path(dir, "out/g=0/h")), ".part-00002." JOB ".tmp "); /* durable, not visible */
+    feed_pairs(f, 7, 1, "late");
+    assert_watermark(&job, f, WEIR_TIME_MAX);
+    assert_ok(f, fake_op_finish(f));
+    assert_ok(f, fake_op_commit(f));
+    assert_ok(f, fake_op_commit(f));
+    fake_close(f);
+    assert_string_equal(temp_list(temp_path(dir, "out/g=0/h")), "_SUCCESS part-00002 ");
+    assert_file(temp_path(dir, "out/g=0/h/part-00002"), "8,x\n9,x\n7,late\n");
+    assert_file(temp_path(dir, "out/g=1/h/part-00002"), "10,x\n11,x\n");
+    assert_file(temp_path(dir, "out/g=1/h/_SUCCESS"), "");
+    weir_env_destroy(&job.env);
+}
+
+/* More folders than may be open, visited again and again: the ones that rest go on where they stopped. */
+static void many_folders_share_few_descriptors(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = folders_in(temp_path(dir, "out"));
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *f = open_good(&job, 0, 1);
+    struct rlimit before, few = {.rlim_cur = 100, .rlim_max = 0};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few.rlim_max = before.rlim_max;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    for (int round = 0; round < 2; round++)
+        for (int64_t g = 0; g < 150; g++) feed_pairs(f, g * 10 + round, 1, "x");
+    assert_watermark(&job, f, WEIR_TIME_MAX);
+    assert_ok(f, fake_op_finish(f));
+    assert_ok(f, fake_op_commit(f));
+    fake_close(f);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    for (int64_t g = 0; g < 150; g++) {
+        char name[64], rows[64];
+        (void)snprintf(name, sizeof name, "out/g=%lld/h/part-00000", (long long)g);
+        (void)snprintf(rows, sizeof rows, "%lld,x\n%lld,x\n", (long long)(g * 10), (long long)(g * 10 + 1));
+        assert_file(temp_path(dir, name), rows);
+    }
+    weir_env_destroy(&job.env);
+}
+
+static void folders_of_a_failed_run_stay_empty(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = folders_in(temp_path(dir, "out"));
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *f = open_good(&job, 0, 1);
+    feed_pairs(f, 1, 30, "x");
+    assert_watermark(&job, f, 20);
+    fake_close(f);
+    assert_string_equal(temp_list(temp_path(dir, "out/g=0/h")), "");
+    assert_string_equal(temp_list(temp_path(dir, "out/g=1/h")), "");
+    weir_env_destroy(&job.env);
+}
+
+static void a_folder_of_an_earlier_run_is_replaced_or_refused(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = folders_in(temp_path(dir, "out"));
+    for (uint32_t run = 0; run < 2; run++) {
+        config.replace = run == 1;
+        struct job job = open_job(&config, &pair_schema);
+        struct fake *f = open_good(&job, run, 2);
+        feed_pairs(f, 1, 2, run ? "new" : "old");
+        assert_ok(f, fake_op_finish(f));
+        assert_ok(f, fake_op_commit(f));
+        fake_close(f);
+        weir_env_destroy(&job.env);
+    }
+    assert_string_equal(temp_list(temp_path(dir, "out/g=0/h")), "_SUCCESS part-00001 ");
+    assert_file(temp_path(dir, "out/g=0/h/part-00001"), "1,new\n2,new\n");
+    config.replace = false;
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *f = open_good(&job, 0, 1), *rows = pairs(1, 1, "x");
+    assert_int_equal(fake_op_feed(f, rows, 0), WEIR_E_EXISTS);
+    assert_non_null(strstr(f->diag.text, "holds part-00001 of an earlier run"));
+    fake_close(rows);
+    fake_close(f);
+    weir_env_destroy(&job.env);
+}
+
+static void a_folder_leads_nowhere_else(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = folders_in(temp_path(dir, "out"));
+    for (int64_t bad = -7; bad < 0; bad++) {
+        struct job job = open_job(&config, &pair_schema);
+        struct fake *f = open_good(&job, 0, 1), *rows = pairs(bad, 1, "x");
+        assert_int_equal(fake_op_feed(f, rows, 0), WEIR_E_USER);
+        fake_close(rows);
+        fake_close(f);
+        weir_env_destroy(&job.env);
+    }
+    assert_string_equal(temp_list(dir->path), "out ");
+    assert_string_equal(temp_list(config.dir), "");
+}
+
+static void a_changelog_has_signs(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = csv_to(temp_path(dir, "out"));
+    config.changes = true;
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *f = open_good(&job, 0, 1), *rows = fake_new(&(struct fake_options){.n_outs = 1});
+    for (uint8_t kind = WEIR_INSERT; kind <= WEIR_DELETE; kind++) {
+        struct pair row = {.id = kind};
+        row.text = weir_put_str(rows->ctx.out, sizeof row, "t", 1);
+        assert_ok(rows, weir_emit_kind(rows->ctx.out, &row, sizeof row, 0, kind));
+    }
+    fake_flush(rows);
+    assert_ok(f, fake_op_feed(f, rows, 0));
+    assert_ok(f, fake_op_finish(f));
+    assert_ok(f, fake_op_commit(f));
+    assert_file(temp_path(dir, "out/part-00000"), "+0,t\n-1,t\n+2,t\n-3,t\n");
+    fake_close(rows);
+    fake_close(f);
+    weir_env_destroy(&job.env);
+}
+
 /* ---- main -------------------------------------------------------------------------------------------------------------------------- */
 
 static struct temp_dir folder;
@@ -462,6 +618,12 @@ int main(void)
         CASE(lines_of_a_file_source_are_written_unchanged),
         CASE(a_named_temporary_file_does_the_same),
         CASE(names_of_part_files),
+        CASE(rows_are_divided_over_folders),
+        CASE(many_folders_share_few_descriptors),
+        CASE(folders_of_a_failed_run_stay_empty),
+        CASE(a_folder_of_an_earlier_run_is_replaced_or_refused),
+        CASE(a_folder_leads_nowhere_else),
+        CASE(a_changelog_has_signs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,14 +59,35 @@ WEIR_EXPORT struct weir_stream *weir_from_file(struct weir_env *env, const char 
  * Writes `DIR/part-00000` (subtask number) of the rows of each subtask, first out of sight (a file without a name, or where the file system
  * has no such thing a hidden temporary name in the same folder), shown when the whole job has finished: a failed or cancelled job leaves no
  * part file. The folder is made if missing (parents too). A subtask without rows leaves no file. Every file is fsynced before its rename
- * and the folder after it. Rows must be inserts: an update or delete fails the job. Errors name the file and, for a full disk, the byte.
+ * and the folder after it. Rows must be inserts unless `changes` says otherwise (weir_final_rows makes inserts of an updating stream).
+ * Errors name the file and, for a full disk, the byte.
  */
+#define WEIR_FILE_FOLDER_MAX 255 /* bytes of a row's folder */
+
+/*
+ * Divides rows over folders below `dir`, as "dt=2023-11-14/hm=23:59": rows of a folder lie in DIR/FOLDER/part-NNNNN. The stream must be
+ * keyed so that rows of one folder have one key: its subtask then knows when the folder is complete, and shows it with an empty file
+ * `_SUCCESS` beside its part file, once the watermark has reached complete_ms and the sink commits. Readers skip names that begin with '_'
+ * or '.'.
+ *
+ * folder       writes the row's folder without NUL, returns its length: 1 ... WEIR_FILE_FOLDER_MAX bytes, relative, no component that is
+ * empty or begins with '.' or '_'; anything else fails the job complete_ms  event time at which the row's folder takes no more rows; later
+ * ones still get in. NULL: at the end of the input
+ */
+struct weir_file_folders {
+    size_t struct_size;
+    uint32_t (*folder)(const void *row, char to[WEIR_FILE_FOLDER_MAX]);
+    weir_time (*complete_ms)(const void *row);
+};
+
 struct weir_file_sink {
     const char *dir; /* absolute: weir_env_path, or an option of type PATH */
     enum weir_file_format format;
     enum weir_file_time time_format;
     bool replace; /* true: part files of an earlier run are replaced and those beyond this run's parallelism removed; false: their presence
-                     fails the job at its start */
+                     fails the job at its start. With folders: of each folder that this run writes to, when it first does */
+    bool changes; /* takes a stream with updates and deletes, and writes it as a changelog: '+' or '-' before each row. Not with folders */
+    const struct weir_file_folders *folders; /* NULL: all rows in `dir` */
 };
 WEIR_EXPORT struct weir_stream *weir_to_file(struct weir_stream *in, const char *id, const struct weir_file_sink *config);
 
