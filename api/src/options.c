@@ -70,7 +70,8 @@ static const char *placeholder(enum weir_option_type type)
 {
     switch (type) {
     case WEIR_OPTION_FLAG: return "";
-    case WEIR_OPTION_I64: return " NUMBER";
+    case WEIR_OPTION_I64:
+    case WEIR_OPTION_U64: return " NUMBER";
     case WEIR_OPTION_STR: return " TEXT";
     case WEIR_OPTION_PATH: return " PATH";
     }
@@ -86,6 +87,8 @@ static const char *remark(const struct weir_option *option, char *out, size_t si
         (void)snprintf(out, size, " (required)");
     } else if (option->type == WEIR_OPTION_I64) {
         (void)snprintf(out, size, " (default %" PRId64 ")", *(const int64_t *)option->value);
+    } else if (option->type == WEIR_OPTION_U64) {
+        (void)snprintf(out, size, " (default %" PRIu64 ")", *(const uint64_t *)option->value);
     } else if (text) {
         (void)snprintf(out, size, " (default %s)", text);
     }
@@ -114,7 +117,7 @@ static weir_err check_table(const struct reader *r)
         if (!option->name || !*option->name) return weir_fail(r->diag, WEIR_E_ARGUMENT, "job %s: option %u has no name", r->job, i);
         if (!option->value)
             return weir_fail(r->diag, WEIR_E_ARGUMENT, "job %s: option --%s has no place for its value", r->job, option->name);
-        if ((int)option->type < WEIR_OPTION_FLAG || option->type > WEIR_OPTION_PATH) {
+        if ((int)option->type < WEIR_OPTION_FLAG || option->type > WEIR_OPTION_U64) {
             return weir_fail(r->diag, WEIR_E_ARGUMENT, "job %s: option --%s is of unknown type %d", r->job, option->name,
                              (int)option->type);
         }
@@ -165,16 +168,32 @@ static bool parse_i64(const char *text, int64_t *out)
     return true;
 }
 
+static bool parse_u64(const char *text, uint64_t *out)
+{
+    if (!*text || strspn(text, "0123456789") != strlen(text)) return false; /* strtoull would take spaces, and negate */
+    errno = 0;
+    unsigned long long value = strtoull(text, NULL, 10);
+    if (errno) return false;
+    *out = value;
+    return true;
+}
+
+static bool parses(enum weir_option_type type, const char *text)
+{
+    int64_t i64;
+    uint64_t u64;
+    return type == WEIR_OPTION_I64 ? parse_i64(text, &i64) : type == WEIR_OPTION_U64 ? parse_u64(text, &u64) : true;
+}
+
 static weir_err check(const struct reader *r, const struct weir_option *option, const char *given)
 {
-    int64_t ignored;
     if (!given && option->required) {
         return weir_fail(r->diag, WEIR_E_ARGUMENT, "job %s needs the option --%s%s: %s", r->job, option->name, placeholder(option->type),
                          option->help ? option->help : "it is required");
     }
-    if (given && option->type == WEIR_OPTION_I64 && !parse_i64(given, &ignored)) {
-        return weir_fail(r->diag, WEIR_E_ARGUMENT, "job %s: option --%s wants a whole number of 64 bits, not \"%.128s\"", r->job,
-                         option->name, given);
+    if (given && !parses(option->type, given)) {
+        return weir_fail(r->diag, WEIR_E_ARGUMENT, "job %s: option --%s wants a whole number of 64 bits%s, not \"%.128s\"", r->job,
+                         option->name, option->type == WEIR_OPTION_U64 ? " without sign" : "", given);
     }
     if (given && option->type == WEIR_OPTION_PATH && !*given) {
         return weir_fail(r->diag, WEIR_E_ARGUMENT, "job %s: the path of option --%s is empty", r->job, option->name);
@@ -187,6 +206,7 @@ static weir_err store(const struct reader *r, const struct weir_option *option, 
     switch (option->type) {
     case WEIR_OPTION_FLAG: *(bool *)option->value = true; return WEIR_OK;
     case WEIR_OPTION_I64: (void)parse_i64(given, (int64_t *)option->value); return WEIR_OK;
+    case WEIR_OPTION_U64: (void)parse_u64(given, (uint64_t *)option->value); return WEIR_OK;
     case WEIR_OPTION_STR: *(const char **)option->value = given; return WEIR_OK;
     case WEIR_OPTION_PATH: break;
     }

@@ -44,8 +44,9 @@ static weir_err print_process(void *self, struct weir_ctx *ctx, uint32_t input, 
     (void)input;
     const struct print_config *config = ctx->config;
     char prefix[WEIR_NAME_MAX + 16];
-    (void)snprintf(prefix, sizeof prefix, "%.*s:%" PRIu32 "> ", WEIR_NAME_MAX,
-                   config->print.prefix ? config->print.prefix : ctx->operator_id, ctx->subtask);
+    const char *given = config->print.prefix ? config->print.prefix : ctx->operator_id;
+    (void)snprintf(prefix, sizeof prefix, "%.*s:%" PRIu32 "> ", WEIR_NAME_MAX, given, ctx->subtask);
+    if (!*given) prefix[0] = '\0';
     p->buf.len = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
         if (!put_text(&p->buf, prefix) || !put_record(&p->buf, config, weir_batch_record(batch, i)))

@@ -39,9 +39,10 @@ WEIR_EXPORT const char *weir_env_path(struct weir_env *env, const char *path);
 
 /* ---- options of a job ------------------------------------------------------------------------------------------------------------ */
 
-enum weir_option_type { WEIR_OPTION_FLAG, WEIR_OPTION_I64, WEIR_OPTION_STR, WEIR_OPTION_PATH };
+enum weir_option_type { WEIR_OPTION_FLAG, WEIR_OPTION_I64, WEIR_OPTION_STR, WEIR_OPTION_PATH, WEIR_OPTION_U64 };
 
-/* `--name VALUE` or `--name=VALUE`. value: bool*, int64_t*, const char** (PATH: made absolute by weir_env_path), holding the default. */
+/* `--name VALUE` or `--name=VALUE`. value: bool*, int64_t*, const char** (PATH: made absolute by weir_env_path), uint64_t*, holding the
+ * default. */
 struct weir_option {
     const char *name; /* without dashes */
     enum weir_option_type type;

@@ -169,6 +169,19 @@ static void a_broken_table_is_told(void **state)
     expect_told(f, READ(f, "--input=/x"), "option 0 has no name");
 }
 
+static void a_seed_is_any_word_of_64_bits(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t seed = 7;
+    f->options[1] = (struct weir_option){"seed", WEIR_OPTION_U64, &seed, false, "any"};
+    assert_int_equal(READ(f, "--seed", "18446744073709551615", "--input", "x"), WEIR_OK);
+    assert_true(seed == UINT64_MAX);
+    expect_told(f, READ(f, "--seed", "18446744073709551616", "--input", "x"), "wants a whole number of 64 bits without sign");
+    expect_told(f, READ(f, "--seed", "-1", "--input", "x"), "without sign, not \"-1\"");
+    expect_told(f, READ(f, "--seed", "", "--input", "x"), "without sign");
+    assert_true(seed == UINT64_MAX);
+}
+
 static void very_long_words_are_survived(void **state)
 {
     struct fixture *f = *state;
@@ -195,6 +208,7 @@ int main(void)
         STORY(a_long_help_is_cut),
         STORY(a_job_without_options_takes_none),
         STORY(a_broken_table_is_told),
+        STORY(a_seed_is_any_word_of_64_bits),
         STORY(very_long_words_are_survived),
     };
     return cmocka_run_group_tests(stories, NULL, NULL);

@@ -89,7 +89,8 @@ static void rows_are_printed_as_csv(void **state)
     assert_prints(&prefix, &sample_schema, one_row(WEIR_DELETE, 2, 1431857100007), "hits:3> -D " ROW("2", "2015-05-17T10:05:00.007Z"));
     assert_prints(&prefix, &sample_schema, one_row(WEIR_UPDATE_AFTER, 1e300, -1), "hits:3> +U " ROW("1e+300", "1969-12-31T23:59:59.999Z"));
     assert_prints(&prefix, &sample_schema, one_row(WEIR_UPDATE_BEFORE, -2.5, WEIR_TIME_MIN),
-                  "hits:3> -U " ROW("-2.5", "-9223372036854775808"));
+                  "hits:3> -U " ROW("-2.5", "-292275055-05-16T16:47:04.192Z"));
+    assert_prints(&(struct weir_print){""}, &sample_schema, one_row(WEIR_DELETE, 2, 0), "-D " ROW("2", "1970-01-01T00:00:00Z"));
     struct fake *row = one_row(WEIR_INSERT, 0, 0);
     char expected[64];
     snprintf(expected, sizeof expected, "hits:3> (%u bytes of an unknown type)\n", fake_record(row, 0, 0)->size);

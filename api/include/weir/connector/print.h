@@ -11,7 +11,7 @@ extern "C" {
 #endif
 
 struct weir_print {
-    const char *prefix; /* NULL = the step's id */
+    const char *prefix; /* NULL = the step's id; "" = none, and no subtask number: rows alone, for pipes */
 };
 WEIR_EXPORT struct weir_stream *weir_to_print(struct weir_stream *in, const char *id, const struct weir_print *config);
 
