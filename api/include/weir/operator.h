@@ -220,6 +220,32 @@ static inline void weir_run_end(struct weir_out *out, uint32_t row_size, uint32_
     out->cursor += (size_t)n * span;
 }
 
+/*
+ * A row with strings, written where it goes. Faster than weir_put_str for many strings a row: room is made once, and since all of it may be
+ * written on the way, short strings can be copied in blocks of a constant size that reach beyond their end:
+ *
+ *     void *row = weir_row_begin(out, size_max);     NULL on failure (out->err), else size_max bytes of room, 8-byte aligned
+ *     ...                                            struct and strings, offsets from `row`, in at most size_max bytes
+ *     weir_row_end(out, size, time, WEIR_INSERT);    the row is the first `size` bytes; what lies behind is lost
+ *
+ * size_max is at most WEIR_ROW_MAX. Nothing else is emitted on this output in between, and no string put by weir_put_str belongs to the row.
+ */
+static inline void *weir_row_begin(struct weir_out *out, uint32_t size_max)
+{
+    struct weir_record *rec = weir_emit_begin(out, size_max);
+    return rec ? rec + 1 : NULL;
+}
+static inline void weir_row_end(struct weir_out *out, uint32_t size, weir_time time_ms, uint8_t kind)
+{
+    weir_emit_end(out, (struct weir_record *)(void *)out->cursor, size, time_ms, kind);
+}
+
+/* Forgets the strings put for a row that will not be emitted after all. */
+static inline void weir_row_drop(struct weir_out *out)
+{
+    out->tail = 0;
+}
+
 /* ---- context ------------------------------------------------------------------------------------------------------------------- */
 
 /* What an operator instance sees of its runtime. Borrowed for the instance's life. Members are read-only for the plugin. */
