@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 
 #include "connectors/text/row_text.h"
-#include "connectors/file/split.h"
+#include "connectors/text/split.h"
 
 #define SPLIT_BYTES_DEFAULT (1 << 20)
 

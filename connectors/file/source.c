@@ -11,7 +11,7 @@
 #include "connectors/file/discover.h"
 #include "connectors/text/json.h"
 #include "connectors/text/lines.h"
-#include "connectors/file/split.h"
+#include "connectors/text/split.h"
 
 /* One call of `read` ends after so much; between bursts it looks whether its output is full. */
 #define CALL_BYTES (256 << 10)
@@ -55,6 +55,7 @@ static weir_err file_open(void *self, struct weir_ctx *ctx, struct weir_bytes sp
     r->path = (char *)split.path; /* given */
     r->path_len = (uint32_t)strlen(r->path);
     if (r->config->format != WEIR_FILE_LINES) err = row_text_init(&r->row, r->config->schema, r->config->time_format, ctx->diag);
+    r->row.multiline = r->config->multiline;
     return err ? err : open_at(r, &split, position, ctx->diag);
 }
 

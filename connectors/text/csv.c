@@ -56,6 +56,8 @@ struct csv_field {
     char *next; /* behind the comma; NULL when the record ends here */
 };
 
+static const char not_closed[] = "has no closing quote";
+
 /* Returns NULL, or what is wrong. */
 static const char *take_plain(char *p, char *end, struct csv_field *f)
 {
@@ -76,7 +78,7 @@ static const char *take_quoted(char *p, char *end, struct csv_field *f)
         if (to != p) memmove(to, p, run);
         to += run;
         f->len = (size_t)(to - f->text);
-        if (!quote) return "has no closing quote (set multiline when fields hold line feeds)";
+        if (!quote) return not_closed;
         p = quote + 1;
         if (p == end || *p != '"') break;
         *to++ = '"';
@@ -87,10 +89,12 @@ static const char *take_quoted(char *p, char *end, struct csv_field *f)
     return NULL;
 }
 
-static weir_err refuse(struct weir_diag *diag, const struct weir_field *field, const struct csv_field *f, const char *why)
+static weir_err refuse(const struct row_text *row, struct weir_diag *diag, const struct weir_field *field, const struct csv_field *f,
+                       const char *why)
 {
     char shown[ROW_TEXT_SHOW_MAX];
-    return weir_fail(diag, WEIR_E_CORRUPT, "field \"%s\": %s %s", field->name, row_text_show(shown, f->text, f->len), why);
+    const char *remedy = why == not_closed && !row->multiline ? " (set multiline when fields hold line feeds)" : "";
+    return weir_fail(diag, WEIR_E_CORRUPT, "field \"%s\": %s %s%s", field->name, row_text_show(shown, f->text, f->len), why, remedy);
 }
 
 weir_err csv_read_row(struct row_text *row, struct weir_out *out, char *record, size_t len, size_t *error_at, struct weir_diag *diag)
@@ -108,7 +112,7 @@ weir_err csv_read_row(struct row_text *row, struct weir_out *out, char *record, 
         *error_at = (size_t)(p - record);
         const char *why = p < end && *p == '"' ? take_quoted(p, end, &f) : take_plain(p, end, &f);
         if (!why) why = row_text_set(row, field, out, f.text, f.len);
-        if (WEIR_UNLIKELY(why)) return refuse(diag, field, &f, why);
+        if (WEIR_UNLIKELY(why)) return refuse(row, diag, field, &f, why);
         if (WEIR_UNLIKELY(out->err)) return out->err;
         p = f.next;
     }
@@ -119,11 +123,59 @@ weir_err csv_read_row(struct row_text *row, struct weir_out *out, char *record, 
                      schema->fields[schema->n_fields - 1].name, row_text_show(shown, p, (size_t)(end - p)), schema->n_fields, schema->name);
 }
 
-size_t csv_record_end(const char *text, size_t from, size_t len, bool *quoted)
+/* ---- the end of a record ---------------------------------------------------------------------------------------------------------- */
+
+/* One byte; true when it is the LF that ends the record. */
+static bool scan_byte(struct csv_scan *scan, char c)
 {
-    for (size_t i = from; i < len; i++) {
-        if (text[i] == '"') *quoted = !*quoted; /* a doubled quote flips twice */
-        if (text[i] == '\n' && !*quoted) return i;
+    switch (scan->state) {
+    case CSV_FIELD_START:
+    case CSV_PLAIN:
+        if (c == '\n') return true;
+        if (c == '"')
+            scan->state = scan->state == CSV_FIELD_START ? CSV_QUOTED : CSV_BROKEN;
+        else
+            scan->state = c == ',' ? CSV_FIELD_START : CSV_PLAIN;
+        return false;
+    case CSV_QUOTED:
+        if (c == '"') scan->state = CSV_BEHIND_QUOTE;
+        return false;
+    case CSV_BEHIND_QUOTE:
+        if (c == '\n') return true;
+        scan->state = c == '"' ? CSV_QUOTED : c == ',' ? CSV_FIELD_START : c == '\r' ? CSV_BEHIND_CR : CSV_BROKEN;
+        return false;
+    case CSV_BEHIND_CR:
+        if (c == '\n') return true;
+        scan->state = CSV_BROKEN;
+        return false;
+    case CSV_BROKEN: return c == '\n';
     }
-    return len;
+    return false;
+}
+
+/* Most records have no quotes and are there as a whole. */
+static bool without_quotes(const char *record, size_t len, size_t *end)
+{
+    const char *lf = memchr(record, '\n', len);
+    if (!lf || memchr(record, '"', (size_t)(lf - record))) return false;
+    *end = (size_t)(lf - record);
+    return true;
+}
+
+bool csv_record_end(struct csv_scan *scan, const char *record, size_t len, bool last, size_t *end)
+{
+    if (scan->at == 0 && without_quotes(record, len, end)) return true;
+    while (scan->at < len) {
+        size_t i = scan->at++;
+        bool ends = scan_byte(scan, record[i]);
+        if (record[i] == '\n' && !scan->behind_lf) scan->behind_lf = i + 1;
+        if (ends || (scan->state == CSV_BROKEN && scan->behind_lf)) {
+            *end = scan->state == CSV_BROKEN ? scan->behind_lf - 1 : i;
+            return true;
+        }
+    }
+    if (!last) return false;
+    bool open = scan->state == CSV_QUOTED || scan->state == CSV_BEHIND_CR;
+    *end = open && scan->behind_lf ? scan->behind_lf - 1 : len;
+    return true;
 }

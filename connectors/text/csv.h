@@ -22,10 +22,21 @@ bool csv_write_row(struct text_buf *buf, const struct weir_schema *schema, const
  */
 weir_err csv_read_row(struct row_text *row, struct weir_out *out, char *record, size_t len, size_t *error_at, struct weir_diag *diag);
 
+/* Where the search for a record's end has got to. Zero-initialise for each record. */
+struct csv_scan {
+    size_t at;        /* bytes of the record looked at */
+    size_t behind_lf; /* behind the record's first LF; 0 = none yet */
+    enum { CSV_FIELD_START = 0, CSV_PLAIN, CSV_QUOTED, CSV_BEHIND_QUOTE, CSV_BEHIND_CR, CSV_BROKEN } state;
+};
+
 /*
- * Finds the end of a record whose fields may hold line feeds: the first LF of text[from..len) outside quotes, or `len`. *quoted carries
- * over from one call to the next where text goes on; false at the start of a record.
+ * Finds the end of a record whose fields may hold line feeds in quotes. record[0..len) is what there is of it, with what may come behind;
+ * `last` when that will not become more. False: not in there, call again with the same scan and more text. True: *end is the index of the
+ * LF that ends the record, or `len`.
+ *
+ * A record with broken quotes (one inside an unquoted field, text behind a closing one, none that closes) ends at its first LF, so that it
+ * takes no other record with it.
  */
-size_t csv_record_end(const char *text, size_t from, size_t len, bool *quoted);
+bool csv_record_end(struct csv_scan *scan, const char *record, size_t len, bool last, size_t *end);
 
 #endif

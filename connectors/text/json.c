@@ -364,10 +364,11 @@ static weir_err read_field(struct row_text *row, const struct weir_field *field,
     return out->err;
 }
 
-/* Which fields have been seen, a bit each. */
+/* Which keys have been seen: fields, a bit each, and the tag. */
 struct seen {
     uint64_t words[WEIR_FIELDS_MAX / 64];
     uint32_t count;
+    bool tag;
 };
 
 static bool see(struct seen *seen, uint32_t index)
@@ -379,50 +380,88 @@ static bool see(struct seen *seen, uint32_t index)
     return true;
 }
 
-static weir_err check_complete(const struct seen *seen, const struct weir_schema *schema, struct weir_diag *diag)
+static weir_err check_complete(const struct seen *seen, const struct row_text *row, struct weir_diag *diag)
 {
+    const struct weir_schema *schema = row->schema;
+    if (row->tag && !seen->tag) return weir_fail(diag, WEIR_E_CORRUPT, "key \"%s\": missing", row->tag);
     if (seen->count == schema->n_fields) return WEIR_OK;
     uint32_t i = 0;
     while (seen->words[i / 64] >> i % 64 & 1) i++;
     return weir_fail(diag, WEIR_E_CORRUPT, "field \"%s\": missing", schema->fields[i].name);
 }
 
+static bool is_key(const struct token *key, const char *name)
+{
+    return name && strlen(name) == key->len && memcmp(name, key->text, key->len) == 0;
+}
+
+/* A key that is no field: skipped with its value, unless the reader is strict and does not know it. */
+static weir_err read_other(const struct row_text *row, struct scan *s, const struct token *key, struct seen *seen, struct weir_diag *diag)
+{
+    bool tag = is_key(key, row->tag);
+    if (row->strict && (!tag || seen->tag)) {
+        char shown[ROW_TEXT_SHOW_MAX];
+        s->p = key->text;
+        return weir_fail(diag, WEIR_E_CORRUPT, "key %s %s", row_text_show(shown, key->text, key->len),
+                         tag ? "stands twice" : "is none of the row's");
+    }
+    seen->tag |= tag;
+    return skip_value(s) ? WEIR_OK : bad_json(s, diag);
+}
+
+static bool take_key(struct scan *s, struct token *key)
+{
+    skip_space(s);
+    return take_string(s, key) && take_char(s, ':', "a ':' must follow the key");
+}
+
 static weir_err read_member(struct row_text *row, struct weir_out *out, struct scan *s, struct seen *seen, uint32_t *guess,
                             struct weir_diag *diag)
 {
     struct token key;
-    skip_space(s);
-    if (!take_string(s, &key) || !take_char(s, ':', "a ':' must follow the key")) return bad_json(s, diag);
+    if (!take_key(s, &key)) return bad_json(s, diag);
     uint32_t index = find_field(row->schema, &key, *guess);
-    if (index == row->schema->n_fields) return skip_value(s) ? WEIR_OK : bad_json(s, diag);
+    if (index == row->schema->n_fields) return read_other(row, s, &key, seen, diag);
     const struct weir_field *field = &row->schema->fields[index];
     if (!see(seen, index)) return bad_field(s, field, key.text, key.len, "stands twice", diag);
     *guess = index + 1;
     return read_field(row, field, out, s, diag);
 }
 
+/* At the beginning of an object: *more when a member follows. */
+static bool take_open(struct scan *s, bool *more)
+{
+    if (!take_char(s, '{', "an object must begin here")) return false;
+    skip_space(s);
+    *more = !at_char(s, '}');
+    if (!*more) s->p++;
+    return true;
+}
+
+/* Behind a member: *more when another follows. */
+static bool take_next(struct scan *s, bool *more)
+{
+    skip_space(s);
+    *more = at_char(s, ',');
+    if (!*more) return take_char(s, '}', "a ',' or '}' must stand here");
+    s->p++;
+    return true;
+}
+
 static weir_err read_object(struct row_text *row, struct weir_out *out, struct scan *s, struct weir_diag *diag)
 {
     struct seen seen = {0};
     uint32_t guess = 0;
-    if (!take_char(s, '{', "an object must begin here")) return bad_json(s, diag);
-    skip_space(s);
-    bool more = !at_char(s, '}');
-    if (!more) s->p++;
+    bool more;
+    if (!take_open(s, &more)) return bad_json(s, diag);
     while (more) {
         weir_err err = read_member(row, out, s, &seen, &guess, diag);
         if (err) return err;
-        skip_space(s);
-        more = at_char(s, ',');
-        if (more) {
-            s->p++;
-        } else if (!take_char(s, '}', "a ',' or '}' must stand here")) {
-            return bad_json(s, diag);
-        }
+        if (!take_next(s, &more)) return bad_json(s, diag);
     }
     skip_space(s);
     if (s->p < s->end && !refuse(s, "text behind the object")) return bad_json(s, diag);
-    return check_complete(&seen, row->schema, diag);
+    return check_complete(&seen, row, diag);
 }
 
 weir_err json_read_row(struct row_text *row, struct weir_out *out, char *line, size_t len, size_t *error_at, struct weir_diag *diag)
@@ -431,4 +470,34 @@ weir_err json_read_row(struct row_text *row, struct weir_out *out, char *line, s
     weir_err err = read_object(row, out, &s, diag);
     if (err) *error_at = (size_t)(s.p - line);
     return err;
+}
+
+/* ---- one key ----------------------------------------------------------------------------------------------------------------------- */
+
+static weir_err find_string(struct scan *s, const char *key, struct token *value, struct weir_diag *diag)
+{
+    struct token found;
+    bool more;
+    if (!take_open(s, &more)) return bad_json(s, diag);
+    while (more) {
+        if (!take_key(s, &found)) return bad_json(s, diag);
+        bool ours = is_key(&found, key);
+        if (!(ours ? take_string(s, value) : skip_value(s))) return bad_json(s, diag);
+        if (ours) return WEIR_OK;
+        if (!take_next(s, &more)) return bad_json(s, diag);
+    }
+    return weir_fail(diag, WEIR_E_CORRUPT, "key \"%s\": missing", key);
+}
+
+weir_err json_find_string(char *line, size_t len, const char *key, struct weir_bytes *value, size_t *error_at, struct weir_diag *diag)
+{
+    struct scan s = {.begin = line, .p = line, .end = line + len};
+    struct token found;
+    weir_err err = find_string(&s, key, &found, diag);
+    if (err) {
+        *error_at = (size_t)(s.p - line);
+        return err;
+    }
+    *value = (struct weir_bytes){found.text, (uint32_t)found.len};
+    return WEIR_OK;
 }

@@ -28,4 +28,13 @@ bool json_write_row(struct text_buf *buf, const struct weir_schema *schema, cons
  */
 weir_err json_read_row(struct row_text *row, struct weir_out *out, char *line, size_t len, size_t *error_at, struct weir_diag *diag);
 
+/*
+ * Finds the string under `key` of the object, for a reader that must know it before it can choose a schema. *value = its bytes in `line`,
+ * decoded in place: of a line that will be read again give a copy. What stands behind the key is not looked at.
+ *
+ * Errors: WEIR_E_CORRUPT   not JSON up to there, no such key, not a string; *error_at as above
+ *         WEIR_E_LIMIT     as above
+ */
+weir_err json_find_string(char *line, size_t len, const char *key, struct weir_bytes *value, size_t *error_at, struct weir_diag *diag);
+
 #endif

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "connectors/text/csv.h"
-
 #define READ_BYTES (256u << 10)              /* asked of the input at a time */
 #define SCAN_MAX ((size_t)WEIR_LINE_MAX + 2) /* with CR and LF: no line is longer */
 
@@ -79,18 +77,21 @@ static weir_err fill_again(struct lines *l, struct weir_diag *diag)
     return err ? err : WEIR_AGAIN;
 }
 
-/* Index of the LF that ends the line at buf[begin], or `end` when it is not in the buffer yet. */
+/*
+ * Index of the LF that ends the line at buf[begin], or `end` when it is not in the buffer yet. How far quotes are followed must not depend
+ * on what happens to be in the buffer, or two readers would cut broken records differently: as far as a line may be long.
+ */
 static size_t find_end(struct lines *l)
 {
-    size_t at;
     if (l->multiline) {
-        at = csv_record_end(l->buf, l->scanned, l->end, &l->quoted);
-    } else {
-        char *lf = memchr(l->buf + l->scanned, '\n', l->end - l->scanned);
-        at = lf ? (size_t)(lf - l->buf) : l->end;
+        size_t have = l->end - l->begin, len = 0;
+        if (have > SCAN_MAX) have = SCAN_MAX;
+        bool last = l->ended || have == SCAN_MAX;
+        return csv_record_end(&l->scan, l->buf + l->begin, have, last, &len) ? l->begin + len : l->end;
     }
-    l->scanned = at;
-    return at;
+    char *lf = memchr(l->buf + l->scanned, '\n', l->end - l->scanned);
+    l->scanned = lf ? (size_t)(lf - l->buf) : l->end;
+    return l->scanned;
 }
 
 static weir_err too_long(const struct lines *l, struct weir_diag *diag)
@@ -136,6 +137,7 @@ static weir_err give(struct lines *l, struct line *line, size_t len, size_t endi
     if (WEIR_UNLIKELY(line->len > WEIR_LINE_MAX)) return too_long(l, diag);
     l->begin += len + ending;
     l->scanned = l->begin;
+    l->scan = (struct csv_scan){0};
     l->position += (int64_t)(len + ending);
     return WEIR_OK;
 }

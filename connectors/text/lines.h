@@ -4,12 +4,13 @@
  *
  * A range that does not begin at 0 begins inside a line, as a rule: that line belongs to the range before. So ranges that together cover
  * the text give each of its lines once, wherever the cuts are. Lines end at LF or CR LF; the last one may end with the text. With
- * `multiline`, line feeds inside double quotes do not end a line (CSV); the range must then begin at 0. Memory: a buffer that grows to what
- * the longest line needs, at most WEIR_LINE_MAX and a read.
+ * `multiline`, line feeds inside double quotes do not end a line (CSV, see csv_record_end); the range must then begin at 0, or `resume` be
+ * where a line begins. Memory: a buffer that grows to what the longest line needs, at most WEIR_LINE_MAX and a read.
  */
 #ifndef WEIR_CONNECTORS_TEXT_LINES_H
 #define WEIR_CONNECTORS_TEXT_LINES_H
 
+#include "connectors/text/csv.h"
 #include "connectors/text/input.h"
 #include "weir/connector/file.h"
 
@@ -20,14 +21,14 @@ struct lines {
     char *buf;
     size_t cap;
     size_t begin, end; /* text in buf that no line has been given of */
-    size_t scanned;    /* begin <= scanned <= end: no line ends before it */
+    size_t scanned;    /* begin <= scanned <= end: no line ends before it; not with multiline */
     int64_t position;  /* in the text, of buf[begin]: where the next line begins, once `skipping` and `discard` are done */
     int64_t range_end;
     int64_t discard; /* text before this position is thrown away (a compressed file that is taken up in its middle) */
     bool skipping;   /* in the line that belongs to the range before */
     bool multiline;
-    bool quoted; /* multiline: buf[scanned] is inside quotes; never where a record begins */
-    bool ended;  /* the text has no more bytes than buf has */
+    struct csv_scan scan; /* multiline: of the record at buf[begin] */
+    bool ended;           /* the text has no more bytes than buf has */
 };
 
 struct lines_range {

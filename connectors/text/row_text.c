@@ -48,11 +48,14 @@ void row_text_close(struct row_text *row)
 
 /* ---- a field from its text ------------------------------------------------------------------------------------------------------- */
 
-static const char *set_i64(unsigned char *to, const char *text, size_t len)
+static const char *set_i64(const struct row_text *row, unsigned char *to, const char *text, size_t len)
 {
     int64_t value;
     switch (number_read_i64(text, len, &value)) {
-    case NUMBER_OK: memcpy(to, &value, sizeof value); return NULL;
+    case NUMBER_OK:
+        if (row->strict && text[0] == '-') return "is negative";
+        memcpy(to, &value, sizeof value);
+        return NULL;
     case NUMBER_RANGE: return "is out of range for a 64-bit integer";
     default: return "is not an integer";
     }
@@ -68,12 +71,13 @@ static const char *set_decimal(unsigned char *to, const char *text, size_t len, 
     }
 }
 
-static const char *set_i32(unsigned char *to, const char *text, size_t len)
+static const char *set_i32(const struct row_text *row, unsigned char *to, const char *text, size_t len)
 {
     int64_t value = 0;
     enum number_result result = number_read_i64(text, len, &value);
     if (result == NUMBER_MALFORMED) return "is not an integer";
     if (result == NUMBER_RANGE || value < INT32_MIN || value > INT32_MAX) return "is out of range for a 32-bit integer";
+    if (row->strict && text[0] == '-') return "is negative";
     int32_t narrow = (int32_t)value;
     memcpy(to, &narrow, sizeof narrow);
     return NULL;
@@ -97,11 +101,12 @@ static const char *set_bool(unsigned char *to, const char *text, size_t len)
     return NULL;
 }
 
-static const char *set_time(unsigned char *to, const char *text, size_t len, enum weir_file_time format)
+static const char *set_time(const struct row_text *row, unsigned char *to, const char *text, size_t len)
 {
-    if (format == WEIR_FILE_TIME_MS) return set_i64(to, text, len);
+    if (row->time_format == WEIR_FILE_TIME_MS) return set_i64(row, to, text, len);
     weir_time value;
     if (!time_read_iso(text, len, &value)) return "is not an ISO-8601 time like 2015-05-17T10:05:00Z";
+    if (row->strict && value < 0) return "is negative";
     memcpy(to, &value, sizeof value);
     return NULL;
 }
@@ -110,12 +115,12 @@ const char *row_text_set(struct row_text *row, const struct weir_field *field, s
 {
     unsigned char *to = row->bytes + field->offset;
     switch (field->type) {
-    case WEIR_TYPE_I64: return set_i64(to, text, len);
+    case WEIR_TYPE_I64: return set_i64(row, to, text, len);
     case WEIR_TYPE_DECIMAL: return set_decimal(to, text, len, field->scale);
-    case WEIR_TYPE_I32: return set_i32(to, text, len);
+    case WEIR_TYPE_I32: return set_i32(row, to, text, len);
     case WEIR_TYPE_F64: return set_f64(to, text, len);
     case WEIR_TYPE_BOOL: return set_bool(to, text, len);
-    case WEIR_TYPE_TIME: return set_time(to, text, len, row->time_format);
+    case WEIR_TYPE_TIME: return set_time(row, to, text, len);
     case WEIR_TYPE_STR: {
         struct weir_str str = weir_put_str(out, row->schema->row_size, text, (uint32_t)len);
         memcpy(to, &str, sizeof str);

@@ -16,6 +16,11 @@ struct row_text {
     const struct weir_schema *schema;
     enum weir_file_time time_format;
     unsigned char *bytes; /* schema->row_size */
+
+    /* Set after row_text_init where wanted. */
+    bool multiline;  /* CSV: what is read may hold line feeds, so a closing quote that is missing is not in the next line */
+    bool strict;     /* integers and times must not be negative; JSON: keys that are no fields are refused */
+    const char *tag; /* JSON: but this one must be there, once; its value belongs to the caller */
 };
 
 /* Checks the schema as far as this code relies on it. Errors: WEIR_E_ARGUMENT (no schema, or one without fields or with fields outside it),
