@@ -5,6 +5,7 @@
  */
 #include "weir/connector/generator.h"
 
+#include "connectors/generator/pace.h"
 #include "weir/source.h"
 
 #define CALL_ROWS 4096 /* one call of `read` makes at most so many ... */
@@ -38,11 +39,7 @@ struct generator {
     int64_t time_rest;
     int64_t time_step, time_step_rest; /* of split.step rows */
 
-    /* Pace: row `paced_from` was due at paced_from_ms of the wall clock. */
-    bool pacing;
-    int64_t paced_from;
-    weir_time paced_from_ms;
-    weir_time seen_ms; /* the wall clock when it was last read */
+    struct pace pace;
 };
 
 /* ---- rows -------------------------------------------------------------------------------------------------------------------------- */
@@ -86,22 +83,6 @@ static int64_t rows_below(const struct generator *g, int64_t n)
     return n <= g->next ? 0 : (n - g->next - 1) / g->split.step + 1;
 }
 
-/* The n of the first row that is not yet due. A clock that is set back moves the beginning back with it, so that the pace goes on. */
-static int64_t due_below(struct generator *g, struct weir_ctx *ctx)
-{
-    weir_time now = weir_now_ms(ctx);
-    if (!g->pacing) {
-        g->pacing = true;
-        g->paced_from = g->next;
-        g->paced_from_ms = now;
-    } else if (now < g->seen_ms) {
-        g->paced_from_ms -= g->seen_ms - now;
-    }
-    g->seen_ms = now;
-    int64_t elapsed = now - g->paced_from_ms;
-    return g->paced_from + elapsed / 1000 * g->config.pace + elapsed % 1000 * g->config.pace / 1000 + 1;
-}
-
 static int64_t rows_now(struct generator *g, struct weir_ctx *ctx)
 {
     int64_t n = CALL_ROWS;
@@ -111,7 +92,7 @@ static int64_t rows_now(struct generator *g, struct weir_ctx *ctx)
         if (left < n) n = left < 0 ? 0 : left;
     }
     if (g->config.pace && n) {
-        int64_t due = rows_below(g, due_below(g, ctx));
+        int64_t due = rows_below(g, pace_due_below(&g->pace, g->next, g->config.pace, weir_now_ms(ctx)));
         if (due < n) n = due;
     }
     return n;
@@ -133,8 +114,8 @@ static weir_err generator_discover(const void *config, uint32_t parallelism, str
     if (c.keys < 0) return weir_fail(diag, WEIR_E_ARGUMENT, "generator: keys is negative");
     if (c.rate < 0 || c.rate > RATE_MAX)
         return weir_fail(diag, WEIR_E_ARGUMENT, "generator: rate is outside 1 ... %lld", (long long)RATE_MAX);
-    if (c.pace < 0 || c.pace > RATE_MAX)
-        return weir_fail(diag, WEIR_E_ARGUMENT, "generator: pace is outside 0 ... %lld", (long long)RATE_MAX);
+    if (c.pace < 0 || c.pace > PACE_MAX)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "generator: pace is outside 0 ... %lld", (long long)PACE_MAX);
     if (c.silent_after < 0) return weir_fail(diag, WEIR_E_ARGUMENT, "generator: silent_after is negative");
     for (uint32_t i = 0; i < parallelism; i++) {
         struct generator_split split = {.first = i, .step = parallelism};
