@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each kind has one function that makes a row with the fields asked for. It is inlined twice: for all fields, which the compiler then
+ * knows, and for any. Random choices are taken without branches (`pick`): nobody can predict them. Strings are copied in blocks of a
+ * constant size wherever their longest is short; what a block writes beyond its string, the next string covers.
+ */
+#include "connectors/nexmark/generate.h"
+
+#include "connectors/nexmark/tables.h"
+
+#define FIRST_ID 1000u /* ids are counted from 0 and stored from here */
+#define EPOCH 50u      /* events in which one person and three auctions come up */
+#define AUCTIONS_AN_EPOCH 3u
+
+#define HOT_EVERY 100u /* of so many ids, the first is hot */
+#define IDS_AHEAD 10u  /* references reach so many ids beyond the newest */
+#define PEOPLE 1000u   /* the newest ones take part */
+#define AUCTIONS_BACK 100u
+#define EVENTS_OF_100_AUCTIONS 1666u
+
+#define LONG_BLOCK 64u
+
+static_assert(LONG_BLOCK <= COPY_BYTES, "blocks that begin in a pool stay readable");
+
+void generate_init(struct generate *g, uint64_t seed, uint64_t events, uint64_t rate, uint64_t group)
+{
+    *g = (struct generate){.root = random_word(seed, 0),
+                           .events = events,
+                           .group = group,
+                           .by_rate = divide_by(rate),
+                           .by_group = divide_by(group),
+                           .tables = generate_tables()};
+}
+
+/* ---- choices ----------------------------------------------------------------------------------------------------------------------- */
+
+WEIR_INLINE uint64_t pick(bool first, uint64_t a, uint64_t b)
+{
+    return b ^ ((a ^ b) & (0 - (uint64_t)first));
+}
+
+/* The newest ids at event n, from 0. An auction event opens its own; n is not a person's for the second. */
+WEIR_INLINE uint64_t newest_person(uint64_t n)
+{
+    return n / EPOCH;
+}
+WEIR_INLINE uint64_t newest_auction(uint64_t n)
+{
+    uint64_t q = n / EPOCH, r = n - q * EPOCH;
+    return q * AUCTIONS_AN_EPOCH + (r > AUCTIONS_AN_EPOCH ? AUCTIONS_AN_EPOCH : r) - 1;
+}
+
+WEIR_INLINE uint64_t some_person(uint64_t newest, uint64_t x)
+{
+    uint64_t people = newest + 1;
+    uint32_t active = people < PEOPLE ? (uint32_t)people : PEOPLE;
+    return people - active + random_hi(x, active + IDS_AHEAD);
+}
+
+WEIR_INLINE int64_t person_or_hot(uint64_t newest, uint64_t x, uint64_t beside)
+{
+    uint64_t hot = newest / HOT_EVERY * HOT_EVERY + beside;
+    return (int64_t)(FIRST_ID + pick(random_lo(x, 4) > 0, hot, some_person(newest, x)));
+}
+
+WEIR_INLINE int64_t auction_of_bid(uint64_t newest, uint64_t x)
+{
+    uint64_t hot = newest / HOT_EVERY * HOT_EVERY;
+    uint64_t low = newest > AUCTIONS_BACK ? newest - AUCTIONS_BACK : 0;
+    uint64_t cold = low + random_hi(x, (uint32_t)(newest - low) + IDS_AHEAD + 1);
+    return (int64_t)(FIRST_ID + pick(random_lo(x, 2) > 0, hot, cold));
+}
+
+WEIR_INLINE const struct channel *channel_of(const struct generate_tables *t, uint64_t x)
+{
+    return &t->channels[pick(random_lo(x, 2) > 0, CHANNELS_NUMBERED + random_hi(x, CHANNELS - CHANNELS_NUMBERED),
+                             random_hi(x, CHANNELS_NUMBERED))];
+}
+
+/* ---- strings ----------------------------------------------------------------------------------------------------------------------- */
+
+/* A row being made and where its next string goes. */
+struct text {
+    char *row;
+    uint32_t at;
+};
+
+/* Appends `len` bytes, at most `block`, a constant; reads and writes all of the block. */
+WEIR_INLINE struct weir_str put(struct text *to, const char *from, uint32_t len, const uint32_t block)
+{
+    memcpy(to->row + to->at, from, block);
+    struct weir_str str = {to->at, len};
+    to->at += len;
+    return str;
+}
+
+WEIR_INLINE struct weir_str put_long(struct text *to, const char *from, uint32_t len)
+{
+    for (uint32_t i = 0; i < len; i += LONG_BLOCK) memcpy(to->row + to->at + i, from + i, LONG_BLOCK);
+    struct weir_str str = {to->at, len};
+    to->at += len;
+    return str;
+}
+
+/* cut(Pool, x, len) */
+WEIR_INLINE const char *cut(const char *pool, uint64_t x, uint32_t len)
+{
+    return pool + random_hi(x, POOL_BYTES - len);
+}
+
+/* Length of fill(x, size, average). */
+WEIR_INLINE uint32_t fill_len(uint64_t x, uint32_t size, uint32_t average)
+{
+    if (size > average) return 0;
+    uint32_t d = average - size, spread = (d + 2) / 5;
+    return d - spread + random_lo(x, 2 * spread); /* of 2 * 0 it gives 0 */
+}
+
+/* ---- bids -------------------------------------------------------------------------------------------------------------------------- */
+
+#define WANTS(index) (fields & WEIR_NEXMARK_FIELD(index))
+#define F(field) random_word(event, field) /* F(n, f) of section 2 */
+
+#define BID_EXTRA_SIZE 32u /* what the other fields count as, and how long all are on average */
+#define BID_AVERAGE 100u
+#define BID_EXTRA_BLOCK 96u
+
+WEIR_INLINE uint32_t make_bid(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *to)
+{
+    const struct generate_tables *t = g->tables;
+    uint64_t event = random_word(g->root, n);
+    struct nexmark_bid row = {0};
+    struct text text = {to, sizeof row};
+    if (WANTS(0)) row.seq = (int64_t)n;
+    if (WANTS(1)) row.auction = auction_of_bid(newest_auction(n), F(0));
+    if (WANTS(2)) row.bidder = person_or_hot(newest_person(n), F(1), 1);
+    if (WANTS(3)) row.price = table_price(F(2));
+    const struct channel *channel = channel_of(t, F(3));
+    if (WANTS(4)) row.channel = put(&text, channel->name, channel->name_len, CHANNEL_NAME_BLOCK);
+    if (WANTS(5)) row.url = put(&text, channel->url, channel->url_len, CHANNEL_URL_BLOCK);
+    if (WANTS(6)) row.date_time = time;
+    if (WANTS(7)) {
+        uint64_t x = F(4);
+        uint32_t len = fill_len(x, BID_EXTRA_SIZE, BID_AVERAGE);
+        row.extra = put(&text, cut(t->letters, x, len), len, BID_EXTRA_BLOCK);
+    }
+    memcpy(to, &row, sizeof row);
+    return text.at;
+}
+
+uint32_t generate_bid(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row)
+{
+    static_assert(sizeof(struct nexmark_bid) + 12 + 77 + BID_EXTRA_BLOCK <= GENERATE_BID_ROOM, "name, url, extra");
+    if (WEIR_LIKELY(fields == GENERATE_BID_FIELDS)) return make_bid(g, n, time, GENERATE_BID_FIELDS, row);
+    return make_bid(g, n, time, fields, row);
+}
+
+/* ---- auctions ---------------------------------------------------------------------------------------------------------------------- */
+
+#define AUCTION_EXTRA_SIZE 48u /* without its strings */
+#define AUCTION_AVERAGE 500u
+#define ITEM_BLOCK 32u
+
+WEIR_INLINE weir_time expiry(const struct generate *g, uint64_t n, weir_time time, uint64_t x)
+{
+    uint32_t horizon = (uint32_t)(generate_time(g, n + EVENTS_OF_100_AUCTIONS) - time);
+    return time + 1 + random_hi(x, horizon ? 2 * horizon : 1);
+}
+
+WEIR_INLINE uint32_t make_auction(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *to)
+{
+    const struct generate_tables *t = g->tables;
+    uint64_t event = random_word(g->root, n), item = F(4), description = F(5);
+    uint32_t item_len = 3 + random_lo(item, 17), description_len = 3 + random_lo(description, 97);
+    struct nexmark_auction row = {0};
+    struct text text = {to, sizeof row};
+    if (WANTS(0)) row.seq = (int64_t)n;
+    if (WANTS(1)) row.id = (int64_t)(FIRST_ID + newest_auction(n));
+    if (WANTS(2)) row.item_name = put(&text, cut(t->text, item, item_len), item_len, ITEM_BLOCK);
+    if (WANTS(3)) row.description = put_long(&text, cut(t->text, description, description_len), description_len);
+    if (WANTS(4) || WANTS(5)) {
+        int64_t initial = table_price(F(2));
+        if (WANTS(4)) row.initial_bid = initial;
+        if (WANTS(5)) row.reserve = initial + table_price(F(3));
+    }
+    if (WANTS(6)) row.date_time = time;
+    if (WANTS(7)) row.expires = expiry(g, n, time, F(1));
+    if (WANTS(8)) row.seller = person_or_hot(newest_person(n), F(0), 0);
+    if (WANTS(9)) row.category = 10 + random_lo(F(1), 5);
+    if (WANTS(10)) {
+        uint64_t x = F(6);
+        uint32_t len = fill_len(x, AUCTION_EXTRA_SIZE + item_len + description_len, AUCTION_AVERAGE);
+        row.extra = put_long(&text, cut(t->letters, x, len), len);
+    }
+    memcpy(to, &row, sizeof row);
+    return text.at;
+}
+
+uint32_t generate_auction(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row)
+{
+    static_assert(sizeof(struct nexmark_auction) + 19 + 99 + 534 + LONG_BLOCK <= GENERATE_AUCTION_ROOM, "item, description, extra");
+    if (WEIR_LIKELY(fields == GENERATE_AUCTION_FIELDS)) return make_auction(g, n, time, GENERATE_AUCTION_FIELDS, row);
+    return make_auction(g, n, time, fields, row);
+}
+
+/* ---- persons ----------------------------------------------------------------------------------------------------------------------- */
+
+#define PERSON_EXTRA_SIZE 8u /* without its strings */
+#define PERSON_AVERAGE 200u
+#define WORD_BLOCK 16u
+#define CARD_LEN 19u
+
+/* Four groups of four digits, from the low end of x. */
+WEIR_INLINE void write_card(char card[CARD_LEN + 1], uint64_t x)
+{
+    for (uint32_t k = 0; k < 4; k++, x >>= 16) {
+        uint32_t number = (uint32_t)(x % 65536 * 10000 >> 16);
+        for (uint32_t i = 4; i-- > 0; number /= 10) card[5 * k + i] = (char)('0' + number % 10);
+        card[5 * k + 4] = ' ';
+    }
+}
+
+/* What a person's strings are made of; their lengths count for `extra` whether they are asked for or not. */
+struct person_parts {
+    const struct table_word *first, *last, *city, *state;
+    const char *user, *host;
+    uint32_t user_len, host_len;
+};
+
+WEIR_INLINE struct person_parts person_parts(const struct generate_tables *t, uint64_t event)
+{
+    uint64_t name = F(0), user = F(1), host = F(2), place = F(4);
+    struct person_parts p = {.first = &first_names[random_hi(name, FIRST_NAMES)],
+                             .last = &last_names[random_lo(name, LAST_NAMES)],
+                             .city = &cities[random_hi(place, CITIES)],
+                             .state = &states[random_lo(place, STATES)],
+                             .user_len = 3 + random_lo(user, 4),
+                             .host_len = 3 + random_lo(host, 2)};
+    p.user = cut(t->letters, user, p.user_len);
+    p.host = cut(t->letters, host, p.host_len);
+    return p;
+}
+
+WEIR_INLINE struct weir_str put_name(struct text *to, const struct person_parts *p)
+{
+    uint32_t from = to->at;
+    put(to, p->first->text, p->first->len, WORD_BLOCK);
+    to->row[to->at++] = ' ';
+    put(to, p->last->text, p->last->len, WORD_BLOCK);
+    return (struct weir_str){from, to->at - from};
+}
+
+WEIR_INLINE struct weir_str put_email(struct text *to, const struct person_parts *p)
+{
+    uint32_t from = to->at;
+    put(to, p->user, p->user_len, WORD_BLOCK);
+    to->row[to->at++] = '@';
+    put(to, p->host, p->host_len, WORD_BLOCK);
+    put(to, ".com", 4, 4);
+    return (struct weir_str){from, to->at - from};
+}
+
+WEIR_INLINE struct weir_str put_card(struct text *to, uint64_t x)
+{
+    char card[CARD_LEN + 1];
+    write_card(card, x);
+    return put(to, card, CARD_LEN, CARD_LEN + 1);
+}
+
+WEIR_INLINE uint32_t make_person(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *to)
+{
+    uint64_t event = random_word(g->root, n);
+    struct person_parts p = person_parts(g->tables, event);
+    struct nexmark_person row = {0};
+    struct text text = {to, sizeof row};
+    if (WANTS(0)) row.seq = (int64_t)n;
+    if (WANTS(1)) row.id = (int64_t)(FIRST_ID + newest_person(n));
+    if (WANTS(2)) row.name = put_name(&text, &p);
+    if (WANTS(3)) row.email_address = put_email(&text, &p);
+    if (WANTS(4)) row.credit_card = put_card(&text, F(3));
+    if (WANTS(5)) row.city = put(&text, p.city->text, p.city->len, WORD_BLOCK);
+    if (WANTS(6)) row.state = put(&text, p.state->text, p.state->len, WORD_BLOCK);
+    if (WANTS(7)) row.date_time = time;
+    if (WANTS(8)) {
+        uint32_t name_len = p.first->len + 1 + p.last->len, email_len = p.user_len + 1 + p.host_len + 4;
+        uint64_t x = F(5);
+        uint32_t len = fill_len(x, PERSON_EXTRA_SIZE + name_len + email_len + CARD_LEN + p.city->len + p.state->len, PERSON_AVERAGE);
+        row.extra = put_long(&text, cut(g->tables->letters, x, len), len);
+    }
+    memcpy(to, &row, sizeof row);
+    return text.at;
+}
+
+uint32_t generate_person(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row)
+{
+    static_assert(sizeof(struct nexmark_person) + 14 + 15 + CARD_LEN + 13 + 2 + 174 + LONG_BLOCK <= GENERATE_PERSON_ROOM, "its strings");
+    if (WEIR_LIKELY(fields == GENERATE_PERSON_FIELDS)) return make_person(g, n, time, GENERATE_PERSON_FIELDS, row);
+    return make_person(g, n, time, fields, row);
+}
