@@ -85,6 +85,8 @@ struct text {
     uint32_t at;
 };
 
+#define NO_STRING ((struct weir_str){0, 0})
+
 /* Appends `len` bytes, at most `block`, a constant; reads and writes all of the block. */
 WEIR_INLINE struct weir_str put(struct text *to, const char *from, uint32_t len, const uint32_t block)
 {
@@ -116,6 +118,13 @@ WEIR_INLINE uint32_t fill_len(uint64_t x, uint32_t size, uint32_t average)
     return d - spread + random_lo(x, 2 * spread); /* of 2 * 0 it gives 0 */
 }
 
+/* fill(x, size, average) */
+WEIR_INLINE struct weir_str put_fill(struct text *to, const struct generate_tables *t, uint64_t x, uint32_t size, uint32_t average)
+{
+    uint32_t len = fill_len(x, size, average);
+    return put_long(to, cut(t->letters, x, len), len);
+}
+
 /* ---- bids -------------------------------------------------------------------------------------------------------------------------- */
 
 #define WANTS(index) (fields & WEIR_NEXMARK_FIELD(index))
@@ -125,26 +134,27 @@ WEIR_INLINE uint32_t fill_len(uint64_t x, uint32_t size, uint32_t average)
 #define BID_AVERAGE 100u
 #define BID_EXTRA_BLOCK 96u
 
+WEIR_INLINE struct weir_str put_bid_extra(struct text *to, const struct generate_tables *t, uint64_t x)
+{
+    uint32_t len = fill_len(x, BID_EXTRA_SIZE, BID_AVERAGE);
+    return put(to, cut(t->letters, x, len), len, BID_EXTRA_BLOCK);
+}
+
 WEIR_INLINE uint32_t make_bid(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *to)
 {
     const struct generate_tables *t = g->tables;
     uint64_t event = random_word(g->root, n);
-    struct nexmark_bid row = {0};
-    struct text text = {to, sizeof row};
-    if (WANTS(0)) row.seq = (int64_t)n;
-    if (WANTS(1)) row.auction = auction_of_bid(newest_auction(n), F(0));
-    if (WANTS(2)) row.bidder = person_or_hot(newest_person(n), F(1), 1);
-    if (WANTS(3)) row.price = table_price(F(2));
-    const struct channel *channel = channel_of(t, F(3));
-    if (WANTS(4)) row.channel = put(&text, channel->name, channel->name_len, CHANNEL_NAME_BLOCK);
-    if (WANTS(5)) row.url = put(&text, channel->url, channel->url_len, CHANNEL_URL_BLOCK);
-    if (WANTS(6)) row.date_time = time;
-    if (WANTS(7)) {
-        uint64_t x = F(4);
-        uint32_t len = fill_len(x, BID_EXTRA_SIZE, BID_AVERAGE);
-        row.extra = put(&text, cut(t->letters, x, len), len, BID_EXTRA_BLOCK);
-    }
-    memcpy(to, &row, sizeof row);
+    struct nexmark_bid *row = to;
+    struct text text = {to, sizeof *row};
+    row->seq = WANTS(0) ? (int64_t)n : 0;
+    row->auction = WANTS(1) ? auction_of_bid(newest_auction(n), F(0)) : 0;
+    row->bidder = WANTS(2) ? person_or_hot(newest_person(n), F(1), 1) : 0;
+    row->price = WANTS(3) ? table_price(F(2)) : 0;
+    const struct channel *channel = WANTS(4) || WANTS(5) ? channel_of(t, F(3)) : NULL;
+    row->channel = WANTS(4) ? put(&text, channel->name, channel->name_len, CHANNEL_NAME_BLOCK) : NO_STRING;
+    row->url = WANTS(5) ? put(&text, channel->url, channel->url_len, CHANNEL_URL_BLOCK) : NO_STRING;
+    row->date_time = WANTS(6) ? time : 0;
+    row->extra = WANTS(7) ? put_bid_extra(&text, t, F(4)) : NO_STRING;
     return text.at;
 }
 
@@ -172,27 +182,19 @@ WEIR_INLINE uint32_t make_auction(const struct generate *g, uint64_t n, weir_tim
     const struct generate_tables *t = g->tables;
     uint64_t event = random_word(g->root, n), item = F(4), description = F(5);
     uint32_t item_len = 3 + random_lo(item, 17), description_len = 3 + random_lo(description, 97);
-    struct nexmark_auction row = {0};
-    struct text text = {to, sizeof row};
-    if (WANTS(0)) row.seq = (int64_t)n;
-    if (WANTS(1)) row.id = (int64_t)(FIRST_ID + newest_auction(n));
-    if (WANTS(2)) row.item_name = put(&text, cut(t->text, item, item_len), item_len, ITEM_BLOCK);
-    if (WANTS(3)) row.description = put_long(&text, cut(t->text, description, description_len), description_len);
-    if (WANTS(4) || WANTS(5)) {
-        int64_t initial = table_price(F(2));
-        if (WANTS(4)) row.initial_bid = initial;
-        if (WANTS(5)) row.reserve = initial + table_price(F(3));
-    }
-    if (WANTS(6)) row.date_time = time;
-    if (WANTS(7)) row.expires = expiry(g, n, time, F(1));
-    if (WANTS(8)) row.seller = person_or_hot(newest_person(n), F(0), 0);
-    if (WANTS(9)) row.category = 10 + random_lo(F(1), 5);
-    if (WANTS(10)) {
-        uint64_t x = F(6);
-        uint32_t len = fill_len(x, AUCTION_EXTRA_SIZE + item_len + description_len, AUCTION_AVERAGE);
-        row.extra = put_long(&text, cut(t->letters, x, len), len);
-    }
-    memcpy(to, &row, sizeof row);
+    struct nexmark_auction *row = to;
+    struct text text = {to, sizeof *row};
+    row->seq = WANTS(0) ? (int64_t)n : 0;
+    row->id = WANTS(1) ? (int64_t)(FIRST_ID + newest_auction(n)) : 0;
+    row->item_name = WANTS(2) ? put(&text, cut(t->text, item, item_len), item_len, ITEM_BLOCK) : NO_STRING;
+    row->description = WANTS(3) ? put_long(&text, cut(t->text, description, description_len), description_len) : NO_STRING;
+    row->initial_bid = WANTS(4) ? table_price(F(2)) : 0;
+    row->reserve = WANTS(5) ? table_price(F(2)) + table_price(F(3)) : 0;
+    row->date_time = WANTS(6) ? time : 0;
+    row->expires = WANTS(7) ? expiry(g, n, time, F(1)) : 0;
+    row->seller = WANTS(8) ? person_or_hot(newest_person(n), F(0), 0) : 0;
+    row->category = WANTS(9) ? 10 + random_lo(F(1), 5) : 0;
+    row->extra = WANTS(10) ? put_fill(&text, t, F(6), AUCTION_EXTRA_SIZE + item_len + description_len, AUCTION_AVERAGE) : NO_STRING;
     return text.at;
 }
 
@@ -267,27 +269,28 @@ WEIR_INLINE struct weir_str put_card(struct text *to, uint64_t x)
     return put(to, card, CARD_LEN, CARD_LEN + 1);
 }
 
+/* Bytes that count for `extra`. */
+WEIR_INLINE uint32_t person_size(const struct person_parts *p)
+{
+    uint32_t name_len = p->first->len + 1 + p->last->len, email_len = p->user_len + 1 + p->host_len + 4;
+    return PERSON_EXTRA_SIZE + name_len + email_len + CARD_LEN + p->city->len + p->state->len;
+}
+
 WEIR_INLINE uint32_t make_person(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *to)
 {
     uint64_t event = random_word(g->root, n);
     struct person_parts p = person_parts(g->tables, event);
-    struct nexmark_person row = {0};
-    struct text text = {to, sizeof row};
-    if (WANTS(0)) row.seq = (int64_t)n;
-    if (WANTS(1)) row.id = (int64_t)(FIRST_ID + newest_person(n));
-    if (WANTS(2)) row.name = put_name(&text, &p);
-    if (WANTS(3)) row.email_address = put_email(&text, &p);
-    if (WANTS(4)) row.credit_card = put_card(&text, F(3));
-    if (WANTS(5)) row.city = put(&text, p.city->text, p.city->len, WORD_BLOCK);
-    if (WANTS(6)) row.state = put(&text, p.state->text, p.state->len, WORD_BLOCK);
-    if (WANTS(7)) row.date_time = time;
-    if (WANTS(8)) {
-        uint32_t name_len = p.first->len + 1 + p.last->len, email_len = p.user_len + 1 + p.host_len + 4;
-        uint64_t x = F(5);
-        uint32_t len = fill_len(x, PERSON_EXTRA_SIZE + name_len + email_len + CARD_LEN + p.city->len + p.state->len, PERSON_AVERAGE);
-        row.extra = put_long(&text, cut(g->tables->letters, x, len), len);
-    }
-    memcpy(to, &row, sizeof row);
+    struct nexmark_person *row = to;
+    struct text text = {to, sizeof *row};
+    row->seq = WANTS(0) ? (int64_t)n : 0;
+    row->id = WANTS(1) ? (int64_t)(FIRST_ID + newest_person(n)) : 0;
+    row->name = WANTS(2) ? put_name(&text, &p) : NO_STRING;
+    row->email_address = WANTS(3) ? put_email(&text, &p) : NO_STRING;
+    row->credit_card = WANTS(4) ? put_card(&text, F(3)) : NO_STRING;
+    row->city = WANTS(5) ? put(&text, p.city->text, p.city->len, WORD_BLOCK) : NO_STRING;
+    row->state = WANTS(6) ? put(&text, p.state->text, p.state->len, WORD_BLOCK) : NO_STRING;
+    row->date_time = WANTS(7) ? time : 0;
+    row->extra = WANTS(8) ? put_fill(&text, g->tables, F(5), person_size(&p), PERSON_AVERAGE) : NO_STRING;
     return text.at;
 }
 

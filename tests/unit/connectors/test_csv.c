@@ -276,6 +276,41 @@ static void csv_round_trip(void **state)
     }
 }
 
+/* Where records end, and that it does not depend on how the text comes: at once, or a byte at a time. */
+static void records_end_where_quotes_allow(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text; /* up to the end of the file */
+        size_t end;
+    } cases[] = {
+        {"", 0},
+        {"a,b", 3},
+        {"a,b\nc", 3},
+        {"\n", 0},
+        {"a,\"b\nc\",d\ne", 9},
+        {"\"b\"\"\nc\"\r\ne", 8},
+        {"\"\"\n\"", 2},
+        {"a,\"b\nc\n", 4},       /* never closed: the first LF */
+        {"a,\"b", 4},           /* without any LF: all of it */
+        {"a,\"b\nc\"d\ne", 4},   /* text behind the closing quote */
+        {"a,\"b\nc\"\rd\ne", 4}, /* a CR that ends nothing */
+        {"a,\"b\nc\"\r", 4},
+        {"a,b\"c,\"\nd\"\ne", 7}, /* a quote in an unquoted field opens nothing */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t len = strlen(cases[i].text), end = SIZE_MAX;
+        struct csv_scan scan = {0};
+        assert_true(csv_record_end(&scan, cases[i].text, len, true, &end));
+        assert_int_equal(end, cases[i].end);
+        scan = (struct csv_scan){0};
+        bool found = false;
+        for (size_t n = 0; n <= len && !found; n++) found = csv_record_end(&scan, cases[i].text, n, n == len, &end);
+        assert_true(found);
+        assert_int_equal(end, cases[i].end);
+    }
+}
+
 struct refusal {
     const char *text;
     size_t at;
@@ -349,6 +384,7 @@ int main(void)
         cmocka_unit_test(other_iso_times_are_read),
         cmocka_unit_test(csv_quotes_only_what_must_be),
         cmocka_unit_test(csv_round_trip),
+        cmocka_unit_test(records_end_where_quotes_allow),
         cmocka_unit_test(malformed_csv_is_refused_in_words),
         cmocka_unit_test(random_bytes_do_no_harm),
     };
