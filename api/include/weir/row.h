@@ -79,9 +79,11 @@ struct weir_schema {
 #define WEIR_FIELDS_MAX 256      /* fields of a row */
 #define WEIR_ROW_MAX (16u << 20) /* bytes of one row with its strings; a larger one fails its operator with WEIR_E_LIMIT */
 
-#define WEIR_FIELD(row, id, type, member)                                        \
-    {                                                                            \
-#member, id, WEIR_TYPE_##type, (uint32_t)offsetof(struct row, member), 0 \
+/* A member under its own name; under another one, where text formats ask for it; as a decimal with `scale` digits behind the point. */
+#define WEIR_FIELD(row, id, type, member) WEIR_FIELD_NAMED(row, id, type, member, #member)
+#define WEIR_FIELD_NAMED(row, id, type, member, name)                         \
+    {                                                                         \
+        name, id, WEIR_TYPE_##type, (uint32_t)offsetof(struct row, member), 0 \
     }
 #define WEIR_FIELD_DECIMAL(row, id, member, scale)                                    \
     {                                                                                 \
