@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/bench/loop/events.h"
+
+#include <assert.h>
+
+#include "tests/bench/loop/text.h"
+
+/* ---- random numbers ---- */
+
+static inline uint64_t mix(uint64_t z)
+{
+    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
+    return z ^ z >> 31;
+}
+
+/* Output `k` of SplitMix64 started at `s`. */
+static inline uint64_t sm(uint64_t s, uint64_t k)
+{
+    return mix(s + UINT64_C(0x9E3779B97F4A7C15) * (k + 1));
+}
+
+/* Two independent uniform numbers below `m`, which is below 2^32. */
+static inline uint64_t hi(uint64_t x, uint64_t m)
+{
+    return (x >> 32) * m >> 32;
+}
+static inline uint64_t lo(uint64_t x, uint64_t m)
+{
+    return (x & UINT32_MAX) * m >> 32;
+}
+
+/* A choice without a branch: chance decides it, so a branch would be guessed wrong. */
+static inline uint64_t pick(bool first, uint64_t a, uint64_t b)
+{
+    return b ^ ((a ^ b) & (0 - (uint64_t)first));
+}
+
+/* ---- fixed tables ---- */
+
+#define POOL_SIZE 65536
+#define POOL_SLACK 64 /* bytes behind a pool that block copies read */
+#define N_NUMBERED 10000
+#define N_CHANNELS (N_NUMBERED + 4)
+#define CHANNEL_TEXT 96 /* name and url, at most 12 + 77 bytes, in three blocks */
+
+struct channel {
+    uint16_t name_length, url_length;
+    char text[CHANNEL_TEXT]; /* name and url, end to end, as in a bid */
+};
+
+static char letters[POOL_SIZE + POOL_SLACK];
+static char words[POOL_SIZE + POOL_SLACK];
+static struct channel channels[N_CHANNELS + 1];
+static bool tables_made;
+
+static const uint32_t mantissas[] = {1000000, 1154782, 1333521, 1539927, 1778279, 2053525, 2371374, 2738420, 3162278,
+                                     3651741, 4216965, 4869675, 5623413, 6493816, 7498942, 8659643, 10000000};
+static const uint32_t tens[] = {1, 10, 100, 1000, 10000, 100000};
+
+static const char *const first_names[] = {"Peter", "Paul", "Luke", "John", "Saul", "Vicky", "Kate", "Julie", "Sarah", "Deiter", "Walter"};
+static const char *const last_names[] = {"Shultz", "Abrams", "Spencer", "White", "Bartels", "Walton", "Smith", "Jones", "Noris"};
+static const char *const cities[] = {"Phoenix", "Los Angeles", "San Francisco", "Boise", "Portland",
+                                     "Bend",    "Redmond",     "Seattle",       "Kent",  "Cheyenne"};
+static const char *const states[] = {"AZ", "CA", "ID", "OR", "WA", "WY"};
+
+static uint32_t reverse_bits(uint32_t x)
+{
+    uint32_t r = 0;
+    for (int i = 0; i < 32; i++) r |= (x >> i & 1) << (31 - i);
+    return r;
+}
+
+static void make_channel(uint32_t i)
+{
+    static const char *const named[] = {"Google", "Facebook", "Baidu", "Apple"};
+    char parts[3][5] = {{0}}, name[16], url[CHANNEL_TEXT], suffix[32] = "";
+    for (uint64_t j = 0; j < 3; j++) {
+        uint64_t x = sm(0x55, 4 * (uint64_t)i + j), length = 3 + lo(x, 2);
+        memcpy(parts[j], words + hi(x, POOL_SIZE - length), length);
+        for (char *c = parts[j]; *c; c++) *c = *c == ' ' ? '_' : *c;
+    }
+    if (i < N_NUMBERED) {
+        (void)snprintf(name, sizeof name, "channel-%u", i);
+    } else {
+        (void)snprintf(name, sizeof name, "%s", named[i - N_NUMBERED]);
+    }
+    if (i < N_NUMBERED && lo(sm(0x55, 4 * (uint64_t)i + 3), 10) > 0)
+        (void)snprintf(suffix, sizeof suffix, "&channel_id=%u", reverse_bits(i));
+    (void)snprintf(url, sizeof url, "https://www.nexmark.com/%s/%s/%s/item.htm?query=1%s", parts[0], parts[1], parts[2], suffix);
+
+    struct channel *c = &channels[i];
+    c->name_length = (uint16_t)strlen(name);
+    c->url_length = (uint16_t)strlen(url);
+    memcpy(c->text, name, c->name_length);
+    memcpy(c->text + c->name_length, url, c->url_length);
+}
+
+static void make_tables(void)
+{
+    for (uint64_t i = 0; i < POOL_SIZE; i++) {
+        uint64_t x = sm(0x54, i);
+        letters[i] = (char)('a' + hi(sm(0x4C, i), 26));
+        words[i] = lo(x, 13) == 0 ? ' ' : (char)('a' + hi(x, 26));
+    }
+    for (uint32_t i = 0; i < N_CHANNELS; i++) make_channel(i);
+    tables_made = true;
+}
+
+static const char *cut(const char *pool, uint64_t x, uint64_t length)
+{
+    return pool + hi(x, POOL_SIZE - length);
+}
+
+static inline int64_t price(uint64_t x)
+{
+    uint64_t s = hi(x, 96), decade = s / 16, j = s % 16, f = x % 1024;
+    uint64_t m = mantissas[j] + (((mantissas[j + 1] - mantissas[j]) * f) >> 10);
+    return (int64_t)(m * tens[decade] / 10000);
+}
+
+/* Length of the filling that brings an event of `size` bytes to about `average`. */
+static inline uint32_t fill_length(uint64_t x, uint64_t size, uint64_t average)
+{
+    if (size > average) return 0;
+    uint64_t d = average - size, delta = (d + 2) / 5;
+    return (uint32_t)(d - delta + (delta > 0 ? lo(x, 2 * delta) : 0));
+}
+
+/* ---- events ---- */
+
+/* Newest person and auction at event `n`, counted from 0. */
+static inline uint64_t newest_person(uint64_t n)
+{
+    return n / 50;
+}
+static inline uint64_t newest_auction(uint64_t n)
+{
+    uint64_t r = n % 50;
+    return 3 * (n / 50) + (r < 4 ? r - 1 : 2);
+}
+
+/* One of the last 1000 persons, or of the next ten. */
+static inline uint64_t some_person(uint64_t newest, uint64_t x)
+{
+    uint64_t people = newest + 1, active = people < 1000 ? people : 1000;
+    return people - active + hi(x, active + 10);
+}
+static inline uint64_t some_auction(uint64_t newest, uint64_t x)
+{
+    uint64_t low = newest > 100 ? newest - 100 : 0;
+    return low + hi(x, newest - low + 11);
+}
+
+/* Appends a string to the row at `row`, whose end is at *end. */
+static inline struct nexmark_str put(char *row, uint32_t *end, const char *data, uint64_t length)
+{
+    struct nexmark_str s = {*end, (uint32_t)length};
+    copy_blocks(row + *end, data, s.length);
+    *end += s.length;
+    return s;
+}
+
+/* Each returns the size of the row it made. */
+
+static inline uint32_t make_bid(const struct events *in, uint64_t n, char *row)
+{
+    uint64_t e = sm(in->root, n), person = newest_person(n), auction = 3 * person + 2;
+    uint64_t a = sm(e, 0), b = sm(e, 1), c = sm(e, 3), x = sm(e, 4);
+    const struct channel *channel = &channels[pick(lo(c, 2) > 0, N_NUMBERED + hi(c, 4), hi(c, N_NUMBERED))];
+    uint32_t channel_end = (uint32_t)sizeof(struct bid) + channel->name_length, url_end = channel_end + channel->url_length;
+    uint32_t extra = fill_length(x, 32, 100);
+
+    *(struct bid *)(void *)row = (struct bid){
+        .seq = (int64_t)n,
+        .auction = (int64_t)(1000 + pick(lo(a, 2) > 0, auction / 100 * 100, some_auction(auction, a))),
+        .bidder = (int64_t)(1000 + pick(lo(b, 4) > 0, person / 100 * 100 + 1, some_person(person, b))),
+        .price = price(sm(e, 2)),
+        .channel = {(uint32_t)sizeof(struct bid), channel->name_length},
+        .url = {channel_end, channel->url_length},
+        .date_time = event_time(in, n),
+        .extra = {url_end, extra},
+    };
+    memcpy(row + sizeof(struct bid), channel->text, CHANNEL_TEXT);
+    memcpy(row + url_end, cut(letters, x, extra), 96); /* 54 ... 81 bytes */
+    return url_end + extra;
+}
+
+static uint32_t make_auction(const struct events *in, uint64_t n, char *row)
+{
+    uint64_t e = sm(in->root, n), person = newest_person(n);
+    uint64_t s = sm(e, 0), x = sm(e, 1), name = sm(e, 4), description = sm(e, 5);
+    int64_t now = event_time(in, n), lifetime = 2 * (event_time(in, n + 1666) - now);
+    struct auction *a = (void *)row;
+    uint32_t end = sizeof *a;
+
+    a->seq = (int64_t)n;
+    a->id = (int64_t)(1000 + newest_auction(n));
+    a->initial_bid = price(sm(e, 2));
+    a->reserve = a->initial_bid + price(sm(e, 3));
+    a->date_time = now;
+    a->expires = now + 1 + (int64_t)hi(x, lifetime > 1 ? (uint64_t)lifetime : 1);
+    a->seller = (int64_t)(1000 + pick(lo(s, 4) > 0, person / 100 * 100, some_person(person, s)));
+    a->category = (int64_t)(10 + lo(x, 5));
+    a->item_name = put(row, &end, cut(words, name, 3 + lo(name, 17)), 3 + lo(name, 17));
+    a->description = put(row, &end, cut(words, description, 3 + lo(description, 97)), 3 + lo(description, 97));
+    uint64_t filling = sm(e, 6), length = fill_length(filling, 48 + end - sizeof *a, 500);
+    a->extra = put(row, &end, cut(letters, filling, length), length);
+    return end;
+}
+
+/* Four groups of four digits. */
+static void write_card(char card[19 + COPY_BLOCK], uint64_t x)
+{
+    for (int k = 0; k < 4; k++) {
+        uint64_t group = (x >> 16 * k & 65535) * 10000 >> 16;
+        for (int digit = 3; digit >= 0; digit--, group /= 10) card[5 * k + digit] = (char)('0' + group % 10);
+        card[5 * k + 4] = ' ';
+    }
+}
+
+static struct nexmark_str put_name(char *row, uint32_t *end, uint64_t x)
+{
+    const char *first = first_names[hi(x, 11)], *last = last_names[lo(x, 9)];
+    char name[NAME_MAX_LEN + 1 + COPY_BLOCK] = {0};
+    size_t length = strlen(first);
+    memcpy(name, first, length);
+    name[length] = ' ';
+    memcpy(name + length + 1, last, strlen(last));
+    return put(row, end, name, length + 1 + strlen(last));
+}
+
+static struct nexmark_str put_email(char *row, uint32_t *end, uint64_t user, uint64_t host)
+{
+    char email[6 + 1 + 4 + 4 + COPY_BLOCK] = {0};
+    uint64_t user_length = 3 + lo(user, 4), host_length = 3 + lo(host, 2);
+    memcpy(email, cut(letters, user, user_length), user_length);
+    email[user_length] = '@';
+    memcpy(email + user_length + 1, cut(letters, host, host_length), host_length);
+    memcpy(email + user_length + 1 + host_length, ".com", 4);
+    return put(row, end, email, user_length + 1 + host_length + 4);
+}
+
+static struct nexmark_str put_word(char *row, uint32_t *end, const char *word)
+{
+    struct nexmark_str s = {*end, (uint32_t)strlen(word)};
+    memcpy(row + *end, word, s.length);
+    *end += s.length;
+    return s;
+}
+
+static uint32_t make_person(const struct events *in, uint64_t n, char *row)
+{
+    uint64_t e = sm(in->root, n), place = sm(e, 4), filling = sm(e, 5);
+    char card[19 + COPY_BLOCK] = {0};
+    struct person *p = (void *)row;
+    uint32_t end = sizeof *p;
+
+    p->seq = (int64_t)n;
+    p->id = (int64_t)(1000 + newest_person(n));
+    p->date_time = event_time(in, n);
+    p->name = put_name(row, &end, sm(e, 0));
+    p->email_address = put_email(row, &end, sm(e, 1), sm(e, 2));
+    write_card(card, sm(e, 3));
+    p->credit_card = put(row, &end, card, 19);
+    p->city = put_word(row, &end, cities[hi(place, 10)]);
+    p->state = put_word(row, &end, states[lo(place, 6)]);
+    uint64_t length = fill_length(filling, 8 + end - sizeof *p, 200);
+    p->extra = put(row, &end, cut(letters, filling, length), length);
+    return end;
+}
+
+/* ---- order of arrival ---- */
+
+void events_init(struct events *in, const struct nexmark_params *params)
+{
+    if (!tables_made) make_tables();
+    in->params = *params;
+    in->root = sm(params->seed, 0);
+    in->position = 0;
+    in->block = 0;
+    in->offset = 0;
+    in->step = params->group <= params->events ? 953 % params->group : 1;
+    in->watermark = INT64_MIN;
+    in->n = 0;
+}
+
+/* The last block is in order where it is not whole. */
+static void next_block(struct events *in)
+{
+    in->block += in->params.group;
+    in->offset = 0;
+    if (in->params.group > in->params.events - in->block) in->step = 1;
+}
+
+/* The number of the event that arrives at the position, which moves on. */
+static inline uint64_t next_number(struct events *in)
+{
+    uint64_t group = in->params.group;
+    if (in->position == in->block + group) next_block(in);
+    uint64_t number = in->block + in->offset;
+    in->offset += in->step;
+    if (in->offset >= group) in->offset -= group;
+    in->position++;
+    return number;
+}
+
+bool events_next(struct events *in)
+{
+    uint64_t left = in->params.events - in->position;
+    char *row = in->rows;
+    in->n = left < EVENTS_BATCH ? (uint32_t)left : EVENTS_BATCH;
+    for (uint32_t i = 0; i < in->n; i++) {
+        uint64_t n = next_number(in), r = n % 50;
+        in->batch[i] = (struct event){r >= 4 ? BID : r > 0 ? AUCTION : PERSON, row};
+        uint32_t size = r >= 4 ? make_bid(in, n, row) : r > 0 ? make_auction(in, n, row) : make_person(in, n, row);
+        row += (size + 7) & ~7u;
+    }
+    in->watermark = in->n ? event_time(in, in->block) - 1 : INT64_MAX;
+    return in->n > 0;
+}
+
+void event_print(FILE *out, const struct event *event)
+{
+    static const char kinds[] = "PAB", *const columns[] = {"iisssssis", "iissiiiiiis", "iiiissis"};
+    (void)fputc(kinds[event->kind], out);
+    (void)fputc(',', out);
+    row_print(out, columns[event->kind], event->row);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A hash table with one or two integers as key. Slots are small, open-addressed with linear probing, at most half full; entries lie in a
+ * pool in the order of their arrival, so that growing touches slots alone and a scan reads memory in order. An entry begins with its key.
+ *
+ * The size of an entry and the number of keys are constants where the functions are called: all is inlined.
+ */
+#ifndef WEIR_TESTS_BENCH_LOOP_TABLE_H
+#define WEIR_TESTS_BENCH_LOOP_TABLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "tests/bench/loop/space.h"
+
+#define TABLE_INLINE static inline __attribute__((always_inline))
+
+struct table_slot {
+    uint32_t tag;   /* high half of the hash; its high bits are the slot at which probing begins */
+    uint32_t entry; /* number in the pool, 0 = free */
+};
+
+/* All zero is an empty table. */
+struct table {
+    struct table_slot *slots;
+    unsigned bits; /* 1 << bits slots; 0 = none yet */
+    uint32_t n;
+    struct pool entries;
+};
+
+struct table_key {
+    int64_t first, second; /* second: 0 in a table with one key */
+};
+
+void table_grow(struct table *t);
+/* Empties the table and keeps its memory. */
+void table_clear(struct table *t);
+void table_close(struct table *t);
+/* Takes out the slot of entry `number`, whose key's tag is `tag`. */
+void table_free_slot(struct table *t, uint32_t tag, uint32_t number);
+
+TABLE_INLINE uint32_t table_tag(struct table_key key, unsigned n_keys)
+{
+    uint64_t h = (uint64_t)key.first * UINT64_C(0x9E3779B97F4A7C15);
+    if (n_keys == 2) h = ((h ^ h >> 32) + (uint64_t)key.second) * UINT64_C(0xD6E8FEB86659FD93);
+    return (uint32_t)(h >> 32);
+}
+
+TABLE_INLINE bool table_is(const int64_t *entry, struct table_key key, unsigned n_keys)
+{
+    return entry[0] == key.first && (n_keys == 1 || entry[1] == key.second);
+}
+
+TABLE_INLINE uint32_t table_begin(const struct table *t, uint32_t tag)
+{
+    return tag >> (32 - t->bits);
+}
+
+/* The number of the new entry of a key that has none, all zero but its key. */
+TABLE_INLINE uint32_t table_add(struct table *t, struct table_key key, unsigned n_keys, uint32_t tag, size_t size)
+{
+    if (t->n >= (uint32_t)1 << t->bits >> 1) table_grow(t);
+    uint32_t mask = ((uint32_t)1 << t->bits) - 1, at = table_begin(t, tag);
+    while (t->slots[at].entry) at = (at + 1) & mask;
+    uint32_t number = pool_take(&t->entries, size);
+    t->slots[at] = (struct table_slot){tag, number};
+    t->n++;
+    int64_t *entry = pool_item(&t->entries, number, size);
+    memset(entry, 0, size);
+    memcpy(entry, &key, n_keys * sizeof(int64_t));
+    return number;
+}
+
+/* The number of the entry of a key, which is made if there is none. */
+TABLE_INLINE uint32_t table_number(struct table *t, struct table_key key, unsigned n_keys, size_t size)
+{
+    uint32_t tag = table_tag(key, n_keys);
+    if (t->bits) {
+        uint32_t mask = ((uint32_t)1 << t->bits) - 1;
+        for (uint32_t at = table_begin(t, tag); t->slots[at].entry; at = (at + 1) & mask) {
+            struct table_slot s = t->slots[at];
+            if (s.tag == tag && table_is(pool_item(&t->entries, s.entry, size), key, n_keys)) return s.entry;
+        }
+    }
+    return table_add(t, key, n_keys, tag, size);
+}
+
+/* The entry of a key, which is made if there is none. Valid until the next entry is made. */
+TABLE_INLINE void *table_at(struct table *t, int64_t key, size_t size)
+{
+    return pool_item(&t->entries, table_number(t, (struct table_key){key, 0}, 1, size), size);
+}
+
+TABLE_INLINE void *table_at2(struct table *t, int64_t first, int64_t second, size_t size)
+{
+    return pool_item(&t->entries, table_number(t, (struct table_key){first, second}, 2, size), size);
+}
+
+/* Takes out an entry of a table with one key. */
+TABLE_INLINE void table_remove(struct table *t, uint32_t number, size_t size)
+{
+    int64_t key = *(const int64_t *)pool_item(&t->entries, number, size);
+    table_free_slot(t, table_tag((struct table_key){key, 0}, 1), number);
+    pool_give(&t->entries, number, size);
+}
+
+/* Steps through the entries of a table from which nothing was removed. */
+#define TABLE_EACH(type, e, t) for (type *e = (void *)(t)->entries.items.data, *e##_end = vec_end(&(t)->entries.items); e < e##_end; e++)
+
+#endif
