@@ -39,7 +39,6 @@ static inline uint64_t pick(bool first, uint64_t a, uint64_t b)
 /* ---- fixed tables ---- */
 
 #define POOL_SIZE 65536
-#define POOL_SLACK 64 /* bytes behind a pool that block copies read */
 #define N_NUMBERED 10000
 #define N_CHANNELS (N_NUMBERED + 4)
 #define CHANNEL_TEXT 96 /* name and url, at most 12 + 77 bytes, in three blocks */
@@ -49,8 +48,8 @@ struct channel {
     char text[CHANNEL_TEXT]; /* name and url, end to end, as in a bid */
 };
 
-static char letters[POOL_SIZE + POOL_SLACK];
-static char words[POOL_SIZE + POOL_SLACK];
+static char letters[POOL_SIZE + COPY_SLACK];
+static char words[POOL_SIZE + COPY_SLACK];
 static struct channel channels[N_CHANNELS + 1];
 static bool tables_made;
 
@@ -129,27 +128,34 @@ static inline uint32_t fill_length(uint64_t x, uint64_t size, uint64_t average)
 
 /* ---- events ---- */
 
-/* Newest person and auction at event `n`, counted from 0. */
-static inline uint64_t newest_person(uint64_t n)
+/* What is known of an event before its row is made. Half of the channels are not in the first-level cache: they are fetched a batch ahead.
+ */
+struct draft {
+    uint64_t n, e;                 /* number and event key */
+    const struct channel *channel; /* if it is a bid */
+};
+
+/* Ids: stored ones are larger than those counted from 0. */
+#define ID_BASE 1000
+
+static struct epoch epoch_of(uint64_t number)
 {
-    return n / 50;
-}
-static inline uint64_t newest_auction(uint64_t n)
-{
-    uint64_t r = n % 50;
-    return 3 * (n / 50) + (r < 4 ? r - 1 : 2);
+    uint64_t auction = 3 * number + 2, person = number, people = person + 1; /* the newest */
+    uint64_t active = people < 1000 ? people : 1000, old_auctions = auction > 100 ? auction - 100 : 0;
+    return (struct epoch){
+        .number = number,
+        .hot_auction = ID_BASE + auction / 100 * 100,
+        .cold_auctions = ID_BASE + old_auctions,
+        .n_cold_auctions = auction - old_auctions + 11,
+        .hot_person = ID_BASE + person / 100 * 100,
+        .persons = ID_BASE + people - active,
+        .n_persons = active + 10,
+    };
 }
 
-/* One of the last 1000 persons, or of the next ten. */
-static inline uint64_t some_person(uint64_t newest, uint64_t x)
+static inline uint64_t some_person(const struct epoch *epoch, uint64_t x)
 {
-    uint64_t people = newest + 1, active = people < 1000 ? people : 1000;
-    return people - active + hi(x, active + 10);
-}
-static inline uint64_t some_auction(uint64_t newest, uint64_t x)
-{
-    uint64_t low = newest > 100 ? newest - 100 : 0;
-    return low + hi(x, newest - low + 11);
+    return epoch->persons + hi(x, epoch->n_persons);
 }
 
 /* Appends a string to the row at `row`, whose end is at *end. */
@@ -163,44 +169,51 @@ static inline struct nexmark_str put(char *row, uint32_t *end, const char *data,
 
 /* Each returns the size of the row it made. */
 
-static inline uint32_t make_bid(const struct events *in, uint64_t n, char *row)
+static inline const struct channel *channel_of_bid(uint64_t e)
 {
-    uint64_t e = sm(in->root, n), person = newest_person(n), auction = 3 * person + 2;
-    uint64_t a = sm(e, 0), b = sm(e, 1), c = sm(e, 3), x = sm(e, 4);
-    const struct channel *channel = &channels[pick(lo(c, 2) > 0, N_NUMBERED + hi(c, 4), hi(c, N_NUMBERED))];
+    uint64_t x = sm(e, 3);
+    return &channels[pick(lo(x, 2) > 0, N_NUMBERED + hi(x, 4), hi(x, N_NUMBERED))];
+}
+
+static inline uint32_t make_bid(const struct events *in, struct draft draft, char *row)
+{
+    const struct epoch *epoch = &in->epoch;
+    uint64_t e = draft.e;
+    uint64_t a = sm(e, 0), b = sm(e, 1), x = sm(e, 4);
+    const struct channel *channel = draft.channel;
     uint32_t channel_end = (uint32_t)sizeof(struct bid) + channel->name_length, url_end = channel_end + channel->url_length;
     uint32_t extra = fill_length(x, 32, 100);
 
     *(struct bid *)(void *)row = (struct bid){
-        .seq = (int64_t)n,
-        .auction = (int64_t)(1000 + pick(lo(a, 2) > 0, auction / 100 * 100, some_auction(auction, a))),
-        .bidder = (int64_t)(1000 + pick(lo(b, 4) > 0, person / 100 * 100 + 1, some_person(person, b))),
+        .seq = (int64_t)draft.n,
+        .auction = (int64_t)pick(lo(a, 2) > 0, epoch->hot_auction, epoch->cold_auctions + hi(a, epoch->n_cold_auctions)),
+        .bidder = (int64_t)pick(lo(b, 4) > 0, epoch->hot_person + 1, some_person(epoch, b)),
         .price = price(sm(e, 2)),
         .channel = {(uint32_t)sizeof(struct bid), channel->name_length},
         .url = {channel_end, channel->url_length},
-        .date_time = event_time(in, n),
+        .date_time = event_time(in, draft.n),
         .extra = {url_end, extra},
     };
     memcpy(row + sizeof(struct bid), channel->text, CHANNEL_TEXT);
-    memcpy(row + url_end, cut(letters, x, extra), 96); /* 54 ... 81 bytes */
+    memcpy(row + url_end, cut(letters, x, extra), BID_EXTRA_COPY);
     return url_end + extra;
 }
 
-static uint32_t make_auction(const struct events *in, uint64_t n, char *row)
+static uint32_t make_auction(const struct events *in, struct draft draft, char *row)
 {
-    uint64_t e = sm(in->root, n), person = newest_person(n);
+    uint64_t n = draft.n, e = draft.e;
     uint64_t s = sm(e, 0), x = sm(e, 1), name = sm(e, 4), description = sm(e, 5);
     int64_t now = event_time(in, n), lifetime = 2 * (event_time(in, n + 1666) - now);
     struct auction *a = (void *)row;
     uint32_t end = sizeof *a;
 
     a->seq = (int64_t)n;
-    a->id = (int64_t)(1000 + newest_auction(n));
+    a->id = (int64_t)(ID_BASE + 3 * (n / 50) + n % 50 - 1);
     a->initial_bid = price(sm(e, 2));
     a->reserve = a->initial_bid + price(sm(e, 3));
     a->date_time = now;
     a->expires = now + 1 + (int64_t)hi(x, lifetime > 1 ? (uint64_t)lifetime : 1);
-    a->seller = (int64_t)(1000 + pick(lo(s, 4) > 0, person / 100 * 100, some_person(person, s)));
+    a->seller = (int64_t)pick(lo(s, 4) > 0, in->epoch.hot_person, some_person(&in->epoch, s));
     a->category = (int64_t)(10 + lo(x, 5));
     a->item_name = put(row, &end, cut(words, name, 3 + lo(name, 17)), 3 + lo(name, 17));
     a->description = put(row, &end, cut(words, description, 3 + lo(description, 97)), 3 + lo(description, 97));
@@ -249,15 +262,15 @@ static struct nexmark_str put_word(char *row, uint32_t *end, const char *word)
     return s;
 }
 
-static uint32_t make_person(const struct events *in, uint64_t n, char *row)
+static uint32_t make_person(const struct events *in, struct draft draft, char *row)
 {
-    uint64_t e = sm(in->root, n), place = sm(e, 4), filling = sm(e, 5);
+    uint64_t n = draft.n, e = draft.e, place = sm(e, 4), filling = sm(e, 5);
     char card[19 + COPY_BLOCK] = {0};
     struct person *p = (void *)row;
     uint32_t end = sizeof *p;
 
     p->seq = (int64_t)n;
-    p->id = (int64_t)(1000 + newest_person(n));
+    p->id = (int64_t)(ID_BASE + n / 50);
     p->date_time = event_time(in, n);
     p->name = put_name(row, &end, sm(e, 0));
     p->email_address = put_email(row, &end, sm(e, 1), sm(e, 2));
@@ -283,6 +296,7 @@ void events_init(struct events *in, const struct nexmark_params *params)
     in->step = params->group <= params->events ? 953 % params->group : 1;
     in->watermark = INT64_MIN;
     in->n = 0;
+    in->epoch = epoch_of(0);
 }
 
 /* The last block is in order where it is not whole. */
@@ -305,15 +319,27 @@ static inline uint64_t next_number(struct events *in)
     return number;
 }
 
+static inline struct draft begin_event(struct events *in)
+{
+    uint64_t n = next_number(in), e = sm(in->root, n);
+    const struct channel *channel = channel_of_bid(e);
+    __builtin_prefetch(channel);
+    __builtin_prefetch(channel->text + 60);
+    return (struct draft){n, e, channel};
+}
+
 bool events_next(struct events *in)
 {
+    struct draft drafts[EVENTS_BATCH];
     uint64_t left = in->params.events - in->position;
     char *row = in->rows;
     in->n = left < EVENTS_BATCH ? (uint32_t)left : EVENTS_BATCH;
+    for (uint32_t i = 0; i < in->n; i++) drafts[i] = begin_event(in);
     for (uint32_t i = 0; i < in->n; i++) {
-        uint64_t n = next_number(in), r = n % 50;
+        uint64_t epoch = drafts[i].n / 50, r = drafts[i].n % 50;
+        if (epoch != in->epoch.number) in->epoch = epoch_of(epoch);
         in->batch[i] = (struct event){r >= 4 ? BID : r > 0 ? AUCTION : PERSON, row};
-        uint32_t size = r >= 4 ? make_bid(in, n, row) : r > 0 ? make_auction(in, n, row) : make_person(in, n, row);
+        uint32_t size = r >= 4 ? make_bid(in, drafts[i], row) : r > 0 ? make_auction(in, drafts[i], row) : make_person(in, drafts[i], row);
         row += (size + 7) & ~7u;
     }
     in->watermark = in->n ? event_time(in, in->block) - 1 : INT64_MAX;

@@ -18,11 +18,18 @@
 
 /* Bytes that no row of the generator exceeds. */
 #define NAME_MAX_LEN 14
-#define BID_TEXT_MAX (12 + 77 + 81) /* channel, url, extra */
+#define BID_EXTRA_MAX 81
+#define BID_TEXT_MAX (12 + 77 + BID_EXTRA_MAX) /* channel, url, extra */
 #define EVENT_ROW_MAX 1024
 
-/* Strings are copied in whole blocks: so many bytes behind every source and target may be touched. */
+/*
+ * Strings are copied in whole blocks, those of bids in a constant number of them: cheaper than an exact copy, whose length the processor
+ * would have to guess. So behind every source and target COPY_SLACK bytes may be touched.
+ */
 #define COPY_BLOCK 32
+#define BID_EXTRA_COPY 96 /* copies any extra of a bid */
+#define BID_TEXT_COPY 192 /* copies any text of a bid */
+#define COPY_SLACK 96     /* no bid has less than 96 bytes of text */
 
 struct person {
     int64_t seq, id;
@@ -54,15 +61,23 @@ struct event {
 
 #define EVENTS_BATCH 64 /* rows that stay in the first-level cache */
 
+/* What the 50 events of an epoch share. Ids are those stored. */
+struct epoch {
+    uint64_t number;
+    uint64_t hot_auction, cold_auctions, n_cold_auctions; /* the hot one of bids; the first of the others and how many */
+    uint64_t hot_person, persons, n_persons;              /* the hot seller, behind whom the hot bidder comes; likewise */
+};
+
 struct events {
     struct nexmark_params params;
     uint64_t root;                /* S: output 0 of the seed */
     uint64_t position;            /* of the next event to arrive */
     uint64_t block, offset, step; /* the group it arrives in, its place there, and the distance to the next place */
-    int64_t watermark;            /* after the batch: no later event has this time or an earlier one */
-    uint32_t n;                   /* events of the batch */
+    struct epoch epoch;
+    int64_t watermark; /* after the batch: no later event has this time or an earlier one */
+    uint32_t n;        /* events of the batch */
     struct event batch[EVENTS_BATCH];
-    char rows[EVENTS_BATCH * EVENT_ROW_MAX + COPY_BLOCK];
+    char rows[EVENTS_BATCH * EVENT_ROW_MAX + COPY_SLACK];
 };
 
 /* Begins at event 0; `params` are valid. The first call in a process makes the fixed tables. */
@@ -87,10 +102,20 @@ static inline int64_t event_time(const struct events *in, uint64_t n)
     return BASE_TIME + (int64_t)(n * 1000 / in->params.rate);
 }
 
-/* Copies `length` bytes in whole blocks; cheaper than an exact copy, whose length the processor would have to guess. */
+/* Copies `length` bytes in whole blocks. */
 static inline void copy_blocks(char *to, const char *from, uint32_t length)
 {
     for (uint32_t i = 0; i < length; i += COPY_BLOCK) memcpy(to + i, from + i, COPY_BLOCK);
+}
+
+/* The auction that the event is about; 0 for a person. */
+static inline int64_t event_auction(const struct event *e)
+{
+    switch (e->kind) {
+    case AUCTION: return ((const struct auction *)e->row)->id;
+    case BID: return ((const struct bid *)e->row)->auction;
+    default: return 0;
+    }
 }
 
 static inline const char *str_data(const void *row, struct nexmark_str s)

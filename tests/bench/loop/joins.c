@@ -113,7 +113,7 @@ struct item {
 struct waiting_bid {
     uint32_t next;
     struct bid bid;
-    char text[BID_TEXT_MAX + COPY_BLOCK];
+    char text[BID_TEXT_COPY];
 };
 
 struct q20 {
@@ -146,8 +146,8 @@ static void emit_q20(struct q20 *q, const struct item *item, const struct bid *b
                                     a->seller,
                                     a->category,
                                     moved(a->extra, auction_move)};
-    copy_blocks((char *)(row + 1), (const char *)(b + 1), bid_length);
-    copy_blocks((char *)(row + 1) + bid_length, (const char *)(a + 1), auction_length);
+    memcpy(row + 1, b + 1, BID_TEXT_COPY);
+    memcpy((char *)(row + 1) + bid_length, a + 1, auction_length);
     sink_end(q->out, (uint32_t)sizeof *row + bid_length + auction_length);
 }
 
@@ -183,7 +183,7 @@ static void q20_bid(struct q20 *q, const struct bid *b)
     struct waiting_bid *w = pool_item(&q->waiting, number, sizeof *w);
     w->next = item->waiting;
     w->bid = *b;
-    copy_blocks(w->text, (const char *)(b + 1), bid_text_length(b));
+    memcpy(w->text, b + 1, BID_TEXT_COPY);
     item->waiting = number;
 }
 
@@ -191,6 +191,7 @@ void q20(struct events *in, struct sink *out)
 {
     struct q20 q = {.out = out};
     while (events_next(in)) {
+        EACH_EVENT(e, in) table_prefetch(&q.items, (struct table_key){event_auction(e), 0}, 1);
         EACH_EVENT(e, in)
         {
             if (e->kind == BID) q20_bid(&q, e->row);

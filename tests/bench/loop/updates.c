@@ -85,6 +85,7 @@ void q4(struct events *in, struct sink *out)
 {
     struct q4 q = {0};
     while (events_next(in)) {
+        EACH_EVENT(e, in) table_prefetch(&q.contests, (struct table_key){event_auction(e), 0}, 1);
         EACH_EVENT(e, in)
         {
             if (e->kind == BID) q4_bid(&q, e->row);
@@ -128,6 +129,7 @@ void q17(struct events *in, struct sink *out)
 {
     struct table figures = {0};
     while (events_next(in)) {
+        EACH_BID(bid, in) table_prefetch(&figures, (struct table_key){bid->auction, bid->date_time / DAY_MS}, 2);
         EACH_BID(bid, in) add_price(table_at2(&figures, bid->auction, bid->date_time / DAY_MS, sizeof(struct figures)), bid->price);
     }
     char text[DAY_LENGTH];
@@ -146,8 +148,8 @@ void q17(struct events *in, struct sink *out)
 /* The key is the first two columns of the row. */
 struct last_bid {
     struct nexmark_q18_row row;
-    char text[(BID_TEXT_MAX + COPY_BLOCK + 7) & ~7];
     int64_t seq_after; /* seq + 1; 0 = no bid yet */
+    char text[BID_TEXT_COPY];
 };
 
 static inline bool is_later(const struct bid *bid, const struct last_bid *last)
@@ -161,21 +163,23 @@ static inline void replace(struct last_bid *last, const struct bid *b)
     const uint32_t back = 0 - (uint32_t)sizeof b->seq; /* the row is a bid without its seq */
     last->row = (struct nexmark_q18_row){
         b->auction, b->bidder, b->price, moved(b->channel, back), moved(b->url, back), b->date_time, moved(b->extra, back)};
-    copy_blocks(last->text, (const char *)(b + 1), bid_text_length(b));
+    memcpy(last->text, b + 1, BID_TEXT_COPY);
     last->seq_after = b->seq + 1;
 }
 
 static void emit_last_bid(struct sink *out, const struct last_bid *last)
 {
-    uint32_t size = last->row.extra.offset + last->row.extra.length;
-    memcpy(sink_begin(out), last, size);
-    sink_end(out, size);
+    struct nexmark_q18_row *row = sink_begin(out);
+    *row = last->row;
+    memcpy(row + 1, last->text, BID_TEXT_COPY);
+    sink_end(out, row->extra.offset + row->extra.length);
 }
 
 void q18(struct events *in, struct sink *out)
 {
     struct table bids = {0};
     while (events_next(in)) {
+        EACH_BID(bid, in) table_prefetch(&bids, (struct table_key){bid->auction, bid->bidder}, 2);
         EACH_BID(bid, in)
         {
             struct last_bid *last = table_at2(&bids, bid->auction, bid->bidder, sizeof *last);

@@ -100,7 +100,7 @@ static void keep_highest(struct highest *h, const struct bid *bid)
     if (bid->price < h->price) return;
     if (bid->price > h->price) h->rows.size = 0;
     h->price = bid->price;
-    size_t size = sizeof(struct nexmark_q0_row) + bid->extra.length + COPY_BLOCK;
+    size_t size = sizeof(struct nexmark_q0_row) + bid->extra.length + COPY_SLACK;
     (void)short_bid(vec_add(&h->rows, (size + 7) & ~(size_t)7), bid, bid->price);
 }
 
@@ -111,7 +111,7 @@ static void emit_highest(struct highest *h, struct sink *out)
         uint32_t size = row->extra.offset + row->extra.length;
         memcpy(sink_begin(out), row, size);
         sink_end(out, size);
-        at += (size + COPY_BLOCK + 7) & ~7u;
+        at += (size + COPY_SLACK + 7) & ~7u;
     }
     h->price = 0;
     h->rows.size = 0;
