@@ -11,29 +11,29 @@
 
 static query_loop generate;
 
-static void generate(struct events *in, struct sink *out)
+static void generate(struct loop_events *in, struct loop_sink *out)
 {
-    while (events_next(in)) {
+    while (loop_events_next(in)) {
         if (out->text) {
-            EACH_EVENT(e, in) event_print(out->text, e);
+            EACH_EVENT(e, in) loop_event_print(out->text, e);
         }
         out->rows += in->n;
     }
 }
 
-/* Columns: what row_print expects. */
+/* Columns: what loop_row_print expects. */
 static const struct query {
     const char *name;
     query_loop *run;
     const char *columns;
 } queries[] = {
-    {"generate", generate, ""}, {"q0", q0, "iiiis"},
-    {"q1", q1, "iieis"},        {"q2", q2, "ii"},
-    {"q3", q3, "sssi"},         {"q4", q4, "ii"},
-    {"q5", q5, "iii"},          {"q7", q7, "iiiis"},
-    {"q8", q8, "isi"},          {"q11", q11, "iiii"},
-    {"q12", q12, "iiii"},       {"q17", q17, "isiiiiiiii"},
-    {"q18", q18, "iiissis"},    {"q20", q20, "iiississsiiiiiis"},
+    {"generate", generate, ""},   {"q0", loop_q0, "iiiis"},
+    {"q1", loop_q1, "iieis"},     {"q2", loop_q2, "ii"},
+    {"q3", loop_q3, "sssi"},      {"q4", loop_q4, "ii"},
+    {"q5", loop_q5, "iii"},       {"q7", loop_q7, "iiiis"},
+    {"q8", loop_q8, "isi"},       {"q11", loop_q11, "iiii"},
+    {"q12", loop_q12, "iiii"},    {"q17", loop_q17, "isiiiiiiii"},
+    {"q18", loop_q18, "iiissis"}, {"q20", loop_q20, "iiississsiiiiiis"},
 };
 
 static const struct query *find(const char *name)
@@ -63,14 +63,14 @@ static double now(void)
 
 struct loop_result nexmark_loop_run(const char *query, const struct nexmark_params *params, FILE *text)
 {
-    static struct events in;
-    static struct sink out;
+    static struct loop_events in;
+    static struct loop_sink out;
     const struct query *q = find(query);
     if (!q || !nexmark_params_valid(params)) abort();
-    events_init(&in, params);
-    out = (struct sink){.text = text, .columns = q->columns};
+    loop_events_init(&in, params);
+    out = (struct loop_sink){.text = text, .columns = q->columns};
     double from = now();
     q->run(&in, &out);
-    sink_flush(&out);
+    loop_sink_flush(&out);
     return (struct loop_result){out.rows, out.checksum, now() - from};
 }

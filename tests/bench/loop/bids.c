@@ -3,28 +3,28 @@
 #include "tests/bench/loop/bids.h"
 #include "tests/bench/loop/queries.h"
 
-void q0(struct events *in, struct sink *out)
+void loop_q0(struct loop_events *in, struct loop_sink *out)
 {
-    while (events_next(in)) {
-        EACH_BID(bid, in) sink_end(out, short_bid(sink_begin(out), bid, bid->price));
+    while (loop_events_next(in)) {
+        EACH_BID(bid, in) loop_sink_end(out, short_bid(loop_sink_begin(out), bid, bid->price));
     }
 }
 
-void q1(struct events *in, struct sink *out)
+void loop_q1(struct loop_events *in, struct loop_sink *out)
 {
-    while (events_next(in)) {
-        EACH_BID(bid, in) sink_end(out, short_bid(sink_begin(out), bid, bid->price * 908));
+    while (loop_events_next(in)) {
+        EACH_BID(bid, in) loop_sink_end(out, short_bid(loop_sink_begin(out), bid, bid->price * 908));
     }
 }
 
-void q2(struct events *in, struct sink *out)
+void loop_q2(struct loop_events *in, struct loop_sink *out)
 {
-    while (events_next(in)) {
+    while (loop_events_next(in)) {
         EACH_BID(bid, in)
         {
             if (bid->auction % 123 != 0) continue;
-            *(struct nexmark_q2_row *)sink_begin(out) = (struct nexmark_q2_row){bid->auction, bid->price};
-            sink_end(out, sizeof(struct nexmark_q2_row));
+            *(struct nexmark_q2_row *)loop_sink_begin(out) = (struct nexmark_q2_row){bid->auction, bid->price};
+            loop_sink_end(out, sizeof(struct nexmark_q2_row));
         }
     }
 }

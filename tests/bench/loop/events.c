@@ -175,7 +175,7 @@ static inline const struct channel *channel_of_bid(uint64_t e)
     return &channels[pick(lo(x, 2) > 0, N_NUMBERED + hi(x, 4), hi(x, N_NUMBERED))];
 }
 
-static inline uint32_t make_bid(const struct events *in, struct draft draft, char *row)
+static inline uint32_t make_bid(const struct loop_events *in, struct draft draft, char *row)
 {
     const struct epoch *epoch = &in->epoch;
     uint64_t e = draft.e;
@@ -199,7 +199,7 @@ static inline uint32_t make_bid(const struct events *in, struct draft draft, cha
     return url_end + extra;
 }
 
-static uint32_t make_auction(const struct events *in, struct draft draft, char *row)
+static uint32_t make_auction(const struct loop_events *in, struct draft draft, char *row)
 {
     uint64_t n = draft.n, e = draft.e;
     uint64_t s = sm(e, 0), x = sm(e, 1), name = sm(e, 4), description = sm(e, 5);
@@ -262,7 +262,7 @@ static struct nexmark_str put_word(char *row, uint32_t *end, const char *word)
     return s;
 }
 
-static uint32_t make_person(const struct events *in, struct draft draft, char *row)
+static uint32_t make_person(const struct loop_events *in, struct draft draft, char *row)
 {
     uint64_t n = draft.n, e = draft.e, place = sm(e, 4), filling = sm(e, 5);
     char card[19 + COPY_BLOCK] = {0};
@@ -285,7 +285,7 @@ static uint32_t make_person(const struct events *in, struct draft draft, char *r
 
 /* ---- order of arrival ---- */
 
-void events_init(struct events *in, const struct nexmark_params *params)
+void loop_events_init(struct loop_events *in, const struct nexmark_params *params)
 {
     if (!tables_made) make_tables();
     in->params = *params;
@@ -300,7 +300,7 @@ void events_init(struct events *in, const struct nexmark_params *params)
 }
 
 /* The last block is in order where it is not whole. */
-static void next_block(struct events *in)
+static void next_block(struct loop_events *in)
 {
     in->block += in->params.group;
     in->offset = 0;
@@ -308,7 +308,7 @@ static void next_block(struct events *in)
 }
 
 /* The number of the event that arrives at the position, which moves on. */
-static inline uint64_t next_number(struct events *in)
+static inline uint64_t next_number(struct loop_events *in)
 {
     uint64_t group = in->params.group;
     if (in->position == in->block + group) next_block(in);
@@ -319,7 +319,7 @@ static inline uint64_t next_number(struct events *in)
     return number;
 }
 
-static inline struct draft begin_event(struct events *in)
+static inline struct draft begin_event(struct loop_events *in)
 {
     uint64_t n = next_number(in), e = sm(in->root, n);
     const struct channel *channel = channel_of_bid(e);
@@ -328,7 +328,7 @@ static inline struct draft begin_event(struct events *in)
     return (struct draft){n, e, channel};
 }
 
-bool events_next(struct events *in)
+bool loop_events_next(struct loop_events *in)
 {
     struct draft drafts[EVENTS_BATCH];
     uint64_t left = in->params.events - in->position;
@@ -346,10 +346,10 @@ bool events_next(struct events *in)
     return in->n > 0;
 }
 
-void event_print(FILE *out, const struct event *event)
+void loop_event_print(FILE *out, const struct event *event)
 {
     static const char kinds[] = "PAB", *const columns[] = {"iisssssis", "iissiiiiiis", "iiiissis"};
     (void)fputc(kinds[event->kind], out);
     (void)fputc(',', out);
-    row_print(out, columns[event->kind], event->row);
+    loop_row_print(out, columns[event->kind], event->row);
 }

@@ -68,7 +68,7 @@ struct epoch {
     uint64_t hot_person, persons, n_persons;              /* the hot seller, behind whom the hot bidder comes; likewise */
 };
 
-struct events {
+struct loop_events {
     struct nexmark_params params;
     uint64_t root;                /* S: output 0 of the seed */
     uint64_t position;            /* of the next event to arrive */
@@ -81,13 +81,13 @@ struct events {
 };
 
 /* Begins at event 0; `params` are valid. The first call in a process makes the fixed tables. */
-void events_init(struct events *in, const struct nexmark_params *params);
+void loop_events_init(struct loop_events *in, const struct nexmark_params *params);
 
 /* Makes the next batch; false at the end, where the watermark passes everything. */
-bool events_next(struct events *in);
+bool loop_events_next(struct loop_events *in);
 
 /* Writes the event as a line of CSV. */
-void event_print(FILE *out, const struct event *event);
+void loop_event_print(FILE *out, const struct event *event);
 
 #define EACH_EVENT(e, in) for (const struct event *e = (in)->batch, *e##_end = e + (in)->n; e < e##_end; e++)
 
@@ -97,7 +97,7 @@ void event_print(FILE *out, const struct event *event);
         for (const struct bid *b = b##_event->kind == BID ? b##_event->row : NULL; b; b = NULL)
 
 /* Time of event `n` and, by the same rule, the arrival clock of position `n`. */
-static inline int64_t event_time(const struct events *in, uint64_t n)
+static inline int64_t event_time(const struct loop_events *in, uint64_t n)
 {
     return BASE_TIME + (int64_t)(n * 1000 / in->params.rate);
 }

@@ -31,9 +31,9 @@ struct waiting_auction {
 };
 
 struct q3 {
-    struct table sellers;
-    struct pool waiting;
-    struct sink *out;
+    struct loop_table sellers;
+    struct loop_pool waiting;
+    struct loop_sink *out;
 };
 
 static bool state_wanted(const struct person *p)
@@ -44,11 +44,11 @@ static bool state_wanted(const struct person *p)
 
 static void emit_q3(struct q3 *q, const struct seller *s, int64_t auction)
 {
-    struct nexmark_q3_row *row = sink_begin(q->out);
+    struct nexmark_q3_row *row = loop_sink_begin(q->out);
     uint32_t city = (uint32_t)sizeof *row + s->name_length, state = city + s->city_length, end = state + s->state_length;
     *row = (struct nexmark_q3_row){{sizeof *row, s->name_length}, {city, s->city_length}, {state, s->state_length}, auction};
     copy_blocks((char *)(row + 1), s->text, end - (uint32_t)sizeof *row);
-    sink_end(q->out, end);
+    loop_sink_end(q->out, end);
 }
 
 static void keep_seller(struct seller *s, const struct person *p)
@@ -64,41 +64,42 @@ static void keep_seller(struct seller *s, const struct person *p)
 
 static void q3_person(struct q3 *q, const struct person *p)
 {
-    struct seller *s = table_at(&q->sellers, p->id, sizeof *s);
+    struct seller *s = loop_table_at(&q->sellers, p->id, sizeof *s);
     s->partner = DROPPED;
     if (state_wanted(p)) keep_seller(s, p);
     while (s->waiting) {
         uint32_t number = s->waiting;
-        const struct waiting_auction *a = pool_item(&q->waiting, number, sizeof *a);
+        const struct waiting_auction *a = loop_pool_item(&q->waiting, number, sizeof *a);
         if (s->partner == JOINED) emit_q3(q, s, a->id);
         s->waiting = a->next;
-        pool_give(&q->waiting, number, sizeof *a);
+        loop_pool_give(&q->waiting, number, sizeof *a);
     }
 }
 
 static void q3_auction(struct q3 *q, const struct auction *a)
 {
     if (a->category != 10) return;
-    struct seller *s = table_at(&q->sellers, a->seller, sizeof *s);
+    struct seller *s = loop_table_at(&q->sellers, a->seller, sizeof *s);
     if (s->partner == JOINED) emit_q3(q, s, a->id);
     if (s->partner != UNKNOWN) return;
-    uint32_t number = pool_take(&q->waiting, sizeof(struct waiting_auction));
-    *(struct waiting_auction *)pool_item(&q->waiting, number, sizeof(struct waiting_auction)) = (struct waiting_auction){s->waiting, a->id};
+    uint32_t number = loop_pool_take(&q->waiting, sizeof(struct waiting_auction));
+    *(struct waiting_auction *)loop_pool_item(&q->waiting, number, sizeof(struct waiting_auction)) =
+        (struct waiting_auction){s->waiting, a->id};
     s->waiting = number;
 }
 
-void q3(struct events *in, struct sink *out)
+void loop_q3(struct loop_events *in, struct loop_sink *out)
 {
     struct q3 q = {.out = out};
-    while (events_next(in)) {
+    while (loop_events_next(in)) {
         EACH_EVENT(e, in)
         {
             if (e->kind == PERSON) q3_person(&q, e->row);
             if (e->kind == AUCTION) q3_auction(&q, e->row);
         }
     }
-    table_close(&q.sellers);
-    vec_close(&q.waiting.items);
+    loop_table_close(&q.sellers);
+    loop_vec_close(&q.waiting.items);
 }
 
 /* ---- q20: bids with their auctions of category 10 ---- */
@@ -117,15 +118,15 @@ struct waiting_bid {
 };
 
 struct q20 {
-    struct table items;
-    struct vec auctions; /* rows */
-    struct pool waiting;
-    struct sink *out;
+    struct loop_table items;
+    struct loop_vec auctions; /* rows */
+    struct loop_pool waiting;
+    struct loop_sink *out;
 };
 
 static void emit_q20(struct q20 *q, const struct item *item, const struct bid *b)
 {
-    struct nexmark_q20_row *row = sink_begin(q->out);
+    struct nexmark_q20_row *row = loop_sink_begin(q->out);
     const struct auction *a = (void *)(q->auctions.data + item->auction);
     uint32_t bid_length = bid_text_length(b), auction_length = a->extra.offset + a->extra.length - (uint32_t)sizeof *a;
     uint32_t bid_move = (uint32_t)(sizeof *row - sizeof *b), auction_move = (uint32_t)(sizeof *row - sizeof *a) + bid_length;
@@ -148,57 +149,57 @@ static void emit_q20(struct q20 *q, const struct item *item, const struct bid *b
                                     moved(a->extra, auction_move)};
     memcpy(row + 1, b + 1, BID_TEXT_COPY);
     memcpy((char *)(row + 1) + bid_length, a + 1, auction_length);
-    sink_end(q->out, (uint32_t)sizeof *row + bid_length + auction_length);
+    loop_sink_end(q->out, (uint32_t)sizeof *row + bid_length + auction_length);
 }
 
 /* Returns the offset of the copy. */
 static uint64_t keep_auction(struct q20 *q, const struct auction *a)
 {
     uint32_t size = a->extra.offset + a->extra.length;
-    void *kept = vec_add(&q->auctions, (size + COPY_BLOCK + 7) & ~7u);
+    void *kept = loop_vec_add(&q->auctions, (size + COPY_BLOCK + 7) & ~7u);
     memcpy(kept, a, size);
     return (uint64_t)((char *)kept - q->auctions.data);
 }
 
 static void q20_auction(struct q20 *q, const struct auction *a)
 {
-    struct item *item = table_at(&q->items, a->id, sizeof *item);
+    struct item *item = loop_table_at(&q->items, a->id, sizeof *item);
     item->partner = a->category == 10 ? JOINED : DROPPED;
     if (item->partner == JOINED) item->auction = keep_auction(q, a);
     while (item->waiting) {
         uint32_t number = item->waiting;
-        const struct waiting_bid *w = pool_item(&q->waiting, number, sizeof *w);
+        const struct waiting_bid *w = loop_pool_item(&q->waiting, number, sizeof *w);
         if (item->partner == JOINED) emit_q20(q, item, &w->bid);
         item->waiting = w->next;
-        pool_give(&q->waiting, number, sizeof *w);
+        loop_pool_give(&q->waiting, number, sizeof *w);
     }
 }
 
 static void q20_bid(struct q20 *q, const struct bid *b)
 {
-    struct item *item = table_at(&q->items, b->auction, sizeof *item);
+    struct item *item = loop_table_at(&q->items, b->auction, sizeof *item);
     if (item->partner == JOINED) emit_q20(q, item, b);
     if (item->partner != UNKNOWN) return;
-    uint32_t number = pool_take(&q->waiting, sizeof(struct waiting_bid));
-    struct waiting_bid *w = pool_item(&q->waiting, number, sizeof *w);
+    uint32_t number = loop_pool_take(&q->waiting, sizeof(struct waiting_bid));
+    struct waiting_bid *w = loop_pool_item(&q->waiting, number, sizeof *w);
     w->next = item->waiting;
     w->bid = *b;
     memcpy(w->text, b + 1, BID_TEXT_COPY);
     item->waiting = number;
 }
 
-void q20(struct events *in, struct sink *out)
+void loop_q20(struct loop_events *in, struct loop_sink *out)
 {
     struct q20 q = {.out = out};
-    while (events_next(in)) {
-        EACH_EVENT(e, in) table_prefetch(&q.items, (struct table_key){event_auction(e), 0}, 1);
+    while (loop_events_next(in)) {
+        EACH_EVENT(e, in) loop_table_prefetch(&q.items, (struct table_key){event_auction(e), 0}, 1);
         EACH_EVENT(e, in)
         {
             if (e->kind == BID) q20_bid(&q, e->row);
             if (e->kind == AUCTION) q20_auction(&q, e->row);
         }
     }
-    table_close(&q.items);
-    vec_close(&q.auctions);
-    vec_close(&q.waiting.items);
+    loop_table_close(&q.items);
+    loop_vec_close(&q.auctions);
+    loop_vec_close(&q.waiting.items);
 }

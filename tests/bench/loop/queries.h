@@ -6,11 +6,11 @@
 #include "tests/bench/loop/events.h"
 #include "tests/bench/loop/sink.h"
 
-typedef void query_loop(struct events *in, struct sink *out);
+typedef void query_loop(struct loop_events *in, struct loop_sink *out);
 
-query_loop q0, q1, q2;           /* bids.c: one bid, one row */
-query_loop q3, q20;              /* joins.c: two sides, kept for the whole run */
-query_loop q4, q17, q18;         /* updates.c: tables whose last state is the result */
-query_loop q5, q7, q8, q11, q12; /* windows.c and sessions.c: closed by the watermark */
+query_loop loop_q0, loop_q1, loop_q2;                     /* bids.c: one bid, one row */
+query_loop loop_q3, loop_q20;                             /* joins.c: two sides, kept for the whole run */
+query_loop loop_q4, loop_q17, loop_q18;                   /* updates.c: tables whose last state is the result */
+query_loop loop_q5, loop_q7, loop_q8, loop_q11, loop_q12; /* windows.c and sessions.c: closed by the watermark */
 
 #endif

@@ -24,32 +24,32 @@ struct bidder {
 };
 
 struct q11 {
-    struct table bidders;
-    struct pool sessions;
-    struct slices deadlines; /* of struct vec: numbers of sessions */
-    struct sink *out;
+    struct loop_table bidders;
+    struct loop_pool sessions;
+    struct loop_slices deadlines; /* of struct loop_vec: numbers of sessions */
+    struct loop_sink *out;
 };
 
 static struct session *session_at(const struct q11 *q, uint32_t number)
 {
-    return pool_item(&q->sessions, number, sizeof(struct session));
+    return loop_pool_item(&q->sessions, number, sizeof(struct session));
 }
 
 static struct bidder *bidder_at(const struct q11 *q, uint32_t number)
 {
-    return pool_item(&q->bidders.entries, number, sizeof(struct bidder));
+    return loop_pool_item(&q->bidders.entries, number, sizeof(struct bidder));
 }
 
 static void await_deadline(struct q11 *q, uint32_t number)
 {
     int64_t deadline = session_at(q, number)->last + GAP_MS;
-    struct vec *waiting = slices_at(&q->deadlines, deadline / DEADLINES_MS, sizeof *waiting);
-    *(uint32_t *)vec_add(waiting, sizeof number) = number;
+    struct loop_vec *waiting = loop_slices_at(&q->deadlines, deadline / DEADLINES_MS, sizeof *waiting);
+    *(uint32_t *)loop_vec_add(waiting, sizeof number) = number;
 }
 
 static void begin_session(struct q11 *q, uint32_t bidder, int64_t time)
 {
-    uint32_t number = pool_take(&q->sessions, sizeof(struct session));
+    uint32_t number = loop_pool_take(&q->sessions, sizeof(struct session));
     *session_at(q, number) = (struct session){bidder_at(q, bidder)->sessions, bidder, time, time, 1};
     bidder_at(q, bidder)->sessions = number;
     await_deadline(q, number);
@@ -79,7 +79,7 @@ static void swallow(struct q11 *q, struct session *s, int64_t time)
 
 static void q11_bid(struct q11 *q, const struct bid *b)
 {
-    uint32_t bidder = table_number(&q->bidders, (struct table_key){b->bidder, 0}, 1, sizeof(struct bidder));
+    uint32_t bidder = loop_table_number(&q->bidders, (struct table_key){b->bidder, 0}, 1, sizeof(struct bidder));
     for (uint32_t number = bidder_at(q, bidder)->sessions; number; number = session_at(q, number)->next) {
         struct session *s = session_at(q, number);
         if (!joins(s, b->date_time)) continue;
@@ -98,15 +98,15 @@ static void unlink_session(struct q11 *q, uint32_t number)
     uint32_t *link = &bidder_at(q, s->bidder)->sessions;
     while (*link != number) link = &session_at(q, *link)->next;
     *link = s->next;
-    if (!bidder_at(q, s->bidder)->sessions) table_remove(&q->bidders, s->bidder, sizeof(struct bidder));
+    if (!bidder_at(q, s->bidder)->sessions) loop_table_remove(&q->bidders, s->bidder, sizeof(struct bidder));
 }
 
 static void close_session(struct q11 *q, uint32_t number)
 {
     const struct session *s = session_at(q, number);
-    *(struct nexmark_q11_row *)sink_begin(q->out) =
+    *(struct nexmark_q11_row *)loop_sink_begin(q->out) =
         (struct nexmark_q11_row){bidder_at(q, s->bidder)->id, s->bids, s->first, s->last + GAP_MS};
-    sink_end(q->out, sizeof(struct nexmark_q11_row));
+    loop_sink_end(q->out, sizeof(struct nexmark_q11_row));
     unlink_session(q, number);
 }
 
@@ -119,29 +119,29 @@ static void meet_deadline(struct q11 *q, uint32_t number, int64_t watermark)
         return;
     }
     if (s->bids) close_session(q, number);
-    pool_give(&q->sessions, number, sizeof(struct session));
+    loop_pool_give(&q->sessions, number, sizeof(struct session));
 }
 
 static void meet_deadlines(struct q11 *q, int64_t watermark)
 {
-    struct slices *d = &q->deadlines;
+    struct loop_slices *d = &q->deadlines;
     for (; d->first <= d->last && watermark >= (d->first + 1) * DEADLINES_MS - 1; d->first++) {
-        struct vec due = *(struct vec *)slices_at(d, d->first, sizeof due); /* the ring may move */
+        struct loop_vec due = *(struct loop_vec *)loop_slices_at(d, d->first, sizeof due); /* the ring may move */
         for (size_t i = 0; i < due.size / sizeof(uint32_t); i++) meet_deadline(q, ((const uint32_t *)(void *)due.data)[i], watermark);
-        ((struct vec *)slices_at(d, d->first, sizeof due))->size = 0;
+        ((struct loop_vec *)loop_slices_at(d, d->first, sizeof due))->size = 0;
     }
 }
 
-void q11(struct events *in, struct sink *out)
+void loop_q11(struct loop_events *in, struct loop_sink *out)
 {
     struct q11 q = {.deadlines = {.first = BASE_TIME / DEADLINES_MS, .last = BASE_TIME / DEADLINES_MS}, .out = out};
-    while (events_next(in)) {
+    while (loop_events_next(in)) {
         EACH_BID(bid, in) q11_bid(&q, bid);
         meet_deadlines(&q, in->watermark);
     }
     meet_deadlines(&q, in->watermark);
-    for (int64_t i = 0; i < q.deadlines.n; i++) vec_close((struct vec *)(void *)q.deadlines.items + i);
-    slices_close(&q.deadlines, sizeof(struct vec));
-    vec_close(&q.sessions.items);
-    table_close(&q.bidders);
+    for (int64_t i = 0; i < q.deadlines.n; i++) loop_vec_close((struct loop_vec *)(void *)q.deadlines.items + i);
+    loop_slices_close(&q.deadlines, sizeof(struct loop_vec));
+    loop_vec_close(&q.sessions.items);
+    loop_table_close(&q.bidders);
 }

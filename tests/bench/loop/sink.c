@@ -6,12 +6,12 @@
 
 #include "tests/bench/loop/text.h"
 
-void sink_flush(struct sink *s)
+void loop_sink_flush(struct loop_sink *s)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < s->n; i++) sum += XXH3_64bits(s->buffer + s->at[i], s->size[i]);
     if (s->text) {
-        for (uint32_t i = 0; i < s->n; i++) row_print(s->text, s->columns, s->buffer + s->at[i]);
+        for (uint32_t i = 0; i < s->n; i++) loop_row_print(s->text, s->columns, s->buffer + s->at[i]);
     }
     s->checksum += sum;
     s->rows += s->n;

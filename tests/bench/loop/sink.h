@@ -13,26 +13,26 @@
 #define SINK_ROWS 256
 #define SINK_ROW_MAX 1536 /* bytes of the largest row and of what block copies write behind it */
 
-struct sink {
+struct loop_sink {
     uint64_t rows, checksum;
     FILE *text;          /* rows are also printed here, unless NULL */
-    const char *columns; /* of row_print */
+    const char *columns; /* of loop_row_print */
     uint32_t used, n;
     uint32_t at[SINK_ROWS], size[SINK_ROWS];
     _Alignas(8) char buffer[SINK_BUFFER];
 };
 
-void sink_flush(struct sink *s);
+void loop_sink_flush(struct loop_sink *s);
 
 /* Room for a row of at most SINK_ROW_MAX bytes. */
-static inline void *sink_begin(struct sink *s)
+static inline void *loop_sink_begin(struct loop_sink *s)
 {
-    if (s->n == SINK_ROWS || s->used > SINK_BUFFER - SINK_ROW_MAX) sink_flush(s);
+    if (s->n == SINK_ROWS || s->used > SINK_BUFFER - SINK_ROW_MAX) loop_sink_flush(s);
     return s->buffer + s->used;
 }
 
 /* The row is made, `size` bytes with its strings. */
-static inline void sink_end(struct sink *s, uint32_t size)
+static inline void loop_sink_end(struct loop_sink *s, uint32_t size)
 {
     s->at[s->n] = s->used;
     s->size[s->n++] = size;

@@ -8,7 +8,7 @@
 #include "tests/bench/loop/space.h"
 
 /* `first` is set by the owner; the rest is zero at first. */
-struct slices {
+struct loop_slices {
     int64_t first; /* the oldest open slice */
     int64_t last;  /* the newest that was asked for */
     int64_t n;     /* slots, a power of two */
@@ -16,13 +16,13 @@ struct slices {
 };
 
 /* Doubles the ring until slice `number` has a slot. */
-void slices_grow(struct slices *s, int64_t number, size_t size);
-void slices_close(struct slices *s, size_t size);
+void loop_slices_grow(struct loop_slices *s, int64_t number, size_t size);
+void loop_slices_close(struct loop_slices *s, size_t size);
 
 /* The item of a slice that is not older than the first: all zero, or as it was left. `size` of an item is the same in all calls. */
-static inline void *slices_at(struct slices *s, int64_t number, size_t size)
+static inline void *loop_slices_at(struct loop_slices *s, int64_t number, size_t size)
 {
-    if (__builtin_expect(number - s->first >= s->n, 0)) slices_grow(s, number, size);
+    if (__builtin_expect(number - s->first >= s->n, 0)) loop_slices_grow(s, number, size);
     if (number > s->last) s->last = number;
     return s->items + (size_t)(number & (s->n - 1)) * size;
 }

@@ -40,7 +40,7 @@ static void *grow_small(void *data, size_t old, size_t size)
     return grown;
 }
 
-void *space_grow(void *data, size_t old, size_t size)
+void *loop_space_grow(void *data, size_t old, size_t size)
 {
     if (size < HUGE_PAGE) return grow_small(data, old, size);
     char *grown = map_aligned(whole_pages(size));
@@ -53,7 +53,7 @@ void *space_grow(void *data, size_t old, size_t size)
     return grown;
 }
 
-void space_free(void *data, size_t size)
+void loop_space_free(void *data, size_t size)
 {
     if (size < HUGE_PAGE) {
         free(data);
@@ -62,16 +62,16 @@ void space_free(void *data, size_t size)
     }
 }
 
-void vec_make_room(struct vec *v, size_t bytes)
+void loop_vec_make_room(struct loop_vec *v, size_t bytes)
 {
     size_t room = v->room ? v->room : VEC_ROOM_MIN;
     while (room - v->size < bytes) room *= 2;
-    v->data = space_grow(v->data, v->room, room);
+    v->data = loop_space_grow(v->data, v->room, room);
     v->room = room;
 }
 
-void vec_close(struct vec *v)
+void loop_vec_close(struct loop_vec *v)
 {
-    space_free(v->data, v->room);
-    *v = (struct vec){0};
+    loop_space_free(v->data, v->room);
+    *v = (struct loop_vec){0};
 }

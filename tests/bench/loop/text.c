@@ -20,7 +20,7 @@ static void print_member(FILE *out, char kind, const char *row, size_t at)
     }
 }
 
-void row_print(FILE *out, const char *columns, const void *row)
+void loop_row_print(FILE *out, const char *columns, const void *row)
 {
     for (size_t i = 0; columns[i]; i++) {
         if (i > 0) (void)fputc(',', out);
@@ -29,7 +29,7 @@ void row_print(FILE *out, const char *columns, const void *row)
     (void)fputc('\n', out);
 }
 
-void day_text(char text[DAY_LENGTH], int64_t day)
+void loop_day_text(char text[DAY_LENGTH], int64_t day)
 {
     time_t seconds = (time_t)(day * (DAY_MS / 1000));
     struct tm tm;

@@ -13,9 +13,9 @@
  * Writes a row as a line of CSV. `columns` names its members, each of 8 bytes: i an integer, e thousandths (printed with a point), s a
  * string. Strings are not quoted: generated ones never need it.
  */
-void row_print(FILE *out, const char *columns, const void *row);
+void loop_row_print(FILE *out, const char *columns, const void *row);
 
 /* YYYY-MM-DD of the day that begins `day` days after 1970-01-01. */
-void day_text(char text[DAY_LENGTH], int64_t day);
+void loop_day_text(char text[DAY_LENGTH], int64_t day);
 
 #endif

@@ -22,8 +22,8 @@ struct early_bid {
 };
 
 struct q4 {
-    struct table contests;
-    struct pool waiting;
+    struct loop_table contests;
+    struct loop_pool waiting;
 };
 
 /* Without a branch: whether a bid is in time is as good as random, and so is whether it is higher. */
@@ -36,56 +36,57 @@ static inline void compete(struct contest *c, int64_t price, int64_t date_time)
 
 static void q4_bid(struct q4 *q, const struct bid *b)
 {
-    struct contest *c = table_at(&q->contests, b->auction, sizeof *c);
+    struct contest *c = loop_table_at(&q->contests, b->auction, sizeof *c);
     compete(c, b->price, b->date_time);
     if (c->known) return;
-    uint32_t number = pool_take(&q->waiting, sizeof(struct early_bid));
-    *(struct early_bid *)pool_item(&q->waiting, number, sizeof(struct early_bid)) = (struct early_bid){c->waiting, b->price, b->date_time};
+    uint32_t number = loop_pool_take(&q->waiting, sizeof(struct early_bid));
+    *(struct early_bid *)loop_pool_item(&q->waiting, number, sizeof(struct early_bid)) =
+        (struct early_bid){c->waiting, b->price, b->date_time};
     c->waiting = number;
 }
 
 static void q4_auction(struct q4 *q, const struct auction *a)
 {
-    struct contest *c = table_at(&q->contests, a->id, sizeof *c);
+    struct contest *c = loop_table_at(&q->contests, a->id, sizeof *c);
     c->date_time = a->date_time;
     c->expires = a->expires;
     c->category = a->category;
     c->known = true;
     while (c->waiting) {
         uint32_t number = c->waiting;
-        const struct early_bid *b = pool_item(&q->waiting, number, sizeof *b);
+        const struct early_bid *b = loop_pool_item(&q->waiting, number, sizeof *b);
         compete(c, b->price, b->date_time);
         c->waiting = b->next;
-        pool_give(&q->waiting, number, sizeof *b);
+        loop_pool_give(&q->waiting, number, sizeof *b);
     }
 }
 
-static void emit_averages(const struct table *contests, struct sink *out)
+static void emit_averages(const struct loop_table *contests, struct loop_sink *out)
 {
     struct category {
         int64_t id, sum, n;
     };
-    struct table categories = {0};
+    struct loop_table categories = {0};
     TABLE_EACH(const struct contest, c, contests)
     {
         if (c->best == 0) continue;
-        struct category *category = table_at(&categories, c->category, sizeof *category);
+        struct category *category = loop_table_at(&categories, c->category, sizeof *category);
         category->sum += c->best;
         category->n++;
     }
     TABLE_EACH(const struct category, c, &categories)
     {
-        *(struct nexmark_q4_row *)sink_begin(out) = (struct nexmark_q4_row){c->id, c->sum / c->n};
-        sink_end(out, sizeof(struct nexmark_q4_row));
+        *(struct nexmark_q4_row *)loop_sink_begin(out) = (struct nexmark_q4_row){c->id, c->sum / c->n};
+        loop_sink_end(out, sizeof(struct nexmark_q4_row));
     }
-    table_close(&categories);
+    loop_table_close(&categories);
 }
 
-void q4(struct events *in, struct sink *out)
+void loop_q4(struct loop_events *in, struct loop_sink *out)
 {
     struct q4 q = {0};
-    while (events_next(in)) {
-        EACH_EVENT(e, in) table_prefetch(&q.contests, (struct table_key){event_auction(e), 0}, 1);
+    while (loop_events_next(in)) {
+        EACH_EVENT(e, in) loop_table_prefetch(&q.contests, (struct table_key){event_auction(e), 0}, 1);
         EACH_EVENT(e, in)
         {
             if (e->kind == BID) q4_bid(&q, e->row);
@@ -93,8 +94,8 @@ void q4(struct events *in, struct sink *out)
         }
     }
     emit_averages(&q.contests, out);
-    table_close(&q.contests);
-    vec_close(&q.waiting.items);
+    loop_table_close(&q.contests);
+    loop_vec_close(&q.waiting.items);
 }
 
 /* ---- q17: figures per auction and day ---- */
@@ -114,33 +115,33 @@ static inline void add_price(struct figures *f, int64_t price)
     f->sum += price;
 }
 
-static void emit_figures(struct sink *out, const struct figures *f, const char day[DAY_LENGTH])
+static void emit_figures(struct loop_sink *out, const struct figures *f, const char day[DAY_LENGTH])
 {
     const int64_t *by_rank = f->bids_by_rank;
     int64_t bids = by_rank[0] + by_rank[1] + by_rank[2];
-    struct nexmark_q17_row *row = sink_begin(out);
+    struct nexmark_q17_row *row = loop_sink_begin(out);
     *row = (struct nexmark_q17_row){
         f->auction, {sizeof *row, DAY_LENGTH}, bids, {by_rank[0], by_rank[1], by_rank[2]}, f->min, f->max, f->sum / bids, f->sum};
     memcpy(row + 1, day, DAY_LENGTH);
-    sink_end(out, sizeof *row + DAY_LENGTH);
+    loop_sink_end(out, sizeof *row + DAY_LENGTH);
 }
 
-void q17(struct events *in, struct sink *out)
+void loop_q17(struct loop_events *in, struct loop_sink *out)
 {
-    struct table figures = {0};
-    while (events_next(in)) {
-        EACH_BID(bid, in) table_prefetch(&figures, (struct table_key){bid->auction, bid->date_time / DAY_MS}, 2);
-        EACH_BID(bid, in) add_price(table_at2(&figures, bid->auction, bid->date_time / DAY_MS, sizeof(struct figures)), bid->price);
+    struct loop_table figures = {0};
+    while (loop_events_next(in)) {
+        EACH_BID(bid, in) loop_table_prefetch(&figures, (struct table_key){bid->auction, bid->date_time / DAY_MS}, 2);
+        EACH_BID(bid, in) add_price(loop_table_at2(&figures, bid->auction, bid->date_time / DAY_MS, sizeof(struct figures)), bid->price);
     }
     char text[DAY_LENGTH];
     int64_t day = INT64_MIN; /* of the text */
     TABLE_EACH(const struct figures, f, &figures)
     {
-        if (f->day != day) day_text(text, f->day);
+        if (f->day != day) loop_day_text(text, f->day);
         day = f->day;
         emit_figures(out, f, text);
     }
-    table_close(&figures);
+    loop_table_close(&figures);
 }
 
 /* ---- q18: the last bid per bidder and auction ---- */
@@ -167,25 +168,25 @@ static inline void replace(struct last_bid *last, const struct bid *b)
     last->seq_after = b->seq + 1;
 }
 
-static void emit_last_bid(struct sink *out, const struct last_bid *last)
+static void emit_last_bid(struct loop_sink *out, const struct last_bid *last)
 {
-    struct nexmark_q18_row *row = sink_begin(out);
+    struct nexmark_q18_row *row = loop_sink_begin(out);
     *row = last->row;
     memcpy(row + 1, last->text, BID_TEXT_COPY);
-    sink_end(out, row->extra.offset + row->extra.length);
+    loop_sink_end(out, row->extra.offset + row->extra.length);
 }
 
-void q18(struct events *in, struct sink *out)
+void loop_q18(struct loop_events *in, struct loop_sink *out)
 {
-    struct table bids = {0};
-    while (events_next(in)) {
-        EACH_BID(bid, in) table_prefetch(&bids, (struct table_key){bid->auction, bid->bidder}, 2);
+    struct loop_table bids = {0};
+    while (loop_events_next(in)) {
+        EACH_BID(bid, in) loop_table_prefetch(&bids, (struct table_key){bid->auction, bid->bidder}, 2);
         EACH_BID(bid, in)
         {
-            struct last_bid *last = table_at2(&bids, bid->auction, bid->bidder, sizeof *last);
+            struct last_bid *last = loop_table_at2(&bids, bid->auction, bid->bidder, sizeof *last);
             if (is_later(bid, last)) replace(last, bid);
         }
     }
     TABLE_EACH(const struct last_bid, last, &bids) emit_last_bid(out, last);
-    table_close(&bids);
+    loop_table_close(&bids);
 }

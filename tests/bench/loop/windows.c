@@ -12,7 +12,7 @@ struct count {
 };
 
 /* Whether all of the tumbling window `number` lies behind the watermark. */
-static bool window_passed(const struct events *in, int64_t number)
+static bool window_passed(const struct loop_events *in, int64_t number)
 {
     return in->watermark >= (number + 1) * WINDOW_MS - 1;
 }
@@ -23,17 +23,17 @@ static bool window_passed(const struct events *in, int64_t number)
 #define SLICES_PER_WINDOW (WINDOW_MS / SLIDE_MS)
 
 struct q5 {
-    struct slices slices; /* of struct table: bids per auction */
-    int64_t next;         /* the oldest window not closed yet, by the number of its first slice */
-    struct table window;  /* the slices of the window that closes, added up */
-    struct sink *out;
+    struct loop_slices slices; /* of struct loop_table: bids per auction */
+    int64_t next;              /* the oldest window not closed yet, by the number of its first slice */
+    struct loop_table window;  /* the slices of the window that closes, added up */
+    struct loop_sink *out;
 };
 
-static int64_t add_slice(struct table *window, const struct table *slice, int64_t most)
+static int64_t add_slice(struct loop_table *window, const struct loop_table *slice, int64_t most)
 {
     TABLE_EACH(const struct count, s, slice)
     {
-        struct count *sum = table_at(window, s->key, sizeof *sum);
+        struct count *sum = loop_table_at(window, s->key, sizeof *sum);
         sum->n += s->n;
         most = sum->n > most ? sum->n : most;
     }
@@ -45,54 +45,54 @@ static void emit_q5(struct q5 *q, int64_t most)
     TABLE_EACH(const struct count, c, &q->window)
     {
         if (c->n != most) continue;
-        *(struct nexmark_q5_row *)sink_begin(q->out) = (struct nexmark_q5_row){c->key, c->n, q->next * SLIDE_MS};
-        sink_end(q->out, sizeof(struct nexmark_q5_row));
+        *(struct nexmark_q5_row *)loop_sink_begin(q->out) = (struct nexmark_q5_row){c->key, c->n, q->next * SLIDE_MS};
+        loop_sink_end(q->out, sizeof(struct nexmark_q5_row));
     }
 }
 
 static void close_sliding_window(struct q5 *q)
 {
     int64_t most = 0, first = q->next > q->slices.first ? q->next : q->slices.first;
-    table_clear(&q->window);
+    loop_table_clear(&q->window);
     for (int64_t i = first; i < q->next + SLICES_PER_WINDOW && i <= q->slices.last; i++) {
-        most = add_slice(&q->window, slices_at(&q->slices, i, sizeof(struct table)), most);
+        most = add_slice(&q->window, loop_slices_at(&q->slices, i, sizeof(struct loop_table)), most);
     }
     emit_q5(q, most);
     if (q->next == q->slices.first) {
-        table_clear(slices_at(&q->slices, q->next, sizeof(struct table)));
+        loop_table_clear(loop_slices_at(&q->slices, q->next, sizeof(struct loop_table)));
         q->slices.first++;
     }
     q->next++;
 }
 
-static void close_sliding_windows(struct q5 *q, const struct events *in)
+static void close_sliding_windows(struct q5 *q, const struct loop_events *in)
 {
     while (q->next <= q->slices.last && in->watermark >= (q->next + SLICES_PER_WINDOW) * SLIDE_MS - 1) close_sliding_window(q);
 }
 
-void q5(struct events *in, struct sink *out)
+void loop_q5(struct loop_events *in, struct loop_sink *out)
 {
     int64_t first = BASE_TIME / SLIDE_MS;
     struct q5 q = {.slices = {.first = first, .last = first}, .next = first - SLICES_PER_WINDOW + 1, .out = out};
-    while (events_next(in)) {
+    while (loop_events_next(in)) {
         EACH_BID(bid, in)
         {
-            struct table *slice = slices_at(&q.slices, bid->date_time / SLIDE_MS, sizeof *slice);
-            ((struct count *)table_at(slice, bid->auction, sizeof(struct count)))->n++;
+            struct loop_table *slice = loop_slices_at(&q.slices, bid->date_time / SLIDE_MS, sizeof *slice);
+            ((struct count *)loop_table_at(slice, bid->auction, sizeof(struct count)))->n++;
         }
         close_sliding_windows(&q, in);
     }
     close_sliding_windows(&q, in);
-    for (int64_t i = 0; i < q.slices.n; i++) table_close((struct table *)(void *)q.slices.items + i);
-    slices_close(&q.slices, sizeof(struct table));
-    table_close(&q.window);
+    for (int64_t i = 0; i < q.slices.n; i++) loop_table_close((struct loop_table *)(void *)q.slices.items + i);
+    loop_slices_close(&q.slices, sizeof(struct loop_table));
+    loop_table_close(&q.window);
 }
 
 /* ---- q7: the highest bids of a window ---- */
 
 struct highest {
     int64_t price;
-    struct vec rows; /* of q0, each at a multiple of 8 and with room for a block copy behind it */
+    struct loop_vec rows; /* of q0, each at a multiple of 8 and with room for a block copy behind it */
 };
 
 static void keep_highest(struct highest *h, const struct bid *bid)
@@ -101,39 +101,39 @@ static void keep_highest(struct highest *h, const struct bid *bid)
     if (bid->price > h->price) h->rows.size = 0;
     h->price = bid->price;
     size_t size = sizeof(struct nexmark_q0_row) + bid->extra.length + COPY_SLACK;
-    (void)short_bid(vec_add(&h->rows, (size + 7) & ~(size_t)7), bid, bid->price);
+    (void)short_bid(loop_vec_add(&h->rows, (size + 7) & ~(size_t)7), bid, bid->price);
 }
 
-static void emit_highest(struct highest *h, struct sink *out)
+static void emit_highest(struct highest *h, struct loop_sink *out)
 {
     for (size_t at = 0; at < h->rows.size;) {
         const struct nexmark_q0_row *row = (void *)(h->rows.data + at);
         uint32_t size = row->extra.offset + row->extra.length;
-        memcpy(sink_begin(out), row, size);
-        sink_end(out, size);
+        memcpy(loop_sink_begin(out), row, size);
+        loop_sink_end(out, size);
         at += (size + COPY_SLACK + 7) & ~7u;
     }
     h->price = 0;
     h->rows.size = 0;
 }
 
-static void close_highest(struct slices *windows, const struct events *in, struct sink *out)
+static void close_highest(struct loop_slices *windows, const struct loop_events *in, struct loop_sink *out)
 {
     for (; windows->first <= windows->last && window_passed(in, windows->first); windows->first++) {
-        emit_highest(slices_at(windows, windows->first, sizeof(struct highest)), out);
+        emit_highest(loop_slices_at(windows, windows->first, sizeof(struct highest)), out);
     }
 }
 
-void q7(struct events *in, struct sink *out)
+void loop_q7(struct loop_events *in, struct loop_sink *out)
 {
-    struct slices windows = {.first = BASE_TIME / WINDOW_MS, .last = BASE_TIME / WINDOW_MS};
-    while (events_next(in)) {
-        EACH_BID(bid, in) keep_highest(slices_at(&windows, bid->date_time / WINDOW_MS, sizeof(struct highest)), bid);
+    struct loop_slices windows = {.first = BASE_TIME / WINDOW_MS, .last = BASE_TIME / WINDOW_MS};
+    while (loop_events_next(in)) {
+        EACH_BID(bid, in) keep_highest(loop_slices_at(&windows, bid->date_time / WINDOW_MS, sizeof(struct highest)), bid);
         close_highest(&windows, in, out);
     }
     close_highest(&windows, in, out);
-    for (int64_t i = 0; i < windows.n; i++) vec_close(&((struct highest *)(void *)windows.items + i)->rows);
-    slices_close(&windows, sizeof(struct highest));
+    for (int64_t i = 0; i < windows.n; i++) loop_vec_close(&((struct highest *)(void *)windows.items + i)->rows);
+    loop_slices_close(&windows, sizeof(struct highest));
 }
 
 /* ---- q8: persons who open an auction in the window in which they register ---- */
@@ -145,66 +145,66 @@ struct newcomer {
     char name[NAME_MAX_LEN + COPY_BLOCK];
 };
 
-static void emit_newcomer(struct sink *out, const struct newcomer *n, int64_t window)
+static void emit_newcomer(struct loop_sink *out, const struct newcomer *n, int64_t window)
 {
-    struct nexmark_q8_row *row = sink_begin(out);
+    struct nexmark_q8_row *row = loop_sink_begin(out);
     *row = (struct nexmark_q8_row){n->id, {sizeof *row, n->name_length}, window * WINDOW_MS};
     copy_blocks((char *)(row + 1), n->name, n->name_length);
-    sink_end(out, (uint32_t)sizeof *row + n->name_length);
+    loop_sink_end(out, (uint32_t)sizeof *row + n->name_length);
 }
 
 /* The row leaves when the second of the two comes. */
-static void q8_person(struct slices *windows, const struct person *p, struct sink *out)
+static void q8_person(struct loop_slices *windows, const struct person *p, struct loop_sink *out)
 {
     int64_t window = p->date_time / WINDOW_MS;
-    struct newcomer *n = table_at(slices_at(windows, window, sizeof(struct table)), p->id, sizeof *n);
+    struct newcomer *n = loop_table_at(loop_slices_at(windows, window, sizeof(struct loop_table)), p->id, sizeof *n);
     n->name_length = p->name.length;
     copy_blocks(n->name, str_data(p, p->name), p->name.length);
     if (n->sells) emit_newcomer(out, n, window);
 }
 
-static void q8_auction(struct slices *windows, const struct auction *a, struct sink *out)
+static void q8_auction(struct loop_slices *windows, const struct auction *a, struct loop_sink *out)
 {
     int64_t window = a->date_time / WINDOW_MS;
-    struct newcomer *n = table_at(slices_at(windows, window, sizeof(struct table)), a->seller, sizeof *n);
+    struct newcomer *n = loop_table_at(loop_slices_at(windows, window, sizeof(struct loop_table)), a->seller, sizeof *n);
     if (!n->sells && n->name_length) emit_newcomer(out, n, window);
     n->sells = true;
 }
 
-void q8(struct events *in, struct sink *out)
+void loop_q8(struct loop_events *in, struct loop_sink *out)
 {
-    struct slices windows = {.first = BASE_TIME / WINDOW_MS, .last = BASE_TIME / WINDOW_MS};
-    while (events_next(in)) {
+    struct loop_slices windows = {.first = BASE_TIME / WINDOW_MS, .last = BASE_TIME / WINDOW_MS};
+    while (loop_events_next(in)) {
         EACH_EVENT(e, in)
         {
             if (e->kind == PERSON) q8_person(&windows, e->row, out);
             if (e->kind == AUCTION) q8_auction(&windows, e->row, out);
         }
         for (; windows.first <= windows.last && window_passed(in, windows.first); windows.first++) {
-            table_clear(slices_at(&windows, windows.first, sizeof(struct table)));
+            loop_table_clear(loop_slices_at(&windows, windows.first, sizeof(struct loop_table)));
         }
     }
-    for (int64_t i = 0; i < windows.n; i++) table_close((struct table *)(void *)windows.items + i);
-    slices_close(&windows, sizeof(struct table));
+    for (int64_t i = 0; i < windows.n; i++) loop_table_close((struct loop_table *)(void *)windows.items + i);
+    loop_slices_close(&windows, sizeof(struct loop_table));
 }
 
 /* ---- q12: bids per bidder and window of the arrival clock, which never goes back: one window is open ---- */
 
-static void close_counts(struct table *counts, int64_t start, struct sink *out)
+static void close_counts(struct loop_table *counts, int64_t start, struct loop_sink *out)
 {
     TABLE_EACH(const struct count, c, counts)
     {
-        *(struct nexmark_q11_row *)sink_begin(out) = (struct nexmark_q11_row){c->key, c->n, start, start + WINDOW_MS};
-        sink_end(out, sizeof(struct nexmark_q11_row));
+        *(struct nexmark_q11_row *)loop_sink_begin(out) = (struct nexmark_q11_row){c->key, c->n, start, start + WINDOW_MS};
+        loop_sink_end(out, sizeof(struct nexmark_q11_row));
     }
-    table_clear(counts);
+    loop_table_clear(counts);
 }
 
-void q12(struct events *in, struct sink *out)
+void loop_q12(struct loop_events *in, struct loop_sink *out)
 {
-    struct table counts = {0};
+    struct loop_table counts = {0};
     int64_t start = BASE_TIME - BASE_TIME % WINDOW_MS;
-    while (events_next(in)) {
+    while (loop_events_next(in)) {
         uint64_t position = in->position - in->n;
         EACH_EVENT(e, in)
         {
@@ -214,9 +214,9 @@ void q12(struct events *in, struct sink *out)
                 close_counts(&counts, start, out);
                 start = arrival - arrival % WINDOW_MS;
             }
-            ((struct count *)table_at(&counts, ((const struct bid *)e->row)->bidder, sizeof(struct count)))->n++;
+            ((struct count *)loop_table_at(&counts, ((const struct bid *)e->row)->bidder, sizeof(struct count)))->n++;
         }
     }
     close_counts(&counts, start, out);
-    table_close(&counts);
+    loop_table_close(&counts);
 }
