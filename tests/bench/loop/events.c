@@ -1,57 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/bench/loop/events.h"
 
-#include <assert.h>
-
+#include "tests/bench/loop/fixed.h"
+#include "tests/bench/loop/random.h"
 #include "tests/bench/loop/text.h"
 
-/* ---- random numbers ---- */
-
-static inline uint64_t mix(uint64_t z)
-{
-    z = (z ^ z >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ z >> 27) * UINT64_C(0x94D049BB133111EB);
-    return z ^ z >> 31;
-}
-
-/* Output `k` of SplitMix64 started at `s`. */
-static inline uint64_t sm(uint64_t s, uint64_t k)
-{
-    return mix(s + UINT64_C(0x9E3779B97F4A7C15) * (k + 1));
-}
-
-/* Two independent uniform numbers below `m`, which is below 2^32. */
-static inline uint64_t hi(uint64_t x, uint64_t m)
-{
-    return (x >> 32) * m >> 32;
-}
-static inline uint64_t lo(uint64_t x, uint64_t m)
-{
-    return (x & UINT32_MAX) * m >> 32;
-}
-
-/* A choice without a branch: chance decides it, so a branch would be guessed wrong. */
-static inline uint64_t pick(bool first, uint64_t a, uint64_t b)
-{
-    return b ^ ((a ^ b) & (0 - (uint64_t)first));
-}
-
-/* ---- fixed tables ---- */
-
-#define POOL_SIZE 65536
-#define N_NUMBERED 10000
-#define N_CHANNELS (N_NUMBERED + 4)
-#define CHANNEL_TEXT 96 /* name and url, at most 12 + 77 bytes, in three blocks */
-
-struct channel {
-    uint16_t name_length, url_length;
-    char text[CHANNEL_TEXT]; /* name and url, end to end, as in a bid */
-};
-
-static char letters[POOL_SIZE + COPY_SLACK];
-static char words[POOL_SIZE + COPY_SLACK];
-static struct channel channels[N_CHANNELS + 1];
-static bool tables_made;
+/* ---- fields ---- */
 
 static const uint32_t mantissas[] = {1000000, 1154782, 1333521, 1539927, 1778279, 2053525, 2371374, 2738420, 3162278,
                                      3651741, 4216965, 4869675, 5623413, 6493816, 7498942, 8659643, 10000000};
@@ -62,54 +16,6 @@ static const char *const last_names[] = {"Shultz", "Abrams", "Spencer", "White",
 static const char *const cities[] = {"Phoenix", "Los Angeles", "San Francisco", "Boise", "Portland",
                                      "Bend",    "Redmond",     "Seattle",       "Kent",  "Cheyenne"};
 static const char *const states[] = {"AZ", "CA", "ID", "OR", "WA", "WY"};
-
-static uint32_t reverse_bits(uint32_t x)
-{
-    uint32_t r = 0;
-    for (int i = 0; i < 32; i++) r |= (x >> i & 1) << (31 - i);
-    return r;
-}
-
-static void make_channel(uint32_t i)
-{
-    static const char *const named[] = {"Google", "Facebook", "Baidu", "Apple"};
-    char parts[3][5] = {{0}}, name[16], url[CHANNEL_TEXT], suffix[32] = "";
-    for (uint64_t j = 0; j < 3; j++) {
-        uint64_t x = sm(0x55, 4 * (uint64_t)i + j), length = 3 + lo(x, 2);
-        memcpy(parts[j], words + hi(x, POOL_SIZE - length), length);
-        for (char *c = parts[j]; *c; c++) *c = *c == ' ' ? '_' : *c;
-    }
-    if (i < N_NUMBERED) {
-        (void)snprintf(name, sizeof name, "channel-%u", i);
-    } else {
-        (void)snprintf(name, sizeof name, "%s", named[i - N_NUMBERED]);
-    }
-    if (i < N_NUMBERED && lo(sm(0x55, 4 * (uint64_t)i + 3), 10) > 0)
-        (void)snprintf(suffix, sizeof suffix, "&channel_id=%u", reverse_bits(i));
-    (void)snprintf(url, sizeof url, "https://www.nexmark.com/%s/%s/%s/item.htm?query=1%s", parts[0], parts[1], parts[2], suffix);
-
-    struct channel *c = &channels[i];
-    c->name_length = (uint16_t)strlen(name);
-    c->url_length = (uint16_t)strlen(url);
-    memcpy(c->text, name, c->name_length);
-    memcpy(c->text + c->name_length, url, c->url_length);
-}
-
-static void make_tables(void)
-{
-    for (uint64_t i = 0; i < POOL_SIZE; i++) {
-        uint64_t x = sm(0x54, i);
-        letters[i] = (char)('a' + hi(sm(0x4C, i), 26));
-        words[i] = lo(x, 13) == 0 ? ' ' : (char)('a' + hi(x, 26));
-    }
-    for (uint32_t i = 0; i < N_CHANNELS; i++) make_channel(i);
-    tables_made = true;
-}
-
-static const char *cut(const char *pool, uint64_t x, uint64_t length)
-{
-    return pool + hi(x, POOL_SIZE - length);
-}
 
 static inline int64_t price(uint64_t x)
 {
@@ -128,8 +34,7 @@ static inline uint32_t fill_length(uint64_t x, uint64_t size, uint64_t average)
 
 /* ---- events ---- */
 
-/* What is known of an event before its row is made. Half of the channels are not in the first-level cache: they are fetched a batch ahead.
- */
+/* What is known of an event before its row is made. Most channels are not in the first-level cache: they are fetched a batch ahead. */
 struct draft {
     uint64_t n, e;                 /* number and event key */
     const struct channel *channel; /* if it is a bid */
@@ -167,14 +72,7 @@ static inline struct nexmark_str put(char *row, uint32_t *end, const char *data,
     return s;
 }
 
-/* Each returns the size of the row it made. */
-
-static inline const struct channel *channel_of_bid(uint64_t e)
-{
-    uint64_t x = sm(e, 3);
-    return &channels[pick(lo(x, 2) > 0, N_NUMBERED + hi(x, 4), hi(x, N_NUMBERED))];
-}
-
+/* This and the next two return the size of the row they made. */
 static inline uint32_t make_bid(const struct loop_events *in, struct draft draft, char *row)
 {
     const struct epoch *epoch = &in->epoch;
@@ -195,7 +93,7 @@ static inline uint32_t make_bid(const struct loop_events *in, struct draft draft
         .extra = {url_end, extra},
     };
     memcpy(row + sizeof(struct bid), channel->text, CHANNEL_TEXT);
-    memcpy(row + url_end, cut(letters, x, extra), BID_EXTRA_COPY);
+    memcpy(row + url_end, cut(loop_letters, x, extra), BID_EXTRA_COPY);
     return url_end + extra;
 }
 
@@ -215,10 +113,10 @@ static uint32_t make_auction(const struct loop_events *in, struct draft draft, c
     a->expires = now + 1 + (int64_t)hi(x, lifetime > 1 ? (uint64_t)lifetime : 1);
     a->seller = (int64_t)pick(lo(s, 4) > 0, in->epoch.hot_person, some_person(&in->epoch, s));
     a->category = (int64_t)(10 + lo(x, 5));
-    a->item_name = put(row, &end, cut(words, name, 3 + lo(name, 17)), 3 + lo(name, 17));
-    a->description = put(row, &end, cut(words, description, 3 + lo(description, 97)), 3 + lo(description, 97));
+    a->item_name = put(row, &end, cut(loop_words, name, 3 + lo(name, 17)), 3 + lo(name, 17));
+    a->description = put(row, &end, cut(loop_words, description, 3 + lo(description, 97)), 3 + lo(description, 97));
     uint64_t filling = sm(e, 6), length = fill_length(filling, 48 + end - sizeof *a, 500);
-    a->extra = put(row, &end, cut(letters, filling, length), length);
+    a->extra = put(row, &end, cut(loop_letters, filling, length), length);
     return end;
 }
 
@@ -247,9 +145,9 @@ static struct nexmark_str put_email(char *row, uint32_t *end, uint64_t user, uin
 {
     char email[6 + 1 + 4 + 4 + COPY_BLOCK] = {0};
     uint64_t user_length = 3 + lo(user, 4), host_length = 3 + lo(host, 2);
-    memcpy(email, cut(letters, user, user_length), user_length);
+    memcpy(email, cut(loop_letters, user, user_length), user_length);
     email[user_length] = '@';
-    memcpy(email + user_length + 1, cut(letters, host, host_length), host_length);
+    memcpy(email + user_length + 1, cut(loop_letters, host, host_length), host_length);
     memcpy(email + user_length + 1 + host_length, ".com", 4);
     return put(row, end, email, user_length + 1 + host_length + 4);
 }
@@ -279,7 +177,7 @@ static uint32_t make_person(const struct loop_events *in, struct draft draft, ch
     p->city = put_word(row, &end, cities[hi(place, 10)]);
     p->state = put_word(row, &end, states[lo(place, 6)]);
     uint64_t length = fill_length(filling, 8 + end - sizeof *p, 200);
-    p->extra = put(row, &end, cut(letters, filling, length), length);
+    p->extra = put(row, &end, cut(loop_letters, filling, length), length);
     return end;
 }
 
@@ -287,7 +185,7 @@ static uint32_t make_person(const struct loop_events *in, struct draft draft, ch
 
 void loop_events_init(struct loop_events *in, const struct nexmark_params *params)
 {
-    if (!tables_made) make_tables();
+    loop_fixed_init();
     in->params = *params;
     in->root = sm(params->seed, 0);
     in->position = 0;
@@ -322,7 +220,7 @@ static inline uint64_t next_number(struct loop_events *in)
 static inline struct draft begin_event(struct loop_events *in)
 {
     uint64_t n = next_number(in), e = sm(in->root, n);
-    const struct channel *channel = channel_of_bid(e);
+    const struct channel *channel = some_channel(sm(e, 3));
     __builtin_prefetch(channel);
     __builtin_prefetch(channel->text + 60);
     return (struct draft){n, e, channel};
