@@ -17,7 +17,7 @@ struct nexmark_str {
     uint32_t length;
 };
 
-/* Also the row of q7, and of q1, where `price` is euro(price) in thousandths of a euro cent: price * 908. */
+/* Also the row of q7, and of q1, where `price` is euro(price) in thousandths: price * 908, a decimal of scale 3. */
 struct nexmark_q0_row {
     int64_t auction, bidder, price, date_time;
     struct nexmark_str extra;
