@@ -22,6 +22,25 @@
 
 static_assert(LONG_BLOCK <= COPY_BYTES, "blocks that begin in a pool stay readable");
 
+/* ---- epochs ------------------------------------------------------------------------------------------------------------------------ */
+
+/* Section 4's rules for the events of epoch q. A bid sees all auctions of its epoch. */
+static void enter_epoch(struct generate_epoch *e, uint64_t q)
+{
+    uint64_t auction = q * AUCTIONS_AN_EPOCH + 2, people = q + 1;
+    uint64_t low = auction > AUCTIONS_BACK ? auction - AUCTIONS_BACK : 0;
+    uint32_t active = people < PEOPLE ? (uint32_t)people : PEOPLE;
+    *e = (struct generate_epoch){
+        .number = q,
+        .hot_auction = FIRST_ID + auction / HOT_EVERY * HOT_EVERY,
+        .some_auction = FIRST_ID + low,
+        .auctions = (uint32_t)(auction - low) + IDS_AHEAD + 1,
+        .hot_person = FIRST_ID + q / HOT_EVERY * HOT_EVERY,
+        .some_person = FIRST_ID + people - active,
+        .people = active + IDS_AHEAD,
+    };
+}
+
 void generate_init(struct generate *g, uint64_t seed, uint64_t events, uint64_t rate, uint64_t group)
 {
     *g = (struct generate){.root = random_word(seed, 0),
@@ -30,6 +49,7 @@ void generate_init(struct generate *g, uint64_t seed, uint64_t events, uint64_t 
                            .by_rate = divide_by(rate),
                            .by_group = divide_by(group),
                            .tables = generate_tables()};
+    enter_epoch(&g->epoch, 0);
 }
 
 /* ---- choices ----------------------------------------------------------------------------------------------------------------------- */
@@ -39,36 +59,21 @@ WEIR_INLINE uint64_t pick(bool first, uint64_t a, uint64_t b)
     return b ^ ((a ^ b) & (0 - (uint64_t)first));
 }
 
-/* The newest ids at event n, from 0. An auction event opens its own; n is not a person's for the second. */
-WEIR_INLINE uint64_t newest_person(uint64_t n)
+WEIR_INLINE const struct generate_epoch *epoch_of(struct generate *g, uint64_t n)
 {
-    return n / EPOCH;
-}
-WEIR_INLINE uint64_t newest_auction(uint64_t n)
-{
-    uint64_t q = n / EPOCH, r = n - q * EPOCH;
-    return q * AUCTIONS_AN_EPOCH + (r > AUCTIONS_AN_EPOCH ? AUCTIONS_AN_EPOCH : r) - 1;
+    if (WEIR_UNLIKELY(n / EPOCH != g->epoch.number)) enter_epoch(&g->epoch, n / EPOCH);
+    return &g->epoch;
 }
 
-WEIR_INLINE uint64_t some_person(uint64_t newest, uint64_t x)
+/* beside: how far the hot person is from the first of its hundred. */
+WEIR_INLINE int64_t person_or_hot(const struct generate_epoch *e, uint64_t x, uint64_t beside)
 {
-    uint64_t people = newest + 1;
-    uint32_t active = people < PEOPLE ? (uint32_t)people : PEOPLE;
-    return people - active + random_hi(x, active + IDS_AHEAD);
+    return (int64_t)pick(random_lo(x, 4) > 0, e->hot_person + beside, e->some_person + random_hi(x, e->people));
 }
 
-WEIR_INLINE int64_t person_or_hot(uint64_t newest, uint64_t x, uint64_t beside)
+WEIR_INLINE int64_t auction_of_bid(const struct generate_epoch *e, uint64_t x)
 {
-    uint64_t hot = newest / HOT_EVERY * HOT_EVERY + beside;
-    return (int64_t)(FIRST_ID + pick(random_lo(x, 4) > 0, hot, some_person(newest, x)));
-}
-
-WEIR_INLINE int64_t auction_of_bid(uint64_t newest, uint64_t x)
-{
-    uint64_t hot = newest / HOT_EVERY * HOT_EVERY;
-    uint64_t low = newest > AUCTIONS_BACK ? newest - AUCTIONS_BACK : 0;
-    uint64_t cold = low + random_hi(x, (uint32_t)(newest - low) + IDS_AHEAD + 1);
-    return (int64_t)(FIRST_ID + pick(random_lo(x, 2) > 0, hot, cold));
+    return (int64_t)pick(random_lo(x, 2) > 0, e->hot_auction, e->some_auction + random_hi(x, e->auctions));
 }
 
 WEIR_INLINE const struct channel *channel_of(const struct generate_tables *t, uint64_t x)
@@ -140,15 +145,16 @@ WEIR_INLINE struct weir_str put_bid_extra(struct text *to, const struct generate
     return put(to, cut(t->letters, x, len), len, BID_EXTRA_BLOCK);
 }
 
-WEIR_INLINE uint32_t make_bid(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *to)
+WEIR_INLINE uint32_t make_bid(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *to)
 {
     const struct generate_tables *t = g->tables;
     uint64_t event = random_word(g->root, n);
+    const struct generate_epoch *epoch = epoch_of(g, n);
     struct nexmark_bid *row = to;
     struct text text = {to, sizeof *row};
     row->seq = WANTS(0) ? (int64_t)n : 0;
-    row->auction = WANTS(1) ? auction_of_bid(newest_auction(n), F(0)) : 0;
-    row->bidder = WANTS(2) ? person_or_hot(newest_person(n), F(1), 1) : 0;
+    row->auction = WANTS(1) ? auction_of_bid(epoch, F(0)) : 0;
+    row->bidder = WANTS(2) ? person_or_hot(epoch, F(1), 1) : 0;
     row->price = WANTS(3) ? table_price(F(2)) : 0;
     const struct channel *channel = WANTS(4) || WANTS(5) ? channel_of(t, F(3)) : NULL;
     row->channel = WANTS(4) ? put(&text, channel->name, channel->name_len, CHANNEL_NAME_BLOCK) : NO_STRING;
@@ -158,7 +164,7 @@ WEIR_INLINE uint32_t make_bid(const struct generate *g, uint64_t n, weir_time ti
     return text.at;
 }
 
-uint32_t generate_bid(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row)
+uint32_t generate_bid(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row)
 {
     static_assert(sizeof(struct nexmark_bid) + 12 + 77 + BID_EXTRA_BLOCK <= GENERATE_BID_ROOM, "name, url, extra");
     if (WEIR_LIKELY(fields == GENERATE_BID_FIELDS)) return make_bid(g, n, time, GENERATE_BID_FIELDS, row);
@@ -177,7 +183,7 @@ WEIR_INLINE weir_time expiry(const struct generate *g, uint64_t n, weir_time tim
     return time + 1 + random_hi(x, horizon ? 2 * horizon : 1);
 }
 
-WEIR_INLINE uint32_t make_auction(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *to)
+WEIR_INLINE uint32_t make_auction(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *to)
 {
     const struct generate_tables *t = g->tables;
     uint64_t event = random_word(g->root, n), item = F(4), description = F(5);
@@ -185,20 +191,20 @@ WEIR_INLINE uint32_t make_auction(const struct generate *g, uint64_t n, weir_tim
     struct nexmark_auction *row = to;
     struct text text = {to, sizeof *row};
     row->seq = WANTS(0) ? (int64_t)n : 0;
-    row->id = WANTS(1) ? (int64_t)(FIRST_ID + newest_auction(n)) : 0;
+    row->id = WANTS(1) ? (int64_t)(FIRST_ID + n / EPOCH * AUCTIONS_AN_EPOCH + n % EPOCH - 1) : 0;
     row->item_name = WANTS(2) ? put(&text, cut(t->text, item, item_len), item_len, ITEM_BLOCK) : NO_STRING;
     row->description = WANTS(3) ? put_long(&text, cut(t->text, description, description_len), description_len) : NO_STRING;
     row->initial_bid = WANTS(4) ? table_price(F(2)) : 0;
     row->reserve = WANTS(5) ? table_price(F(2)) + table_price(F(3)) : 0;
     row->date_time = WANTS(6) ? time : 0;
     row->expires = WANTS(7) ? expiry(g, n, time, F(1)) : 0;
-    row->seller = WANTS(8) ? person_or_hot(newest_person(n), F(0), 0) : 0;
+    row->seller = WANTS(8) ? person_or_hot(epoch_of(g, n), F(0), 0) : 0;
     row->category = WANTS(9) ? 10 + random_lo(F(1), 5) : 0;
     row->extra = WANTS(10) ? put_fill(&text, t, F(6), AUCTION_EXTRA_SIZE + item_len + description_len, AUCTION_AVERAGE) : NO_STRING;
     return text.at;
 }
 
-uint32_t generate_auction(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row)
+uint32_t generate_auction(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row)
 {
     static_assert(sizeof(struct nexmark_auction) + 19 + 99 + 534 + LONG_BLOCK <= GENERATE_AUCTION_ROOM, "item, description, extra");
     if (WEIR_LIKELY(fields == GENERATE_AUCTION_FIELDS)) return make_auction(g, n, time, GENERATE_AUCTION_FIELDS, row);
@@ -276,14 +282,14 @@ WEIR_INLINE uint32_t person_size(const struct person_parts *p)
     return PERSON_EXTRA_SIZE + name_len + email_len + CARD_LEN + p->city->len + p->state->len;
 }
 
-WEIR_INLINE uint32_t make_person(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *to)
+WEIR_INLINE uint32_t make_person(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *to)
 {
     uint64_t event = random_word(g->root, n);
     struct person_parts p = person_parts(g->tables, event);
     struct nexmark_person *row = to;
     struct text text = {to, sizeof *row};
     row->seq = WANTS(0) ? (int64_t)n : 0;
-    row->id = WANTS(1) ? (int64_t)(FIRST_ID + newest_person(n)) : 0;
+    row->id = WANTS(1) ? (int64_t)(FIRST_ID + n / EPOCH) : 0;
     row->name = WANTS(2) ? put_name(&text, &p) : NO_STRING;
     row->email_address = WANTS(3) ? put_email(&text, &p) : NO_STRING;
     row->credit_card = WANTS(4) ? put_card(&text, F(3)) : NO_STRING;
@@ -294,7 +300,7 @@ WEIR_INLINE uint32_t make_person(const struct generate *g, uint64_t n, weir_time
     return text.at;
 }
 
-uint32_t generate_person(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row)
+uint32_t generate_person(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row)
 {
     static_assert(sizeof(struct nexmark_person) + 14 + 15 + CARD_LEN + 13 + 2 + 174 + LONG_BLOCK <= GENERATE_PERSON_ROOM, "its strings");
     if (WEIR_LIKELY(fields == GENERATE_PERSON_FIELDS)) return make_person(g, n, time, GENERATE_PERSON_FIELDS, row);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From an event's number to its bytes: sections 1 to 6 of docs/reference/nexmark.md. Pure functions; each event depends on its number
- * alone, so they may be called in any order, by any thread.
+ * From an event's number to its bytes: sections 1 to 6 of docs/reference/nexmark.md. Needs no runtime. Each event depends on its number
+ * alone, so events may be made in any order, by any thread.
  */
 #ifndef WEIR_CONNECTORS_NEXMARK_GENERATE_H
 #define WEIR_CONNECTORS_NEXMARK_GENERATE_H
@@ -14,7 +14,18 @@
 
 struct generate_tables;
 
-/* A run of the generator. Embedded value; read only once it is initialised. */
+/* What the ids of one epoch of 50 events are drawn from; ids as they are stored. */
+struct generate_epoch {
+    uint64_t number;
+    uint64_t hot_auction;
+    uint64_t some_auction; /* the first of the `auctions` a cold bid may go to */
+    uint64_t hot_person;   /* hot seller; the hot bidder is the next one */
+    uint64_t some_person;  /* the first of the `people` who take part */
+    uint32_t auctions;
+    uint32_t people;
+};
+
+/* A run of the generator. Embedded value; owner: one reader. */
 struct generate {
     uint64_t root; /* S of section 2 */
     uint64_t events;
@@ -22,6 +33,7 @@ struct generate {
     struct divide by_rate;
     struct divide by_group;
     const struct generate_tables *tables;
+    struct generate_epoch epoch; /* of the event made last: the next one's is the same as a rule */
 };
 
 /* rate and group at least 1, events at most WEIR_NEXMARK_EVENTS_MAX. Builds the tables when nobody has yet. Thread: any. */
@@ -73,8 +85,8 @@ static inline enum generate_kind generate_kind(uint64_t n)
  * Writes the row of event n, of that kind, with the fields given (the others 0 or empty) to `row`, which has the room above and is 8-byte
  * aligned. time: generate_time of n. Returns the row's size.
  */
-uint32_t generate_bid(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row);
-uint32_t generate_auction(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row);
-uint32_t generate_person(const struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row);
+uint32_t generate_bid(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row);
+uint32_t generate_auction(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row);
+uint32_t generate_person(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row);
 
 #endif

@@ -41,7 +41,7 @@ struct reader {
 
 /* ---- events ------------------------------------------------------------------------------------------------------------------------ */
 
-WEIR_INLINE uint32_t make_row(const struct reader *r, enum generate_kind kind, uint64_t n, weir_time time, void *row)
+WEIR_INLINE uint32_t make_row(struct reader *r, enum generate_kind kind, uint64_t n, weir_time time, void *row)
 {
     const struct weir_nexmark_fields *fields = &r->config.project;
     switch (kind) {

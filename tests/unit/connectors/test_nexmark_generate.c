@@ -59,7 +59,7 @@ static void division_is_exact(void **state)
 }
 
 /* The row of event n as a CSV line without LF, made in a room whose end nothing may touch. */
-static void assert_event(const struct generate *g, uint64_t n, const char *expected)
+static void assert_event(struct generate *g, uint64_t n, const char *expected)
 {
     static const uint32_t rooms[EVENT_KINDS] = {GENERATE_BID_ROOM, GENERATE_AUCTION_ROOM, GENERATE_PERSON_ROOM};
     enum generate_kind kind = generate_kind(n);

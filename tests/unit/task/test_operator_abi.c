@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "tests/unit/task/items.h"
 
@@ -82,6 +83,42 @@ static void rows_of_every_size_survive_every_partitioning(void **state)
             assert_true(items_arrived(0, modes[m][1] == 'b' ? p : 1, NULL));
             local_job_close(&job);
         }
+    }
+}
+
+/* Asks for more room than it ends with, and writes all of it. */
+static inline weir_err in_place(struct weir_none *self, struct weir_ctx *ctx, const struct item *row, const struct weir_record *rec)
+{
+    (void)self;
+    uint32_t room = rec->size + (uint32_t)row->seq % 97;
+    void *to = weir_row_begin(ctx->out, room);
+    if (!to) return ctx->out->err;
+    memset(to, 0xee, room);
+    memcpy(to, row, rec->size);
+    weir_row_end(ctx->out, rec->size, rec->time_ms, rec->kind);
+    return WEIR_OK;
+}
+WEIR_FLAT_MAP(in_place_op, item, item, in_place);
+
+static weir_err build_in_place(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
+{
+    (void)argc, (void)diag;
+    struct weir_stream *s = weir_flat_map(source(env), "in-place", &in_place_op);
+    s = check_items(partitioned(s, argv[0][0]), "check", 0, true);
+    (void)unchained(s, argv[0][1] != 'c');
+    return WEIR_OK;
+}
+
+static void rows_are_written_where_they_go(void **state)
+{
+    (void)state;
+    const char *modes[] = {"fc", "f", "k", "g", "r"};
+    for (uint32_t m = 0; m < sizeof modes / sizeof modes[0]; m++) {
+        struct local_job job;
+        draw(500 + m, SOME(700), SIZES_EDGES);
+        assert_int_equal(run_items(&job, build_in_place, 2, modes[m], NULL), WEIR_OK);
+        assert_true(items_arrived(0, 1, NULL));
+        local_job_close(&job);
     }
 }
 
@@ -684,6 +721,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_of_every_size_survive_every_partitioning),
+        cmocka_unit_test(rows_are_written_where_they_go),
         cmocka_unit_test(the_largest_rows_survive),
         cmocka_unit_test(a_row_above_the_limit_fails_its_operator),
         cmocka_unit_test(forwards_and_emits_keep_their_order),

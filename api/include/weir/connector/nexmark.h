@@ -120,7 +120,10 @@ struct weir_nexmark {
 /* Split s of K makes arrival positions s, s + K, s + 2K ... in this order. No record is ever late. */
 WEIR_EXPORT struct weir_nexmark_streams weir_from_nexmark(struct weir_env *env, const char *id, const struct weir_nexmark *config);
 
-/* The same events as rows of nexmark_line: one stream, which keeps the order of arrival between the kinds. `project` must be zero. */
+/*
+ * The same events as rows of nexmark_line: one stream, which keeps the order of arrival between the kinds (of each split; parallelism 1
+ * keeps it altogether). `project` must be zero.
+ */
 WEIR_EXPORT struct weir_stream *weir_from_nexmark_text(struct weir_env *env, const char *id, const struct weir_nexmark *config,
                                                        enum weir_nexmark_format format);
 
