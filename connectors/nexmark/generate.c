@@ -176,6 +176,7 @@ uint32_t generate_bid(struct generate *g, uint64_t n, weir_time time, uint32_t f
 #define AUCTION_EXTRA_SIZE 48u /* without its strings */
 #define AUCTION_AVERAGE 500u
 #define ITEM_BLOCK 32u
+#define DESCRIPTION_BLOCK 112u
 
 WEIR_INLINE weir_time expiry(const struct generate *g, uint64_t n, weir_time time, uint64_t x)
 {
@@ -193,7 +194,7 @@ WEIR_INLINE uint32_t make_auction(struct generate *g, uint64_t n, weir_time time
     row->seq = WANTS(0) ? (int64_t)n : 0;
     row->id = WANTS(1) ? (int64_t)(FIRST_ID + n / EPOCH * AUCTIONS_AN_EPOCH + n % EPOCH - 1) : 0;
     row->item_name = WANTS(2) ? put(&text, cut(t->text, item, item_len), item_len, ITEM_BLOCK) : NO_STRING;
-    row->description = WANTS(3) ? put_long(&text, cut(t->text, description, description_len), description_len) : NO_STRING;
+    row->description = WANTS(3) ? put(&text, cut(t->text, description, description_len), description_len, DESCRIPTION_BLOCK) : NO_STRING;
     row->initial_bid = WANTS(4) ? table_price(F(2)) : 0;
     row->reserve = WANTS(5) ? table_price(F(2)) + table_price(F(3)) : 0;
     row->date_time = WANTS(6) ? time : 0;
@@ -217,16 +218,6 @@ uint32_t generate_auction(struct generate *g, uint64_t n, weir_time time, uint32
 #define PERSON_AVERAGE 200u
 #define WORD_BLOCK 16u
 #define CARD_LEN 19u
-
-/* Four groups of four digits, from the low end of x. */
-WEIR_INLINE void write_card(char card[CARD_LEN + 1], uint64_t x)
-{
-    for (uint32_t k = 0; k < 4; k++, x >>= 16) {
-        uint32_t number = (uint32_t)(x % 65536 * 10000 >> 16);
-        for (uint32_t i = 4; i-- > 0; number /= 10) card[5 * k + i] = (char)('0' + number % 10);
-        card[5 * k + 4] = ' ';
-    }
-}
 
 /* What a person's strings are made of; their lengths count for `extra` whether they are asked for or not. */
 struct person_parts {
@@ -268,11 +259,18 @@ WEIR_INLINE struct weir_str put_email(struct text *to, const struct person_parts
     return (struct weir_str){from, to->at - from};
 }
 
+/* Four groups of four digits, from the low end of x. The blank behind the last is covered by the next string. */
 WEIR_INLINE struct weir_str put_card(struct text *to, uint64_t x)
 {
-    char card[CARD_LEN + 1];
-    write_card(card, x);
-    return put(to, card, CARD_LEN, CARD_LEN + 1);
+    char *card = to->row + to->at;
+    for (uint32_t k = 0; k < 4; k++, x >>= 16, card += 5) {
+        uint32_t number = (uint32_t)(x % 65536 * 10000 >> 16);
+        for (uint32_t i = 4; i-- > 0; number /= 10) card[i] = (char)('0' + number % 10);
+        card[4] = ' ';
+    }
+    struct weir_str str = {to->at, CARD_LEN};
+    to->at += CARD_LEN;
+    return str;
 }
 
 /* Bytes that count for `extra`. */

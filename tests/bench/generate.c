@@ -74,7 +74,7 @@ static double run_functions(void)
 
 int main(int argc, char **argv)
 {
-    n_events = bench_size(argc, argv, 20000000);
+    n_events = bench_size(argc, argv, 5000000);
     double functions = 1e9, source = 1e9, few = 1e9;
     for (int round = 0; round < BENCH_ROUNDS; round++) {
         project = (struct weir_nexmark_fields){0};
