@@ -401,6 +401,7 @@ static void a_malformed_record_becomes_a_dead_letter(void **state)
         struct fake *f = open_split(&job, 0, (struct weir_bytes){0});
         read_to_end(f);
         assert_int_equal(fake_count(f, 0), 2);
+        assert_int_equal(fake_record(f, 0, 0)->size, fake_record(f, 0, 1)->size); /* nothing of the bad one is left in the next */
         assert_int_equal(fake_count(f, MALFORMED), 1);
         struct nexmark_malformed *row = fake_row(f, MALFORMED, 0);
         assert_true(weir_row_valid(&nexmark_malformed_schema, row, fake_record(f, MALFORMED, 0)->size));
