@@ -21,6 +21,8 @@ static const struct config_key keys[] = {
      .help = "where workers exchange records: tcp://127.0.0.1:* or ipc://PATH, from which each worker's path is made"},
     {"taskmanager.memory.managed.size", CONFIG_SIZE, "0", .flag = "managed-memory",
      .help = "memory for keyed state, shared evenly by the slots; 0 = 256MiB for each. What does not fit lies in RocksDB"},
+    {"taskmanager.memory.segment-size", CONFIG_SIZE, "32KiB", .min = 1, .max = WEIR_FRAME_BYTES,
+     .help = "bytes of a frame, in which records travel together; with 1 each travels alone"},
     {"taskmanager.state.dir", CONFIG_STR, "", .flag = "state-dir",
      .help = "folder on a local disk for state that does not fit its memory; by default /tmp/weir-UID"},
     {"taskmanager.worker", CONFIG_STR, "", .flag = "worker", .help = "program of the workers; by default weir-worker beside this one"},
@@ -64,6 +66,7 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
         .worker_path = config_str(config, "taskmanager.worker"),
         .state_dir = choose_state_dir(config, state_dir),
         .slots = count_slots(config),
+        .segment = (uint32_t)config_int(config, "taskmanager.memory.segment-size"),
         .signals = signals,
     };
     c.slot_memory = (uint64_t)config_int(config, "taskmanager.memory.managed.size") / c.slots;

@@ -123,6 +123,7 @@ static void spawn(struct taskmanager *s, const struct supervisor_action *a)
         .data = endpoint,
         .state_dir = s->config.state_dir,
         .slot_memory = s->config.slot_memory,
+        .segment = s->config.segment,
         .plugin_fd = plugin_cache_find(s->cache, a->spawn.digest),
         .job = a->spawn.job,
         .attempt = a->spawn.attempt,

@@ -18,6 +18,7 @@ struct worker_process_config {
     const char *data;      /* endpoint of its data socket; an ipc path is removed after its end */
     const char *state_dir; /* base of scratch folders; those of ended workers are removed after its end */
     uint64_t slot_memory;  /* bytes; 0 = the default */
+    uint32_t segment;      /* bytes of a frame */
     int plugin_fd;         /* sealed; borrowed */
     struct weir_id job;
     uint32_t attempt;

@@ -6,7 +6,7 @@
 #define WEIR_RUNTIME_BASE_LIMITS_H
 
 /* ---- data plane ---- */
-#define WEIR_FRAME_BYTES 32768u              /* a frame with its header; one larger record gets a frame of its own size */
+#define WEIR_FRAME_BYTES 32768u              /* a frame with its header, unless configured smaller; one larger record gets its own */
 #define WEIR_FRAME_MAX ((16u << 20) + 4096u) /* largest frame on the wire; a larger one fails its channel */
 #define WEIR_CREDITS_LOCAL 16u /* frames in flight on a local channel: half a MiB, so they stay in cache; at the limit the sender waits */
 #define WEIR_CREDITS_REMOTE_MIN 8u    /* on a remote channel at least so many ... */

@@ -8,19 +8,35 @@
 #include "runtime/base/assert.h"
 
 #define CHUNK_BYTES (2u << 20)
-#define PER_CHUNK (CHUNK_BYTES / sizeof(struct frame_slot))
+#define SLOT_ROOM_MIN 256u /* of records: what most single ones need, so that small segments do not allocate a frame a record */
 #define SHELLS_PER_CHUNK 256u
 
+/* A frame and its bytes in one piece of memory. */
 struct frame_slot {
     _Alignas(64) struct frame frame;
-    _Alignas(64) unsigned char bytes[WEIR_FRAME_BYTES];
+    _Alignas(64) struct frame_header head;
+    unsigned char records[];
 };
+
+static size_t slot_bytes(uint32_t room)
+{
+    return (sizeof(struct frame_slot) + room + 63u) & ~(size_t)63u;
+}
 
 static _Thread_local struct frame_pool *own_pool;
 
 void frame_pool_init(struct frame_pool *pool)
 {
     memset(pool, 0, sizeof *pool);
+    frame_pool_set_segment(pool, WEIR_FRAME_BYTES);
+}
+
+void frame_pool_set_segment(struct frame_pool *pool, uint32_t segment)
+{
+    WEIR_ASSERT(segment > 0 && segment <= WEIR_FRAME_BYTES);
+    WEIR_ASSERT(pool->n_chunks == 0);
+    pool->room = segment > sizeof(struct frame_header) ? segment - (uint32_t)sizeof(struct frame_header) : 1;
+    pool->slot_room = pool->room > SLOT_ROOM_MIN ? pool->room : SLOT_ROOM_MIN;
 }
 
 void frame_pool_adopt(struct frame_pool *pool)
@@ -39,20 +55,18 @@ static bool keep_chunk(struct frame_pool *pool, void *chunk)
 
 static bool add_frames(struct frame_pool *pool)
 {
-    struct frame_slot *chunk = aligned_alloc(CHUNK_BYTES, CHUNK_BYTES);
+    unsigned char *chunk = aligned_alloc(CHUNK_BYTES, CHUNK_BYTES);
     if (!chunk) return false;
     if (!keep_chunk(pool, chunk)) {
         free(chunk);
         return false;
     }
     (void)madvise(chunk, CHUNK_BYTES, MADV_HUGEPAGE); /* a hint: without it the pool is only slower */
-    for (size_t i = 0; i < PER_CHUNK; i++) {
-        struct frame *frame = &chunk[i].frame;
-        *frame = (struct frame){.head = (struct frame_header *)(void *)chunk[i].bytes,
-                                .next = pool->free,
-                                .home = pool,
-                                .capacity = WEIR_FRAME_BYTES - (uint32_t)sizeof(struct frame_header)};
-        pool->free = frame;
+    size_t step = slot_bytes(pool->slot_room);
+    for (size_t at = 0; at + step <= CHUNK_BYTES; at += step) {
+        struct frame_slot *slot = (struct frame_slot *)(void *)(chunk + at);
+        slot->frame = (struct frame){.head = &slot->head, .next = pool->free, .home = pool, .capacity = pool->room};
+        pool->free = &slot->frame;
     }
     return true;
 }
@@ -100,18 +114,16 @@ void frame_pool_close(struct frame_pool *pool)
 
 static struct frame *take_large(uint32_t bytes)
 {
-    struct frame *frame =
-        aligned_alloc(64, (sizeof(struct frame_slot) - WEIR_FRAME_BYTES + sizeof(struct frame_header) + bytes + 63u) & ~63ul);
-    if (!frame) return NULL;
-    struct frame_slot *slot = (struct frame_slot *)(void *)frame;
-    *frame = (struct frame){.head = (struct frame_header *)(void *)slot->bytes, .capacity = bytes};
-    return frame;
+    struct frame_slot *slot = aligned_alloc(64, slot_bytes(bytes));
+    if (!slot) return NULL;
+    slot->frame = (struct frame){.head = &slot->head, .capacity = bytes};
+    return &slot->frame;
 }
 
 struct frame *frame_take(struct frame_pool *pool, uint32_t bytes)
 {
     struct frame *frame;
-    if (bytes > WEIR_FRAME_BYTES - sizeof(struct frame_header)) {
+    if (bytes > pool->slot_room) {
         frame = take_large(bytes);
         if (!frame) return NULL;
     } else {
@@ -120,6 +132,7 @@ struct frame *frame_take(struct frame_pool *pool, uint32_t bytes)
         if (!pool->free && !add_frames(pool)) return NULL;
         frame = pool->free;
         pool->free = frame->next;
+        frame->capacity = bytes > pool->room ? bytes : pool->room;
         atomic_fetch_add_explicit(&pool->n_out, 1, memory_order_relaxed);
     }
     frame->next = NULL;

@@ -22,12 +22,12 @@ static weir_err init_outputs(struct op *op)
     for (uint32_t i = 0; i < n; i++) {
         struct op_out *out = &op->outs[i];
         struct weir_out *pub = &op->ctx.out[i];
-        *out = (struct op_out){.op = op, .pub = pub, .capacity = WEIR_FRAME_BYTES};
+        *out = (struct op_out){.op = op, .pub = pub, .capacity = WEIR_FRAME_BYTES, .room = op->subtask->segment};
         out->buffer = aligned_alloc(64, WEIR_FRAME_BYTES);
         pub->offsets = calloc(WEIR_BATCH_MAX, sizeof *pub->offsets);
         if (!out->buffer || !pub->offsets) return WEIR_E_NOMEM;
         pub->base = pub->cursor = out->buffer;
-        pub->end = out->buffer + out->capacity;
+        pub->end = out->buffer + out->room;
         pub->host = out;
     }
     return WEIR_OK;
@@ -277,6 +277,14 @@ static weir_err flush_out(struct op_out *out)
     return err;
 }
 
+/* The buffer is empty; strings put without an emit are dropped with their call. */
+static void restart(struct op_out *out)
+{
+    out->pub->cursor = out->pub->base;
+    out->pub->end = out->pub->base + out->room;
+    out->pub->tail = 0;
+}
+
 weir_err op_flush(struct op *op)
 {
     for (uint32_t i = 0; i < op->spec.n_outs; i++) {
@@ -287,8 +295,7 @@ weir_err op_flush(struct op *op)
         }
         weir_err err = flush_out(&op->outs[i]);
         if (err) return err;
-        pub->cursor = pub->base;
-        pub->tail = 0; /* strings put without an emit are dropped with their call */
+        restart(&op->outs[i]);
     }
     return WEIR_OK;
 }
@@ -305,7 +312,7 @@ void op_choose_direct(struct op *op)
         edge->direct = out;
         free(out->buffer);
         out->buffer = NULL;
-        out->capacity = 0;
+        out->capacity = out->room = 0;
         out->pub->base = out->pub->cursor = out->pub->end = NULL; /* the first row asks for room */
     }
 }
@@ -367,7 +374,7 @@ static weir_err renew_direct(struct op_out *out, uint32_t span)
 
 /* ---- room ---- */
 
-/* Moves the row being built to the front of a buffer that holds `span` bytes. */
+/* Moves the row being built, which needs `span` bytes, to the front of the buffer. */
 static weir_err grow_out(struct op_out *out, uint32_t span)
 {
     struct weir_out *pub = out->pub;
@@ -384,7 +391,7 @@ static weir_err grow_out(struct op_out *out, uint32_t span)
     if (buffer != out->buffer) free(out->buffer);
     out->buffer = buffer;
     pub->base = pub->cursor = buffer;
-    pub->end = buffer + out->capacity;
+    pub->end = buffer + (span > out->room ? span : out->room);
     return WEIR_OK;
 }
 
@@ -413,8 +420,7 @@ weir_err weir_forward(struct weir_ctx *ctx, uint32_t index, struct weir_batch *b
     struct op_out *out = &op->outs[index];
     weir_err err = out->direct ? op_send_direct(out) : flush_out(out);
     if (err) return err;
-    out->pub->cursor = out->pub->base; /* a row being built does not cross a forward */
-    out->pub->tail = 0;
+    if (!out->direct) restart(out); /* a row being built does not cross a forward */
     return batch->count ? op_deliver(out, batch) : WEIR_OK;
 }
 

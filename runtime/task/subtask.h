@@ -105,7 +105,8 @@ struct op_out {
     struct op *op;
     struct weir_out *pub;
     unsigned char *buffer;
-    uint32_t capacity;
+    uint32_t capacity; /* bytes of it */
+    uint32_t room;     /* so many of them rows may fill before they are handed on; one larger row fills what it needs */
     struct edge *direct;
     struct frame *frame; /* direct: being filled; NULL = none */
     uint32_t n_targets;
@@ -211,6 +212,7 @@ struct subtask {
     uint32_t splits_left;
     struct splits progress;
     struct frame_pool *pool;
+    uint32_t segment;        /* of the pool (frame_pool_set_segment); buffers of outputs are not filled beyond it either */
     struct state_slot *slot; /* kept: where state lives, shared by the subtasks of the thread; NULL: no operator has state */
     struct task_probe probe;
     uint32_t depth;            /* calls into user code under way, one inside the other along the chain */

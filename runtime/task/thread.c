@@ -31,6 +31,7 @@ weir_err task_thread_init(struct task_thread *t, uint64_t n_outbox, struct weir_
     weir_err err = wake_init(&t->wake, diag);
     if (err) return err;
     frame_pool_init(&t->pool);
+    frame_pool_set_segment(&t->pool, t->segment);
     (void)pthread_mutex_init(&t->stats_lock, NULL);
     err = outbox_init(&t->outbox, n_outbox, t->net);
     t->stats = calloc(t->n_subtasks ? t->n_subtasks : 1, sizeof *t->stats);

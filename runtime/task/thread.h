@@ -23,6 +23,7 @@ struct task_thread {
     struct subtask *subtasks;
     uint32_t n_subtasks;
     struct frame_pool pool;
+    uint32_t segment; /* of its frames: frame_pool_set_segment */
     struct outbox outbox;
     struct state_slot *slot; /* taken: the state of its subtasks, destroyed by close; may be NULL when no operator has any */
     struct wake wake;
@@ -44,7 +45,8 @@ struct task_thread {
     bool started;
 };
 
-/* The owner fills subtasks (heap), n_subtasks, steps and net, then calls init; n_outbox as in outbox_init. Errors: WEIR_E_NOMEM, WEIR_E_IO.
+/* The owner fills subtasks (heap), n_subtasks, segment, steps and net, then calls init; n_outbox as in outbox_init. Errors: WEIR_E_NOMEM,
+ * WEIR_E_IO.
  */
 weir_err task_thread_init(struct task_thread *t, uint64_t n_outbox, struct weir_diag *diag);
 weir_err task_thread_start(struct task_thread *t, struct weir_diag *diag);

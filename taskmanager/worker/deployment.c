@@ -231,6 +231,7 @@ static weir_err make_subtask(struct deployment *d, struct subtask *s, uint32_t v
                           .parallelism = v->parallelism,
                           .job_id = d->job_id,
                           .pool = &t->pool,
+                          .segment = t->segment,
                           .slot = t->slot,
                           .probe = {.op = &d->blackbox->threads[t->index].op, .subtask = &d->blackbox->threads[t->index].subtask}};
     weir_err err = take_splits(s, v->ops[0].node, deploy);
@@ -250,7 +251,7 @@ static weir_err make_slot(const struct deployment *d, uint32_t slot, struct stat
 static weir_err make_thread(struct deployment *d, uint32_t slot, const struct wire_msg *deploy, struct weir_diag *diag)
 {
     struct task_thread *t = &d->threads[d->n_threads];
-    *t = (struct task_thread){.index = d->n_threads, .net = &d->wake, .wake = {.fd = -1}};
+    *t = (struct task_thread){.index = d->n_threads, .segment = d->state.segment, .net = &d->wake, .wake = {.fd = -1}};
     d->n_threads++;
     t->steps = &d->blackbox->threads[t->index].steps;
     atomic_store(&d->blackbox->threads[t->index].op, -1);
@@ -341,8 +342,9 @@ static void name_operators(struct deployment *d)
 
 static weir_err share_state(struct deployment *d, const struct deployment_state *state, struct weir_diag *diag)
 {
-    if (!state || !state->dir) return WEIR_OK;
-    d->state = *state;
+    if (state) d->state = *state;
+    if (d->state.segment == 0) d->state.segment = WEIR_FRAME_BYTES;
+    if (!d->state.dir) return WEIR_OK;
     d->state.dir = strdup(state->dir);
     if (!d->state.dir) return weir_fail(diag, WEIR_E_NOMEM, "no memory for a deployment");
     return rocks_shared_new(&d->rocks, ROCKS_CACHE_BYTES, ROCKS_THREADS, diag);

@@ -20,10 +20,11 @@ struct deployed_channel {
     uint64_t probe_round; /* ... until this round of probes. Both the exchange's */
 };
 
-/* Where the state of the worker's slots lives. */
+/* Where the state of the worker's slots lives, and how records travel from them. */
 struct deployment_state {
     const char *dir;      /* scratch folder, made when first needed and removed at the end; NULL = in memory without limit */
     uint64_t slot_memory; /* bytes a slot may hold in memory; 0 = SLOT_BUDGET_DEFAULT */
+    uint32_t segment;     /* bytes of a frame (frame_pool_set_segment); 0 = WEIR_FRAME_BYTES */
 };
 
 struct deployment {
@@ -43,8 +44,8 @@ struct deployment {
 
 /*
  * deploy: the DEPLOY message (borrowed during the call, except splits, args and names: they must live as long as the deployment). Takes
- * env. state: NULL = in memory without limit. Errors: WEIR_E_GRAPH (the graph differs from the one described), WEIR_E_NOMEM, WEIR_E_CORRUPT
- * (a message that contradicts the plan).
+ * env. state: NULL = in memory without limit, frames of WEIR_FRAME_BYTES. Errors: WEIR_E_GRAPH (the graph differs from the one described),
+ * WEIR_E_NOMEM, WEIR_E_CORRUPT (a message that contradicts the plan).
  */
 weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, struct weir_env *env, const struct deployment_state *state,
                         struct blackbox *blackbox, struct weir_diag *diag);

@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "runtime/base/limits.h"
 #include "runtime/base/log.h"
 #include "runtime/base/scratch.h"
 #include "taskmanager/worker/describe.h"
@@ -57,12 +58,14 @@ int main(int argc, char **argv)
                                             {"data", required_argument, NULL, 'e'},
                                             {"state", required_argument, NULL, 's'},
                                             {"memory", required_argument, NULL, 'b'},
+                                            {"segment", required_argument, NULL, 'g'},
                                             {"parallelism", required_argument, NULL, 'n'},
                                             {"name", required_argument, NULL, 'm'},
                                             {"cwd", required_argument, NULL, 'c'},
                                             {NULL, 0, NULL, 0}};
     int mode = 0, option;
     long parallelism = 1;
+    unsigned long segment = WEIR_FRAME_BYTES;
     struct worker_config config = {0};
     const char *parent = NULL, *data = NULL, *state = NULL, *name = "", *cwd = "/";
     while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
@@ -73,6 +76,7 @@ int main(int argc, char **argv)
         case 'e': data = optarg; break;
         case 's': state = optarg; break;
         case 'b': config.slot_memory = strtoull(optarg, NULL, 10); break;
+        case 'g': segment = strtoul(optarg, NULL, 10); break;
         case 'n': parallelism = strtol(optarg, NULL, 10); break;
         case 'm': name = optarg; break;
         case 'c': cwd = optarg; break;
@@ -85,9 +89,11 @@ int main(int argc, char **argv)
     if (mode == 'r') {
         struct weir_diag diag;
         if (!data) return wrong_use("--run needs --data");
+        if (segment < 1 || segment > WEIR_FRAME_BYTES) return wrong_use("--segment is out of range");
         if (state && scratch_path(state, scratch, &diag)) return wrong_use(diag.text);
         config.data_endpoint = data;
         config.state_dir = state ? scratch : NULL;
+        config.segment = (uint32_t)segment;
         return worker_run(&config);
     }
     if (parallelism < 1 || parallelism > WEIR_PARALLELISM_MAX) return wrong_use("--parallelism is out of range");

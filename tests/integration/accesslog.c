@@ -183,10 +183,26 @@ STORY(state_that_does_not_fit_its_memory)
     assert_int_equal(files_with_prefix(state, "scratch-"), 0);
 }
 
+/* Every record travels alone: nothing depends on which records make a batch. */
+STORY(frames_of_one_record)
+{
+    const char *plain = in_dir(c, "apache_logs"), *output = in_dir(c, "out");
+    file_gunzip(test_data("apache_logs.gz"), plain);
+    assert_int_equal(setenv("WEIR_TASKMANAGER_MEMORY_SEGMENT_SIZE", "1", 1), 0);
+    cluster_start(c, 2, 2);
+    struct said s = ctl_within(c, 60000, "run", "--parallelism", "2", "--name", "log", example_plugin("accesslog"), "--", "--input", plain,
+                               "--output", output, NULL);
+    if (s.code) fail_msg("jobctl ended with %d: %s", s.code, s.err);
+    check_output(output);
+    json_t *job = job_show(c, "log");
+    assert_true(job_metric(job, "frames-out-local") + job_metric(job, "frames-out-remote") >= job_metric(job, "write-records"));
+    json_decref(job);
+}
+
 STORY_MAIN(STORY_TEST(one_taskmanager_parallelism_1), STORY_TEST(one_taskmanager_parallelism_2), STORY_TEST(one_taskmanager_parallelism_3),
            STORY_TEST(one_taskmanager_parallelism_7), STORY_TEST(two_taskmanagers_parallelism_1),
            STORY_TEST(two_taskmanagers_parallelism_2), STORY_TEST(two_taskmanagers_parallelism_3),
            STORY_TEST(two_taskmanagers_parallelism_7), STORY_TEST(three_taskmanagers_parallelism_1),
            STORY_TEST(three_taskmanagers_parallelism_2), STORY_TEST(three_taskmanagers_parallelism_3),
            STORY_TEST(three_taskmanagers_parallelism_7), STORY_TEST(processes_started_by_hand_exchange_frames_over_tcp),
-           STORY_TEST(second_run_replaces_the_first), STORY_TEST(state_that_does_not_fit_its_memory))
+           STORY_TEST(second_run_replaces_the_first), STORY_TEST(state_that_does_not_fit_its_memory), STORY_TEST(frames_of_one_record))

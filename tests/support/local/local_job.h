@@ -17,6 +17,17 @@ struct local_job {
     uint32_t n_splits;
 };
 
+/* Bytes of a frame in the jobs run from here on (frame_pool_set_segment); 0 = the default. With 1 every batch is one record. */
+extern uint32_t local_job_segment;
+
+/* For main: runs a table of cmocka tests with frames of the default size, and again with one record in each. Gives how many failed. */
+#define LOCAL_JOB_RUN_TESTS(tests)                                                        \
+    __extension__({                                                                       \
+        int failed_ = cmocka_run_group_tests_name("default frames", tests, NULL, NULL);   \
+        local_job_segment = 1;                                                            \
+        failed_ + cmocka_run_group_tests_name("frames of one record", tests, NULL, NULL); \
+    })
+
 /*
  * Builds the graph with `build`, deploys it with `parallelism` slots and runs it until everything is committed or something fails.
  * Errors: of the build, or the first failure of a subtask with its sentence in diag. local_job_close in any case.

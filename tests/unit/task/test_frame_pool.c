@@ -64,6 +64,50 @@ static void a_large_frame_is_its_own(void **state)
     frame_pool_close(&pool);
 }
 
+/* A frame has the room of its segment, or of the one record that is larger, and forgets the larger record when it comes home. */
+static void a_segment_limits_the_room(void **state)
+{
+    (void)state;
+    const struct {
+        uint32_t segment, room;
+    } sizes[] = {{1, 1}, {64, 1}, {65, 1}, {72, 8}, {400, 336}, {WEIR_FRAME_BYTES - 1, ROOM - 1}, {WEIR_FRAME_BYTES, ROOM}};
+    for (uint32_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const uint32_t room = sizes[i].room, asked[] = {0, 1, room, room + 1, 200, 256, 257, 5000, ROOM + 1, 0, 40};
+        struct frame_pool pool;
+        frame_pool_init(&pool);
+        frame_pool_set_segment(&pool, sizes[i].segment);
+        frame_pool_adopt(&pool);
+        for (uint32_t k = 0; k < sizeof asked / sizeof *asked; k++) {
+            struct frame *frame = frame_take(&pool, asked[k]);
+            assert_int_equal(frame->capacity, asked[k] > room ? asked[k] : room);
+            assert_int_equal(((uintptr_t)frame_records(frame)) % 8, 0);
+            memset(frame->head, 0xff, sizeof(struct frame_header) + frame->capacity);
+            frame_release(frame);
+        }
+        assert_int_equal(atomic_load(&pool.n_out), 0);
+        frame_pool_adopt(NULL);
+        frame_pool_close(&pool);
+    }
+}
+
+/* Small frames take little memory each: what waits without credit is bounded by the bytes of its records, not by the number of frames. */
+static void small_frames_share_a_chunk(void **state)
+{
+    (void)state;
+    static struct frame *kept[5000];
+    struct frame_pool pool;
+    frame_pool_init(&pool);
+    frame_pool_set_segment(&pool, 1);
+    for (uint32_t i = 0; i < 5000; i++) {
+        kept[i] = frame_take(&pool, 48);
+        memset(frame_records(kept[i]), (int)(i % 256), 48);
+    }
+    assert_int_equal(pool.n_chunks, 1);
+    for (uint32_t i = 0; i < 5000; i++) assert_int_equal(frame_records(kept[i])[i % 48], i % 256);
+    for (uint32_t i = 0; i < 5000; i++) frame_release(kept[i]);
+    frame_pool_close(&pool);
+}
+
 static void count_free(void *foreign)
 {
     ++*(uint32_t *)foreign;
@@ -175,6 +219,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(take_and_release),
         cmocka_unit_test(a_large_frame_is_its_own),
+        cmocka_unit_test(a_segment_limits_the_room),
+        cmocka_unit_test(small_frames_share_a_chunk),
         cmocka_unit_test(shells_give_foreign_bytes_back),
         cmocka_unit_test(frames_released_elsewhere_come_home),
     };

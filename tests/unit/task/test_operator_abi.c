@@ -181,6 +181,51 @@ static void a_row_above_the_limit_fails_its_operator(void **state)
     }
 }
 
+/* ---- batches ----------------------------------------------------------------------------------------------------------------------------
+ */
+
+static _Atomic uint32_t largest_batch;
+
+static weir_err measure_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
+{
+    (void)self, (void)input;
+    uint32_t before = atomic_load(&largest_batch);
+    while (batch->count > before && !atomic_compare_exchange_weak(&largest_batch, &before, batch->count)) continue;
+    return weir_forward(ctx, 0, batch);
+}
+static const struct weir_operator measure_op = {
+    .struct_size = sizeof(struct weir_operator), .name = "measure", .in = &item_schema, .process = measure_process};
+
+/* Behind the source, behind a channel, behind an operator that emits. */
+static weir_err build_measure(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
+{
+    (void)argc, (void)diag;
+    struct weir_stream *s = weir_apply(source(env), "of-source", &measure_op, NULL, 0);
+    s = weir_apply(partitioned(s, argv[0][0]), "of-channel", &measure_op, NULL, 0);
+    s = weir_apply(weir_flat_map(s, "again", &again_op), "of-operator", &measure_op, NULL, 0);
+    check_items(partitioned(s, argv[0][1]), "check", 0, false);
+    return WEIR_OK;
+}
+
+/* With a segment of one byte every batch is one record, everywhere; at the default they are larger. */
+static void the_segment_size_limits_batches(void **state)
+{
+    (void)state;
+    const char *modes[] = {"ff", "kr", "rk", "gf"};
+    for (uint32_t m = 0; m < 4; m++) {
+        struct local_job job;
+        draw(80 + m, 500, SIZES_SMALL);
+        atomic_store(&largest_batch, 0);
+        assert_int_equal(run_items(&job, build_measure, 2, modes[m], NULL), WEIR_OK);
+        assert_true(items_arrived(0, 1, NULL));
+        if (local_job_segment == 1)
+            assert_int_equal(atomic_load(&largest_batch), 1);
+        else
+            assert_true(atomic_load(&largest_batch) > 1);
+        local_job_close(&job);
+    }
+}
+
 /* ---- forwarding and emitting in turns -------------------------------------------------------------------------------------------------
  */
 
@@ -724,6 +769,7 @@ int main(void)
         cmocka_unit_test(rows_are_written_where_they_go),
         cmocka_unit_test(the_largest_rows_survive),
         cmocka_unit_test(a_row_above_the_limit_fails_its_operator),
+        cmocka_unit_test(the_segment_size_limits_batches),
         cmocka_unit_test(forwards_and_emits_keep_their_order),
         cmocka_unit_test(side_outputs_carry_their_own_rows),
         cmocka_unit_test(consumers_of_one_output_do_not_see_each_other),
@@ -734,5 +780,5 @@ int main(void)
         cmocka_unit_test(eight_counters_an_instance_are_kept),
         cmocka_unit_test(the_failing_operator_is_named),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return LOCAL_JOB_RUN_TESTS(tests);
 }

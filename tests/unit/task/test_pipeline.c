@@ -205,5 +205,5 @@ int main(void)
         cmocka_unit_test(every_partitioning_delivers_all),      cmocka_unit_test(growth_within_the_limit_flows),
         cmocka_unit_test(endless_growth_fails_and_is_named),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return LOCAL_JOB_RUN_TESTS(tests);
 }

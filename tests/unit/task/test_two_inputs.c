@@ -286,5 +286,5 @@ int main(void)
         cmocka_unit_test(a_broadcast_record_has_no_key),       cmocka_unit_test(a_partitioner_decides_where_rows_go),
         cmocka_unit_test(a_choice_out_of_range_fails_the_job), cmocka_unit_test(an_operator_of_upserts_sees_no_befores),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return LOCAL_JOB_RUN_TESTS(tests);
 }
