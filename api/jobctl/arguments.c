@@ -53,6 +53,8 @@ static const struct argp_option run_options[] = {
     {"local", KEY_LOCAL, NULL, 0, "Start a cluster of its own for this job, and end it afterwards", 0},
     {"taskmanagers", KEY_TASKMANAGERS, "N", 0, "With --local: TaskManagers to start (default: 1)", 0},
     {"slots", KEY_SLOTS, "N", 0, "With --local: slots of each TaskManager (default: enough for the parallelism)", 0},
+    {"define", 'D', "KEY=VALUE", 0,
+     "With --local: configuration of the cluster, such as taskmanager.memory.segment-size=1 (may be repeated)", 0},
     {"parallelism", 'p', "P", 0, "Subtasks of each step that does not set its own number (default: 1)", 0},
     {"detached", 'd', NULL, 0, "Print the job's id and leave; the job goes on", 0},
     {"name", KEY_NAME, "NAME", 0, "Name of the job (default: the plugin's)", 0},
@@ -187,6 +189,42 @@ static error_t parse_format(struct parse *p, const char *text)
     return refuse(p);
 }
 
+/* Configuration that the local cluster decides itself, and what says it instead. */
+static const struct {
+    const char *key, *instead;
+} local_keys[] = {
+    {"taskmanager.slots", "use --slots"},
+    {"taskmanager.id", "TaskManagers are called tm-1, tm-2, ..."},
+    {"taskmanager.jobmanager", "its sockets are in its own folder"},
+    {"taskmanager.data", "its sockets are in its own folder"},
+    {"jobmanager.bind", "its sockets are in its own folder"},
+    {"jobmanager.admin", "its sockets are in its own folder"},
+    {"jobmanager.data-dir", "its data is in its own folder"},
+    {"process.exit-with-parent", "its processes end with jobctl"},
+};
+
+/* Whether the key exists is for the daemons to say, which know their keys. */
+static error_t take_definition(struct parse *p, const char *text)
+{
+    size_t len = strcspn(text, "=");
+    if (len == 0 || text[len] == '\0') {
+        weir_fail(p->diag, WEIR_E_ARGUMENT, "option -D takes KEY=VALUE, such as taskmanager.memory.managed.size=64MiB, not '%s'", text);
+        return refuse(p);
+    }
+    for (size_t i = 0; i < sizeof local_keys / sizeof *local_keys; i++) {
+        if (strlen(local_keys[i].key) != len || strncmp(local_keys[i].key, text, len) != 0) continue;
+        weir_fail(p->diag, WEIR_E_ARGUMENT, "the local cluster sets %s itself: %s", local_keys[i].key, local_keys[i].instead);
+        return refuse(p);
+    }
+    if (p->args.n_definitions == CTL_DEFINITIONS_MAX) {
+        weir_fail(p->diag, WEIR_E_ARGUMENT, "more than %d times -D: put the keys in a file and use -D config.file=FILE",
+                  CTL_DEFINITIONS_MAX);
+        return refuse(p);
+    }
+    p->args.definitions[p->args.n_definitions++] = text;
+    return 0;
+}
+
 static weir_err check_endpoint(const char *endpoint, const char *origin, struct weir_diag *diag)
 {
     struct weir_diag why;
@@ -261,6 +299,7 @@ static error_t parse_command_option(int key, char *arg, struct argp_state *state
     case KEY_LOCAL: p->args.local = true; return 0;
     case KEY_TASKMANAGERS: return parse_whole(p, "taskmanagers", arg, CTL_LOCAL_TASKMANAGERS_MAX, &p->args.taskmanagers);
     case KEY_SLOTS: return parse_whole(p, "slots", arg, WEIR_SLOTS_MAX, &p->args.slots);
+    case 'D': return take_definition(p, arg);
     case 'p': return parse_whole(p, "parallelism", arg, WEIR_PARALLELISM_MAX, &p->args.parallelism);
     case 'd': p->args.detached = true; return 0;
     case KEY_NAME: p->args.name = arg; return 0;
@@ -359,6 +398,10 @@ static weir_err check_local(const struct ctl_arguments *a, struct weir_diag *dia
     }
     if (!a->local && a->slots)
         return weir_fail(diag, WEIR_E_ARGUMENT, "--slots says how large a local cluster is: add --local, or leave it out");
+    if (!a->local && a->n_definitions) {
+        return weir_fail(diag, WEIR_E_ARGUMENT,
+                         "-D configures a local cluster: add --local, or configure the daemons of the cluster that is there");
+    }
     if (!a->local) return WEIR_OK;
     if (a->jobmanager_given) {
         return weir_fail(diag, WEIR_E_ARGUMENT,

@@ -21,6 +21,7 @@
 #define CTL_LOCAL_TASKMANAGERS_DEFAULT 1
 #define CTL_LOCAL_TASKMANAGERS_MAX 64 /* TaskManagers of a local cluster; more is wrong use */
 #define CTL_PROGRESS_TIMEOUT_MS_MAX 86400000
+#define CTL_DEFINITIONS_MAX 64 /* -D of one command; more is wrong use */
 
 /* In the order of the table in arguments.c. */
 enum ctl_command {
@@ -54,7 +55,9 @@ struct ctl_arguments {
     bool local;
     uint32_t taskmanagers; /* of the local cluster; 0 = not given */
     uint32_t slots;        /* of each TaskManager of the local cluster; 0 = not given */
-    uint32_t parallelism;  /* 1 when not given */
+    uint32_t n_definitions;
+    const char *definitions[CTL_DEFINITIONS_MAX]; /* KEY=VALUE, configuration of the local cluster */
+    uint32_t parallelism;                         /* 1 when not given */
     bool detached;
     const char *name;             /* of the job; NULL = the plugin's */
     uint32_t progress_timeout_ms; /* 0 = the JobManager's default */

@@ -5,6 +5,7 @@
 #include "api/jobctl/interrupt.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/daemon.h"
 #include "runtime/base/process.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -26,12 +27,14 @@ enum {
     NAME_BYTES = 16, /* "jobmanager", "tm-64" */
     PATH_BYTES = LOCAL_DIR_MAX + 32,
     FLAGS_MAX = 16,
+    ARGV_MAX = FLAGS_MAX + 2 * CTL_DEFINITIONS_MAX,
 };
 
 struct child {
     char name[NAME_BYTES];
     pid_t pid;    /* 0 = not running */
     bool lost;    /* ended without being asked to */
+    bool refused; /* ... because its configuration is wrong */
     char how[96]; /* how it ended */
 };
 
@@ -40,6 +43,8 @@ struct local {
     char admin[PATH_BYTES];
     const char *programs; /* folder; NULL: beside this program */
     uint32_t taskmanagers;
+    uint32_t n_definitions;
+    const char *const *definitions;
     uint32_t n_children; /* child[0] is the JobManager */
     struct child child[];
 };
@@ -131,10 +136,24 @@ static char **own_environment(void)
     return env;
 }
 
+/* The flags, then the definitions. */
+static void make_argv(const struct local *l, const char *const *flags, const char *argv[static ARGV_MAX])
+{
+    uint32_t n = 0;
+    for (; flags[n]; n++) argv[n] = flags[n];
+    for (uint32_t i = 0; i < l->n_definitions; i++) {
+        argv[n++] = "-D";
+        argv[n++] = l->definitions[i];
+    }
+    argv[n] = NULL;
+}
+
 /* flags: NULL-terminated, flags[0] is the program's name. */
 static weir_err start(struct local *l, const char *name, const char *const *flags, bool inherit_stdout, struct weir_diag *diag)
 {
     char path[PATH_MAX], log[PATH_BYTES + NAME_BYTES];
+    const char *argv[ARGV_MAX];
+    make_argv(l, flags, argv);
     weir_err err = program_path(l->programs, flags[0], path, sizeof path, diag);
     if (err) return err;
     snprintf(log, sizeof log, "%s/%s.log", l->dir, name);
@@ -143,7 +162,7 @@ static weir_err start(struct local *l, const char *name, const char *const *flag
     char **env = own_environment();
     int bad = env ? prepare(&s, log, inherit_stdout) : ENOMEM;
     if (!bad) {
-        bad = posix_spawn(&pid, path, &s.files, &s.attributes, (char *const *)(uintptr_t)flags, env);
+        bad = posix_spawn(&pid, path, &s.files, &s.attributes, (char *const *)(uintptr_t)argv, env);
         posix_spawn_file_actions_destroy(&s.files);
         posix_spawnattr_destroy(&s.attributes);
     }
@@ -193,6 +212,8 @@ weir_err local_new(struct local **out, const struct local_config *config, struct
     if (!l) return weir_fail(diag, WEIR_E_NOMEM, "out of memory");
     l->taskmanagers = config->taskmanagers;
     l->programs = config->programs;
+    l->n_definitions = config->n_definitions;
+    l->definitions = config->definitions;
     weir_err err = make_folder(l, diag);
     if (!err) err = start_all(l, config, diag);
     if (err) {
@@ -214,6 +235,7 @@ static void describe_end(struct child *c, const siginfo_t *info)
 {
     if (info->si_code == CLD_EXITED) {
         snprintf(c->how, sizeof c->how, "ended with exit code %d", info->si_status);
+        c->refused = info->si_status == DAEMON_USAGE;
     } else {
         snprintf(c->how, sizeof c->how, "was killed by signal %d (%s)", info->si_status, strsignal(info->si_status));
     }
@@ -245,8 +267,8 @@ weir_err local_check(struct local *local, struct weir_diag *diag)
     for (uint32_t i = 0; i < local->n_children; i++) {
         const struct child *c = &local->child[i];
         if (c->lost)
-            return weir_fail(diag, WEIR_E_UNREACHABLE, "%s%s of the local cluster %s", i ? "TaskManager " : "the JobManager",
-                             i ? c->name : "", c->how);
+            return weir_fail(diag, c->refused ? WEIR_E_ARGUMENT : WEIR_E_UNREACHABLE, "%s%s of the local cluster %s",
+                             i ? "TaskManager " : "the JobManager", i ? c->name : "", c->how);
     }
     return WEIR_OK;
 }

@@ -27,6 +27,8 @@ struct local_config {
     const char *programs;  /* folder of weir-jobmanager and weir-taskmanager; NULL: that of the running program. Kept. */
     uint32_t taskmanagers; /* greater than zero */
     uint32_t slots;        /* of each */
+    uint32_t n_definitions;
+    const char *const *definitions; /* KEY=VALUE, at most CTL_DEFINITIONS_MAX: configuration of every process. Kept. */
 };
 
 /*
@@ -43,7 +45,10 @@ void local_destroy(struct local **local);
 /* "ipc://DIR/admin", borrowed. */
 const char *local_admin(const struct local *local);
 
-/* WEIR_OK while all processes run; WEIR_E_UNREACHABLE says which one has ended and how. */
+/*
+ * WEIR_OK while all processes run. WEIR_E_UNREACHABLE says which one has ended and how; WEIR_E_ARGUMENT likewise, of one that refused its
+ * configuration.
+ */
 weir_err local_check(struct local *local, struct weir_diag *diag);
 
 /* Whether the JobManager runs still, as far as local_check has seen. */
@@ -51,7 +56,8 @@ bool local_jobmanager_runs(const struct local *local);
 
 /*
  * Waits until all TaskManagers are registered. `client` speaks to local_admin.
- * Errors: WEIR_E_UNREACHABLE (a process ended), WEIR_E_TIMEOUT (LOCAL_START_MS), WEIR_E_CANCELED (interrupt), others of the client.
+ * Errors: WEIR_E_UNREACHABLE, WEIR_E_ARGUMENT (a process ended: local_check), WEIR_E_TIMEOUT (LOCAL_START_MS), WEIR_E_CANCELED (interrupt),
+ * others of the client.
  */
 weir_err local_wait_ready(struct local *local, struct weir_client *client, struct weir_diag *diag);
 

@@ -316,7 +316,10 @@ static int finish(struct run *r, const json_t *job)
 static int start_local(struct run *r)
 {
     struct weir_diag diag;
-    const struct local_config config = {.taskmanagers = arguments_taskmanagers(r->args), .slots = arguments_slots(r->args)};
+    const struct local_config config = {.taskmanagers = arguments_taskmanagers(r->args),
+                                        .slots = arguments_slots(r->args),
+                                        .n_definitions = r->args->n_definitions,
+                                        .definitions = r->args->definitions};
     weir_err err = local_new(&r->local, &config, &diag);
     if (err) {
         session_complain("cannot start the local cluster: %s", diag.text);
@@ -329,7 +332,7 @@ static int start_local(struct run *r)
     if (err == WEIR_E_CANCELED) return CTL_EXIT_INTERRUPTED;
     session_complain("cannot start the local cluster: %s", diag.text);
     local_print_logs(r->local, stderr);
-    return CTL_EXIT_LOCAL;
+    return err == WEIR_E_ARGUMENT && r->args->n_definitions ? CTL_EXIT_USAGE : CTL_EXIT_LOCAL; /* a daemon has refused a -D */
 }
 
 /* Found out before a cluster is started for it; the upload looks again. */

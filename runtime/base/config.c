@@ -251,6 +251,25 @@ static weir_err read_flag(struct config *config, char **argv, int argc, int *i, 
     return config_set(config, CONFIG_RANK_FLAG, key->name, text, origin, diag);
 }
 
+/* -D KEY=VALUE: one argument that fits every program, so keys in others' sections are passed over. */
+static weir_err read_definition(struct config *config, char **argv, int argc, int *i, struct weir_diag *diag)
+{
+    const char *text = argv[*i] + 2;
+    if (*text == '\0' && *i + 1 < argc) text = argv[++*i];
+    size_t len = strcspn(text, "=");
+    char name[CONFIG_NAME_MAX + 1];
+    if (len == 0 || len > CONFIG_NAME_MAX || text[len] == '\0')
+        return weir_fail(diag, WEIR_E_ARGUMENT, "flag -D takes KEY=VALUE, not \"%s\"", text);
+    (void)snprintf(name, sizeof name, "%.*s", (int)len, text);
+    if (config_is_foreign(config, name)) return WEIR_OK;
+    return config_set(config, CONFIG_RANK_FLAG, name, text + len + 1, "flag -D", diag);
+}
+
+static bool is_definition(const char *word)
+{
+    return strncmp(word, "-D", 2) == 0;
+}
+
 static bool is_flag(const char *word)
 {
     return strncmp(word, "--", 2) == 0 && strcmp(word, "--help") != 0 && strcmp(word, "--version") != 0;
@@ -268,6 +287,8 @@ weir_err config_read_flags(struct config *config, int *argc, char **argv, struct
             flags = false;
         else if (flags && i > 0 && is_flag(argv[i]))
             err = read_flag(config, argv, *argc, &i, diag);
+        else if (flags && i > 0 && is_definition(argv[i]))
+            err = read_definition(config, argv, *argc, &i, diag);
         else
             words[n_words++] = argv[i];
     }

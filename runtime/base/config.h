@@ -2,13 +2,14 @@
 /*
  * A program's configuration. It declares the keys it knows; values come, each hiding those before it, from
  *
- *     default < file < drop-ins (FILE.d/NAME.yaml in name order) < environment (WEIR_SECTION_KEY) < flags (--section.key or a short one)
+ *     default < file < drop-ins (FILE.d/NAME.yaml in name order) < environment (WEIR_SECTION_KEY) < flags (--section.key, a short one,
+ *     -D section.key=value)
  *
  * whatever the order of the calls below. Each value knows its origin. A key nobody declared is an error that names the nearest one.
  *
  * A file is YAML: mappings of mappings down to plain values; `net: {port: 1}` and `net.port: 1` say the same. Lists, aliases and tags
- * are refused. Several programs may share a file and an environment: sections (the part before the first dot) in `foreign` are others'
- * and passed over.
+ * are refused. Several programs may share a file, an environment and -D flags: sections (the part before the first dot) in `foreign` are
+ * others' and passed over.
  *
  *     static const struct config_key keys[] = {
  *         {"config.file", CONFIG_STR, "/etc/weir/weir.yaml", .flag = "config", .help = "configuration file"},
@@ -70,8 +71,8 @@ weir_err config_read_file(struct config *config, const char *path, bool may_miss
 weir_err config_read_env(struct config *config, char *const *env, struct weir_diag *diag);
 
 /*
- * Takes the flags out of argv (argv[0] stays): --x VALUE, --x=VALUE. What remains, in order: words without dashes, --help, --version,
- * and all that follows "--" (without it). *argc and argv are changed on success only.
+ * Takes the flags out of argv (argv[0] stays): --x VALUE, --x=VALUE, -D KEY=VALUE. What remains, in order: words without dashes, --help,
+ * --version, and all that follows "--" (without it). *argc and argv are changed on success only.
  */
 weir_err config_read_flags(struct config *config, int *argc, char **argv, struct weir_diag *diag);
 

@@ -19,8 +19,9 @@ static int print_help(const struct daemon_program *p)
 {
     struct buffer text = {0};
     config_help(p->table, &text);
-    (void)printf("Usage: %s [flags]\n%s\n\n%s\n  -h, --help     this text\n      --version  the version\n", p->name, p->purpose,
-                 buffer_cstr(&text));
+    (void)printf("Usage: %s [flags]\n%s\n\n%s\n  -D KEY=VALUE   sets a key by its full name; those of other programs are passed over\n"
+                 "  -h, --help     this text\n      --version  the version\n",
+                 p->name, p->purpose, buffer_cstr(&text));
     buffer_close(&text);
     return fflush(stdout) == 0 ? DAEMON_OK : DAEMON_FAILED;
 }

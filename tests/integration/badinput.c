@@ -181,6 +181,19 @@ static void unreachable(struct cluster *c, const char *endpoint)
     if (took_ms > 5000) fail_msg("it took %lld ms to give up after a second", (long long)took_ms);
 }
 
+STORY(wrong_configuration_of_a_local_cluster)
+{
+    struct said s = ctl(c, "run", "--local", "-D", "taskmanager.memory.segmnt-size=1", example_plugin("accesslog"), NULL);
+    assert_int_equal(s.code, 2);
+    assert_has(s.err, "unknown key taskmanager.memory.segmnt-size (flag -D); did you mean taskmanager.memory.segment-size?");
+    s = ctl(c, "run", "--local", "-D", "log.level=loud", example_plugin("accesslog"), NULL);
+    assert_int_equal(s.code, 2);
+    assert_has(s.err, "log.level is none of debug, info, warn, error");
+    s = ctl(c, "run", "--local", "-D", "taskmanager.memory.segment-size=33KiB", example_plugin("accesslog"), NULL);
+    assert_int_equal(s.code, 2);
+    assert_has(s.err, "from 1 to 32768");
+}
+
 STORY(unreachable_jobmanager)
 {
     char endpoint[128];
@@ -201,4 +214,5 @@ STORY(unreachable_jobmanager)
 STORY_MAIN(STORY_TEST(missing_file), STORY_TEST(missing_folder), STORY_TEST(unreadable_file), STORY_TEST(truncated_gzip),
            STORY_TEST(damaged_gzip), STORY_TEST(text_with_the_name_of_a_gzip), STORY_TEST(file_in_the_way_of_the_output_folder),
            STORY_TEST(result_of_an_earlier_run_is_not_replaced_unasked), STORY_TEST(unknown_option_of_a_job),
-           STORY_TEST(missing_option_of_a_job), STORY_TEST(wrong_use_of_jobctl), STORY_TEST(unreachable_jobmanager))
+           STORY_TEST(missing_option_of_a_job), STORY_TEST(wrong_use_of_jobctl), STORY_TEST(wrong_configuration_of_a_local_cluster),
+           STORY_TEST(unreachable_jobmanager))

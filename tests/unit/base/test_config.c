@@ -207,6 +207,41 @@ static void mistakes_in_flags_are_found(void **state)
     assert_string_equal(config_str(config, "net.host"), "");
 }
 
+static void definitions_are_flags_by_full_name(void **state)
+{
+    (void)state;
+    char *argv[] = {"weir", "-D", "net.port=7", "word", "-Dnet.host=a=b", "-D", "other.thing=1", "--", "-D", NULL};
+    int argc = 9;
+    assert_int_equal(config_read_flags(config, &argc, argv, &diag), WEIR_OK);
+    assert_int_equal(argc, 3);
+    assert_string_equal(argv[1], "word");
+    assert_string_equal(argv[2], "-D");
+    assert_int_equal(config_int(config, "net.port"), 7);
+    assert_string_equal(config_origin(config, "net.port"), "flag -D");
+    assert_string_equal(config_str(config, "net.host"), "a=b");
+    assert_int_equal(one_flag("-D", "net.host="), WEIR_OK);
+    assert_string_equal(config_str(config, "net.host"), "");
+}
+
+static void mistakes_in_definitions_are_found(void **state)
+{
+    (void)state;
+    char name[CONFIG_NAME_MAX + 16];
+    assert_int_equal(one_flag("-D", "net.prot=1"), WEIR_E_ARGUMENT);
+    assert_string_equal(diag.text, "unknown key net.prot (flag -D); did you mean net.port?");
+    assert_int_equal(one_flag("-D", "net.port=0"), WEIR_E_ARGUMENT);
+    assert_string_equal(diag.text, "net.port = \"0\" (flag -D) is not a whole number from 1 to 65535");
+    assert_int_equal(one_flag("-D", "progress-timeout=1s"), WEIR_E_ARGUMENT); /* short flags are no keys */
+    assert_int_equal(one_flag("-D", "net.port"), WEIR_E_ARGUMENT);
+    assert_string_equal(diag.text, "flag -D takes KEY=VALUE, not \"net.port\"");
+    assert_int_equal(one_flag("-D", "=1"), WEIR_E_ARGUMENT);
+    assert_int_equal(one_flag("-D", NULL), WEIR_E_ARGUMENT);
+    memset(name, 'a', sizeof name);
+    name[CONFIG_NAME_MAX + 1] = '=';
+    name[sizeof name - 1] = '\0';
+    assert_int_equal(one_flag("-D", name), WEIR_E_ARGUMENT);
+}
+
 static void order_of_reading_does_not_matter(void **state)
 {
     (void)state;
@@ -264,6 +299,8 @@ int main(void)
         CASE(a_broken_drop_in_is_named),
         CASE(mistakes_in_the_environment_are_found),
         CASE(mistakes_in_flags_are_found),
+        CASE(definitions_are_flags_by_full_name),
+        CASE(mistakes_in_definitions_are_found),
         CASE(order_of_reading_does_not_matter),
         CASE(units_are_read),
         CASE(values_can_be_shown),

@@ -66,6 +66,27 @@ static void a_run_with_everything(void **state)
     assert_string_equal(a.job_args[2], "-h");
 }
 
+static void definitions_configure_a_local_cluster(void **state)
+{
+    (void)state;
+    struct ctl_arguments a =
+        parse("jobctl run --local -D log.level=debug j.so -Dtaskmanager.state.dir=/a=b --define jobmanager.x= -- -D c");
+    assert_int_equal(a.n_definitions, 3);
+    assert_string_equal(a.definitions[0], "log.level=debug");
+    assert_string_equal(a.definitions[1], "taskmanager.state.dir=/a=b");
+    assert_string_equal(a.definitions[2], "jobmanager.x=");
+    assert_int_equal(a.n_job_args, 2);
+    refused("jobctl run --local -D log.level j.so", "takes KEY=VALUE");
+    refused("jobctl run --local -D =x j.so", "takes KEY=VALUE");
+    refused("jobctl run --local -D taskmanager.slots=4 j.so", "sets taskmanager.slots itself: use --slots");
+    refused("jobctl run --local -D jobmanager.admin=ipc:///tmp/a j.so", "sets jobmanager.admin itself");
+    char line[CTL_DEFINITIONS_MAX * 8 + 64] = "jobctl run --local j.so";
+    for (int i = 0; i < CTL_DEFINITIONS_MAX; i++) strcat(line, " -D a.b=");
+    assert_int_equal(parse(line).n_definitions, CTL_DEFINITIONS_MAX);
+    strcat(line, " -D a.b=");
+    refused(line, "-D config.file=FILE");
+}
+
 static void the_least_that_runs(void **state)
 {
     (void)state;
@@ -203,6 +224,7 @@ static void what_does_not_fit_together_is_refused(void **state)
     refused("jobctl run --local --detached j.so", "does not fit --local");
     refused("jobctl run --local -m tcp://127.0.0.1:9 j.so", "leave out one of them");
     refused("jobctl run --taskmanagers 2 j.so", "add --local");
+    refused("jobctl run -D taskmanager.memory.managed.size=1GiB j.so", "add --local");
     refused("jobctl run --slots 2 j.so", "add --local");
     char line[2048] = "jobctl run j.so --";
     for (int i = 0; i < 256; i++) strcat(line, " a");
@@ -250,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_with_everything),
         cmocka_unit_test(the_least_that_runs),
+        cmocka_unit_test(definitions_configure_a_local_cluster),
         cmocka_unit_test(global_options_stand_anywhere),
         cmocka_unit_test(options_may_follow_the_plugin),
         cmocka_unit_test(the_environment_names_the_jobmanager_unless_an_option_does),

@@ -64,7 +64,9 @@ static struct local *start(const struct folder *f, uint32_t taskmanagers)
 {
     struct local *l = NULL;
     struct weir_diag diag = {0};
-    const struct local_config config = {.programs = f->path, .taskmanagers = taskmanagers, .slots = 2};
+    static const char *const definitions[] = {"log.level=debug", "taskmanager.x=a b"};
+    const struct local_config config = {
+        .programs = f->path, .taskmanagers = taskmanagers, .slots = 2, .n_definitions = 2, .definitions = definitions};
     if (local_new(&l, &config, &diag)) fail_msg("%s", diag.text);
     return l;
 }
@@ -107,8 +109,10 @@ static void processes_get_their_flags_and_end(void **state)
     assert_int_equal(stat(dir, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0700);
     snprintf(expected, sizeof expected,
-             "---- jobmanager ----\n--bind ipc://%s/control --admin ipc://%s/admin --data-dir %s/data --exit-with-parent %d\n"
-             "---- tm-1 ----\n--jobmanager ipc://%s/control --id tm-1 --slots 2 --data ipc://%s/tm-1 --exit-with-parent %d\n"
+             "---- jobmanager ----\n--bind ipc://%s/control --admin ipc://%s/admin --data-dir %s/data --exit-with-parent %d "
+             "-D log.level=debug -D taskmanager.x=a b\n"
+             "---- tm-1 ----\n--jobmanager ipc://%s/control --id tm-1 --slots 2 --data ipc://%s/tm-1 --exit-with-parent %d "
+             "-D log.level=debug -D taskmanager.x=a b\n"
              "---- tm-2 ----\n",
              dir, dir, dir, getpid(), dir, dir, getpid());
     char *logs = logs_of(l);
@@ -140,6 +144,19 @@ static void a_process_that_ends_is_named_with_its_last_words(void **state)
     char *logs = logs_of(l);
     assert_string_equal(logs, "---- tm-1 ----\nno such flag\n");
     free(logs);
+    local_destroy(&l);
+}
+
+/* Exit code 2 of a daemon: what it was told is wrong, and not the machine. */
+static void a_refused_configuration_is_an_argument(void **state)
+{
+    struct folder *f = *state;
+    write_script(f, "weir-jobmanager", stays);
+    write_script(f, "weir-taskmanager", "#!/bin/sh\nexit 2\n");
+    struct local *l = start(f, 1);
+    struct weir_diag diag = {0};
+    await_loss(l, &diag);
+    assert_int_equal(local_check(l, &diag), WEIR_E_ARGUMENT);
     local_destroy(&l);
 }
 
@@ -261,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(processes_get_their_flags_and_end),
         cmocka_unit_test(a_process_that_ends_is_named_with_its_last_words),
+        cmocka_unit_test(a_refused_configuration_is_an_argument),
         cmocka_unit_test(a_killed_jobmanager_is_told_before_all_else),
         cmocka_unit_test(grandchildren_do_not_stay),
         cmocka_unit_test(deaf_processes_are_killed),
