@@ -38,8 +38,9 @@ struct env_node {
     const char *id;
     enum env_node_kind kind;
     uint32_t parallelism; /* 0 = default */
-    bool chain;
-    uint32_t n_ports; /* 0 for a source, 2 for weir_co_apply */
+    bool chain;           /* may join its producer's vertex */
+    bool alone;           /* no consumer may join its vertex */
+    uint32_t n_ports;     /* 0 for a source, 2 for weir_co_apply */
     uint32_t n_inputs;
     struct env_input *inputs; /* unions resolved, those of port 0 first */
     const struct weir_source *source;

@@ -264,10 +264,19 @@ struct weir_stream *weir_set_parallelism(struct weir_stream *stream, uint32_t pa
     return stream;
 }
 
+struct weir_stream *weir_start_new_chain(struct weir_stream *stream)
+{
+    struct env_node *node = setting(stream, "weir_start_new_chain");
+    if (!node) return NULL;
+    node->chain = false;
+    return stream;
+}
+
 struct weir_stream *weir_disable_chaining(struct weir_stream *stream)
 {
     struct env_node *node = setting(stream, "weir_disable_chaining");
     if (!node) return NULL;
     node->chain = false;
+    node->alone = true;
     return stream;
 }

@@ -38,7 +38,7 @@ static uint64_t fold_text(uint64_t hash, const char *text)
 
 static uint64_t fold_words(uint64_t hash, const uint32_t *words, uint32_t n)
 {
-    unsigned char bytes[4 * 8];
+    unsigned char bytes[4 * 9];
     for (uint32_t i = 0; i < n; i++) {
         for (uint32_t k = 0; k < 4; k++) bytes[4 * i + k] = (unsigned char)(words[i] >> (8 * k));
     }
@@ -47,8 +47,8 @@ static uint64_t fold_words(uint64_t hash, const uint32_t *words, uint32_t n)
 
 static uint64_t fold_node(uint64_t hash, const struct graph_node *node)
 {
-    const uint32_t words[] = {(uint32_t)node->kind, node->parallelism, node->chain,   node->keyed,
-                              node->n_outputs,      node->n_inputs,    node->n_ports, node->updating};
+    const uint32_t words[] = {(uint32_t)node->kind, node->parallelism, node->chain,    node->keyed, node->n_outputs,
+                              node->n_inputs,       node->n_ports,     node->updating, node->alone};
     hash = fold_text(fold_text(hash, node->id), node->name);
     hash = fold_words(hash, words, sizeof words / sizeof words[0]);
     for (uint32_t i = 0; i < node->n_inputs; i++) {

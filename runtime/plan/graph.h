@@ -34,6 +34,7 @@ struct graph_node {
     enum graph_node_kind kind;
     uint32_t parallelism; /* 0 = the job's default */
     bool chain;           /* may join its producer's vertex */
+    bool alone;           /* no consumer may join its vertex */
     bool keyed;           /* needs GRAPH_KEY on every input; one with two ports takes GRAPH_BROADCAST at either, not at both */
     bool updating;        /* output 0 is a changelog */
     uint32_t n_ports;     /* 0 for a source */

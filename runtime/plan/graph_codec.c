@@ -2,8 +2,8 @@
 /*
  * The graph as msgpack:
  *
- *     graph = [2, fingerprint, name, [node ...]]
- *     node  = [id, name, kind, parallelism, chain, keyed, updating, n_ports, n_outputs, [input ...], [split (bin) ...]]
+ *     graph = [3, fingerprint, name, [node ...]]
+ *     node  = [id, name, kind, parallelism, chain, alone, keyed, updating, n_ports, n_outputs, [input ...], [split (bin) ...]]
  *     input = [port, node, output, partition, way]
  *
  * A change of the arrays gets another version number: both sides are of one release, so there is nothing to skip.
@@ -18,7 +18,7 @@
 #include "weir/source.h"
 #include "weir/stream.h"
 
-enum { VERSION = 2, GRAPH_ITEMS = 4, NODE_ITEMS = 11, INPUT_ITEMS = 5 };
+enum { VERSION = 3, GRAPH_ITEMS = 4, NODE_ITEMS = 12, INPUT_ITEMS = 5 };
 
 /* ---- encode ---------------------------------------------------------------------------------------------------------------------- */
 
@@ -40,6 +40,7 @@ static void encode_node(const struct graph_node *node, struct buffer *out)
     pack_uint(out, (uint64_t)node->kind);
     pack_uint(out, node->parallelism);
     pack_bool(out, node->chain);
+    pack_bool(out, node->alone);
     pack_bool(out, node->keyed);
     pack_bool(out, node->updating);
     pack_uint(out, node->n_ports);
@@ -188,8 +189,8 @@ static bool decode_head(struct decoder *d, struct graph_node *node)
     bool read = enter(d, NODE_ITEMS) && get_text(d, WEIR_NAME_MAX, &node->id) && graph_id_valid(node->id) &&
                 get_text(d, WEIR_NAME_MAX, &node->name) && get_u32(d, GRAPH_SINK, &kind) && kind >= GRAPH_SOURCE &&
                 get_u32(d, WEIR_PARALLELISM_MAX, &node->parallelism) && cursor_bool(&d->c, &node->chain) &&
-                cursor_bool(&d->c, &node->keyed) && cursor_bool(&d->c, &node->updating) && get_u32(d, GRAPH_PORTS, &node->n_ports) &&
-                get_u32(d, WEIR_SIDES_MAX + 1, &node->n_outputs);
+                cursor_bool(&d->c, &node->alone) && cursor_bool(&d->c, &node->keyed) && cursor_bool(&d->c, &node->updating) &&
+                get_u32(d, GRAPH_PORTS, &node->n_ports) && get_u32(d, WEIR_SIDES_MAX + 1, &node->n_outputs);
     if (read) node->kind = (enum graph_node_kind)kind;
     return read;
 }

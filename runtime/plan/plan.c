@@ -132,6 +132,7 @@ static bool chains(const struct maker *m, uint32_t node)
 {
     const struct graph_node *n = &m->graph->nodes[node];
     if (!n->chain || n->n_inputs != 1 || n->inputs[0].partition != GRAPH_FORWARD) return false;
+    if (m->graph->nodes[n->inputs[0].node].alone) return false;
     return m->places[n->inputs[0].node].parallelism == m->places[node].parallelism;
 }
 

@@ -3,9 +3,10 @@
  * The parallel plan: which operators run together, how often, and which channels connect them. A pure function of (graph, parallelism),
  * computed by the JobManager to schedule and show it, and by every worker to run it.
  *
- * Chaining: a node joins its producer's vertex when it has exactly one input, by GRAPH_FORWARD, with the same parallelism, and neither it
- * forbids chaining. A forward edge between different parallelisms becomes GRAPH_REBALANCE. So a vertex is a tree of operators whose root is
- * its head. Slots: subtask i of every vertex lives in slot i, so a job needs as many slots as its largest parallelism.
+ * Chaining: a node joins its producer's vertex when it has exactly one input, by GRAPH_FORWARD, with the same parallelism, it may chain,
+ * and the producer does not stand alone. A forward edge between different parallelisms becomes GRAPH_REBALANCE. So a vertex is a tree of
+ * operators whose root is its head. Slots: subtask i of every vertex lives in slot i, so a job needs as many slots as its largest
+ * parallelism.
  */
 #ifndef WEIR_RUNTIME_PLAN_PLAN_H
 #define WEIR_RUNTIME_PLAN_PLAN_H

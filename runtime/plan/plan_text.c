@@ -4,11 +4,11 @@
  *
  *     job accesslog: 2 vertices, 1 edge, 16 channels, 4 slots
  *     0: read -> parse x4
- *        read [file]
+ *        read [file], 12 splits
  *          parse [map]
  *        => 1 from parse, by key path, 16 channels
  *     1: count x4
- *        count [process]
+ *        count [process], updating
  *          out [print]
  */
 #include <inttypes.h>
@@ -30,7 +30,7 @@ static const struct graph_node *node_of(const struct graph *graph, const struct 
     return &graph->nodes[vertex->ops[op].node];
 }
 
-/* "by key path", "rebalance": how the edge divides its records. */
+/* "by key path", "rebalance": how the edge divides its records; ", updating" when they are changes. */
 static void way(const struct plan *plan, const struct graph *graph, const struct plan_edge *edge, struct buffer *out)
 {
     const struct graph_node *head = node_of(graph, &plan->vertices[edge->to_vertex], 0);
@@ -41,6 +41,8 @@ static void way(const struct plan *plan, const struct graph *graph, const struct
         buffer_printf(out, "by %s", input->way);
     else
         buffer_str(out, graph_partition_name(edge->partition));
+    bool updating = edge->from_output == 0 && node_of(graph, &plan->vertices[edge->from_vertex], edge->from_op)->updating;
+    if (updating) buffer_str(out, ", updating");
 }
 
 /* "parse", "parse side 0": the output an edge or a chained operator takes. */
@@ -68,6 +70,15 @@ static void op_line(const struct graph *graph, const struct plan_vertex *vertex,
         buffer_str(out, " of ");
         output(node_of(graph, vertex, (uint32_t)o->parent)->id, o->parent_output, out);
     }
+    if (node->kind == GRAPH_SOURCE) {
+        buffer_str(out, ", ");
+        amount(out, node->n_splits, "split", "splits");
+    }
+    if (node->updating) buffer_str(out, ", updating");
+    if (node->alone)
+        buffer_str(out, ", not chained");
+    else if (!node->chain)
+        buffer_str(out, ", begins a chain");
     buffer_str(out, "\n");
 }
 
@@ -128,14 +139,25 @@ static void quoted(struct buffer *out, const char *text)
     buffer_str(out, "\"");
 }
 
+/* Ids need no quoting. */
+static void dot_vertex(const struct plan *plan, const struct graph *graph, uint32_t v, struct buffer *out)
+{
+    const struct plan_vertex *vertex = &plan->vertices[v];
+    const struct graph_node *head = node_of(graph, vertex, 0);
+    buffer_printf(out, "    v%" PRIu32 " [label=\"%s\\nx%" PRIu32, v, vertex->name, vertex->parallelism);
+    if (head->kind == GRAPH_SOURCE) {
+        buffer_str(out, ", ");
+        amount(out, head->n_splits, "split", "splits");
+    }
+    buffer_str(out, "\"];\n");
+}
+
 void plan_dot(const struct plan *plan, const struct graph *graph, struct buffer *out)
 {
     buffer_str(out, "digraph ");
     quoted(out, graph->name);
     buffer_str(out, " {\n    rankdir=LR;\n    node [shape=box];\n");
-    for (uint32_t v = 0; v < plan->n_vertices; v++) {
-        buffer_printf(out, "    v%" PRIu32 " [label=\"%s\\nx%" PRIu32 "\"];\n", v, plan->vertices[v].name, plan->vertices[v].parallelism);
-    }
+    for (uint32_t v = 0; v < plan->n_vertices; v++) dot_vertex(plan, graph, v, out);
     for (uint32_t e = 0; e < plan->n_edges; e++) {
         const struct plan_edge *edge = &plan->edges[e];
         struct buffer label;

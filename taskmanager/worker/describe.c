@@ -36,6 +36,7 @@ static weir_err describe_node(struct graph_node *out, const struct env_node *n)
                                .kind = graph_kind(n),
                                .parallelism = n->parallelism,
                                .chain = n->chain,
+                               .alone = n->alone,
                                .keyed = n->kind == ENV_WINDOW || (n->kind == ENV_OPERATOR && (n->op->flags & WEIR_OPERATOR_KEYED)),
                                .updating = n->updating,
                                .n_ports = n->n_ports,

@@ -112,7 +112,10 @@ WEIR_EXPORT struct weir_stream *weir_partition(struct weir_stream *in, const str
 /* ---- settings of the step that made `stream`; return it ----------------------------------------------------------------------------- */
 
 WEIR_EXPORT struct weir_stream *weir_set_parallelism(struct weir_stream *stream, uint32_t parallelism); /* 1 ... WEIR_PARALLELISM_MAX */
-WEIR_EXPORT struct weir_stream *weir_disable_chaining(struct weir_stream *stream);                      /* begins a vertex of its own */
+/* The step does not join its producer's vertex but begins one; steps behind it may join that. */
+WEIR_EXPORT struct weir_stream *weir_start_new_chain(struct weir_stream *stream);
+/* The step has a vertex to itself: neither does it join its producer's, nor any step behind it. */
+WEIR_EXPORT struct weir_stream *weir_disable_chaining(struct weir_stream *stream);
 
 /* ---- event time ------------------------------------------------------------------------------------------------------------------- */
 

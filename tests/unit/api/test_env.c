@@ -135,7 +135,8 @@ static void a_job_is_recorded_as_it_was_built(void **state)
     struct weir_stream *sums = weir_window_aggregate(weir_key_by(times, &by_path), "sums", &minute, &sum);
     assert_non_null(weir_apply(sums, "out", &totals_sink, NULL, 0));
     assert_non_null(weir_apply(weir_side_output(sums, 0), "late", &sink, NULL, 0));
-    assert_non_null(weir_disable_chaining(weir_set_parallelism(sums, 2)));
+    assert_non_null(weir_start_new_chain(weir_set_parallelism(sums, 2)));
+    assert_non_null(weir_disable_chaining(times));
     expect_good(env);
 
     assert_int_equal(weir_env_count(env), 6);
@@ -144,7 +145,9 @@ static void a_job_is_recorded_as_it_was_built(void **state)
     assert_string_equal(window->id, "sums");
     assert_int_equal(window->kind, ENV_WINDOW);
     assert_int_equal(window->parallelism, 2);
-    assert_false(window->chain);
+    assert_false(window->chain || window->alone);
+    assert_true(out->chain && !out->alone);
+    assert_true(weir_env_node(env, 2)->alone && !weir_env_node(env, 2)->chain);
     assert_int_equal(window->n_inputs, 1);
     assert_int_equal(window->inputs[0].node, 2);
     assert_int_equal(window->inputs[0].partition, ENV_KEY);
@@ -222,6 +225,7 @@ static void the_first_mistake_sticks(void **state)
     assert_null(weir_union_add(none, none));
     assert_null(weir_side_output(none, 0));
     assert_null(weir_set_parallelism(none, 1));
+    assert_null(weir_start_new_chain(none));
     assert_null(weir_disable_chaining(none));
     assert_null(weir_assign_watermarks(none, "w", set_time, NULL));
     assert_null(weir_window_aggregate(none, "x", &minute, &sum));

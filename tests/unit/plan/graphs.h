@@ -78,6 +78,7 @@ static inline void draw_graph(struct sketch *s, uint64_t *seed)
         (void)node(s, id, kind, draw(seed, 3) ? 0 : 1 + draw(seed, 5));
         struct graph_node *made = &s->nodes[i];
         made->chain = draw(seed, 6) != 0;
+        made->alone = draw(seed, 8) == 0;
         if (kind != GRAPH_SINK) made->n_outputs = 1 + (draw(seed, 4) ? 0 : draw(seed, 3));
         uint32_t n_inputs = kind == GRAPH_SOURCE ? 0 : 1 + (draw(seed, 4) ? 0 : draw(seed, INPUTS_MAX));
         made->keyed = n_inputs && draw(seed, 5) == 0;

@@ -18,6 +18,7 @@ static void assert_same_node(const struct graph_node *a, const struct graph_node
     assert_int_equal(a->kind, b->kind);
     assert_int_equal(a->parallelism, b->parallelism);
     assert_int_equal(a->chain, b->chain);
+    assert_int_equal(a->alone, b->alone);
     assert_int_equal(a->keyed, b->keyed);
     assert_int_equal(a->updating, b->updating);
     assert_int_equal(a->n_ports, b->n_ports);
@@ -87,18 +88,18 @@ static void the_format_is_pinned(void **state)
     struct buffer bytes = {0};
     small_job(&s);
     assert_int_equal(graph_encode(&s.g, &bytes), WEIR_OK);
-    static const unsigned char head[] = {0x94, 0x02, 0xcf, 0xc0, 0x40, 0x78, 0xbc, 0x2e, 0x06, 0x31, 0x31};
+    static const unsigned char head[] = {0x94, 0x03, 0xcf, 0x65, 0xe9, 0xd0, 0x4f, 0xf2, 0x99, 0x07, 0x14};
     static const unsigned char tail[] = "\xa6sketch\x93"
-                                        "\x9b\xa4read\xa4"
-                                        "file\x01\x02\xc3\xc2\xc2\x00\x01\x90\x92\xc4\x06"
+                                        "\x9c\xa4read\xa4"
+                                        "file\x01\x02\xc3\xc2\xc2\xc2\x00\x01\x90\x92\xc4\x06"
                                         "file-1\xc4\x02\0\0"
-                                        "\x9b\xa5"
-                                        "count\xa3map\x02\x00\xc3\xc3\xc2\x01\x01\x91\x95\x00\x00\x00\x02\xa4path\x90"
-                                        "\x9b\xa3out\xa5print\x03\x00\xc3\xc2\xc2\x01\x00\x91\x95\x00\x01\x00\x01\xa0\x90";
+                                        "\x9c\xa5"
+                                        "count\xa3map\x02\x00\xc3\xc2\xc3\xc2\x01\x01\x91\x95\x00\x00\x00\x02\xa4path\x90"
+                                        "\x9c\xa3out\xa5print\x03\x00\xc3\xc2\xc2\xc2\x01\x00\x91\x95\x00\x01\x00\x01\xa0\x90";
     assert_memory_equal(bytes.data, head, sizeof head);
     assert_int_equal(bytes.len, sizeof head + sizeof tail - 1);
     assert_memory_equal(bytes.data + sizeof head, tail, sizeof tail - 1);
-    assert_true(graph_fingerprint(&s.g) == 0xc04078bc2e063131u);
+    assert_true(graph_fingerprint(&s.g) == 0x65e9d04ff2990714u);
     buffer_close(&bytes);
 }
 
@@ -123,6 +124,7 @@ static void the_fingerprint_sees_everything_but_splits(void **state)
     SEEN(s.nodes[2].kind = GRAPH_STEP);
     SEEN(s.nodes[1].parallelism = 1);
     SEEN(s.nodes[1].chain = false);
+    SEEN(s.nodes[1].alone = true);
     SEEN(s.nodes[1].keyed = false);
     SEEN(s.nodes[1].n_outputs = 2);
     SEEN(s.nodes[1].n_inputs = 0);
@@ -213,18 +215,18 @@ static void other_documents_are_refused(void **state)
     struct buffer bytes = {0};
     expect_refused(&bytes, WEIR_E_CORRUPT, "no job graph");
     pack_array(&bytes, 4);
-    pack_uint(&bytes, 3);
+    pack_uint(&bytes, 4);
     pack_nil(&bytes), pack_nil(&bytes), pack_nil(&bytes);
-    expect_refused(&bytes, WEIR_E_UNSUPPORTED, "format version 3");
+    expect_refused(&bytes, WEIR_E_UNSUPPORTED, "format version 4");
     buffer_clear(&bytes);
     pack_array(&bytes, 4);
-    pack_uint(&bytes, 2), pack_uint(&bytes, 1), pack_str(&bytes, "job");
+    pack_uint(&bytes, 3), pack_uint(&bytes, 1), pack_str(&bytes, "job");
     pack_array(&bytes, WEIR_OPERATORS_MAX + 1);
     for (int i = 0; i <= WEIR_OPERATORS_MAX; i++) pack_nil(&bytes);
     expect_refused(&bytes, WEIR_E_LIMIT, "1025 operators");
     buffer_clear(&bytes);
     pack_array(&bytes, 4);
-    pack_uint(&bytes, 2), pack_uint(&bytes, 1), pack_str(&bytes, "job"), pack_array(&bytes, 0);
+    pack_uint(&bytes, 3), pack_uint(&bytes, 1), pack_str(&bytes, "job"), pack_array(&bytes, 0);
     expect_refused(&bytes, WEIR_E_CORRUPT, "its fingerprint is ");
     buffer_close(&bytes);
 }

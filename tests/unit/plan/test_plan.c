@@ -102,6 +102,21 @@ static void a_step_that_forbids_chaining_is_fed_straight(void **state)
     plan_destroy(&plan);
 }
 
+static void a_step_that_stands_alone_is_joined_by_none(void **state)
+{
+    (void)state;
+    struct sketch s;
+    line_of_three(&s);
+    s.nodes[1].chain = false;
+    s.nodes[1].alone = true;
+    struct plan *plan = planned(&s.g, 5);
+    assert_int_equal(plan->n_vertices, 3);
+    assert_string_equal(plan->vertices[1].name, "parse");
+    assert_int_equal(plan->edges[0].partition, GRAPH_FORWARD);
+    assert_int_equal(plan->edges[1].partition, GRAPH_FORWARD);
+    plan_destroy(&plan);
+}
+
 /* Two consumers and one of a side output, all chained: the vertex is a tree, and what joins them again begins a new one. */
 static void a_vertex_may_be_a_tree(void **state)
 {
@@ -321,6 +336,7 @@ static void check_vertices(const struct graph *g, const struct plan *plan, uint3
             if (i == 0) continue;
             HOLDS(op->parent >= 0 && op->parent < (int32_t)i);
             HOLDS(n->chain && n->n_inputs == 1 && n->inputs[0].partition == GRAPH_FORWARD);
+            HOLDS(!g->nodes[n->inputs[0].node].alone);
             HOLDS(vertex->ops[op->parent].node == n->inputs[0].node && op->parent_output == n->inputs[0].output);
         }
     }
@@ -354,6 +370,7 @@ static void check_chains_are_longest(const struct graph *g, const struct plan *p
     for (uint32_t v = 0; v < plan->n_vertices; v++) {
         const struct graph_node *head = &g->nodes[plan->vertices[v].ops[0].node];
         if (!head->chain || head->n_inputs != 1 || head->inputs[0].partition != GRAPH_FORWARD) continue;
+        if (g->nodes[head->inputs[0].node].alone) continue;
         HOLDS(parallelism_of(g, head->inputs[0].node, p) != plan->vertices[v].parallelism);
     }
 }
@@ -453,7 +470,7 @@ static void the_text_shows_trees_and_edges(void **state)
     plan_text(plan, &s.g, &text);
     assert_string_equal(buffer_cstr(&text), "job sketch: 3 vertices, 2 edges, 9 channels, 3 slots\n"
                                             "0: read -> parse -> out -> bad x2\n"
-                                            "   read [file]\n"
+                                            "   read [file], 0 splits\n"
                                             "     parse [map]\n"
                                             "       out [print]\n"
                                             "       bad [print] of parse side 0\n"
@@ -469,12 +486,47 @@ static void the_text_shows_trees_and_edges(void **state)
     assert_string_equal(buffer_cstr(&text), "digraph \"a \\\"b\\\" \" {\n"
                                             "    rankdir=LR;\n"
                                             "    node [shape=box];\n"
-                                            "    v0 [label=\"read -> parse -> out -> bad\\nx2\"];\n"
+                                            "    v0 [label=\"read -> parse -> out -> bad\\nx2, 0 splits\"];\n"
                                             "    v1 [label=\"count\\nx3\"];\n"
                                             "    v2 [label=\"show\\nx1\"];\n"
                                             "    v0 -> v1 [label=\"by key path\"];\n"
                                             "    v1 -> v2 [label=\"rebalance\"];\n"
                                             "}\n");
+    buffer_close(&text);
+    plan_destroy(&plan);
+}
+
+/* What an operator makes of its stream, and of its neighbours. */
+static void the_text_marks_operators(void **state)
+{
+    (void)state;
+    struct sketch s;
+    line_of_three(&s);
+    s.nodes[0].n_splits = 1;
+    s.nodes[1].chain = false;
+    s.nodes[1].updating = true;
+    uint32_t own = node(&s, "own", GRAPH_SINK, 0);
+    s.nodes[own].chain = false;
+    s.nodes[own].alone = true;
+    input(&s, own, 1, 0, GRAPH_CUSTOM);
+    s.inputs[own][0].way = "by_hour";
+    struct plan *plan = planned(&s.g, 2);
+    struct buffer text = {0};
+    plan_text(plan, &s.g, &text);
+    assert_string_equal(buffer_cstr(&text), "job sketch: 3 vertices, 2 edges, 6 channels, 2 slots\n"
+                                            "0: read x2\n"
+                                            "   read [file], 1 split\n"
+                                            "   => 1 from read, forward, 2 channels\n"
+                                            "1: parse -> out x2\n"
+                                            "   parse [map], updating, begins a chain\n"
+                                            "     out [print]\n"
+                                            "   => 2 from parse, by by_hour, updating, 4 channels\n"
+                                            "2: own x2\n"
+                                            "   own [print], not chained\n");
+    buffer_clear(&text);
+    plan_dot(plan, &s.g, &text);
+    assert_non_null(strstr(buffer_cstr(&text), "v0 [label=\"read\\nx2, 1 split\"];"));
+    assert_non_null(strstr(buffer_cstr(&text), "v1 -> v2 [label=\"by by_hour, updating\"];"));
     buffer_close(&text);
     plan_destroy(&plan);
 }
@@ -497,7 +549,7 @@ static void the_tree_follows_parents_not_order(void **state)
     plan_text(plan, &s.g, &text);
     assert_string_equal(buffer_cstr(&text), "job sketch: 1 vertex, 0 edges, 0 channels, 1 slot\n"
                                             "0: r -> a -> b -> ax -> bx -> ay x1\n"
-                                            "   r [file]\n"
+                                            "   r [file], 0 splits\n"
                                             "     a [map]\n"
                                             "       ax [print]\n"
                                             "       ay [print]\n"
@@ -538,6 +590,7 @@ int main(void)
         cmocka_unit_test(a_key_cuts_the_chain_and_connects_everybody),
         cmocka_unit_test(another_parallelism_turns_forward_into_rebalance),
         cmocka_unit_test(a_step_that_forbids_chaining_is_fed_straight),
+        cmocka_unit_test(a_step_that_stands_alone_is_joined_by_none),
         cmocka_unit_test(a_vertex_may_be_a_tree),
         cmocka_unit_test(a_stream_united_with_itself_is_read_twice),
         cmocka_unit_test(a_stream_nobody_takes_is_allowed_beside_a_sink),
@@ -551,6 +604,7 @@ int main(void)
         cmocka_unit_test(any_graph_is_planned_rightly_and_always_alike),
         cmocka_unit_test(any_cycle_is_found),
         cmocka_unit_test(the_text_shows_trees_and_edges),
+        cmocka_unit_test(the_text_marks_operators),
         cmocka_unit_test(the_tree_follows_parents_not_order),
         cmocka_unit_test(key_groups_and_their_owners_agree),
     };

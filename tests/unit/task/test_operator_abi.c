@@ -46,7 +46,7 @@ static struct weir_stream *partitioned(struct weir_stream *s, char how)
 /* The next step starts a vertex of its own even where it could be chained: its input comes over a channel. */
 static struct weir_stream *unchained(struct weir_stream *s, bool apart)
 {
-    return apart ? weir_disable_chaining(s) : s;
+    return apart ? weir_start_new_chain(s) : s;
 }
 
 /* ---- sizes ------------------------------------------------------------------------------------------------------------------------------
