@@ -269,10 +269,9 @@ static weir_err parse_run(struct call *c, struct run_body *run)
     return WEIR_OK;
 }
 
-static weir_err submit(struct call *c, const struct store_artifact *plugin, const struct run_body *run)
+static struct job_submission submission_of(const struct store_artifact *plugin, const struct run_body *run)
 {
-    struct master_event ev = {.type = MASTER_EV_SUBMIT};
-    ev.submit = (struct job_submission){
+    return (struct job_submission){
         .id = id_random(),
         .digest = plugin->digest,
         .size = plugin->size,
@@ -283,24 +282,68 @@ static weir_err submit(struct call *c, const struct store_artifact *plugin, cons
         .n_args = run->n_args,
         .args = run->args,
     };
-    struct weir_id id = ev.submit.id;
-    c->admin->step(c->admin->arg, &ev, &c->diag);
-    if (c->diag.code) return c->diag.code;
+}
+
+static weir_err give_id(struct call *c, const char *key, struct weir_id id)
+{
     char text[WEIR_ID_TEXT];
     json_t *o = json_object();
-    (void)json_object_set_new(o, "jobid", json_string(id_text(id, text)));
+    (void)json_object_set_new(o, key, json_string(id_text(id, text)));
     return give(c, o);
 }
 
-static weir_err post_run(struct call *c)
+static weir_err submit(struct call *c, const struct job_submission *sub)
+{
+    struct master_event ev = {.type = MASTER_EV_SUBMIT, .submit = *sub};
+    c->admin->step(c->admin->arg, &ev, &c->diag);
+    return c->diag.code ? c->diag.code : give_id(c, "jobid", sub->id);
+}
+
+/* What keeps the description from starting is told like what ends it: by the answer. */
+static weir_err plan(struct call *c, const struct job_submission *sub)
+{
+    struct admin *a = c->admin;
+    struct weir_diag diag;
+    weir_err err = plans_begin(a->plans, sub, clock_mono_ms(), &c->diag);
+    if (err) return err;
+    err = a->describe(a->arg, sub, &diag);
+    if (err) (void)plans_described(a->plans, sub->id, err, diag.text, NULL, clock_mono_ms());
+    c->status = REST_ACCEPTED;
+    return give_id(c, "request-id", sub->id);
+}
+
+static weir_err with_submission(struct call *c, weir_err (*use)(struct call *c, const struct job_submission *sub))
 {
     const struct store_artifact *plugin = named_plugin(c);
     if (!plugin) return c->diag.code;
     struct run_body run;
     weir_err err = parse_run(c, &run);
-    if (!err) err = submit(c, plugin, &run);
+    if (!err) {
+        struct job_submission sub = submission_of(plugin, &run);
+        err = use(c, &sub);
+    }
     json_decref(run.json);
     return err;
+}
+
+static weir_err post_run(struct call *c)
+{
+    return with_submission(c, submit);
+}
+
+static weir_err post_plan(struct call *c)
+{
+    return with_submission(c, plan);
+}
+
+static weir_err get_planned(struct call *c)
+{
+    struct weir_id id;
+    struct weir_digest digest;
+    const struct planned *planned = id_parse(c->param[1], &id) ? plans_find(c->admin->plans, id) : NULL;
+    if (planned && digest_parse(c->param[0], &digest) && digest_equal(planned->digest, digest)) return give(c, admin_json_planned(planned));
+    c->remedy = "answers are kept for a minute: POST /plugins/:id/plan again";
+    return weir_fail(&c->diag, WEIR_E_NOT_FOUND, "there is no plan '%s' of this plugin", c->param[1]);
 }
 
 /* ---- jobs ---- */
@@ -335,7 +378,7 @@ static weir_err get_plan(struct call *c)
 {
     const struct job *job = named_job(c);
     if (!job) return c->diag.code;
-    if (job->described) return give(c, admin_json_plan(job));
+    if (job->described) return give(c, admin_json_plan(job->id, job_name(job), job->plan, &job->graph));
     return weir_fail(&c->diag, WEIR_E_STATE, "the job has no plan: its graph %s",
                      job_state_terminal(job->state) ? "could not be made" : "is still being made");
 }
@@ -375,6 +418,8 @@ static const struct {
     {REST_PUT, "plugins/:upload", put_chunk},
     {REST_DELETE, "plugins/:id", delete_plugin},
     {REST_POST, "plugins/:id/run", post_run},
+    {REST_POST, "plugins/:id/plan", post_plan},
+    {REST_GET, "plugins/:id/plan/:request", get_planned},
     {REST_GET, "jobs", get_jobs},
     {REST_GET, "jobs/overview", get_jobs_overview}, /* before :id */
     {REST_GET, "jobs/:id", get_job},

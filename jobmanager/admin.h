@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The admin endpoint: requests of docs/protocol/admin.md to answers. It reads views of the master and the store, and changes things only
- * through `step` and the store. Every request, whatever it is, gets exactly one answer. No sockets here: the server brings the parts and
- * sends the answer.
+ * The admin endpoint: requests of docs/protocol/admin.md to answers. It reads views of the master, the store and the plans, and changes
+ * things only through `step` and the latter two. Every request, whatever it is, gets exactly one answer. No sockets here: the server brings
+ * the parts and sends the answer.
  */
 #ifndef WEIR_JOBMANAGER_ADMIN_H
 #define WEIR_JOBMANAGER_ADMIN_H
 
 #include "jobmanager/master.h"
+#include "jobmanager/plans.h"
 #include "jobmanager/store.h"
 #include "runtime/net/rest.h"
 
@@ -18,9 +19,12 @@
 struct admin {
     struct master *master;
     struct store *store;
+    struct plans *plans;
     const char *control, *endpoint, *data_dir; /* shown by GET /config; kept */
     /* Steps the master with this event (the times are filled in) and performs what it decides. Gives its answer. */
     void (*step)(void *arg, struct master_event *ev, struct weir_diag *answer);
+    /* Starts to describe the graph of a job that is not submitted; `plans` hears of its end. */
+    weir_err (*describe)(void *arg, const struct job_submission *sub, struct weir_diag *diag);
     void *arg;
 };
 

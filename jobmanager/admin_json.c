@@ -297,9 +297,9 @@ static json_t *subtask_json(const struct job *job, uint32_t vertex, uint32_t sub
     return o;
 }
 
-static const char *op_id(const struct job *job, const struct plan_vertex *v, uint32_t op)
+static const char *op_id(const struct graph *graph, const struct plan_vertex *v, uint32_t op)
 {
-    return job->graph.nodes[v->ops[op].node].id;
+    return graph->nodes[v->ops[op].node].id;
 }
 
 static json_t *vertex_json(const struct job *job, uint32_t index)
@@ -308,7 +308,7 @@ static json_t *vertex_json(const struct job *job, uint32_t index)
     struct tally t = {0};
     tally_vertex(&t, job, index);
     json_t *operators = json_array(), *subtasks = json_array();
-    for (uint32_t i = 0; i < v->n_ops; i++) add(operators, admin_json_text(op_id(job, v, i)));
+    for (uint32_t i = 0; i < v->n_ops; i++) add(operators, admin_json_text(op_id(&job->graph, v, i)));
     struct wire_subtask_stats sum = {.watermark_ms = WEIR_TIME_MAX};
     bool all_reported = v->parallelism > 0;
     for (uint32_t i = 0; i < v->parallelism; i++) {
@@ -455,28 +455,47 @@ static const char *ship_strategy(enum graph_partition partition)
     return "?";
 }
 
-static json_t *plan_node_json(const struct job *job, uint32_t index)
+/* Flink's names. */
+static const char *chaining(const struct graph_node *node)
 {
-    const struct plan *plan = job->plan;
+    if (node->alone) return "NEVER";
+    return node->chain ? "ALWAYS" : "HEAD";
+}
+
+static json_t *plan_operator_json(const struct graph_node *node)
+{
+    json_t *o = json_object();
+    set_text(o, "id", node->id);
+    set_text(o, "kind", node->name);
+    set(o, "updating", json_boolean(node->updating));
+    set_text(o, "chaining", chaining(node));
+    if (node->kind == GRAPH_SOURCE) set_count(o, "splits", node->n_splits);
+    return o;
+}
+
+static json_t *plan_input_json(const struct plan *plan, const struct graph *graph, const struct plan_vertex *v, uint32_t num)
+{
+    const struct plan_edge *e = &plan->edges[v->in[num]];
+    const struct plan_vertex *from = &plan->vertices[e->from_vertex];
+    json_t *o = json_object();
+    set_count(o, "num", num);
+    set_count(o, "id", e->from_vertex);
+    set_text(o, "ship_strategy", ship_strategy(e->partition));
+    set_text(o, "by", graph->nodes[v->ops[0].node].inputs[e->to_input].way);
+    set_text(o, "operator", op_id(graph, from, e->from_op));
+    set_count(o, "output", e->from_output);
+    return o;
+}
+
+static json_t *plan_node_json(const struct plan *plan, const struct graph *graph, uint32_t index)
+{
     const struct plan_vertex *v = &plan->vertices[index];
     json_t *operators = json_array(), *inputs = json_array();
-    for (uint32_t i = 0; i < v->n_ops; i++) {
-        json_t *op = json_object();
-        set_text(op, "id", op_id(job, v, i));
-        set_text(op, "kind", job->graph.nodes[v->ops[i].node].name);
-        add(operators, op);
-    }
-    for (uint32_t i = 0; i < v->n_in; i++) {
-        const struct plan_edge *e = &plan->edges[v->in[i]];
-        json_t *in = json_object();
-        set_count(in, "num", i);
-        set_count(in, "id", e->from_vertex);
-        set_text(in, "ship_strategy", ship_strategy(e->partition));
-        set_text(in, "operator", op_id(job, &plan->vertices[e->from_vertex], e->from_op));
-        add(inputs, in);
-    }
+    for (uint32_t i = 0; i < v->n_ops; i++) add(operators, plan_operator_json(&graph->nodes[v->ops[i].node]));
+    for (uint32_t i = 0; i < v->n_in; i++) add(inputs, plan_input_json(plan, graph, v, i));
     json_t *o = json_object();
     set_count(o, "id", index);
+    set_text(o, "operator", op_id(graph, v, 0));
     set_text(o, "description", v->name);
     set_count(o, "parallelism", v->parallelism);
     set(o, "operators", operators);
@@ -484,21 +503,41 @@ static json_t *plan_node_json(const struct job *job, uint32_t index)
     return o;
 }
 
-json_t *admin_json_plan(const struct job *job)
+json_t *admin_json_plan(struct weir_id jid, const char *name, const struct plan *plan, const struct graph *graph)
 {
     struct buffer text = {0}, dot = {0};
-    plan_text(job->plan, &job->graph, &text);
-    plan_dot(job->plan, &job->graph, &dot);
-    json_t *nodes = json_array(), *plan = json_object(), *o = json_object();
-    for (uint32_t i = 0; i < job->plan->n_vertices; i++) add(nodes, plan_node_json(job, i));
-    set(plan, "nodes", nodes);
-    set_id(o, "jid", job->id);
-    set_text(o, "name", job_name(job));
+    plan_text(plan, graph, &text);
+    plan_dot(plan, graph, &dot);
+    json_t *nodes = json_array(), *drawn = json_object(), *o = json_object();
+    for (uint32_t i = 0; i < plan->n_vertices; i++) add(nodes, plan_node_json(plan, graph, i));
+    set_id(drawn, "jid", jid);
+    set_text(drawn, "name", name);
+    set(drawn, "nodes", nodes);
+    set(o, "plan", drawn);
     set_text(o, "text", buffer_cstr(&text));
     set_text(o, "dot", buffer_cstr(&dot));
-    set(o, "plan", plan);
     buffer_close(&text);
     buffer_close(&dot);
+    return o;
+}
+
+static json_t *operation_json(const struct planned *planned)
+{
+    if (planned->state == PLANS_READY) return admin_json_plan(planned->id, plans_name(planned), planned->plan, &planned->graph);
+    json_t *failure = json_object(), *o = json_object();
+    set_text(failure, "code", weir_err_name(planned->diag.code));
+    set_text(failure, "reason", planned->diag.text);
+    set(o, "failure", failure);
+    return o;
+}
+
+json_t *admin_json_planned(const struct planned *planned)
+{
+    bool done = planned->state != PLANS_DESCRIBING;
+    json_t *status = json_object(), *o = json_object();
+    set_text(status, "id", done ? "COMPLETED" : "IN_PROGRESS");
+    set(o, "status", status);
+    if (done) set(o, "operation", operation_json(planned));
     return o;
 }
 

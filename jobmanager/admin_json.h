@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "jobmanager/master.h"
+#include "jobmanager/plans.h"
 #include "jobmanager/store.h"
 
 json_t *admin_json_text(const char *text); /* a JSON string of any bytes */
@@ -23,7 +24,8 @@ json_t *admin_json_plugins(const struct store *s);
 json_t *admin_json_jobs(const struct master *m);
 json_t *admin_json_jobs_overview(const struct master *m, int64_t wall_ms);
 json_t *admin_json_job(const struct job *job, int64_t wall_ms);
-json_t *admin_json_plan(const struct job *job); /* the job must have been described */
+json_t *admin_json_plan(struct weir_id jid, const char *name, const struct plan *plan, const struct graph *graph);
+json_t *admin_json_planned(const struct planned *planned); /* state of a request for a plan, and its outcome */
 json_t *admin_json_exceptions(const struct job *job);
 
 #endif

@@ -9,6 +9,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/limits.h"
 #include "runtime/wire/link.h"
+#include "weir/stream.h"
 
 static char *copy_text(const char *text)
 {
@@ -620,6 +621,21 @@ void job_step(struct job *job, const struct job_event *ev, struct job_actions *o
 }
 
 /* ---- life ---- */
+
+weir_err job_submission_check(const struct job_submission *sub, struct weir_diag *diag)
+{
+    if (id_is_zero(sub->id)) return weir_fail(diag, WEIR_E_ARGUMENT, "a job needs an id");
+    if (sub->parallelism > WEIR_PARALLELISM_MAX)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "parallelism %" PRIu32 " is outside 1 ... %d", sub->parallelism, WEIR_PARALLELISM_MAX);
+    if (!sub->size || sub->size > WEIR_PLUGIN_MAX)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "a plugin has 1 to %u bytes, this one has %" PRIu64, WEIR_PLUGIN_MAX, sub->size);
+    if (sub->progress_timeout_ms > INT32_MAX) return weir_fail(diag, WEIR_E_ARGUMENT, "the progress timeout is above %d ms", INT32_MAX);
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < sub->n_args && i <= WEIR_ARGS_MAX; i++) bytes += strlen(sub->args[i]);
+    if (sub->n_args > WEIR_ARGS_MAX || bytes > WEIR_ARG_BYTES_MAX)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "a job takes at most %d arguments of %d bytes together", WEIR_ARGS_MAX, WEIR_ARG_BYTES_MAX);
+    return WEIR_OK;
+}
 
 void job_new(struct job **out, const struct job_config *config, const struct job_submission *sub, int64_t now_ms, int64_t wall_ms)
 {

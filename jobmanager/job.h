@@ -240,7 +240,10 @@ struct job_actions {
     struct weir_diag answer;  /* of CANCEL: OK, or STATE with a sentence */
 };
 
-/* A new job in INITIALIZING: the master emits DESCRIBE for it. The submission was checked by the master. */
+/* Whether it can be a job at all, whatever the plugin says. Errors: WEIR_E_ARGUMENT. */
+weir_err job_submission_check(const struct job_submission *sub, struct weir_diag *diag);
+
+/* A new job in INITIALIZING: the master emits DESCRIBE for it. The submission was checked. */
 void job_new(struct job **out, const struct job_config *config, const struct job_submission *sub, int64_t now_ms, int64_t wall_ms);
 void job_destroy(struct job **job);
 

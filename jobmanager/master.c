@@ -8,7 +8,6 @@
 
 #include "jobmanager/schedule.h"
 #include "runtime/base/assert.h"
-#include "weir/stream.h"
 
 struct master {
     struct master_config config;
@@ -192,17 +191,9 @@ static void forget_oldest(struct master *m)
 
 static weir_err check_submission(const struct master *m, const struct job_submission *sub, struct weir_diag *diag)
 {
-    if (id_is_zero(sub->id)) return weir_fail(diag, WEIR_E_ARGUMENT, "a job needs an id");
     if (find_job(m, sub->id)) return weir_fail(diag, WEIR_E_EXISTS, "there is a job with this id already");
-    if (sub->parallelism > WEIR_PARALLELISM_MAX)
-        return weir_fail(diag, WEIR_E_ARGUMENT, "parallelism %" PRIu32 " is outside 1 ... %d", sub->parallelism, WEIR_PARALLELISM_MAX);
-    if (!sub->size || sub->size > WEIR_PLUGIN_MAX)
-        return weir_fail(diag, WEIR_E_ARGUMENT, "a plugin has 1 to %u bytes, this one has %" PRIu64, WEIR_PLUGIN_MAX, sub->size);
-    if (sub->progress_timeout_ms > INT32_MAX) return weir_fail(diag, WEIR_E_ARGUMENT, "the progress timeout is above %d ms", INT32_MAX);
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < sub->n_args && i <= WEIR_ARGS_MAX; i++) bytes += strlen(sub->args[i]);
-    if (sub->n_args > WEIR_ARGS_MAX || bytes > WEIR_ARG_BYTES_MAX)
-        return weir_fail(diag, WEIR_E_ARGUMENT, "a job takes at most %d arguments of %d bytes together", WEIR_ARGS_MAX, WEIR_ARG_BYTES_MAX);
+    weir_err err = job_submission_check(sub, diag);
+    if (err) return err;
     uint32_t active = m->n_jobs - m->n_ended;
     if (active >= WEIR_JOBS_ACTIVE_MAX)
         return weir_fail(diag, WEIR_E_LIMIT, "%" PRIu32 " jobs have not ended yet, which is the limit: try again when one has", active);

@@ -25,8 +25,9 @@ enum {
     ADMIN_BATCH = 16,    /* requests answered in one turn */
     CHUNK_BATCH = 16,    /* chunks read in one turn */
     CONTROL_LINGER_MS = 200,
-    ADMIN_LINGER_MS = 500,  /* so that the last answers still go */
-    EXPIRE_MS = 1000,       /* pause between looks at idle uploads */
+    ADMIN_LINGER_MS = 500, /* so that the last answers still go */
+    EXPIRE_MS = 1000,      /* pause between looks at idle uploads and plans */
+    DESCRIBES_MAX = WEIR_JOBS_ACTIVE_MAX + PLANS_MAX,
     PACKET_OVERHEAD = 4096, /* what a link may put around a control message */
 };
 
@@ -50,7 +51,8 @@ struct jobmanager {
     struct admin admin;
     struct net_parts parts;
     struct deferred *first, **last;
-    struct describe *describes[WEIR_JOBS_ACTIVE_MAX];
+    struct plans plans;
+    struct describe *describes[DESCRIBES_MAX];
     uint32_t n_describes;
     int64_t expire_at_ms;
     bool stopping;
@@ -102,25 +104,32 @@ static weir_err load_plugin(struct jobmanager *s, struct weir_digest digest, int
     return WEIR_OK;
 }
 
-static weir_err start_describe(struct jobmanager *s, const struct job *job, struct weir_diag *diag)
+/* args: the job's, its name first. The rest of `config` is filled in. */
+static weir_err start_describe(struct jobmanager *s, struct describe_config *config, struct weir_digest plugin, uint32_t n_args,
+                               const char *const *args, struct weir_diag *diag)
 {
-    int fd = -1;
-    WEIR_ASSERT(s->n_describes < WEIR_JOBS_ACTIVE_MAX);
-    weir_err err = load_plugin(s, job->digest, &fd, diag);
+    WEIR_ASSERT(s->n_describes < DESCRIBES_MAX);
+    weir_err err = load_plugin(s, plugin, &config->plugin_fd, diag);
     if (err) return err;
-    struct describe_config config = {
-        .worker_path = s->config.worker_path,
-        .plugin_fd = fd,
-        .job = job->id,
-        .parallelism = job->parallelism,
-        .name = job->name,
-        .cwd = job->cwd,
-        .n_args = job->n_args > 0 ? job->n_args - 1 : 0,
-        .args = (const char *const *)job->args + (job->n_args > 0 ? 1 : 0),
-    };
-    err = describe_start(&s->describes[s->n_describes], &config, diag);
+    config->worker_path = s->config.worker_path;
+    config->n_args = n_args > 0 ? n_args - 1 : 0;
+    config->args = args + (n_args > 0 ? 1 : 0);
+    err = describe_start(&s->describes[s->n_describes], config, diag);
     if (!err) s->n_describes++;
     return err;
+}
+
+static weir_err describe_of_job(struct jobmanager *s, const struct job *job, struct weir_diag *diag)
+{
+    struct describe_config config = {.job = job->id, .parallelism = job->parallelism, .name = job->name, .cwd = job->cwd};
+    return start_describe(s, &config, job->digest, job->n_args, (const char *const *)job->args, diag);
+}
+
+static weir_err describe_for_admin(void *arg, const struct job_submission *sub, struct weir_diag *diag)
+{
+    struct describe_config config = {
+        .job = sub->id, .parallelism = sub->parallelism ? sub->parallelism : 1, .name = sub->name, .cwd = sub->cwd};
+    return start_describe(arg, &config, sub->digest, sub->n_args, sub->args, diag);
 }
 
 static void drop_describe(struct jobmanager *s, uint32_t index)
@@ -145,7 +154,7 @@ static void perform(struct jobmanager *s, const struct master_action *a)
     case MASTER_DO_SEND: send_packet(s, a->send.route, a->send.data); return;
     case MASTER_DO_STOP_DESCRIBE: stop_describe(s, a->stop_describe.job); return;
     case MASTER_DO_DESCRIBE:
-        if (!start_describe(s, a->describe.job, &later.diag)) return;
+        if (!describe_of_job(s, a->describe.job, &later.diag)) return;
         later.type = MASTER_EV_DESCRIBED;
         later.job = a->describe.job->id;
         defer(s, &later);
@@ -265,7 +274,8 @@ static void take_describes(struct jobmanager *s)
         if (!describe_step(s->describes[i], &result)) continue;
         struct weir_id job = describe_job(s->describes[i]);
         drop_describe(s, i);
-        tell_described(s, job, result.err, result.diag.text, &result.graph);
+        if (!plans_described(&s->plans, job, result.err, result.diag.text, &result.graph, clock_mono_ms()))
+            tell_described(s, job, result.err, result.diag.text, &result.graph);
         graph_close(&result.graph);
         i = UINT32_MAX;
     }
@@ -296,12 +306,20 @@ static int64_t timeout_ms(const struct jobmanager *s)
     return until - now;
 }
 
+static void expire(struct jobmanager *s, int64_t now)
+{
+    struct weir_id late;
+    store_expire(s->store, now);
+    while (plans_expire(&s->plans, now, &late)) stop_describe(s, late);
+    s->expire_at_ms = now + EXPIRE_MS;
+}
+
 enum { W_SIGNALS, W_CONTROL, W_ADMIN, W_DESCRIBES };
-static_assert(W_DESCRIBES + 2 * WEIR_JOBS_ACTIVE_MAX <= NET_POLL_MAX, "everything can be waited for");
+static_assert(W_DESCRIBES + 2 * DESCRIBES_MAX <= NET_POLL_MAX, "everything can be waited for");
 
 static void turn(struct jobmanager *s)
 {
-    struct net_wait waits[W_DESCRIBES + 2 * WEIR_JOBS_ACTIVE_MAX];
+    struct net_wait waits[W_DESCRIBES + 2 * DESCRIBES_MAX];
     uint32_t n_describes = s->n_describes;
     waits[W_SIGNALS] = (struct net_wait){.fd = s->config.signals, .want_read = true};
     waits[W_CONTROL] = (struct net_wait){.socket = s->control, .want_read = true};
@@ -314,10 +332,7 @@ static void turn(struct jobmanager *s)
     if (waits[W_ADMIN].readable) take_admin(s);
     do_deferred(s);
     int64_t now = clock_mono_ms();
-    if (now >= s->expire_at_ms) {
-        store_expire(s->store, now);
-        s->expire_at_ms = now + EXPIRE_MS;
-    }
+    if (now >= s->expire_at_ms) expire(s, now);
     if (now >= s->actions.deadline_ms) step(s, &(struct master_event){.type = MASTER_EV_TICK});
 }
 
@@ -390,10 +405,12 @@ weir_err jobmanager_new(struct jobmanager **out, const struct jobmanager_config 
     }
     s->admin = (struct admin){.master = s->master,
                               .store = s->store,
+                              .plans = &s->plans,
                               .control = net_socket_endpoint(s->control),
                               .endpoint = net_socket_endpoint(s->admin_socket),
                               .data_dir = config->data_dir,
                               .step = step_for_admin,
+                              .describe = describe_for_admin,
                               .arg = s};
     log_listening(s);
     *out = s;
@@ -406,6 +423,7 @@ void jobmanager_destroy(struct jobmanager **jobmanager)
     *jobmanager = NULL;
     if (!s) return;
     while (s->n_describes > 0) drop_describe(s, 0);
+    plans_close(&s->plans);
     for (struct deferred *d = s->first, *next; d; d = next) {
         next = d->next;
         free(d);

@@ -26,6 +26,7 @@ enum option_key {
     KEY_SLOTS,
     KEY_NAME,
     KEY_PROGRESS_TIMEOUT,
+    KEY_DOT,
 };
 
 struct syntax {
@@ -62,6 +63,12 @@ static const struct argp_option run_options[] = {
     {0},
 };
 
+static const struct argp_option plan_options[] = {
+    {"parallelism", 'p', "P", 0, "Of a plugin: subtasks of each step that does not set its own number (default: 1)", 0},
+    {"dot", KEY_DOT, NULL, 0, "Print a Graphviz digraph", 0},
+    {0},
+};
+
 static const struct argp_option no_options[] = {{0}};
 
 /* For argp, which leaks a byte for a table that is there and empty. */
@@ -79,6 +86,18 @@ static const char run_doc[] = /* */
     "  jobctl run --local --taskmanagers 2 -p 2 job.so -- --input FILE\n"
     "  jobctl run --detached --name nightly job.so -- --input FILE";
 
+static const char plan_doc[] = /* */
+    "Shows the vertices of a job, the steps chained in each, and the edges between them. What is named with .so at its end, or a slash in "
+    "it, "
+    "is a plugin: nothing of it runs but its entry function; what stands behind -- goes to that. Anything else is a job the JobManager "
+    "knows.\v"
+    "A plugin needs no cluster: without --jobmanager (and $WEIR_JOBMANAGER) a JobManager is started for it and ended afterwards. Exit code "
+    "1: "
+    "there is no plan, and why.\n\n"
+    "Examples:\n"
+    "  jobctl plan -p 4 job.so -- --input FILE\n"
+    "  jobctl plan --dot job.so -- --input FILE | dot -Tsvg > plan.svg";
+
 static const struct syntax commands[CTL_COMMANDS] = {
     [CTL_RUN] = {"run", "JOB.so [-- ARGUMENT...]", "submit a job plugin and watch it to its end", run_doc, run_options, 1, 1, true},
     [CTL_LIST] = {"list", "", "list the jobs", "Lists the jobs the JobManager knows, running ones and ended ones.", no_options, 0, 0,
@@ -86,8 +105,8 @@ static const struct syntax commands[CTL_COMMANDS] = {
     [CTL_SHOW] = {"show", "JOB", "show a job: state, vertices, subtasks, counters, failure",
                   "Shows one job. JOB is its id, the first digits of its id (4 or more), or its name, when no other job has it.",
                   no_options, 1, 1, false},
-    [CTL_PLAN] = {"plan", "JOB", "show how a job's steps are chained and connected", "Shows a job's vertices and the edges between them.",
-                  no_options, 1, 1, false},
+    [CTL_PLAN] = {"plan", "JOB | JOB.so [-- ARGUMENT...]", "show how a job's steps are chained and connected", plan_doc, plan_options, 1, 1,
+                  true},
     [CTL_CANCEL] =
         {"cancel", "JOB", "end a job",
          "Asks the JobManager to cancel a job. Its sinks drop what they have not made visible. The command does not wait for the end.",
@@ -281,7 +300,7 @@ static error_t take_operand(struct parse *p, char *arg, struct argp_state *state
     }
     if (s->takes_rest) {
         weir_fail(p->diag, WEIR_E_ARGUMENT,
-                  "unexpected '%s' behind the plugin: arguments of the job stand behind --, as in `jobctl run %s -- %s`", arg,
+                  "unexpected '%s' behind the plugin: arguments of the job stand behind --, as in `jobctl %s %s -- %s`", arg, s->name,
                   p->operands[0], arg);
     } else {
         weir_fail(p->diag, WEIR_E_ARGUMENT, "unexpected '%s': the use is `jobctl %s%s%s`", arg, s->name, *s->operands ? " " : "",
@@ -303,6 +322,7 @@ static error_t parse_command_option(int key, char *arg, struct argp_state *state
     case 'p': return parse_whole(p, "parallelism", arg, WEIR_PARALLELISM_MAX, &p->args.parallelism);
     case 'd': p->args.detached = true; return 0;
     case KEY_NAME: p->args.name = arg; return 0;
+    case KEY_DOT: p->args.dot = true; return 0;
     case KEY_PROGRESS_TIMEOUT: return parse_whole(p, "progress-timeout", arg, CTL_PROGRESS_TIMEOUT_MS_MAX, &p->args.progress_timeout_ms);
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -423,7 +443,7 @@ static weir_err check_local(const struct ctl_arguments *a, struct weir_diag *dia
     return WEIR_OK;
 }
 
-static weir_err check_run(struct ctl_arguments *a, struct weir_diag *diag)
+static weir_err check_job_args(const struct ctl_arguments *a, struct weir_diag *diag)
 {
     if (a->n_job_args > WEIR_ARGS_MAX - 1) { /* the job's name is its first argument */
         return weir_fail(diag, WEIR_E_ARGUMENT, "%d arguments for the job are more than %d: put them in a file the job reads",
@@ -435,6 +455,24 @@ static weir_err check_run(struct ctl_arguments *a, struct weir_diag *diag)
         return weir_fail(diag, WEIR_E_ARGUMENT, "the job's arguments have %zu bytes, more than %d: put them in a file the job reads", bytes,
                          WEIR_ARG_BYTES_MAX);
     }
+    return WEIR_OK;
+}
+
+static weir_err check_plan(const struct ctl_arguments *a, struct weir_diag *diag)
+{
+    if (a->dot && a->format == CTL_JSON) return weir_fail(diag, WEIR_E_ARGUMENT, "--dot is a form of its own: leave out it or -o json");
+    if (a->n_job_args && !arguments_is_plugin(a->subject)) {
+        return weir_fail(diag, WEIR_E_ARGUMENT,
+                         "'%s' is a job's id or name, and its arguments are known: name the plugin, a .so file, to plan it with others",
+                         a->subject);
+    }
+    return check_job_args(a, diag);
+}
+
+static weir_err check_run(const struct ctl_arguments *a, struct weir_diag *diag)
+{
+    weir_err err = check_job_args(a, diag);
+    if (err) return err;
     if (a->name && (a->name[0] == '\0' || strlen(a->name) > WEIR_NAME_MAX)) {
         return weir_fail(diag, WEIR_E_ARGUMENT, "--name takes 1 to %d bytes, not %zu", WEIR_NAME_MAX, strlen(a->name));
     }
@@ -469,6 +507,7 @@ static weir_err check_operands(struct parse *p)
     p->args.subject = p->n_operands ? p->operands[0] : NULL;
     switch (p->args.command) {
     case CTL_RUN: return check_run(&p->args, p->diag);
+    case CTL_PLAN: return check_plan(&p->args, p->diag);
     case CTL_PLUGINS: return check_plugins(p);
     case CTL_HELP: return p->args.subject ? find_command(p->args.subject, &p->args.help_on, p->diag) : WEIR_OK;
     case CTL_COMPLETION:
@@ -497,8 +536,12 @@ static weir_err run_pass(struct parse *p, const struct argp *argp, int argc, cha
 
 static weir_err use_environment(struct ctl_arguments *args, const char *environment, struct weir_diag *diag)
 {
-    if (args->jobmanager) return check_endpoint(args->jobmanager, "option --jobmanager", diag);
+    if (args->jobmanager) {
+        args->jobmanager_named = true;
+        return check_endpoint(args->jobmanager, "option --jobmanager", diag);
+    }
     bool set = environment && *environment;
+    args->jobmanager_named = set;
     args->jobmanager = set ? environment : CTL_JOBMANAGER_DEFAULT;
     return set && !args->local ? check_endpoint(environment, "from " CTL_JOBMANAGER_ENV, diag) : WEIR_OK;
 }
@@ -524,6 +567,12 @@ weir_err arguments_parse(struct ctl_arguments *out, int argc, char **argv, const
     }
     *out = p.args;
     return WEIR_OK;
+}
+
+bool arguments_is_plugin(const char *subject)
+{
+    size_t len = strlen(subject);
+    return strchr(subject, '/') || (len > 3 && strcmp(subject + len - 3, ".so") == 0);
 }
 
 uint32_t arguments_taskmanagers(const struct ctl_arguments *args)
@@ -592,9 +641,12 @@ void arguments_completion(FILE *out)
     for (enum ctl_command i = 0; i < CTL_COMMANDS; i++) fprintf(out, " %s", commands[i].name);
     fputs("' ;;\n    run) words+='", out);
     print_option_words(run_options, out);
+    fputs("' ;;\n    plan) words+='", out);
+    print_option_words(plan_options, out);
     fputs("' ;;\n    plugins) words+=' list rm' ;;\n    completion) words+=' bash' ;;\n    esac\n"
           "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-          "    [[ $command == run && $cur != -* ]] && COMPREPLY+=($(compgen -f -X '!*.so' -- \"$cur\") $(compgen -d -- \"$cur\"))\n"
+          "    [[ ( $command == run || $command == plan ) && $cur != -* ]] && COMPREPLY+=($(compgen -f -X '!*.so' -- \"$cur\") $(compgen "
+          "-d -- \"$cur\"))\n"
           "}\ncomplete -o filenames -F _jobctl jobctl\n",
           out);
 }

@@ -48,6 +48,7 @@ struct ctl_arguments {
 
     const char *jobmanager; /* endpoint of the admin socket */
     bool jobmanager_given;  /* by option, not by environment or default */
+    bool jobmanager_named;  /* by option or environment, not by default */
     int64_t timeout_ms;     /* of each request, and of the connection */
     enum ctl_format format;
     bool no_progress;
@@ -59,6 +60,7 @@ struct ctl_arguments {
     const char *definitions[CTL_DEFINITIONS_MAX]; /* KEY=VALUE, configuration of the local cluster */
     uint32_t parallelism;                         /* 1 when not given */
     bool detached;
+    bool dot;                     /* plan: as a Graphviz digraph */
     const char *name;             /* of the job; NULL = the plugin's */
     uint32_t progress_timeout_ms; /* 0 = the JobManager's default */
     int n_job_args;
@@ -81,6 +83,9 @@ weir_err arguments_parse(struct ctl_arguments *out, int argc, char **argv, const
 /* TaskManagers of the local cluster and slots of each, with the defaults filled in: enough slots for the parallelism. */
 uint32_t arguments_taskmanagers(const struct ctl_arguments *args);
 uint32_t arguments_slots(const struct ctl_arguments *args);
+
+/* Whether the subject of `plan` is a plugin's file and not a job: it ends with .so or has a slash. */
+bool arguments_is_plugin(const char *subject);
 
 /* "show", as typed. */
 const char *arguments_command_name(enum ctl_command command);

@@ -3,6 +3,7 @@
 
 #include "api/jobctl/exit.h"
 #include "api/jobctl/field.h"
+#include "api/jobctl/plan.h"
 #include "api/jobctl/run.h"
 #include "api/jobctl/session.h"
 #include "api/jobctl/view.h"
@@ -20,13 +21,13 @@ static int get_and_print(struct session *s, const char *path, view_fn view)
     return failed;
 }
 
-static int show_job(struct session *s, const char *what, view_fn view)
+static int show_job(struct session *s)
 {
     char id[RESOLVE_ID_MAX], path[PATH_BYTES];
     int failed = session_find_job(s, id);
     if (failed) return failed;
-    snprintf(path, sizeof path, "/jobs/%s%s", id, what);
-    return get_and_print(s, path, view);
+    snprintf(path, sizeof path, "/jobs/%s", id);
+    return get_and_print(s, path, view_job);
 }
 
 /* Sends a request whose answer has no content for people. */
@@ -78,8 +79,7 @@ static int ask_jobmanager(struct session *s)
 {
     switch (s->args->command) {
     case CTL_LIST: return get_and_print(s, "/jobs/overview", view_jobs);
-    case CTL_SHOW: return show_job(s, "", view_job);
-    case CTL_PLAN: return show_job(s, "/plan", view_plan);
+    case CTL_SHOW: return show_job(s);
     case CTL_CANCEL: return cancel_job(s);
     case CTL_PLUGINS: return s->args->remove ? remove_plugin(s) : get_and_print(s, "/plugins", view_plugins);
     case CTL_TASKMANAGERS: return show_taskmanagers(s);
@@ -101,6 +101,7 @@ int commands_run(const struct ctl_arguments *args)
     struct session s;
     switch (args->command) {
     case CTL_RUN: return run_command(args);
+    case CTL_PLAN: return plan_command(args);
     case CTL_HELP: arguments_help(args->help_on, stdout); return CTL_EXIT_OK;
     case CTL_COMPLETION: arguments_completion(stdout); return CTL_EXIT_OK;
     case CTL_VERSION: return print_version(args);

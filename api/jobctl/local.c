@@ -3,7 +3,6 @@
 
 #include "api/jobctl/arguments.h"
 #include "api/jobctl/interrupt.h"
-#include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/daemon.h"
 #include "runtime/base/process.h"
@@ -207,7 +206,6 @@ static weir_err start_all(struct local *l, const struct local_config *config, st
 
 weir_err local_new(struct local **out, const struct local_config *config, struct weir_diag *diag)
 {
-    WEIR_ASSERT(config->taskmanagers > 0);
     struct local *l = calloc(1, sizeof *l + (config->taskmanagers + 1) * sizeof l->child[0]);
     if (!l) return weir_fail(diag, WEIR_E_NOMEM, "out of memory");
     l->taskmanagers = config->taskmanagers;
@@ -303,9 +301,10 @@ weir_err local_wait_ready(struct local *local, struct weir_client *client, struc
         weir_err err = local_check(local, diag);
         if (err) return err;
         /* Asking before the socket is there would cost the pause before ZeroMQ connects again. */
-        if (bound(local)) err = count_registered(client, &registered, diag);
-        if (err) return err;
-        if (registered >= local->taskmanagers) return WEIR_OK;
+        if (bound(local)) {
+            err = count_registered(client, &registered, diag);
+            if (err || registered >= local->taskmanagers) return err;
+        }
         if (interrupt_pending()) return weir_fail(diag, WEIR_E_CANCELED, "interrupted");
         if (clock_mono_ms() > deadline_ms) {
             return weir_fail(diag, WEIR_E_TIMEOUT, "%zu of %" PRIu32 " TaskManagers are registered after %d s", registered,

@@ -25,7 +25,7 @@ struct local;
 
 struct local_config {
     const char *programs;  /* folder of weir-jobmanager and weir-taskmanager; NULL: that of the running program. Kept. */
-    uint32_t taskmanagers; /* greater than zero */
+    uint32_t taskmanagers; /* 0: a JobManager alone, which can plan jobs but not run them */
     uint32_t slots;        /* of each */
     uint32_t n_definitions;
     const char *const *definitions; /* KEY=VALUE, at most CTL_DEFINITIONS_MAX: configuration of every process. Kept. */
@@ -55,7 +55,7 @@ weir_err local_check(struct local *local, struct weir_diag *diag);
 bool local_jobmanager_runs(const struct local *local);
 
 /*
- * Waits until all TaskManagers are registered. `client` speaks to local_admin.
+ * Waits until the JobManager answers and all TaskManagers are registered. `client` speaks to local_admin.
  * Errors: WEIR_E_UNREACHABLE, WEIR_E_ARGUMENT (a process ended: local_check), WEIR_E_TIMEOUT (LOCAL_START_MS), WEIR_E_CANCELED (interrupt),
  * others of the client.
  */

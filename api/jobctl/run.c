@@ -7,6 +7,7 @@
 #include "api/jobctl/interrupt.h"
 #include "api/jobctl/progress.h"
 #include "api/jobctl/session.h"
+#include "api/jobctl/submission.h"
 #include "api/jobctl/view.h"
 #include "runtime/base/clock.h"
 #include "weir/row.h"
@@ -14,7 +15,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum {
@@ -44,60 +44,10 @@ struct run {
 
 /* ---- submit ---- */
 
-static json_t *argument_list(const struct ctl_arguments *args, struct weir_diag *diag)
-{
-    json_t *list = json_array();
-    for (int i = 0; list && i < args->n_job_args; i++) {
-        if (json_array_append_new(list, json_string(args->job_args[i])) == 0) continue;
-        weir_fail(diag, WEIR_E_ARGUMENT, "argument %d of the job cannot be sent: it is not UTF-8", i + 1);
-        json_decref(list);
-        return NULL;
-    }
-    return list;
-}
-
-char *run_body(const struct ctl_arguments *args, const char *cwd, struct weir_diag *diag)
-{
-    weir_fail(diag, WEIR_E_ARGUMENT, "the job's name or the present folder cannot be sent: out of memory, or not UTF-8");
-    json_t *list = argument_list(args, diag);
-    if (!list) return NULL;
-    json_t *body = json_pack("{s:i, s:o, s:s}", "parallelism", (int)args->parallelism, "args", list, "cwd", cwd);
-    bool good = body != NULL;
-    if (good && args->name) good = json_object_set_new(body, "name", json_string(args->name)) == 0;
-    if (good && args->progress_timeout_ms) {
-        good = json_object_set_new(body, "progress_timeout_ms", json_integer(args->progress_timeout_ms)) == 0;
-    }
-    char *text = good ? json_dumps(body, JSON_COMPACT) : NULL;
-    json_decref(body);
-    return text;
-}
-
-static int upload(struct run *r)
-{
-    struct weir_diag diag;
-    weir_err err = weir_client_upload(r->session.client, r->args->subject, r->plugin, &diag);
-    if (!err) return CTL_EXIT_OK;
-    if (err != WEIR_E_CANCELED) session_complain("%s", diag.text);
-    bool file = err == WEIR_E_IO && weir_client_status(r->session.client) == 0;
-    return file ? CTL_EXIT_USAGE : session_exit_code(err, weir_client_status(r->session.client));
-}
-
 static int submit(struct run *r)
 {
-    struct weir_diag diag;
-    char *cwd = getcwd(NULL, 0);
-    char *body = cwd ? run_body(r->args, cwd, &diag) : NULL;
-    if (!cwd) weir_fail_errno(&diag, errno, "cannot find out the present folder");
-    free(cwd);
-    if (!body) {
-        session_complain("%s", diag.text);
-        return CTL_EXIT_USAGE;
-    }
-    char path[PATH_BYTES];
-    snprintf(path, sizeof path, "/plugins/%s/run", r->plugin);
     json_t *answer = NULL;
-    int failed = session_ask(&r->session, "POST", path, body, &answer);
-    free(body);
+    int failed = submission_post(&r->session, r->plugin, "run", &answer);
     if (failed) return failed;
     struct weir_id id;
     bool good = id_parse(field_text(answer, "jobid"), &id);
@@ -313,48 +263,21 @@ static int finish(struct run *r, const json_t *job)
 
 /* ---- the command ---- */
 
-static int start_local(struct run *r)
+static int open_session(struct run *r)
 {
-    struct weir_diag diag;
+    if (!r->args->local) return session_open(&r->session, r->args, r->args->jobmanager);
     const struct local_config config = {.taskmanagers = arguments_taskmanagers(r->args),
                                         .slots = arguments_slots(r->args),
                                         .n_definitions = r->args->n_definitions,
                                         .definitions = r->args->definitions};
-    weir_err err = local_new(&r->local, &config, &diag);
-    if (err) {
-        session_complain("cannot start the local cluster: %s", diag.text);
-        return CTL_EXIT_LOCAL;
-    }
-    int failed = session_open(&r->session, r->args, local_admin(r->local));
-    if (failed) return CTL_EXIT_LOCAL;
-    err = local_wait_ready(r->local, r->session.client, &diag);
-    if (!err) return CTL_EXIT_OK;
-    if (err == WEIR_E_CANCELED) return CTL_EXIT_INTERRUPTED;
-    session_complain("cannot start the local cluster: %s", diag.text);
-    local_print_logs(r->local, stderr);
-    return err == WEIR_E_ARGUMENT && r->args->n_definitions ? CTL_EXIT_USAGE : CTL_EXIT_LOCAL; /* a daemon has refused a -D */
-}
-
-/* Found out before a cluster is started for it; the upload looks again. */
-static int check_plugin(const char *file)
-{
-    struct weir_diag diag;
-    struct stat st;
-    int error = stat(file, &st) == 0 && access(file, R_OK) == 0 ? 0 : errno;
-    if (!error && S_ISREG(st.st_mode)) return CTL_EXIT_OK;
-    if (error)
-        weir_fail_errno(&diag, error, "cannot read the plugin %s", file);
-    else
-        weir_fail(&diag, WEIR_E_ARGUMENT, "%s is no regular file", file);
-    session_complain("%s: name a job plugin, a .so file", diag.text);
-    return CTL_EXIT_USAGE;
+    return session_start(&r->session, &r->local, r->args, &config);
 }
 
 static int run_job(struct run *r)
 {
-    int failed = check_plugin(r->args->subject);
-    if (!failed) failed = r->args->local ? start_local(r) : session_open(&r->session, r->args, r->args->jobmanager);
-    if (!failed) failed = upload(r);
+    int failed = submission_check(r->args->subject);
+    if (!failed) failed = open_session(r);
+    if (!failed) failed = submission_upload(&r->session, r->plugin);
     if (!failed) failed = submit(r);
     if (failed) return failed;
     if (r->args->detached) return leave_detached(r);

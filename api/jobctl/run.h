@@ -21,9 +21,6 @@
 /* Runs the command; returns the exit code (exit.h), having said what went wrong. */
 int run_command(const struct ctl_arguments *args);
 
-/* The body of POST /plugins/:id/run, as JSON text that the caller frees; NULL: out of memory, or an argument is not UTF-8 (diag says). */
-char *run_body(const struct ctl_arguments *args, const char *cwd, struct weir_diag *diag);
-
 /* The exit code for a job's final state. interrupted: this command had it canceled. */
 int run_outcome(const char *state, bool interrupted);
 

@@ -45,6 +45,24 @@ int session_open(struct session *s, const struct ctl_arguments *args, const char
     return session_exit_code(err, 0);
 }
 
+int session_start(struct session *s, struct local **local, const struct ctl_arguments *args, const struct local_config *config)
+{
+    struct weir_diag diag;
+    weir_err err = local_new(local, config, &diag);
+    if (err) {
+        session_complain("cannot start the local cluster: %s", diag.text);
+        return CTL_EXIT_LOCAL;
+    }
+    int failed = session_open(s, args, local_admin(*local));
+    if (failed) return CTL_EXIT_LOCAL;
+    err = local_wait_ready(*local, s->client, &diag);
+    if (!err) return CTL_EXIT_OK;
+    if (err == WEIR_E_CANCELED) return CTL_EXIT_INTERRUPTED;
+    session_complain("cannot start the local cluster: %s", diag.text);
+    local_print_logs(*local, stderr);
+    return err == WEIR_E_ARGUMENT && config->n_definitions ? CTL_EXIT_USAGE : CTL_EXIT_LOCAL; /* a daemon has refused a -D */
+}
+
 void session_close(struct session *s)
 {
     weir_client_destroy(&s->client);

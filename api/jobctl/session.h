@@ -8,6 +8,7 @@
 
 #include "api/client/client.h"
 #include "api/jobctl/arguments.h"
+#include "api/jobctl/local.h"
 #include "api/jobctl/resolve.h"
 #include <jansson.h>
 
@@ -24,6 +25,8 @@ int session_exit_code(weir_err err, uint32_t status);
 
 /* Connects to `endpoint`. session_close always. */
 int session_open(struct session *s, const struct ctl_arguments *args, const char *endpoint);
+/* The same with a cluster of our own, once it is ready. Gives *local, also when something goes wrong later: local_destroy always. */
+int session_start(struct session *s, struct local **local, const struct ctl_arguments *args, const struct local_config *config);
 void session_close(struct session *s);
 
 /* A request; gives the answer's document (json_decref), NULL wanted: none. */

@@ -378,6 +378,12 @@ weir_err view_plan(const json_t *doc, FILE *out)
     return finish(t, out);
 }
 
+weir_err view_dot(const json_t *doc, FILE *out)
+{
+    print_lines(field_text(doc, "dot"), out);
+    return WEIR_OK;
+}
+
 weir_err view_nothing(const json_t *doc, FILE *out)
 {
     (void)doc, (void)out;

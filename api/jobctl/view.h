@@ -14,6 +14,7 @@ weir_err view_overview(const json_t *doc, FILE *out);     /* GET /overview */
 weir_err view_jobs(const json_t *doc, FILE *out);         /* GET /jobs/overview */
 weir_err view_job(const json_t *doc, FILE *out);          /* GET /jobs/:id */
 weir_err view_plan(const json_t *doc, FILE *out);         /* GET /jobs/:id/plan: its drawing, else a table */
+weir_err view_dot(const json_t *doc, FILE *out);          /* the same as a Graphviz digraph */
 weir_err view_plugins(const json_t *doc, FILE *out);      /* GET /plugins */
 weir_err view_taskmanagers(const json_t *doc, FILE *out); /* GET /taskmanagers */
 weir_err view_taskmanager(const json_t *doc, FILE *out);  /* GET /taskmanagers/:id */

@@ -87,6 +87,27 @@ static void definitions_configure_a_local_cluster(void **state)
     refused(line, "-D config.file=FILE");
 }
 
+static void a_plan_is_of_a_job_or_of_a_plugin(void **state)
+{
+    (void)state;
+    struct ctl_arguments a = parse("jobctl plan -p 4 --dot job.so -- --input f");
+    assert_int_equal(a.command, CTL_PLAN);
+    assert_int_equal(a.parallelism, 4);
+    assert_true(a.dot && !a.jobmanager_named);
+    assert_int_equal(a.n_job_args, 2);
+    assert_true(arguments_is_plugin("job.so") && arguments_is_plugin("./job") && arguments_is_plugin("/x/y"));
+    assert_false(arguments_is_plugin(".so") || arguments_is_plugin("4f2a0c81") || arguments_is_plugin("nightly.sort"));
+    assert_true(parse("jobctl plan -m ipc:///a job.so").jobmanager_named);
+    struct weir_diag diag;
+    assert_int_equal(parse_with(&a, "jobctl plan job.so", "ipc:///a", &diag), WEIR_OK);
+    assert_true(a.jobmanager_named);
+    refused("jobctl plan nightly -- --input f", "name the plugin, a .so file");
+    refused("jobctl plan --dot -o json j.so", "leave out it or -o json");
+    refused("jobctl plan j.so x", "as in `jobctl plan j.so -- x`");
+    refused("jobctl plan --local j.so", "'--local' belongs to `jobctl run`");
+    refused("jobctl plan", "`jobctl plan` needs JOB");
+}
+
 static void the_least_that_runs(void **state)
 {
     (void)state;
@@ -272,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_run_with_everything),
         cmocka_unit_test(the_least_that_runs),
+        cmocka_unit_test(a_plan_is_of_a_job_or_of_a_plugin),
         cmocka_unit_test(definitions_configure_a_local_cluster),
         cmocka_unit_test(global_options_stand_anywhere),
         cmocka_unit_test(options_may_follow_the_plugin),

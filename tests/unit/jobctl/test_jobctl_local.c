@@ -148,6 +148,25 @@ static void a_process_that_ends_is_named_with_its_last_words(void **state)
 }
 
 /* Exit code 2 of a daemon: what it was told is wrong, and not the machine. */
+/* Enough to plan. Until its socket is there, it is not ready. */
+static void a_jobmanager_may_be_alone(void **state)
+{
+    struct folder *f = *state;
+    write_script(f, "weir-jobmanager", stays);
+    struct local *l = start(f, 0);
+    struct weir_diag diag = {0};
+    struct weir_client *c = NULL;
+    const struct weir_client_config config = {.endpoint = local_admin(l), .timeout_ms = 200};
+    assert_int_equal(weir_client_new(&c, &config, &diag), WEIR_OK);
+    FILE *nobody = fopen(local_admin(l) + strlen("ipc://"), "w"); /* there, but nobody answers */
+    assert_non_null(nobody);
+    fclose(nobody);
+    assert_int_equal(local_wait_ready(l, c, &diag), WEIR_E_UNREACHABLE);
+    assert_int_equal(local_check(l, NULL), WEIR_OK);
+    weir_client_destroy(&c);
+    local_destroy(&l);
+}
+
 static void a_refused_configuration_is_an_argument(void **state)
 {
     struct folder *f = *state;
@@ -278,6 +297,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(processes_get_their_flags_and_end),
         cmocka_unit_test(a_process_that_ends_is_named_with_its_last_words),
+        cmocka_unit_test(a_jobmanager_may_be_alone),
         cmocka_unit_test(a_refused_configuration_is_an_argument),
         cmocka_unit_test(a_killed_jobmanager_is_told_before_all_else),
         cmocka_unit_test(grandchildren_do_not_stay),

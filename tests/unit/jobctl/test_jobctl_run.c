@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An attached run against a JobManager played by a thread: the job's end, its exit code, waiting for slots, Ctrl-C, and a JobManager that
- * goes. */
+/* An attached run, or a plan, against a JobManager played by a thread: the job's end, its exit code, waiting for slots, Ctrl-C, and a
+ * JobManager that goes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,6 +31,7 @@ struct play {
     unsigned interrupt_at;     /* question at which Ctrl-C is pressed; 0 = never */
     unsigned again_at;         /* and once more */
     bool cancels;              /* whether a cancel has an effect */
+    const char *operation;     /* outcome of a plan, which is in progress at the first two questions; NULL = it never ends */
 };
 
 struct world {
@@ -79,6 +80,16 @@ static void answer_job(struct world *w, struct net_socket *socket, struct weir_b
     answer(socket, route, request, "200", body);
 }
 
+static void answer_planned(struct world *w, struct net_socket *socket, struct weir_bytes route, const struct rest_request *request)
+{
+    char body[512] = "{\"status\": {\"id\": \"IN_PROGRESS\"}}";
+    w->questions++;
+    if (w->questions == w->play.interrupt_at) kill(getpid(), SIGINT);
+    if (w->play.operation && w->questions > 2)
+        snprintf(body, sizeof body, "{\"status\": {\"id\": \"COMPLETED\"}, \"operation\": %s}", w->play.operation);
+    answer(socket, route, request, "200", body);
+}
+
 static void answer_chunk(struct net_socket *socket, struct weir_bytes route, const struct rest_request *request)
 {
     char body[128], id[WEIR_DIGEST_TEXT];
@@ -99,6 +110,11 @@ static void serve(struct world *w, struct net_socket *socket, struct net_parts *
     const char *last = request.n_segments ? request.segment[request.n_segments - 1] : "";
     if (strcmp(last, "overview") == 0) {
         answer(socket, route, &request, "200", "{\"slots-total\": 4, \"slots-available\": 1}");
+    } else if (strcmp(last, "plan") == 0 && request.method == REST_POST) {
+        snprintf(w->submitted, sizeof w->submitted, "%.*s", (int)request.body.length, (const char *)request.body.data);
+        answer(socket, route, &request, "202", "{\"request-id\": \"" JOB "\"}");
+    } else if (request.n_segments == 4 && strcmp(request.segment[2], "plan") == 0) {
+        answer_planned(w, socket, route, &request);
     } else if (strcmp(last, "plan") == 0) {
         answer(socket, route, &request, "200", "{\"plan\": {\"nodes\": [{\"inputs\": []}]}}");
     } else if (strcmp(last, "run") == 0) {
@@ -187,10 +203,10 @@ static void restore(FILE *stream, int saved, FILE *from, char text[static OUTPUT
     fclose(from);
 }
 
-/* Runs `jobctl run OPTIONS job.so` while the play is on; what it printed is in w->out and w->err. */
-static int run(struct world *w, const struct play *play, const char *const *options)
+/* Runs `jobctl COMMAND OPTIONS job.so` while the play is on; what it printed is in w->out and w->err. */
+static int command(struct world *w, const char *name, const struct play *play, const char *const *options)
 {
-    char *argv[16] = {(char *)"jobctl", (char *)"run", (char *)"-m", w->endpoint, w->plugin};
+    char *argv[16] = {(char *)"jobctl", (char *)(uintptr_t)name, (char *)"-m", w->endpoint, w->plugin};
     int argc = 5;
     for (; options && *options; options++) argv[argc++] = (char *)(uintptr_t)*options;
     struct ctl_arguments args;
@@ -211,6 +227,11 @@ static int run(struct world *w, const struct play *play, const char *const *opti
     pthread_join(w->thread, NULL);
     while (interrupt_pending()) interrupt_answered();
     return code;
+}
+
+static int run(struct world *w, const struct play *play, const char *const *options)
+{
+    return command(w, "run", play, options);
 }
 
 static void says(const char *text, const char *part)
@@ -331,6 +352,35 @@ static void a_plugin_that_is_not_there_is_wrong_use(void **state)
     memcpy(w->plugin, right, sizeof right);
 }
 
+#define PLAN \
+    "{\"plan\": {\"jid\": \"" JOB "\", \"name\": \"n\", \"nodes\": []}, \"text\": \"job n\\n0: a\\n\", \"dot\": \"digraph {\\n}\\n\"}"
+
+static void a_plan_is_awaited_and_printed_in_three_forms(void **state)
+{
+    struct world *w = *state;
+    const struct play play = {.operation = PLAN};
+    assert_int_equal(command(w, "plan", &play, OPTIONS("-p", "3", "--", "--input", "f")), CTL_EXIT_OK);
+    assert_string_equal(w->out, "job n\n0: a\n");
+    assert_string_equal(w->err, "");
+    assert_int_equal(w->questions, 3);
+    says(w->submitted, "{\"parallelism\":3,\"args\":[\"--input\",\"f\"],\"cwd\":\"/");
+    assert_int_equal(command(w, "plan", &play, OPTIONS("--dot")), CTL_EXIT_OK);
+    assert_string_equal(w->out, "digraph {\n}\n");
+    assert_int_equal(command(w, "plan", &play, OPTIONS("-o", "json")), CTL_EXIT_OK);
+    assert_string_equal(w->out, "{\n  \"plan\": {\n    \"jid\": \"" JOB "\",\n    \"name\": \"n\",\n    \"nodes\": []\n  }\n}\n");
+}
+
+static void a_graph_without_a_plan_says_why(void **state)
+{
+    struct world *w = *state;
+    const struct play none = {.operation = "{\"failure\": {\"code\": \"GRAPH\", \"reason\": \"a -> a form a cycle\"}}"};
+    assert_int_equal(command(w, "plan", &none, NULL), CTL_EXIT_FAILED);
+    says(w->err, "job.so has no plan\nreason        a -> a form a cycle\ncode          GRAPH\n");
+    assert_string_equal(w->out, "");
+    assert_int_equal(command(w, "plan", &(struct play){.operation = "{}"}, NULL), CTL_EXIT_UNREACHABLE);
+    assert_int_equal(command(w, "plan", &(struct play){.interrupt_at = 4}, NULL), CTL_EXIT_INTERRUPTED); /* one that is never made */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +395,8 @@ int main(void)
         cmocka_unit_test(a_job_without_a_state_is_no_answer),
         cmocka_unit_test(waiting_for_slots_is_explained_once),
         cmocka_unit_test(a_plugin_that_is_not_there_is_wrong_use),
+        cmocka_unit_test(a_plan_is_awaited_and_printed_in_three_forms),
+        cmocka_unit_test(a_graph_without_a_plan_says_why),
     };
     return cmocka_run_group_tests(tests, open_world, close_world);
 }

@@ -12,6 +12,7 @@
 #include "api/jobctl/progress.h"
 #include "api/jobctl/resolve.h"
 #include "api/jobctl/run.h"
+#include "api/jobctl/submission.h"
 #include "api/jobctl/session.h"
 #include "api/jobctl/view.h"
 #include "weir/row.h"
@@ -262,17 +263,17 @@ static void the_body_of_a_submission(void **state)
     char *args[] = {"--input", "f\"x"};
     struct ctl_arguments a = {.parallelism = 2, .name = "n", .progress_timeout_ms = 50, .n_job_args = 2, .job_args = args};
     struct weir_diag diag = {0};
-    char *body = run_body(&a, "/home", &diag);
+    char *body = submission_body(&a, "/home", &diag);
     assert_string_equal(
         body, "{\"parallelism\":2,\"args\":[\"--input\",\"f\\\"x\"],\"cwd\":\"/home\",\"name\":\"n\",\"progress_timeout_ms\":50}");
     free(body);
     a = (struct ctl_arguments){.parallelism = 1};
-    body = run_body(&a, "/", &diag);
+    body = submission_body(&a, "/", &diag);
     assert_string_equal(body, "{\"parallelism\":1,\"args\":[],\"cwd\":\"/\"}");
     free(body);
     char *latin[] = {"\xe9t\xe9"};
     a = (struct ctl_arguments){.parallelism = 1, .n_job_args = 1, .job_args = latin};
-    assert_null(run_body(&a, "/", &diag));
+    assert_null(submission_body(&a, "/", &diag));
     assert_non_null(strstr(diag.text, "argument 1 of the job cannot be sent: it is not UTF-8"));
 }
 

@@ -18,6 +18,9 @@
 
 static char dir[64];
 static struct admin admin;
+static struct plans plans;
+static struct weir_id described; /* what was to be described last */
+static weir_err describe_err;
 static struct master_actions actions;
 static struct admin_reply reply;
 static json_t *doc;
@@ -28,6 +31,13 @@ static void step(void *arg, struct master_event *ev, struct weir_diag *answer)
     ev->now_ms = ev->wall_ms = 1;
     master_step(admin.master, ev, &actions);
     *answer = actions.answer;
+}
+
+static weir_err describe(void *arg, const struct job_submission *sub, struct weir_diag *diag)
+{
+    (void)arg;
+    described = sub->id;
+    return describe_err ? weir_fail(diag, describe_err, "cannot start it") : WEIR_OK;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *walk)
@@ -41,7 +51,13 @@ static int open_admin(void **state)
     (void)state;
     struct master_config config = {.incarnation = {{1}}, .epoch = 7, .version = WEIR_VERSION};
     (void)snprintf(dir, sizeof dir, "/tmp/weir-test-admin-XXXXXX");
-    admin = (struct admin){.control = "tcp://127.0.0.1:1", .endpoint = "tcp://127.0.0.1:2", .data_dir = dir, .step = step};
+    admin = (struct admin){.control = "tcp://127.0.0.1:1",
+                           .endpoint = "tcp://127.0.0.1:2",
+                           .data_dir = dir,
+                           .step = step,
+                           .plans = &plans,
+                           .describe = describe};
+    describe_err = WEIR_OK;
     if (!mkdtemp(dir) || store_open(&admin.store, dir, NULL, NULL)) return -1;
     master_new(&admin.master, &config, 0);
     master_actions_init(&actions);
@@ -62,6 +78,7 @@ static int close_admin(void **state)
     master_actions_close(&actions);
     master_destroy(&admin.master);
     store_close(&admin.store);
+    plans_close(&plans);
     return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -260,6 +277,122 @@ static void wrong_submissions_are_refused_in_words(void **state)
     assert_int_equal(master_n_jobs(admin.master), 0);
 }
 
+/* ---- plans without jobs ---- */
+
+/* read -> write, of a source with two splits. */
+static struct graph read_and_write(void)
+{
+    static struct graph_input from_read = {.partition = GRAPH_FORWARD, .way = ""};
+    static struct weir_bytes splits[2];
+    static struct graph_node nodes[2];
+    nodes[0] = (struct graph_node){.id = "read",
+                                   .name = "file",
+                                   .kind = GRAPH_SOURCE,
+                                   .chain = true,
+                                   .updating = true,
+                                   .n_outputs = 1,
+                                   .n_splits = 2,
+                                   .splits = splits};
+    nodes[1] = (struct graph_node){
+        .id = "write", .name = "print", .kind = GRAPH_SINK, .alone = true, .n_ports = 1, .n_inputs = 1, .inputs = &from_read};
+    return (struct graph){.name = "demo", .n_nodes = 2, .nodes = nodes};
+}
+
+static void ask_plan(const char *plugin, const char *body, char target[static 192])
+{
+    (void)snprintf(target, 192, "/plugins/%s/plan", plugin);
+    ask(REST_POST, target, body);
+    if (reply.status != REST_ACCEPTED) return;
+    (void)snprintf(target, 192, "/plugins/%s/plan/%s", plugin, member("request-id"));
+}
+
+static const json_t *operation(const char *key)
+{
+    assert_int_equal(reply.status, REST_OK);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(doc, "status"), "id")), "COMPLETED");
+    return json_object_get(json_object_get(doc, "operation"), key);
+}
+
+static void a_plan_is_polled_until_it_is_made(void **state)
+{
+    (void)state;
+    char id[WEIR_DIGEST_TEXT], target[192];
+    upload(id);
+    ask_plan(id, "{\"parallelism\": 3, \"args\": [\"--x\"]}", target);
+    assert_int_equal(reply.status, REST_ACCEPTED);
+    ask(REST_GET, target, "");
+    assert_int_equal(reply.status, REST_OK);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(doc, "status"), "id")), "IN_PROGRESS");
+    assert_null(json_object_get(doc, "operation"));
+    struct graph graph = read_and_write();
+    assert_true(plans_described(&plans, described, WEIR_OK, "", &graph, 0));
+    for (int i = 0; i < 2; i++) { /* it may be fetched again */
+        ask(REST_GET, target, "");
+        const json_t *plan = operation("plan"), *nodes = json_object_get(plan, "nodes"), *write = json_array_get(nodes, 1);
+        assert_string_equal(json_string_value(json_object_get(plan, "name")), "demo");
+        assert_non_null(json_object_get(plan, "jid"));
+        assert_int_equal(json_array_size(nodes), 2);
+        assert_string_equal(json_string_value(json_object_get(write, "operator")), "write");
+        assert_string_equal(json_string_value(json_object_get(write, "description")), "write");
+        assert_int_equal(json_integer_value(json_object_get(write, "parallelism")), 3);
+        const json_t *in = json_array_get(json_object_get(write, "inputs"), 0);
+        assert_string_equal(json_string_value(json_object_get(in, "ship_strategy")), "FORWARD");
+        assert_int_equal(json_integer_value(json_object_get(in, "id")), 0);
+        const json_t *sink = json_array_get(json_object_get(write, "operators"), 0);
+        assert_string_equal(json_string_value(json_object_get(sink, "chaining")), "NEVER");
+        const json_t *source = json_array_get(json_object_get(json_array_get(nodes, 0), "operators"), 0);
+        assert_int_equal(json_integer_value(json_object_get(source, "splits")), 2);
+        assert_true(json_is_true(json_object_get(source, "updating")));
+        assert_non_null(strstr(json_string_value(operation("text")), "read [file], 2 splits, updating"));
+        assert_non_null(strstr(json_string_value(operation("dot")), "digraph \"demo\""));
+    }
+    ask(REST_GET, "/jobs", ""); /* no job has come of it */
+    assert_int_equal(json_array_size(json_object_get(doc, "jobs")), 0);
+}
+
+static void a_plan_that_cannot_be_made_says_why(void **state)
+{
+    (void)state;
+    char id[WEIR_DIGEST_TEXT], target[192];
+    upload(id);
+    ask_plan(id, "", target);
+    struct graph graph = {.name = "none"};
+    assert_true(plans_described(&plans, described, WEIR_OK, "", &graph, 0));
+    ask(REST_GET, target, "");
+    assert_string_equal(json_string_value(json_object_get(operation("failure"), "code")), "GRAPH");
+    assert_non_null(strstr(json_string_value(json_object_get(operation("failure"), "reason")), "no source"));
+    describe_err = WEIR_E_IO;
+    ask_plan(id, "", target);
+    ask(REST_GET, target, "");
+    assert_string_equal(json_string_value(json_object_get(operation("failure"), "reason")), "cannot start it");
+}
+
+static void wrong_requests_for_plans_are_refused(void **state)
+{
+    (void)state;
+    char id[WEIR_DIGEST_TEXT], other[WEIR_DIGEST_TEXT], target[192];
+    upload(id);
+    ask_plan(id, "{\"parallelism\": 5000}", target);
+    expect_error(REST_BAD_REQUEST, "ARGUMENT", "parallelism 5000");
+    ask_plan(id, "{\"speed\": 1}", target);
+    expect_error(REST_BAD_REQUEST, "ARGUMENT", "speed");
+    memset(other, 'a', sizeof other - 1);
+    other[sizeof other - 1] = '\0';
+    ask_plan(other, "", target);
+    expect_error(REST_NOT_FOUND, "NOT_FOUND", "no plugin");
+    ask_plan(id, "", target);
+    memcpy(strstr(target, id), other, strlen(other));
+    ask(REST_GET, target, "");
+    expect_error(REST_NOT_FOUND, "NOT_FOUND", "no plan");
+    (void)snprintf(target, sizeof target, "/plugins/%s/plan/x", id);
+    ask(REST_GET, target, "");
+    expect_error(REST_NOT_FOUND, "NOT_FOUND", "no plan 'x'");
+    for (int i = 1; i < PLANS_MAX; i++) ask_plan(id, "", target);
+    assert_int_equal(reply.status, REST_ACCEPTED);
+    ask_plan(id, "", target);
+    expect_error(REST_TOO_MANY, "LIMIT", "16 plans are being made");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +403,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(sizes_are_bounded, open_admin, close_admin),
         cmocka_unit_test_setup_teardown(a_job_lives_and_is_cancelled, open_admin, close_admin),
         cmocka_unit_test_setup_teardown(wrong_submissions_are_refused_in_words, open_admin, close_admin),
+        cmocka_unit_test_setup_teardown(a_plan_is_polled_until_it_is_made, open_admin, close_admin),
+        cmocka_unit_test_setup_teardown(a_plan_that_cannot_be_made_says_why, open_admin, close_admin),
+        cmocka_unit_test_setup_teardown(wrong_requests_for_plans_are_refused, open_admin, close_admin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
