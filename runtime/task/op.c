@@ -260,6 +260,19 @@ weir_err op_deliver(struct op_out *out, struct weir_batch *batch)
     return WEIR_OK;
 }
 
+/* Rows that took up less room than was asked for them may be more than a segment holds: then each goes by itself. */
+static weir_err deliver_apart(struct op_out *out, const struct weir_batch *batch)
+{
+    weir_err err = WEIR_OK;
+    for (uint32_t i = 0; !err && i < batch->count; i++) {
+        struct weir_record *rec = weir_batch_record(batch, i);
+        struct weir_batch alone = {
+            .data = (unsigned char *)rec, .count = 1, .stride = weir_record_span(rec->size), .flags = WEIR_BATCH_MUTABLE};
+        err = op_deliver(out, &alone);
+    }
+    return err;
+}
+
 static weir_err flush_out(struct op_out *out)
 {
     struct weir_out *pub = out->pub;
@@ -270,7 +283,8 @@ static weir_err flush_out(struct op_out *out)
                                .count = pub->count,
                                .stride = pub->mixed ? 0 : pub->first_span,
                                .flags = WEIR_BATCH_MUTABLE};
-    weir_err err = op_deliver(out, &batch);
+    bool fits = pub->count == 1 || (size_t)(pub->cursor - pub->base) <= out->room;
+    weir_err err = WEIR_LIKELY(fits) ? op_deliver(out, &batch) : deliver_apart(out, &batch);
     pub->count = 0;
     pub->mixed = 0;
     if (err) pub->err = err;
@@ -317,10 +331,25 @@ void op_choose_direct(struct op *op)
     }
 }
 
+/* The same for a frame: the edge copies its rows into frames of the right size. Its lanes are empty before and after. */
+static weir_err send_apart(struct op_out *out, struct frame *frame)
+{
+    struct weir_out *pub = out->pub;
+    const struct weir_batch batch = {.data = pub->base, .sel = pub->offsets, .count = pub->count};
+    out->op->step_out += pub->count;
+    out->op->subtask->step_flushes++;
+    pub->count = 0;
+    pub->mixed = 0;
+    weir_err err = edge_write(out->direct, &batch);
+    frame_release(frame);
+    return err ? err : edge_flush_copies(out->direct);
+}
+
 static weir_err send_frame(struct op_out *out, struct frame *frame)
 {
     struct weir_out *pub = out->pub;
     struct subtask *s = out->op->subtask;
+    if (WEIR_UNLIKELY(pub->count > 1 && (size_t)(pub->cursor - pub->base) > s->pool->room)) return send_apart(out, frame);
     struct frame_header *head = frame->head;
     head->kind = FRAME_DATA;
     head->count = pub->count;

@@ -196,6 +196,50 @@ static weir_err measure_process(void *self, struct weir_ctx *ctx, uint32_t input
 static const struct weir_operator measure_op = {
     .struct_size = sizeof(struct weir_operator), .name = "measure", .in = &item_schema, .process = measure_process};
 
+/* Asks for more room than every other row needs; what is left of it would take in the next ones. */
+static weir_err roomy_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
+{
+    (void)self, (void)input;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        struct weir_record *rec = weir_batch_record(batch, i);
+        void *row = weir_row_begin(ctx->out, rec->size + (((const struct item *)weir_record_row(rec))->seq % 5 ? 0 : 4000));
+        if (!row) return ctx->out->err;
+        memcpy(row, rec + 1, rec->size);
+        weir_row_end(ctx->out, rec->size, rec->time_ms, rec->kind);
+    }
+    return WEIR_OK;
+}
+static const struct weir_operator roomy_op = {
+    .struct_size = sizeof(struct weir_operator), .name = "roomy", .in = &item_schema, .out = &item_schema, .process = roomy_process};
+
+/* argv[0]: how to the second step; 'c' = chained where possible. Rows come in batches as large as the segment lets them. */
+static weir_err build_roomy(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
+{
+    (void)argc, (void)diag;
+    struct weir_stream *s = weir_apply(source(env), "roomy", &roomy_op, NULL, 0);
+    s = unchained(weir_apply(partitioned(s, argv[0][0]), "measure", &measure_op, NULL, 0), argv[0][1] != 'c');
+    check_items(s, "check", 0, true);
+    return WEIR_OK;
+}
+
+static void room_that_was_not_needed_makes_no_larger_batches(void **state)
+{
+    (void)state;
+    const uint32_t before = local_job_segment, segments[] = {1, 500, 0};
+    const char *modes[] = {"fc", "f", "g", "k"};
+    for (uint32_t i = 0; i < 12; i++) {
+        struct local_job job;
+        draw(90 + i, 500, SIZES_SMALL);
+        atomic_store(&largest_batch, 0);
+        local_job_segment = segments[i / 4];
+        assert_int_equal(run_items(&job, build_roomy, 2, modes[i % 4], NULL), WEIR_OK);
+        assert_true(items_arrived(0, 1, NULL));
+        assert_true(segments[i / 4] == 1 ? atomic_load(&largest_batch) == 1 : atomic_load(&largest_batch) > 1);
+        local_job_close(&job);
+    }
+    local_job_segment = before;
+}
+
 /* Behind the source, behind a channel, behind an operator that emits. */
 static weir_err build_measure(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
 {
@@ -770,6 +814,7 @@ int main(void)
         cmocka_unit_test(the_largest_rows_survive),
         cmocka_unit_test(a_row_above_the_limit_fails_its_operator),
         cmocka_unit_test(the_segment_size_limits_batches),
+        cmocka_unit_test(room_that_was_not_needed_makes_no_larger_batches),
         cmocka_unit_test(forwards_and_emits_keep_their_order),
         cmocka_unit_test(side_outputs_carry_their_own_rows),
         cmocka_unit_test(consumers_of_one_output_do_not_see_each_other),
