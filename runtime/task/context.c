@@ -7,9 +7,6 @@
 #include "runtime/task/state.h"
 #include "runtime/task/subtask.h"
 
-/* Batches a step hands on before long emitters are asked to pause, so that one operator does not hold the thread. */
-#define YIELD_BATCHES 32u
-
 weir_time weir_now_ms(struct weir_ctx *ctx)
 {
     return op_of(ctx)->subtask->now_ms;
@@ -18,7 +15,7 @@ weir_time weir_now_ms(struct weir_ctx *ctx)
 bool weir_should_yield(struct weir_ctx *ctx)
 {
     struct subtask *s = op_of(ctx)->subtask;
-    return s->step_flushes >= YIELD_BATCHES || subtask_blocked(s);
+    return s->step_flushes >= s->yield_flushes || subtask_blocked(s);
 }
 
 void weir_count(struct weir_ctx *ctx, const char *name, uint64_t n)

@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "runtime/base/assert.h"
-#include "runtime/base/clock.h"
 
 #define FRAMES_A_STEP 16u /* input frames before the thread's other subtasks get their turn */
 #define READS_A_STEP 8u   /* calls of a split reader likewise */
+#define YIELD_FLUSHES 32u /* batches a step hands on before long emitters are asked to pause, so that none holds the thread */
 
 /* ---- outgoing frames --------------------------------------------------------------------------------------------------------------------
  */
@@ -417,13 +417,14 @@ bool subtask_has_work(const struct subtask *s)
 /* ---- life
  * -------------------------------------------------------------------------------------------------------------------------------- */
 
-weir_err subtask_open(struct subtask *s)
+weir_err subtask_open(struct subtask *s, weir_time now_ms)
 {
     s->stats.vertex = s->vertex;
     s->stats.subtask = s->index;
     s->stats.watermark_ms = WEIR_TIME_MIN;
     s->splits_left = s->n_splits;
-    s->now_ms = clock_wall_ms(); /* the times to live of what an operator finds in its open */
+    s->now_ms = now_ms; /* for the times to live of what an operator finds in its open */
+    if (s->yield_flushes == 0) s->yield_flushes = YIELD_FLUSHES;
     for (uint32_t i = 0; i < s->n_ops; i++) op_choose_direct(&s->ops[i]);
     weir_err err = valve_init(&s->valve, s->n_inputs);
     /* Children open before parents, so that what is emitted in an open finds its receivers ready. */

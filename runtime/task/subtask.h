@@ -219,6 +219,7 @@ struct subtask {
     weir_time now_ms;          /* wall clock at the start of the step */
     weir_time watermark_at_ms; /* when the noted watermarks go out even under load */
     uint32_t step_flushes;     /* batches handed on in this step */
+    uint32_t yield_flushes;    /* so many before long emitters are asked to pause; the owner may set it, else subtask_open does */
     uint32_t n_blocked;        /* outgoing channels on which frames wait for credit */
     uint64_t waiting_bytes;    /* emitted without credit, since the last time all was drained */
     bool pumping;              /* watermarks are under way through the chain */
@@ -228,8 +229,11 @@ struct subtask {
     const char *failed_id; /* operator that failed first; NULL = none */
 };
 
-/* After the builder filled vertex ... pool, ops and edges: opens operators. Errors: the operator's; s->diag, s->failed_id say more. */
-weir_err subtask_open(struct subtask *s);
+/*
+ * After the builder filled vertex ... pool, ops and edges: opens operators. now_ms: the wall clock they see. Errors: the operator's;
+ * s->diag, s->failed_id say more.
+ */
+weir_err subtask_open(struct subtask *s, weir_time now_ms);
 enum subtask_step subtask_step(struct subtask *s, weir_time now_ms);
 weir_err subtask_commit(struct subtask *s);
 /* Closes operators and readers and frees everything inside; state stays. Channels are the owner's. */

@@ -230,7 +230,7 @@ static enum thread_state open_all(struct task_thread *t)
     atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
     for (uint32_t i = 0; i < t->n_subtasks && !t->failed; i++) {
         atomic_store_explicit(t->subtasks[i].probe.subtask, (int32_t)t->subtasks[i].index, memory_order_relaxed);
-        if (subtask_open(&t->subtasks[i])) t->failed = &t->subtasks[i];
+        if (subtask_open(&t->subtasks[i], clock_wall_ms())) t->failed = &t->subtasks[i];
     }
     atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
     return t->failed ? THREAD_FAILED : THREAD_RUNNING;

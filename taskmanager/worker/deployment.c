@@ -244,7 +244,8 @@ static weir_err make_slot(const struct deployment *d, uint32_t slot, struct stat
     char dir[PATH_MAX];
     if (d->state.dir && snprintf(dir, sizeof dir, "%s/slot-%" PRIu32, d->state.dir, slot) >= (int)sizeof dir)
         return weir_fail(diag, WEIR_E_LIMIT, "the path of the state folder is too long: %s", d->state.dir);
-    const struct state_slot_config config = {.dir = d->state.dir ? dir : NULL, .budget = d->state.slot_memory, .shared = d->rocks};
+    const struct state_slot_config config = {
+        .dir = d->state.dir ? dir : NULL, .budget = d->state.slot_memory, .shared = d->rocks, .snapshots = d->state.snapshots};
     return state_slot_new(out, &config, diag);
 }
 

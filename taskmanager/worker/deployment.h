@@ -25,6 +25,7 @@ struct deployment_state {
     const char *dir;      /* scratch folder, made when first needed and removed at the end; NULL = in memory without limit */
     uint64_t slot_memory; /* bytes a slot may hold in memory; 0 = SLOT_BUDGET_DEFAULT */
     uint32_t segment;     /* bytes of a frame (frame_pool_set_segment); 0 = WEIR_FRAME_BYTES */
+    bool snapshots;       /* snapshots will be taken; needs a dir */
 };
 
 struct deployment {
