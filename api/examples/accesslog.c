@@ -441,6 +441,31 @@ WEIR_AGGREGATE(per_visit, hit, visit, session, visit_add, visit_merge, visit_emi
 /* ---- the graph
  * ------------------------------------------------------------------------------------------------------------------------------------ */
 
+/* The steps between the ends, each a function of its own so that a test can take it by itself. */
+static struct weir_stream *hits_of(struct weir_stream *parsed)
+{
+    return weir_assign_watermarks(parsed, "event-time", hit_time, &(struct weir_watermarks){.max_out_of_orderness_ms = DISORDER_MS});
+}
+
+static struct weir_stream *minutes_of(struct weir_stream *hits)
+{
+    const struct weir_window minute = {.kind = WEIR_TUMBLING, .size_ms = MINUTE_MS};
+    return weir_window_aggregate(weir_key_by(hits, &by_status), "per-minute", &minute, &per_minute);
+}
+
+static struct weir_stream *top_paths_of(struct weir_stream *hits)
+{
+    const struct weir_window hour = {.kind = WEIR_TUMBLING, .size_ms = HOUR_MS};
+    struct weir_stream *counts = weir_window_aggregate(weir_key_by(hits, &by_path), "per-path", &hour, &per_path);
+    return weir_apply(weir_key_by(counts, &by_hour), "rank", &rank, NULL, 0);
+}
+
+static struct weir_stream *sessions_of(struct weir_stream *hits)
+{
+    const struct weir_window visit = {.kind = WEIR_SESSION, .gap_ms = 30 * MINUTE_MS};
+    return weir_window_aggregate(weir_key_by(hits, &by_client), "per-visit", &visit, &per_visit);
+}
+
 static void write_to(struct weir_env *env, struct weir_stream *in, const char *id, const char *output, enum weir_file_format format)
 {
     struct weir_file_sink sink = {
@@ -460,20 +485,11 @@ static weir_err build(struct weir_env *env, int argc, char **argv, struct weir_d
 
     struct weir_stream *lines = weir_from_file(env, "read", &(struct weir_file_source){.path = input, .format = WEIR_FILE_LINES});
     struct weir_stream *parsed = weir_flat_map(lines, "parse", &parse);
-    struct weir_stream *hits =
-        weir_assign_watermarks(parsed, "event-time", hit_time, &(struct weir_watermarks){.max_out_of_orderness_ms = DISORDER_MS});
+    struct weir_stream *hits = hits_of(parsed);
 
-    const struct weir_window minute = {.kind = WEIR_TUMBLING, .size_ms = MINUTE_MS};
-    const struct weir_window hour = {.kind = WEIR_TUMBLING, .size_ms = HOUR_MS};
-    const struct weir_window visit = {.kind = WEIR_SESSION, .gap_ms = 30 * MINUTE_MS};
-    struct weir_stream *minutes = weir_window_aggregate(weir_key_by(hits, &by_status), "per-minute", &minute, &per_minute);
-    struct weir_stream *counts = weir_window_aggregate(weir_key_by(hits, &by_path), "per-path", &hour, &per_path);
-    struct weir_stream *top = weir_apply(weir_key_by(counts, &by_hour), "rank", &rank, NULL, 0);
-    struct weir_stream *sessions = weir_window_aggregate(weir_key_by(hits, &by_client), "per-visit", &visit, &per_visit);
-
-    write_to(env, minutes, "minute", output, WEIR_FILE_CSV);
-    write_to(env, top, "top", output, WEIR_FILE_CSV);
-    write_to(env, sessions, "sessions", output, WEIR_FILE_CSV);
+    write_to(env, minutes_of(hits), "minute", output, WEIR_FILE_CSV);
+    write_to(env, top_paths_of(hits), "top", output, WEIR_FILE_CSV);
+    write_to(env, sessions_of(hits), "sessions", output, WEIR_FILE_CSV);
     write_to(env, weir_side_output(parsed, 0), "malformed", output, WEIR_FILE_LINES);
     return WEIR_OK;
 }
