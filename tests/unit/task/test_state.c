@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The functions of weir/state.h in real jobs. Each row carries its number among the rows of its key, from which follows what every state
- * must hold when it comes.
+ * The functions of weir/state.h on the record path, in a harness. Each row carries its number among the rows of its key, from which follows
+ * what every state must hold when it comes, also after a restart.
  */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include <cmocka.h>
 
-#include "tests/support/local/local_job.h"
+#include "runtime/task/subtask.h"
+#include "weir/testing.h"
 
 #define KEYS 50
 #define ROWS 12000
@@ -22,57 +22,23 @@ struct step {
 WEIR_ROW(step, WEIR_FIELD(step, 1, I64, key), WEIR_FIELD(step, 2, I64, nth));
 WEIR_KEY_FIXED(step_key, step, key);
 
-/* ---- the rows: the keys in turn, in one split ---------------------------------------------------------------------------------------- */
+/* ---- the rows: the keys in turn ------------------------------------------------------------------------------------------------------ */
 
-struct reader {
-    int64_t at;
-};
-
-static weir_err discover(const void *config, uint32_t parallelism, struct weir_splits *splits, struct weir_diag *diag)
+static void push_steps(struct weir_harness *h, int64_t from, int64_t to)
 {
-    (void)config, (void)parallelism, (void)diag;
-    return weir_splits_add(splits, "", 0);
-}
-
-static weir_err read_steps(void *self, struct weir_ctx *ctx)
-{
-    struct reader *r = self;
-    for (; r->at < ROWS && !weir_should_yield(ctx); r->at++) {
-        struct step row = {r->at % KEYS, r->at / KEYS};
-        weir_err err = weir_emit(ctx->out, &row, sizeof row, row.nth);
-        if (err) return err;
+    for (int64_t i = from; i < to; i++) {
+        struct step row = {i % KEYS, i / KEYS};
+        WEIR_MUST(h, weir_harness_push(h, 0, &row, sizeof row, row.nth, WEIR_INSERT));
     }
-    return r->at == ROWS ? WEIR_DONE : WEIR_OK;
 }
 
-static weir_err open_steps(void *self, struct weir_ctx *ctx, struct weir_bytes split, struct weir_bytes position)
+static struct weir_harness *open_step(const struct weir_harness_operator *op, const struct weir_harness_options *options)
 {
-    (void)self, (void)ctx, (void)split, (void)position;
-    return WEIR_OK;
-}
-
-static const struct weir_source steps = {.struct_size = sizeof steps,
-                                         .name = "steps",
-                                         .self_size = sizeof(struct reader),
-                                         .schema = &step_schema,
-                                         .discover = discover,
-                                         .open = open_steps,
-                                         .read = read_steps};
-
-static weir_err run(weir_job_fn build, uint32_t parallelism, struct local_job *job, struct weir_diag *diag)
-{
-    *diag = (struct weir_diag){0};
-    return local_job_run(job, build, parallelism, 0, NULL, diag);
-}
-
-static void run_well(weir_job_fn build, uint32_t parallelism)
-{
-    struct local_job job;
-    struct weir_diag diag;
-    weir_err err = run(build, parallelism, &job, &diag);
-    if (err) print_error("parallelism %u: %s: %s\n", parallelism, job.failed_id ? job.failed_id : "", diag.text);
-    assert_int_equal(err, WEIR_OK);
-    local_job_close(&job);
+    struct weir_harness *h = NULL;
+    struct weir_diag diag = {0};
+    if (weir_harness_new_operator(&h, op, options, &diag)) print_error("%s\n", diag.text);
+    assert_non_null(h);
+    return h;
 }
 
 #define MUST(cond)                                                                                       \
@@ -264,14 +230,14 @@ static weir_err every_process(void *self, struct weir_ctx *ctx, uint32_t input, 
     return err;
 }
 
-static _Atomic int64_t n_timers, n_scanned;
+static int64_t n_timers, n_scanned;
 
 /* All rows of its key have come. */
 static weir_err every_on_timer(void *self, struct weir_ctx *ctx, const struct weir_timer *timer)
 {
     struct every *e = self;
     const int64_t n = ROWS / KEYS;
-    atomic_fetch_add(&n_timers, 1);
+    n_timers++;
     MUST(timer->tag == 8);
     const struct total *total = weir_aggregating_get(ctx, e->total);
     MUST(total && total->n == n && total->sum == n * (n - 1) / 2);
@@ -295,9 +261,10 @@ static weir_err every_finish(void *self, struct weir_ctx *ctx)
     MUST(weir_panes_table(ctx, e->panes, INT64_MIN, &table) == WEIR_E_ARGUMENT);
     MUST(weir_panes_table(ctx, e->panes, -5, &table) == WEIR_OK);
     while (weir_table_next(ctx, table, &cursor, &key, &value)) {
-        MUST(((struct total *)value)->n == ROWS / KEYS && weir_table_find(ctx, table, &key) == value);
+        const struct total *found = weir_table_find(ctx, table, &key); /* elsewhere, if the scan reads it from the disk */
+        MUST(((struct total *)value)->n == ROWS / KEYS && found && found->n == ROWS / KEYS);
         weir_table_remove(ctx, table, &key);
-        atomic_fetch_add(&n_scanned, 1);
+        n_scanned++;
     }
     weir_table_drop(ctx, &table);
     MUST(!table && !weir_panes_next(ctx, e->panes, INT64_MIN, &pane));
@@ -314,23 +281,52 @@ static const struct weir_operator every_op = {.struct_size = sizeof every_op,
                                               .on_timer = every_on_timer,
                                               .finish = every_finish};
 
-static weir_err build_every(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
+static const struct weir_harness_operator every = {.op = &every_op, .in = {{.keyer = &step_key}}};
+
+/* All rows, with a restart before row `restart` (0 = none) onto `after` subtasks, on as much memory as `options` say. */
+static void run_every(struct weir_harness_options options, int64_t restart, uint32_t after)
 {
-    (void)argc, (void)argv, (void)diag;
-    (void)weir_apply(weir_key_by(weir_from(env, "steps", &steps, NULL, 0), &step_key), "every", &every_op, NULL, 0);
-    return WEIR_OK;
+    struct weir_harness_snapshot *snapshot = NULL;
+    struct weir_harness *h = open_step(&every, &options);
+    n_timers = n_scanned = 0;
+    push_steps(h, 0, restart);
+    if (restart) {
+        WEIR_MUST(h, weir_harness_snapshot(h, &snapshot));
+        weir_harness_destroy(&h);
+        options.parallelism = after;
+        options.restore = snapshot;
+        h = open_step(&every, &options);
+        weir_harness_snapshot_destroy(&snapshot);
+    }
+    push_steps(h, restart, ROWS);
+    WEIR_MUST(h, weir_harness_finish(h));
+    assert_int_equal(n_timers, KEYS);
+    assert_int_equal(n_scanned, KEYS);
+    weir_harness_destroy(&h);
 }
 
 static void every_kind_of_state_follows_the_key(void **state)
 {
     (void)state;
-    for (uint32_t p = 1; p <= 3; p++) {
-        atomic_store(&n_timers, 0);
-        atomic_store(&n_scanned, 0);
-        run_well(build_every, p);
-        assert_int_equal(atomic_load(&n_timers), KEYS);
-        assert_int_equal(atomic_load(&n_scanned), KEYS);
-    }
+    for (uint32_t p = 1; p <= 3; p++)
+        for (uint64_t seed = 1; seed <= 3; seed++)
+            run_every((struct weir_harness_options){.parallelism = p, .batch = WEIR_HARNESS_DRAWN, .seed = seed}, 0, 0);
+    run_every((struct weir_harness_options){.batch = WEIR_HARNESS_FULL}, 0, 0);
+    run_every((struct weir_harness_options){.batch = WEIR_HARNESS_ONE}, 0, 0);
+}
+
+static void every_kind_of_state_survives_a_restart(void **state)
+{
+    (void)state;
+    const int64_t at[] = {ROWS / 2, 17, ROWS - KEYS / 2};
+    for (uint32_t i = 0; i < 3; i++)
+        run_every((struct weir_harness_options){.parallelism = 1 + i, .batch = WEIR_HARNESS_DRAWN, .seed = i}, at[i], 3 - i);
+}
+
+static void every_kind_of_state_may_lie_on_disk(void **state)
+{
+    (void)state;
+    run_every((struct weir_harness_options){.batch = WEIR_HARNESS_FULL, .state_bytes = 40 << 10}, ROWS / 2, 2);
 }
 
 /* ---- state without key, of an operator without one ------------------------------------------------------------------------------------
@@ -389,7 +385,7 @@ static weir_err plain_finish(void *self, struct weir_ctx *ctx)
     }
     weir_operator_list_clear(ctx, p->seen);
     MUST(weir_operator_list_count(p->seen) == 0);
-    atomic_fetch_add(&n_scanned, p->n);
+    n_scanned += p->n;
     return WEIR_OK;
 }
 
@@ -402,21 +398,16 @@ static const struct weir_operator plain_op = {.struct_size = sizeof plain_op,
                                               .process = plain_process,
                                               .finish = plain_finish};
 
-static weir_err build_plain(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
-{
-    (void)argc, (void)argv, (void)diag;
-    (void)weir_apply(weir_from(env, "steps", &steps, NULL, 0), "plain", &plain_op, NULL, 0);
-    return WEIR_OK;
-}
-
 static void any_operator_may_have_state_without_key(void **state)
 {
     (void)state;
-    for (uint32_t p = 1; p <= 2; p++) {
-        atomic_store(&n_scanned, 0);
-        run_well(build_plain, p);
-        assert_int_equal(atomic_load(&n_scanned), ROWS);
-    }
+    const struct weir_harness_options options = {.batch = WEIR_HARNESS_FULL};
+    struct weir_harness *h = open_step(&(struct weir_harness_operator){.op = &plain_op}, &options);
+    n_scanned = 0;
+    push_steps(h, 0, ROWS);
+    WEIR_MUST(h, weir_harness_finish(h));
+    assert_int_equal(n_scanned, ROWS);
+    weir_harness_destroy(&h);
 }
 
 /* ---- failures ------------------------------------------------------------------------------------------------------------------------ */
@@ -454,28 +445,24 @@ static const struct weir_operator careless_op = {.struct_size = sizeof careless_
                                                  .open = careless_open,
                                                  .process = careless_process};
 
-static weir_err build_careless(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
-{
-    (void)argc, (void)argv, (void)diag;
-    (void)weir_apply(weir_key_by(weir_from(env, "steps", &steps, NULL, 0), &step_key), "careless", &careless_op, NULL, 0);
-    return WEIR_OK;
-}
-
 static void failed_state_fails_the_task_whatever_the_operator_returns(void **state)
 {
     (void)state;
-    struct local_job job;
-    struct weir_diag diag;
-    assert_int_equal(run(build_careless, 1, &job, &diag), WEIR_E_NOMEM);
-    assert_string_equal(job.failed_id, "careless");
-    assert_non_null(strstr(diag.text, "state 'careless/value': out of memory"));
-    local_job_close(&job);
+    const struct weir_harness_operator op = {.op = &careless_op, .id = "careless", .in = {{.keyer = &step_key}}};
+    struct weir_harness *h = open_step(&op, &(struct weir_harness_options){.batch = WEIR_HARNESS_FULL});
+    push_steps(h, 0, WEIR_BATCH_MAX - 1); /* one more, and they would be delivered */
+    assert_int_equal(weir_harness_finish(h), WEIR_E_NOMEM);
+    assert_string_equal(weir_harness_failed_id(h), "careless");
+    assert_non_null(strstr(weir_harness_diag(h)->text, "state 'careless/value': out of memory"));
+    weir_harness_destroy(&h);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_of_state_follows_the_key),
+        cmocka_unit_test(every_kind_of_state_survives_a_restart),
+        cmocka_unit_test(every_kind_of_state_may_lie_on_disk),
         cmocka_unit_test(any_operator_may_have_state_without_key),
         cmocka_unit_test(failed_state_fails_the_task_whatever_the_operator_returns),
     };
