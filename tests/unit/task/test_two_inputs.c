@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "tests/unit/task/items.h"
+#include "weir/testing.h"
 
 static void draw(uint64_t seed, int64_t rows)
 {
@@ -135,7 +136,7 @@ static inline weir_err note_rule(struct meet *m, struct weir_ctx *ctx, const str
 {
     (void)rec;
     weir_count(ctx, "rules", 1);
-    if (row->price == 400 && *(const bool *)ctx->config) (void)weir_value(ctx, m->seen); /* whose value would it be? */
+    if (row->price < 0) (void)weir_value(ctx, m->seen); /* whose value would it be? */
     return WEIR_OK;
 }
 WEIR_CO_PROCESS(ruled, meet, item, meet_item, ticket, note_rule);
@@ -152,11 +153,10 @@ static const struct weir_operator ruled_op = {.struct_size = sizeof ruled_op,
 
 static weir_err build_ruled(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
 {
-    (void)argc, (void)diag;
-    bool careless = argv[0][0] == 'c';
+    (void)argc, (void)argv, (void)diag;
     struct weir_stream *a = source(env, "a");
     struct weir_stream *rules = weir_broadcast(weir_flat_map(a, "rules", &make_ticket_op));
-    check_items(weir_co_process(weir_key_by(a, &item_key), rules, "ruled", &ruled_op, &careless), "check", 0, true);
+    check_items(weir_co_apply(weir_key_by(a, &item_key), rules, "ruled", &ruled_op, NULL, 0), "check", 0, true);
     return WEIR_OK;
 }
 
@@ -173,46 +173,47 @@ static void a_broadcast_input_reaches_every_subtask(void **state)
     }
 }
 
+static struct weir_harness *open_step(const struct weir_harness_operator *op)
+{
+    struct weir_harness *h = NULL;
+    struct weir_diag diag = {0};
+    if (weir_harness_new_operator(&h, op, NULL, &diag)) print_error("%s\n", diag.text);
+    assert_non_null(h);
+    return h;
+}
+
 static void a_broadcast_record_has_no_key(void **state)
 {
     (void)state;
-    struct local_job job;
-    struct weir_diag diag = {0};
-    draw(20, 500);
-    assert_int_equal(run_items(&job, build_ruled, 2, "careless", &diag), WEIR_E_STATE);
-    assert_string_equal(job.failed_id, "ruled");
-    assert_non_null(strstr(diag.text, "used state by key while it processed a broadcast record"));
-    local_job_close(&job);
+    struct weir_harness *h =
+        open_step(&(struct weir_harness_operator){.op = &ruled_op, .id = "ruled", .in = {{.keyer = &item_key}, {.broadcast = true}}});
+    WEIR_MUST(h, weir_harness_line(h, 1, "+I 1,2", 0));
+    assert_int_equal(weir_harness_line(h, 1, "+I -1,2", 0), WEIR_E_STATE);
+    assert_string_equal(weir_harness_failed_id(h), "ruled");
+    assert_non_null(strstr(weir_harness_diag(h)->text, "used state by key while it processed a broadcast record"));
+    weir_harness_destroy(&h);
 }
 
 /* ---- partitions of one's own -----------------------------------------------------------------------------------------------------------
  */
 
-static inline uint32_t by_remainder(const struct item *row, uint32_t n)
+static inline uint32_t by_remainder(const struct ticket *row, uint32_t n)
 {
-    return (uint32_t)row->key % n;
+    return row->price == 300 ? n : (uint32_t)row->key % n;
 }
-WEIR_PARTITION(remainder_of_key, item, by_remainder);
+WEIR_PARTITION(remainder_of_key, ticket, by_remainder);
 
-static inline uint32_t beyond(const struct item *row, uint32_t n)
+static inline bool any_ticket(const struct ticket *row)
 {
-    return row->seq == 300 ? n : 0;
+    (void)row;
+    return true;
 }
-WEIR_PARTITION(one_beyond, item, beyond);
+WEIR_FILTER(any_op, ticket, any_ticket);
 
-static inline weir_err in_place(struct weir_none *self, struct weir_ctx *ctx, const struct item *row, const struct weir_record *rec)
+static weir_err build_partition(struct weir_harness *h, void *arg, struct weir_diag *diag)
 {
-    (void)self;
-    if ((uint32_t)row->key % ctx->parallelism != ctx->subtask) return weir_fail(ctx->diag, WEIR_E_USER, "a row in the wrong place");
-    return emit_again(ctx->out, row, rec);
-}
-WEIR_FLAT_MAP(in_place_op, item, item, in_place);
-
-static weir_err build_partition(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
-{
-    (void)argc, (void)diag;
-    struct weir_stream *s = weir_partition(source(env, "a"), argv[0][0] == 'b' ? &one_beyond : &remainder_of_key);
-    check_items(weir_flat_map(s, "place", &in_place_op), "check", 0, true);
+    (void)arg, (void)diag;
+    weir_harness_out(h, weir_filter(weir_partition(weir_harness_in(h, &ticket_schema), &remainder_of_key), "any", &any_op));
     return WEIR_OK;
 }
 
@@ -220,71 +221,56 @@ static void a_partitioner_decides_where_rows_go(void **state)
 {
     (void)state;
     for (uint32_t p = 1; p <= 4; p++) {
-        struct local_job job;
-        draw(30 + p, 700);
-        assert_int_equal(run_items(&job, build_partition, p, "", NULL), WEIR_OK);
-        assert_true(items_arrived(0, 1, NULL));
-        local_job_close(&job);
+        struct weir_harness *h = NULL;
+        struct weir_harness_record record;
+        const struct weir_harness_options options = {.parallelism = p, .batch = WEIR_HARNESS_DRAWN, .seed = p};
+        assert_int_equal(weir_harness_new(&h, build_partition, NULL, &options, NULL), WEIR_OK);
+        for (int64_t i = 0; i < 200; i++)
+            WEIR_MUST(h, weir_harness_push(h, 0, &(struct ticket){i, i * 7}, sizeof(struct ticket), 0, WEIR_INSERT));
+        assert_int_equal(weir_harness_count(h, 0), 200);
+        while (weir_harness_next(h, 0, &record)) assert_int_equal(record.subtask, ((const struct ticket *)record.row)->key % p);
+        (void)weir_harness_line(h, 0, "+I 300,0", 0);
+        assert_int_equal(weir_harness_finish(h), WEIR_E_USER);
+        char sentence[80];
+        (void)snprintf(sentence, sizeof sentence, "partitioner remainder_of_key chose subtask %u of %u", p, p);
+        assert_non_null(strstr(weir_harness_diag(h)->text, sentence));
+        weir_harness_destroy(&h);
     }
-}
-
-static void a_choice_out_of_range_fails_the_job(void **state)
-{
-    (void)state;
-    struct local_job job;
-    struct weir_diag diag = {0};
-    draw(40, 700);
-    assert_int_equal(run_items(&job, build_partition, 1, "beyond", &diag), WEIR_E_USER);
-    assert_non_null(strstr(diag.text, "partitioner one_beyond chose subtask 1 of 1"));
-    local_job_close(&job);
 }
 
 /* ---- upserts ---------------------------------------------------------------------------------------------------------------------------
  */
 
-static inline weir_err count_kind(struct weir_none *self, struct weir_ctx *ctx, const struct item *row, const struct weir_record *rec)
+static inline weir_err tell_kind(struct weir_none *self, struct weir_ctx *ctx, const struct ticket *row, const struct weir_record *rec)
 {
-    static const char *const names[] = {"inserts", "befores", "afters", "deletes"};
-    (void)self, (void)row;
-    weir_count(ctx, names[rec->kind], 1);
-    return WEIR_OK;
+    (void)self;
+    struct ticket told = {.price = rec->kind, .key = row->key};
+    return weir_emit(ctx->out, &told, sizeof told, rec->time_ms);
 }
-WEIR_PROCESS(count_kind, weir_none, item, count_kind);
+WEIR_PROCESS(tell_kind, weir_none, ticket, tell_kind);
 static const struct weir_operator upserts_op = {.struct_size = sizeof upserts_op,
                                                 .name = "upserts",
-                                                .in = &item_schema,
-                                                .flags = WEIR_OPERATOR_SINK | WEIR_OPERATOR_KEYED | WEIR_OPERATOR_UPSERTS,
-                                                .process = count_kind_process};
-
-static weir_err build_upserts(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
-{
-    (void)argc, (void)argv, (void)diag;
-    (void)weir_apply(weir_key_by(source(env, "a"), &item_key), "upserts", &upserts_op, NULL, 0);
-    return WEIR_OK;
-}
+                                                .in = &ticket_schema,
+                                                .out = &ticket_schema,
+                                                .flags = WEIR_OPERATOR_KEYED | WEIR_OPERATOR_UPSERTS,
+                                                .process = tell_kind_process};
 
 static void an_operator_of_upserts_sees_no_befores(void **state)
 {
     (void)state;
-    struct local_job job;
-    draw(50, 700);
-    uint64_t n[4] = {0};
-    for (int64_t sender = 0; sender < items.senders; sender++)
-        for (int64_t seq = 0; seq < items.rows; seq++) n[item_kind(sender, seq)]++;
-    assert_int_equal(run_items(&job, build_upserts, 2, "", NULL), WEIR_OK);
-    assert_int_equal(local_job_counter(&job, "upserts", "inserts"), n[WEIR_INSERT]);
-    assert_int_equal(local_job_counter(&job, "upserts", "befores"), 0);
-    assert_int_equal(local_job_counter(&job, "upserts", "afters"), n[WEIR_UPDATE_AFTER]);
-    assert_int_equal(local_job_counter(&job, "upserts", "deletes"), n[WEIR_DELETE]);
-    local_job_close(&job);
+    struct weir_harness *h = open_step(&(struct weir_harness_operator){.op = &upserts_op, .in = {{.keyer = &ticket_key, .changes = true}}});
+    const char *lines[] = {"+I 0,1", "-U 0,2", "+U 0,3", "-D 0,4", "-U 0,5"};
+    for (uint32_t i = 0; i < 5; i++) WEIR_MUST(h, weir_harness_line(h, 0, lines[i], 0));
+    WEIR_MUST(h, weir_harness_expect(h, 0, "+I 0,1\n+I 2,3\n+I 3,4\n")); /* WEIR_INSERT, _UPDATE_AFTER, _DELETE */
+    weir_harness_destroy(&h);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_inputs_share_the_state_of_a_key), cmocka_unit_test(a_broadcast_input_reaches_every_subtask),
-        cmocka_unit_test(a_broadcast_record_has_no_key),       cmocka_unit_test(a_partitioner_decides_where_rows_go),
-        cmocka_unit_test(a_choice_out_of_range_fails_the_job), cmocka_unit_test(an_operator_of_upserts_sees_no_befores),
+        cmocka_unit_test(two_inputs_share_the_state_of_a_key),    cmocka_unit_test(a_broadcast_input_reaches_every_subtask),
+        cmocka_unit_test(a_broadcast_record_has_no_key),          cmocka_unit_test(a_partitioner_decides_where_rows_go),
+        cmocka_unit_test(an_operator_of_upserts_sees_no_befores),
     };
     return LOCAL_JOB_RUN_TESTS(tests);
 }
