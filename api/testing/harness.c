@@ -22,6 +22,7 @@ struct weir_env *weir_harness_env(struct weir_harness *h)
 
 static struct weir_stream *add_input(struct weir_harness *h, const struct weir_schema *schema, bool changes)
 {
+    if (!h->env) return NULL; /* the graph is built already */
     if (h->n_inputs == WEIR_HARNESS_INPUTS_MAX)
         return env_mistake(h->env, WEIR_E_LIMIT, "a harness has at most %d inputs (WEIR_HARNESS_INPUTS_MAX)", WEIR_HARNESS_INPUTS_MAX);
     uint32_t index = h->n_inputs;
@@ -55,7 +56,7 @@ struct weir_stream *weir_harness_in_changes(struct weir_harness *h, const struct
 
 void weir_harness_out(struct weir_harness *h, struct weir_stream *stream)
 {
-    if (!stream) return;
+    if (!stream || !h->env) return;
     if (h->n_outputs == WEIR_HARNESS_OUTPUTS_MAX) {
         (void)env_mistake(h->env, WEIR_E_LIMIT, "a harness has at most %d outputs (WEIR_HARNESS_OUTPUTS_MAX)", WEIR_HARNESS_OUTPUTS_MAX);
         return;
@@ -173,7 +174,7 @@ static weir_err build_env(struct weir_harness *h, weir_harness_build build, void
 weir_err harness_each(struct weir_harness *h, weir_err (*visit)(struct weir_harness *h, struct subtask *s, void *arg), void *arg)
 {
     weir_err err = WEIR_OK;
-    for (uint32_t t = 0; t < h->d->n_threads; t++)
+    for (uint32_t t = 0; !err && t < h->d->n_threads; t++)
         for (uint32_t i = 0; !err && i < h->d->threads[t].n_subtasks; i++) err = visit(h, &h->d->threads[t].subtasks[i], arg);
     return err;
 }

@@ -6,7 +6,8 @@
 
 #include "api/testing/harness.h"
 
-#define LAG_ONE_IN 4u /* rounds of a slot that WEIR_HARNESS_DRAWN leaves out */
+#define LAG_ONE_IN 4u   /* rounds of a slot that WEIR_HARNESS_DRAWN leaves out */
+#define QUIET_ROUNDS 2u /* idle rounds after which all is done: a step may note what only the next one acts upon, as a silent split */
 
 /* splitmix64 */
 static uint64_t draw(struct weir_harness *h)
@@ -49,7 +50,7 @@ static weir_err round_of_steps(struct weir_harness *h)
     }
     if (err) return err;
     if (!busy) (void)harness_each(h, look_for_work, &busy); /* a frame for a subtask that stepped before its sender */
-    h->quiet = !busy;
+    h->n_idle = busy ? 0 : h->n_idle + 1;
     return WEIR_OK;
 }
 
@@ -80,7 +81,7 @@ static bool release(struct weir_harness *h)
 {
     const struct event *next = h->queue.first;
     if (!next) return false;
-    h->quiet = false;
+    h->n_idle = 0;
     if (next->kind == EVENT_ROW) {
         release_rows(h, next->input);
         return true;
@@ -95,9 +96,15 @@ static bool release(struct weir_harness *h)
     return true;
 }
 
+/* Nothing is to be done but to release the next event. */
+static bool quiet(const struct weir_harness *h)
+{
+    return h->n_idle >= QUIET_ROUNDS;
+}
+
 weir_err harness_settle(struct weir_harness *h)
 {
-    while (!h->failed && (!h->quiet || release(h)))
+    while (!h->failed && (!quiet(h) || release(h)))
         if (round_of_steps(h)) break;
     if (h->failed) h->diag = h->failure;
     return h->failed;
@@ -113,10 +120,10 @@ weir_err weir_harness_step(struct weir_harness *h, bool *more)
     if (!h->options.manual)
         return weir_fail(&h->diag, WEIR_E_STATE, "weir_harness_step is for a harness made with the option `manual`; this one steps itself");
     *more = false;
-    if (h->finished || (h->quiet && !release(h))) return WEIR_OK;
+    if (h->finished || (quiet(h) && !release(h))) return WEIR_OK;
     if (!h->failed) (void)round_of_steps(h);
     if (h->failed) h->diag = h->failure;
-    *more = !h->failed && (!h->quiet || h->queue.first);
+    *more = !h->failed && (!quiet(h) || h->queue.first);
     return h->failed;
 }
 

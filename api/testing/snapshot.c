@@ -110,6 +110,7 @@ static weir_err restore_op(struct weir_harness *h, struct op *op, const struct w
     }
     if (n && !err) {
         err = keyed_safe_point(op->keyed, h->now_ms); /* the clock, for times to live */
+        if (err) (void)slot_error(s->slot, &h->diag);
         if (!err) err = keyed_restore(op->keyed, parts, n, s->index, s->parallelism, &h->diag);
     }
     free(parts);

@@ -28,7 +28,7 @@
  *
  * Errors. Every call that can fail returns a weir_err and leaves a sentence in weir_harness_diag. A failure of user code is final: the
  * calls that drive return it again; what came out before it can be read. An error of the test (WEIR_E_ARGUMENT, WEIR_E_STATE,
- * WEIR_E_LIMIT of a call) changes nothing.
+ * WEIR_E_LIMIT of a call) changes nothing, but for an output that grows beyond rows_max unread: that is final, too.
  *
  * Thread: a harness, its snapshots, and the harnesses restored from them belong to one thread.
  */

@@ -101,6 +101,14 @@ static const struct weir_operator counting = {.struct_size = sizeof counting,
                                               .process = counting_process,
                                               .on_timer = counter_timer};
 
+static void by_n_of(struct weir_batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        struct weir_record *rec = weir_batch_record(b, i);
+        rec->time_ms = ((const struct word *)weir_record_row(rec))->n;
+    }
+}
+
 static const enum weir_time_domain event_time = WEIR_EVENT_TIME, processing_time = WEIR_PROCESSING_TIME;
 
 static struct weir_harness *open_one(const struct weir_harness_operator *op, const struct weir_harness_options *options)
@@ -376,6 +384,36 @@ static void timers_fire_by_watermarks_or_by_the_clock(void **state)
     }
 }
 
+/* Two streams with assigners of their own; one falls silent. */
+static weir_err build_silent(struct weir_harness *h, void *arg, struct weir_diag *diag)
+{
+    (void)arg, (void)diag;
+    const struct weir_watermarks quick = {.max_out_of_orderness_ms = 0, .idle_ms = 100};
+    struct weir_stream *both[2];
+    for (uint32_t i = 0; i < 2; i++) both[i] = weir_assign_watermarks(weir_harness_in(h, &word_schema), i ? "b" : "a", by_n_of, &quick);
+    weir_harness_out(h, weir_process(weir_key_by(weir_union(both, 2), &by_text), "count", &counting, &event_time));
+    return WEIR_OK;
+}
+
+static void a_stream_is_silent_by_the_clock_of_the_test(void **state)
+{
+    (void)state;
+    struct weir_harness *h = NULL;
+    const struct weir_harness_options options = {.show = WEIR_HARNESS_WATERMARKS, .now_ms = 1000};
+    WEIR_MUST(h, weir_harness_new(&h, build_silent, NULL, &options, NULL));
+    OK(weir_harness_line(h, 0, "+I 500,a", 0));
+    OK(weir_harness_line(h, 1, "+I 100,b", 0));
+    OK(weir_harness_expect(h, 0, "W 99\n"));
+    OK(weir_harness_set_time(h, 1090));
+    OK(weir_harness_line(h, 0, "+I 600,a", 0));
+    OK(weir_harness_expect(h, 0, ""));
+    OK(weir_harness_set_time(h, 1101)); /* the second is idle, the first is not */
+    OK(weir_harness_expect(h, 0, "W 599\n"));
+    OK(weir_harness_line(h, 0, "+I 3000,a", 0));
+    OK(weir_harness_expect(h, 0, "+I 4100,a\n+I 100,b\nW 2999\n"));
+    weir_harness_destroy(&h);
+}
+
 /* ---- two inputs ------------------------------------------------------------------------------------------------------------------------
  */
 
@@ -513,14 +551,6 @@ static weir_err total_emit(struct weir_ctx *ctx, const struct total *t, const st
     return emit_word(ctx->out, t->n, key->data, key->length, end - 1);
 }
 WEIR_AGGREGATE(totals, word, total, word, total_add, total_merge, total_emit);
-static void by_n_of(struct weir_batch *b)
-{
-    for (uint32_t i = 0; i < b->count; i++) {
-        struct weir_record *rec = weir_batch_record(b, i);
-        rec->time_ms = ((const struct word *)weir_record_row(rec))->n;
-    }
-}
-
 /* Watermarks, a filter, a window by key, and a second one by the size of the first one's result. */
 static weir_err build_chain(struct weir_harness *h, void *arg, struct weir_diag *diag)
 {
@@ -541,7 +571,7 @@ static char *play_chain(const struct weir_harness_options *options)
     struct weir_diag diag = {0};
     WEIR_MUST(h, weir_harness_new(&h, build_chain, NULL, options, &diag));
     for (int64_t i = 0; i < 3000; i++) {
-        struct word row = {.n = i, .text = weir_harness_bytes(h, 0, "abcdefg" + i % 7, 1)};
+        struct word row = {.n = i, .text = weir_harness_bytes(h, 0, &"abcdefg"[i % 7], 1)};
         OK(weir_harness_push(h, 0, &row, sizeof row, WEIR_TIME_MIN, WEIR_INSERT));
     }
     OK(weir_harness_finish(h));
@@ -809,6 +839,57 @@ static void an_operator_list_is_dealt_out_again(void **state)
     weir_harness_snapshot_destroy(&s);
 }
 
+/* ---- sinks ----------------------------------------------------------------------------------------------------------------------------
+ */
+
+static char calls[8];
+static weir_err note_call(char what)
+{
+    calls[strlen(calls)] = what;
+    return WEIR_OK;
+}
+static weir_err sink_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
+{
+    (void)self, (void)ctx, (void)input, (void)batch;
+    return note_call('p');
+}
+static weir_err sink_finish(void *self, struct weir_ctx *ctx)
+{
+    (void)self, (void)ctx;
+    return note_call('f');
+}
+static weir_err sink_commit(void *self, struct weir_ctx *ctx)
+{
+    (void)self, (void)ctx;
+    return note_call('c');
+}
+static void sink_close(void *self, struct weir_ctx *ctx)
+{
+    (void)self, (void)ctx;
+    (void)note_call('x');
+}
+static const struct weir_operator noting = {.struct_size = sizeof noting,
+                                            .name = "noting",
+                                            .in = &word_schema,
+                                            .flags = WEIR_OPERATOR_SINK,
+                                            .process = sink_process,
+                                            .finish = sink_finish,
+                                            .commit = sink_commit,
+                                            .close = sink_close};
+
+static void a_sink_is_finished_and_committed_or_only_closed(void **state)
+{
+    (void)state;
+    for (uint32_t finish = 0; finish < 2; finish++) {
+        struct weir_harness *h = open_one(&(struct weir_harness_operator){.op = &noting}, NULL);
+        memset(calls, 0, sizeof calls);
+        OK(weir_harness_line(h, 0, "+I 1,a", 0));
+        if (finish) OK(weir_harness_finish(h));
+        weir_harness_destroy(&h);
+        assert_string_equal(calls, finish ? "pfcx" : "px");
+    }
+}
+
 /* ---- files ----------------------------------------------------------------------------------------------------------------------------
  */
 
@@ -864,6 +945,8 @@ int main(void)
         cmocka_unit_test(an_open_that_fails_fails_the_construction),
         cmocka_unit_test(a_graph_that_cannot_run_is_refused_as_a_job_is),
         cmocka_unit_test(timers_fire_by_watermarks_or_by_the_clock),
+        cmocka_unit_test(a_stream_is_silent_by_the_clock_of_the_test),
+        cmocka_unit_test(a_sink_is_finished_and_committed_or_only_closed),
         cmocka_unit_test(two_inputs_share_keys_and_have_the_lower_time),
         cmocka_unit_test(a_broadcast_input_reaches_every_subtask),
         cmocka_unit_test(a_chain_gives_the_same_in_every_cut),
