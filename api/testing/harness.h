@@ -113,8 +113,9 @@ struct weir_harness {
     weir_time now_ms;
     weir_time clock_ms; /* as the last set_time that was put in says */
     uint64_t rng;
-    uint32_t n_idle; /* rounds in which no subtask had anything to do, one after the other */
-    bool finished;   /* committed */
+    uint32_t n_rounds; /* since the last event was released */
+    uint32_t n_idle;   /* rounds in which no subtask had anything to do, one after the other */
+    bool finished;     /* committed */
     const char *failed_id;
     weir_err failed; /* what user code returned; the sentence: */
     struct weir_diag failure;

@@ -35,6 +35,16 @@ static weir_err look_for_work(struct weir_harness *h, struct subtask *s, void *b
     return WEIR_OK;
 }
 
+/* Work that never ends. */
+static weir_err give_up(struct weir_harness *h)
+{
+    h->failed = WEIR_E_LIMIT;
+    return weir_fail(&h->failure, WEIR_E_LIMIT,
+                     "the steps are still busy %u rounds after the last event (WEIR_HARNESS_ROUNDS_MAX): does a "
+                     "function return WEIR_AGAIN for ever, or a timer set itself again for the time at which it fires?",
+                     WEIR_HARNESS_ROUNDS_MAX);
+}
+
 /* Gives every subtask a step. */
 static weir_err round_of_steps(struct weir_harness *h)
 {
@@ -51,17 +61,25 @@ static weir_err round_of_steps(struct weir_harness *h)
     if (err) return err;
     if (!busy) (void)harness_each(h, look_for_work, &busy); /* a frame for a subtask that stepped before its sender */
     h->n_idle = busy ? 0 : h->n_idle + 1;
-    return WEIR_OK;
+    return ++h->n_rounds < WEIR_HARNESS_ROUNDS_MAX ? WEIR_OK : give_up(h);
 }
 
 /* ---- release --------------------------------------------------------------------------------------------------------------------- */
 
+/* Short batches as often as long ones. */
+static uint32_t drawn_rows(struct weir_harness *h)
+{
+    uint32_t limit = 1u << draw(h) % 12;
+    static_assert(1u << 11 == WEIR_BATCH_MAX, "the longest limit");
+    return 1u + (uint32_t)(draw(h) % limit);
+}
+
 static uint32_t batch_rows(struct weir_harness *h)
 {
     switch (h->options.batch) {
-    case WEIR_HARNESS_ONE: return 1;
+    case WEIR_HARNESS_ONE: break;
     case WEIR_HARNESS_FULL: return WEIR_BATCH_MAX;
-    case WEIR_HARNESS_DRAWN: return 1u + (uint32_t)(draw(h) >> 32) % (1u << draw(h) % 12);
+    case WEIR_HARNESS_DRAWN: return drawn_rows(h);
     }
     return 1;
 }
@@ -81,7 +99,7 @@ static bool release(struct weir_harness *h)
 {
     const struct event *next = h->queue.first;
     if (!next) return false;
-    h->n_idle = 0;
+    h->n_idle = h->n_rounds = 0;
     if (next->kind == EVENT_ROW) {
         release_rows(h, next->input);
         return true;

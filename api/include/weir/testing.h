@@ -47,6 +47,7 @@ struct weir_harness_snapshot;
 #define WEIR_HARNESS_INPUTS_MAX 16
 #define WEIR_HARNESS_OUTPUTS_MAX 32
 #define WEIR_HARNESS_ROWS_MAX ((uint64_t)1 << 20) /* rows an output holds unread, and that wait undelivered; one more fails */
+#define WEIR_HARNESS_ROUNDS_MAX (1u << 18)        /* steps of each subtask after an event; one more fails: they would never end */
 #define WEIR_HARNESS_NOW_MS 1577836800000         /* where the clock begins: 2020-01-01T00:00:00Z */
 
 /* ---- options --------------------------------------------------------------------------------------------------------------------- */

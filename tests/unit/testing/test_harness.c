@@ -384,6 +384,25 @@ static void timers_fire_by_watermarks_or_by_the_clock(void **state)
     }
 }
 
+static weir_err never_done(void *self, struct weir_ctx *ctx, weir_time watermark_ms)
+{
+    (void)self, (void)ctx, (void)watermark_ms;
+    return WEIR_AGAIN;
+}
+
+static void work_without_end_is_given_up(void **state)
+{
+    (void)state;
+    struct weir_operator endless = evens;
+    endless.on_watermark = never_done;
+    struct weir_harness *h = open_one(&(struct weir_harness_operator){.op = &endless}, NULL);
+    OK(weir_harness_line(h, 0, "+I 2,a", 100));
+    REFUSED(weir_harness_watermark(h, 0, 2000), WEIR_E_LIMIT, "WEIR_HARNESS_ROUNDS_MAX");
+    REFUSED(weir_harness_finish(h), WEIR_E_LIMIT, "WEIR_HARNESS_ROUNDS_MAX");
+    OK(weir_harness_expect(h, 0, "+I 2,a\n"));
+    weir_harness_destroy(&h);
+}
+
 /* Two streams with assigners of their own; one falls silent. */
 static weir_err build_silent(struct weir_harness *h, void *arg, struct weir_diag *diag)
 {
@@ -945,6 +964,7 @@ int main(void)
         cmocka_unit_test(an_open_that_fails_fails_the_construction),
         cmocka_unit_test(a_graph_that_cannot_run_is_refused_as_a_job_is),
         cmocka_unit_test(timers_fire_by_watermarks_or_by_the_clock),
+        cmocka_unit_test(work_without_end_is_given_up),
         cmocka_unit_test(a_stream_is_silent_by_the_clock_of_the_test),
         cmocka_unit_test(a_sink_is_finished_and_committed_or_only_closed),
         cmocka_unit_test(two_inputs_share_keys_and_have_the_lower_time),
