@@ -104,7 +104,6 @@ struct weir_harness {
     struct deployment *d;
     struct blackbox *blackbox;
     struct wire_split splits[WEIR_HARNESS_INPUTS_MAX]; /* one an input; the deployment borrows them */
-    char job_id[WEIR_ID_TEXT];
     struct input inputs[WEIR_HARNESS_INPUTS_MAX];
     struct output outputs[WEIR_HARNESS_OUTPUTS_MAX];
     uint32_t n_inputs, n_outputs;

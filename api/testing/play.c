@@ -6,8 +6,10 @@
 
 #include "api/testing/harness.h"
 
-#define LAG_ONE_IN 4u   /* rounds of a slot that WEIR_HARNESS_DRAWN leaves out */
-#define QUIET_ROUNDS 2u /* idle rounds after which all is done: a step may note what only the next one acts upon, as a silent split */
+#define LAG_ONE_IN 4u /* rounds of a slot that WEIR_HARNESS_DRAWN leaves out */
+/* Idle rounds after which all is done: an idle step may send what its receiver, stepped before it, takes in the next round, or note what it
+ * acts upon only then (that a split is silent). */
+#define QUIET_ROUNDS 2u
 
 /* splitmix64 */
 static uint64_t draw(struct weir_harness *h)
@@ -25,13 +27,6 @@ static weir_err step_subtask(struct weir_harness *h, struct subtask *s, bool *bu
     enum subtask_step step = subtask_step(s, h->now_ms);
     if (step == STEP_FAILED) return harness_fail(h, s);
     *busy |= step == STEP_PROGRESS;
-    return WEIR_OK;
-}
-
-static weir_err look_for_work(struct weir_harness *h, struct subtask *s, void *busy)
-{
-    (void)h;
-    *(bool *)busy |= subtask_has_work(s);
     return WEIR_OK;
 }
 
@@ -59,7 +54,6 @@ static weir_err round_of_steps(struct weir_harness *h)
         for (uint32_t i = 0; !err && i < thread->n_subtasks; i++) err = step_subtask(h, &thread->subtasks[i], &busy);
     }
     if (err) return err;
-    if (!busy) (void)harness_each(h, look_for_work, &busy); /* a frame for a subtask that stepped before its sender */
     h->n_idle = busy ? 0 : h->n_idle + 1;
     return ++h->n_rounds < WEIR_HARNESS_ROUNDS_MAX ? WEIR_OK : give_up(h);
 }
