@@ -466,5 +466,5 @@ int main(void)
         cmocka_unit_test(any_operator_may_have_state_without_key),
         cmocka_unit_test(failed_state_fails_the_task_whatever_the_operator_returns),
     };
-    return LOCAL_JOB_RUN_TESTS(tests);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
