@@ -11,8 +11,6 @@
 #include "runtime/base/log.h"
 #include "taskmanager/worker/describe.h"
 
-#define SMALL_BUFFER 64u /* bytes of an output buffer with WEIR_HARNESS_ONE: what the smallest rows take */
-
 /* ---- for build ------------------------------------------------------------------------------------------------------------------- */
 
 struct weir_env *weir_harness_env(struct weir_harness *h)
@@ -151,7 +149,8 @@ static weir_err deploy(struct weir_harness *h, struct weir_diag *diag)
     h->blackbox = calloc(1, sizeof *h->blackbox);
     if (!msg.deploy.slot_worker || !h->blackbox) return weir_fail(diag, WEIR_E_NOMEM, "no memory for a harness");
     (void)snprintf(dir, sizeof dir, "%s/state-%" PRIu32, h->home->path, h->home->n_harnesses++);
-    const struct deployment_state state = {.dir = dir, .slot_memory = h->options.state_bytes, .snapshots = true};
+    const struct deployment_state state = {
+        .dir = dir, .slot_memory = h->options.state_bytes, .segment = h->options.batch == WEIR_HARNESS_ONE ? 1 : 0, .snapshots = true};
     weir_err err = deployment_new(&h->d, &msg, h->env, &state, h->blackbox, diag);
     if (!err) h->env = NULL; /* the deployment's now */
     free(msg.deploy.slot_worker);
@@ -188,23 +187,10 @@ weir_err harness_fail(struct weir_harness *h, const struct subtask *s)
     return weir_wrap(&h->failure, h->failed, "operator %s", h->failed_id ? h->failed_id : "?");
 }
 
-/* As small as batches and patience can be. */
-static void make_small(struct subtask *s)
-{
-    s->yield_flushes = 1;
-    for (uint32_t i = 0; i < s->n_ops; i++) {
-        for (uint32_t k = 0; k < s->ops[i].spec.n_outs; k++) {
-            struct op_out *out = &s->ops[i].outs[k];
-            out->capacity = SMALL_BUFFER;
-            out->pub->end = out->pub->base + SMALL_BUFFER;
-        }
-    }
-}
-
 static weir_err open_subtask(struct weir_harness *h, struct subtask *s, void *arg)
 {
     (void)arg;
-    if (h->options.batch == WEIR_HARNESS_ONE) make_small(s);
+    if (h->options.batch == WEIR_HARNESS_ONE) s->yield_flushes = 1;
     return subtask_open(s, h->now_ms) ? harness_fail(h, s) : WEIR_OK;
 }
 
