@@ -49,6 +49,17 @@ void *env_mistake(struct weir_env *env, weir_err err, const char *fmt, ...)
     return NULL;
 }
 
+struct weir_stream *weir_refuse(struct weir_env *env, const char *fmt, ...)
+{
+    if (!env) return NULL; /* the echo of an earlier mistake */
+    char text[WEIR_DIAG_MAX];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return env_mistake(env, WEIR_E_GRAPH, "%s", text);
+}
+
 /* ---- memory ---------------------------------------------------------------------------------------------------------------------- */
 
 void *weir_env_alloc(struct weir_env *env, size_t size)

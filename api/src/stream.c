@@ -51,6 +51,11 @@ const struct weir_schema *weir_stream_schema(const struct weir_stream *stream)
     return stream->output < node->n_outputs ? node->outputs[stream->output] : NULL;
 }
 
+struct weir_env *weir_stream_env(const struct weir_stream *stream)
+{
+    return stream ? stream->env : NULL;
+}
+
 bool stream_usable(struct weir_env *env, const char *taker, const struct weir_stream *stream)
 {
     if (stream->env != env) {

@@ -39,6 +39,7 @@ static void destroy_state(struct weir_state **state)
 {
     struct weir_state *s = *state;
     if (!s) return;
+    keyed_scan_close(s); /* before the store whose cursor it has */
     store_destroy(&s->store, false);
     cells_destroy(&s->cells);
     free(s->accs);

@@ -65,6 +65,9 @@ weir_err keyed_value_probe(struct weir_state *state, const struct weir_key *keys
 void *keyed_reducing_add(struct weir_state *state, const struct weir_key *key, const void *value);
 weir_err keyed_aggregating_add(struct weir_state *state, const struct weir_key *keys, const struct weir_batch *batch, const uint32_t *idx,
                                uint32_t n, void **accs);
+bool keyed_value_next(struct weir_state *state, uint64_t *cursor, struct weir_key *key, struct weir_bytes *value);
+/* The key that the last keyed_value_next gave. */
+const struct weir_key *keyed_value_scanned(const struct weir_state *state);
 
 weir_err keyed_list_add(struct weir_state *state, const struct weir_key *key, const void *data, uint32_t length);
 bool keyed_list_next(struct weir_state *state, const struct weir_key *key, uint64_t *cursor, struct weir_bytes *element);

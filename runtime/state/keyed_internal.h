@@ -21,8 +21,12 @@ struct weir_state {
     weir_reduce reduce;
     const struct weir_aggregate *aggregate;
     void **accs; /* WEIR_BATCH_MAX addresses for aggregating */
+    struct value_scan *scan; /* keyed_scan.c; NULL until the first */
     uint32_t guesses[WEIR_BATCH_MAX];
 };
+
+/* Frees state->scan. */
+void keyed_scan_close(struct weir_state *state);
 
 /* A family of the operator, as snapshots name it. */
 struct keyed_member {

@@ -88,6 +88,14 @@ weir_err weir_value_probe(struct weir_ctx *ctx, struct weir_state *state, const 
     return explain(ctx, keyed_value_probe(state, ctx->keys, idx, n, values), "keys of a batch found no place in their state");
 }
 
+bool weir_value_next(struct weir_ctx *ctx, struct weir_state *state, uint64_t *cursor, struct weir_key *key, struct weir_bytes *value)
+{
+    if (!keyed_value_next(state, cursor, key, value)) return false;
+    ctx->keys = keyed_value_scanned(state); /* until the next batch or timer brings its own */
+    ctx->key_index = 0;
+    return true;
+}
+
 /* ---- reducing and aggregating ----------------------------------------------------------------------------------------------------- */
 
 weir_err weir_reducing_open(struct weir_ctx *ctx, const struct weir_state_desc *desc, weir_reduce reduce, struct weir_state **out)

@@ -270,9 +270,14 @@ weir_err fake_op_open(struct fake *f, const struct weir_operator *op)
     return op->open ? after(f, op->open(f->self, &f->ctx)) : WEIR_OK;
 }
 
+weir_err fake_op_process_input(struct fake *f, uint32_t input, struct weir_batch *batch)
+{
+    return after(f, f->op->process(f->self, &f->ctx, input, batch));
+}
+
 weir_err fake_op_process(struct fake *f, struct weir_batch *batch)
 {
-    return after(f, f->op->process(f->self, &f->ctx, 0, batch));
+    return fake_op_process_input(f, 0, batch);
 }
 
 weir_err fake_op_feed(struct fake *f, const struct fake *from, uint32_t output)

@@ -95,6 +95,7 @@ struct weir_bytes fake_source_position(struct fake *f, unsigned char *data);
 
 weir_err fake_op_open(struct fake *f, const struct weir_operator *op);
 weir_err fake_op_process(struct fake *f, struct weir_batch *batch); /* input 0 */
+weir_err fake_op_process_input(struct fake *f, uint32_t input, struct weir_batch *batch);
 
 /* Hands every batch that another fake's output holds to the operator's input. */
 weir_err fake_op_feed(struct fake *f, const struct fake *from, uint32_t output);

@@ -62,12 +62,17 @@ static weir_err judge(struct fake *f, weir_err err)
 
 weir_err fake_op_process_keyed(struct fake *f, struct weir_batch *batch, struct weir_key *keys)
 {
+    return fake_op_process_keyed_input(f, 0, batch, keys);
+}
+
+weir_err fake_op_process_keyed_input(struct fake *f, uint32_t input, struct weir_batch *batch, struct weir_key *keys)
+{
     weir_err err = prepare(f);
     if (err) return err;
     hash_keys(keys, batch->count);
     f->ctx.keys = keys;
     keyed_prefetch(f->keyed, keys, batch->count);
-    err = judge(f, fake_op_process(f, batch));
+    err = judge(f, fake_op_process_input(f, input, batch));
     f->ctx.keys = NULL;
     return err;
 }

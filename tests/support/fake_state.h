@@ -14,7 +14,8 @@ void fake_state_open(struct fake *f);
 void fake_state_open_with(struct fake *f, const struct state_slot_config *config);
 
 /* Processes a batch whose records' keys are `keys` (hashes are filled in here). */
-weir_err fake_op_process_keyed(struct fake *f, struct weir_batch *batch, struct weir_key *keys);
+weir_err fake_op_process_keyed(struct fake *f, struct weir_batch *batch, struct weir_key *keys); /* input 0 */
+weir_err fake_op_process_keyed_input(struct fake *f, uint32_t input, struct weir_batch *batch, struct weir_key *keys);
 
 /* Fires event timers up to `watermark_ms`, then calls on_watermark until it is done, as the runtime does. */
 weir_err fake_op_watermark(struct fake *f, weir_time watermark_ms);

@@ -88,6 +88,16 @@ WEIR_EXPORT void weir_value_clear(struct weir_ctx *ctx, struct weir_state *state
  */
 WEIR_EXPORT weir_err weir_value_probe(struct weir_ctx *ctx, struct weir_state *state, const uint32_t *idx, uint32_t n, void **values);
 
+/*
+ * Scans the keys of this subtask that have a value, with value, in any order: *cursor is 0 at first; false at the end or on failure. Makes
+ * each key the current one, so that other states of the key are at hand. Key and value stay valid until the next call and are for
+ * reading; keys that lie in RocksDB only do not enter memory. The state must not change between two calls of one scan, except for the
+ * key just given; a scan may go on in a later call of the operator, and is then finished, since what is in memory stays there as long. One
+ * scan at a time a state. Also for reducing and aggregating state; not for states with namespaces.
+ */
+WEIR_EXPORT bool weir_value_next(struct weir_ctx *ctx, struct weir_state *state, uint64_t *cursor, struct weir_key *key,
+                                 struct weir_bytes *value);
+
 /* ---- reducing and aggregating ----------------------------------------------------------------------------------------------------- */
 
 /* Folds `value` into `acc`, both of the state's value_size. The first value of a key becomes the accumulator as it is. */

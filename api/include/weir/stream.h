@@ -93,6 +93,13 @@ WEIR_EXPORT struct weir_stream *weir_side_output(struct weir_stream *stream, uin
 WEIR_EXPORT const struct weir_schema *weir_stream_schema(const struct weir_stream *stream);
 
 /*
+ * For builders made of other builders: the environment of a stream (NULL for NULL), for memory that lives as long as the graph; and a
+ * refusal of the job, which keeps the sentence as the environment's first mistake and returns NULL. A NULL environment is allowed.
+ */
+WEIR_EXPORT struct weir_env *weir_stream_env(const struct weir_stream *stream);
+WEIR_EXPORT struct weir_stream *weir_refuse(struct weir_env *env, const char *fmt, ...) WEIR_PRINTF(2, 3);
+
+/*
  * The keyer of a stream that comes from key_by, for builders of keyed steps of several parts; NULL for any other stream.
  */
 WEIR_EXPORT const struct weir_keyer *weir_stream_keyer(const struct weir_stream *stream);

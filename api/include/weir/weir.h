@@ -3,11 +3,13 @@
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
 
+#include "weir/join.h"
 #include "weir/operator.h"
 #include "weir/plugin.h"
 #include "weir/row.h"
 #include "weir/source.h"
 #include "weir/state.h"
 #include "weir/stream.h"
+#include "weir/table.h"
 
 #endif

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The operators behind weir_group_aggregate and weir_two_stage_aggregate. */
+#ifndef WEIR_RUNTIME_OPERATOR_AGGREGATE_H
+#define WEIR_RUNTIME_OPERATOR_AGGREGATE_H
+
+#include "weir/weir.h"
+
+#define AGGREGATE_SCRATCH (1u << 20) /* bytes for a batch's accumulators; larger ones make the pieces of a batch smaller */
+
+struct aggregate_config {
+    const struct weir_group_aggregate *aggregate;
+    const struct weir_keyer *keyer; /* of the local stage */
+    bool partials;                  /* the input is of partial.h */
+};
+
+/* The builders put row types and the flags of changes in. */
+extern const struct weir_operator group_aggregate_operator;
+extern const struct weir_operator local_aggregate_operator;
+
+/* Records of a batch that are dealt with at once. */
+static inline uint32_t aggregate_piece(uint32_t acc_size)
+{
+    uint32_t n = AGGREGATE_SCRATCH / acc_size;
+    return n == 0 ? 1 : n < WEIR_BATCH_MAX ? n : WEIR_BATCH_MAX;
+}
+
+/* A record that takes back: -U or -D. */
+static inline bool takes_back(uint8_t kind)
+{
+    return kind == WEIR_UPDATE_BEFORE || kind == WEIR_DELETE;
+}
+
+/* True when the descriptor may be used for the step; else the job is refused. */
+bool aggregate_check(struct weir_stream *in, const char *id, const struct weir_group_aggregate *aggregate);
+
+/*
+ * Adds records to accumulators and takes back those of the kinds that do: records from ... from + n - 1 of the batch, accs[i] being that of
+ * record from + i.
+ */
+struct aggregate_fold {
+    uint32_t idx[2][WEIR_BATCH_MAX]; /* added, taken back */
+    void *accs[2][WEIR_BATCH_MAX];
+};
+void aggregate_fold(struct aggregate_fold *fold, const struct weir_group_aggregate *aggregate, const struct weir_batch *batch,
+                    uint32_t from, uint32_t n, void *const *accs);
+
+#endif

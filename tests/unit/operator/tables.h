@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the tests of tables and joins share: facts, the rows they are fed; a world with one operator, in memory or with next to none; and
+ * tallies, the table that a changelog has come to, as lines of text with counts. A test compares the operator's tally with that of a model
+ * that knows nothing of state, batches or order.
+ */
+#ifndef WEIR_TESTS_UNIT_OPERATOR_TABLES_H
+#define WEIR_TESTS_UNIT_OPERATOR_TABLES_H
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "runtime/state/rocks.h"
+#include "tests/support/fake_state.h"
+#include "tests/support/temp_dir.h"
+
+static uint64_t current_seed;
+
+static inline void check_that(bool holds, const char *condition, const char *file, int line)
+{
+    if (holds) return;
+    print_error("seed %" PRIu64 ": not true: %s\n", current_seed, condition);
+    _fail(file, line);
+}
+#define CHECK(cond) check_that((cond), #cond, __FILE__, __LINE__)
+
+static inline uint64_t draw(void)
+{
+    static uint64_t state, seed = UINT64_MAX;
+    if (seed != current_seed) state = seed = current_seed;
+    uint64_t x = state += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+static inline uint32_t below(uint32_t n)
+{
+    return (uint32_t)(draw() % n);
+}
+
+/* ---- facts -----------------------------------------------------------------------------------------------------------------------------
+ */
+
+struct fact {
+    bool flag; /* padding behind it: two equal rows need not have equal bytes */
+    int64_t key, value, id;
+    weir_time time;
+    struct weir_str text;
+};
+WEIR_ROW(fact, WEIR_FIELD(fact, 1, I64, key), WEIR_FIELD(fact, 2, I64, value), WEIR_FIELD(fact, 3, I64, id),
+         WEIR_FIELD(fact, 4, TIME, time), WEIR_FIELD(fact, 5, STR, text), WEIR_FIELD(fact, 6, BOOL, flag));
+WEIR_KEY_FIXED(fact_key, fact, key);
+
+#define FACT_TEXT_MAX 40u
+
+/* One record to come. The text follows from the id, so that the same fact can be given again. */
+struct event {
+    int64_t key, value, id;
+    weir_time time_ms;
+    uint8_t kind;
+};
+
+static inline uint32_t text_of(int64_t id, char text[FACT_TEXT_MAX])
+{
+    uint32_t n = (uint32_t)((uint64_t)id * 7919 % (FACT_TEXT_MAX - 8));
+    for (uint32_t i = 0; i < n; i++) text[i] = (char)('a' + ((uint64_t)id + i) % 26);
+    return n;
+}
+
+#define FACT_LINE_MAX 160
+
+static inline void fact_line(const struct fact *f, char line[FACT_LINE_MAX])
+{
+    snprintf(line, FACT_LINE_MAX, "%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %.*s %d", f->key, f->value, f->id, f->time,
+             (int)f->text.length, weir_str_data(f, f->text), f->flag);
+}
+
+static inline void event_line(const struct event *e, char line[FACT_LINE_MAX])
+{
+    char text[FACT_TEXT_MAX];
+    uint32_t n = text_of(e->id, text);
+    snprintf(line, FACT_LINE_MAX, "%" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %.*s %d", e->key, e->value, e->id, e->time_ms, (int)n,
+             text, (int)(e->id & 1));
+}
+
+/* ---- tallies ---------------------------------------------------------------------------------------------------------------------------
+ */
+
+struct tally {
+    char line[3 * FACT_LINE_MAX];
+    int64_t count;
+};
+
+#define TALLY_SLOTS 16384u
+
+struct tallies {
+    struct tally *slots; /* a line that is empty is free */
+    uint32_t used;
+};
+
+static inline void tallies_init(struct tallies *t)
+{
+    *t = (struct tallies){.slots = calloc(TALLY_SLOTS, sizeof *t->slots)};
+    assert_non_null(t->slots);
+}
+
+static inline void tallies_close(struct tallies *t)
+{
+    free(t->slots);
+}
+
+static inline struct tally *tally_of(struct tallies *t, const char *line)
+{
+    uint64_t h = 14695981039346656037u;
+    for (const char *c = line; *c; c++) h = (h ^ (unsigned char)*c) * 1099511628211u;
+    uint32_t at = (uint32_t)(h >> 20) % TALLY_SLOTS;
+    while (t->slots[at].line[0] && strcmp(t->slots[at].line, line) != 0) at = (at + 1) % TALLY_SLOTS;
+    if (!t->slots[at].line[0]) {
+        CHECK(++t->used < TALLY_SLOTS / 2);
+        snprintf(t->slots[at].line, sizeof t->slots[at].line, "%s", line);
+    }
+    return &t->slots[at];
+}
+
+static inline void tally_add(struct tallies *t, const char *line, int64_t by)
+{
+    tally_of(t, line)->count += by;
+}
+
+static inline bool tallies_within(struct tallies *a, struct tallies *b, const char *who)
+{
+    for (uint32_t i = 0; i < TALLY_SLOTS; i++) {
+        if (!a->slots[i].line[0] || a->slots[i].count == tally_of(b, a->slots[i].line)->count) continue;
+        print_error("seed %" PRIu64 ": %s has \"%s\" %" PRId64 " times, the other %" PRId64 "\n", current_seed, who, a->slots[i].line,
+                    a->slots[i].count, tally_of(b, a->slots[i].line)->count);
+        return false;
+    }
+    return true;
+}
+
+static inline bool tallies_same(struct tallies *model, struct tallies *got)
+{
+    return tallies_within(model, got, "the model") && tallies_within(got, model, "the operator");
+}
+
+/* ---- the world of one operator
+ * ----------------------------------------------------------------------------------------------------------- */
+
+struct world {
+    struct fake *f;
+    struct temp_dir dir;
+    bool on_disk;
+    struct tallies got;
+    void (*render)(const void *row, char *line);
+};
+
+static struct rocks_shared *rocks_of_all;
+
+#define TINY_BUDGET (96u << 10)
+
+/* config: of the table. on_disk: with so little memory that most state leaves it. */
+static inline void world_open(struct world *w, const struct weir_operator *op, const void *config, bool on_disk,
+                              void (*render)(const void *, char *))
+{
+    *w = (struct world){.on_disk = on_disk, .render = render};
+    w->f = fake_new(&(struct fake_options){.config = config, .n_outs = 1 + op->n_sides, .frame_bytes = 512 + below(4000)});
+    if (on_disk) {
+        struct weir_diag diag;
+        temp_dir_make(&w->dir);
+        if (!rocks_of_all) assert_int_equal(rocks_shared_new(&rocks_of_all, 1u << 20, 1, &diag), WEIR_OK);
+        const struct state_slot_config slot = {.dir = temp_path(&w->dir, "slot"), .budget = TINY_BUDGET, .shared = rocks_of_all};
+        fake_state_open_with(w->f, &slot);
+    } else {
+        fake_state_open(w->f);
+    }
+    tallies_init(&w->got);
+    assert_ok(w->f, fake_op_open(w->f, op));
+}
+
+static inline void world_close(struct world *w)
+{
+    fake_close(w->f);
+    if (w->on_disk) temp_dir_remove(&w->dir);
+    tallies_close(&w->got);
+}
+
+static inline int world_end(void **state)
+{
+    (void)state;
+    rocks_shared_destroy(&rocks_of_all);
+    return 0;
+}
+
+static inline bool is_minus(uint8_t kind)
+{
+    return kind == WEIR_UPDATE_BEFORE || kind == WEIR_DELETE;
+}
+
+/* Adds what came out to the tally. A row is never taken back that does not stand. */
+static inline void absorb(struct world *w)
+{
+    char line[3 * FACT_LINE_MAX];
+    for (uint32_t i = 0; i < fake_count(w->f, 0); i++) {
+        w->render(fake_row(w->f, 0, i), line);
+        tally_add(&w->got, line, is_minus(fake_record(w->f, 0, i)->kind) ? -1 : 1);
+        if (tally_of(&w->got, line)->count < 0) print_error("taken back: %s\n", line);
+        CHECK(tally_of(&w->got, line)->count >= 0);
+    }
+    fake_clear(w->f, 0);
+}
+
+/* The batch of some events, in memory of its own size. */
+static inline unsigned char *make_batch(const struct event *events, uint32_t n, struct weir_batch *batch, uint32_t *offsets)
+{
+    char text[FACT_TEXT_MAX];
+    uint32_t at = 0;
+    for (uint32_t i = 0; i < n; i++) at += weir_record_span((uint32_t)sizeof(struct fact) + text_of(events[i].id, text));
+    unsigned char *data = malloc(at);
+    assert_non_null(data);
+    memset(data, (int)below(256), at); /* padding holds anything */
+    at = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct event *e = &events[i];
+        uint32_t length = text_of(e->id, text);
+        struct weir_record *rec = (struct weir_record *)(void *)(data + at);
+        struct fact *row = weir_record_row(rec);
+        offsets[i] = at;
+        *rec = (struct weir_record){.size = (uint32_t)sizeof *row + length, .kind = e->kind, .time_ms = e->time_ms};
+        row->flag = e->id & 1;
+        row->key = e->key;
+        row->value = e->value;
+        row->id = e->id;
+        row->time = e->time_ms;
+        row->text = (struct weir_str){sizeof *row, length};
+        memcpy(row + 1, text, length);
+        at += weir_record_span(rec->size);
+    }
+    *batch = (struct weir_batch){.data = data, .sel = offsets, .count = n};
+    return data;
+}
+
+static inline weir_err feed_by(struct world *w, uint32_t input, const struct weir_keyer *keyer, const struct event *events, uint32_t n)
+{
+    static uint32_t offsets[WEIR_BATCH_MAX];
+    static struct weir_key keys[WEIR_BATCH_MAX];
+    struct weir_batch batch;
+    unsigned char *data = make_batch(events, n, &batch, offsets);
+    unsigned char *scratch = malloc((size_t)n * (keyer->key_size ? keyer->key_size : 1));
+    assert_non_null(scratch);
+    keyer->extract(&batch, keys, scratch);
+    weir_err err = fake_op_process_keyed_input(w->f, input, &batch, keys);
+    free(scratch);
+    free(data);
+    return err;
+}
+
+static inline void feed(struct world *w, uint32_t input, const struct event *events, uint32_t n)
+{
+    assert_ok(w->f, feed_by(w, input, &fact_key, events, n));
+    absorb(w);
+}
+
+/* Sizes of batches: often one record, at times many. */
+static inline uint32_t draw_batch(uint32_t left)
+{
+    uint32_t n = 1 + below(below(3) ? 8 : 300);
+    return n < left ? n : left;
+}
+
+/* A history in which rows are given and some of them taken back later. Returns how many events there are. */
+static inline uint32_t draw_changes(struct event *events, uint32_t n, uint32_t n_keys, bool take_back)
+{
+    uint32_t standing[4096], n_standing = 0;
+    assert_in_range(n, 1, 4096);
+    for (uint32_t i = 0; i < n; i++) {
+        if (take_back && n_standing && below(3) == 0) {
+            uint32_t at = below(n_standing);
+            events[i] = events[standing[at]];
+            events[i].kind = below(2) ? WEIR_DELETE : WEIR_UPDATE_BEFORE;
+            standing[at] = standing[--n_standing];
+            continue;
+        }
+        events[i] = (struct event){.key = below(n_keys),
+                                   .value = below(50),
+                                   .id = take_back ? below(n * 2 / 3 + 1) : i, /* a row may stand twice */
+                                   .time_ms = 1000 + i / 4 + below(20),
+                                   .kind = below(2) && take_back ? WEIR_UPDATE_AFTER : WEIR_INSERT};
+        standing[n_standing++] = i;
+    }
+    return n;
+}
+
+#endif
