@@ -119,7 +119,7 @@ static weir_err fold_partials(struct aggregator *op, struct weir_ctx *ctx, const
             return weir_fail(ctx->diag, WEIR_E_CORRUPT, "%s: a partial accumulator has %u bytes, %u are due", ctx->operator_id,
                              row->acc.length, op->aggregate->acc_size);
     }
-    op->aggregate->merge(op->accs, op->from, n);
+    op->aggregate->merge(op->accs, op->from, n, op->aggregate->acc_size);
     return WEIR_OK;
 }
 

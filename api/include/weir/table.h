@@ -37,7 +37,7 @@ struct weir_result {
  * An accumulator per key.
  * add       Adds record idx[i] of the batch (idx NULL: record i) to accs[i], for i < n. A new accumulator is all zeros.
  * subtract  Takes a record back that was added. Of one batch the additions go first, so both must commute. NULL: no changes are taken.
- * merge     Adds from[i] to into[i]; needed by weir_two_stage_aggregate.
+ * merge     Adds from[i] to into[i], acc_size bytes each; needed by weir_two_stage_aggregate.
  * emit      Makes rows of results.
  */
 struct weir_group_aggregate {
@@ -48,7 +48,7 @@ struct weir_group_aggregate {
     uint32_t acc_size; /* alignment at most 8 */
     void (*add)(void *const *accs, const struct weir_batch *batch, const uint32_t *idx, uint32_t n);
     void (*subtract)(void *const *accs, const struct weir_batch *batch, const uint32_t *idx, uint32_t n);
-    void (*merge)(void *const *into, const void *const *from, uint32_t n);
+    void (*merge)(void *const *into, const void *const *from, uint32_t n, uint32_t acc_size);
     weir_err (*emit)(struct weir_out *out, const struct weir_result *results, uint32_t n);
 };
 
@@ -92,8 +92,9 @@ WEIR_EXPORT struct weir_stream *weir_two_stage_aggregate(struct weir_stream *in,
     static_assert(sizeof(struct out_) > 0, "row type")
 
 #define WEIR_MERGE_LOOP_(name, fn, acc_)                                                           \
-    static void name(void *const *into, const void *const *from, uint32_t n)                       \
+    static void name(void *const *into, const void *const *from, uint32_t n, uint32_t acc_size)    \
     {                                                                                              \
+        (void)acc_size;                                                                            \
         for (uint32_t i = 0; i < n; i++) fn((struct acc_ *)into[i], (const struct acc_ *)from[i]); \
     }                                                                                              \
     static_assert(sizeof(struct acc_) > 0, "accumulator type")

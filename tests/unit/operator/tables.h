@@ -94,14 +94,14 @@ static inline void event_line(const struct event *e, char line[FACT_LINE_MAX])
  */
 
 struct tally {
-    char line[3 * FACT_LINE_MAX];
+    char *line; /* NULL = free */
     int64_t count;
 };
 
-#define TALLY_SLOTS 16384u
+#define TALLY_SLOTS 65536u
 
 struct tallies {
-    struct tally *slots; /* a line that is empty is free */
+    struct tally *slots;
     uint32_t used;
 };
 
@@ -113,6 +113,7 @@ static inline void tallies_init(struct tallies *t)
 
 static inline void tallies_close(struct tallies *t)
 {
+    for (uint32_t i = 0; i < TALLY_SLOTS; i++) free(t->slots[i].line);
     free(t->slots);
 }
 
@@ -121,10 +122,11 @@ static inline struct tally *tally_of(struct tallies *t, const char *line)
     uint64_t h = 14695981039346656037u;
     for (const char *c = line; *c; c++) h = (h ^ (unsigned char)*c) * 1099511628211u;
     uint32_t at = (uint32_t)(h >> 20) % TALLY_SLOTS;
-    while (t->slots[at].line[0] && strcmp(t->slots[at].line, line) != 0) at = (at + 1) % TALLY_SLOTS;
-    if (!t->slots[at].line[0]) {
+    while (t->slots[at].line && strcmp(t->slots[at].line, line) != 0) at = (at + 1) % TALLY_SLOTS;
+    if (!t->slots[at].line) {
         CHECK(++t->used < TALLY_SLOTS / 2);
-        snprintf(t->slots[at].line, sizeof t->slots[at].line, "%s", line);
+        t->slots[at].line = strdup(line);
+        assert_non_null(t->slots[at].line);
     }
     return &t->slots[at];
 }
@@ -137,7 +139,7 @@ static inline void tally_add(struct tallies *t, const char *line, int64_t by)
 static inline bool tallies_within(struct tallies *a, struct tallies *b, const char *who)
 {
     for (uint32_t i = 0; i < TALLY_SLOTS; i++) {
-        if (!a->slots[i].line[0] || a->slots[i].count == tally_of(b, a->slots[i].line)->count) continue;
+        if (!a->slots[i].line || a->slots[i].count == tally_of(b, a->slots[i].line)->count) continue;
         print_error("seed %" PRIu64 ": %s has \"%s\" %" PRId64 " times, the other %" PRId64 "\n", current_seed, who, a->slots[i].line,
                     a->slots[i].count, tally_of(b, a->slots[i].line)->count);
         return false;
