@@ -96,15 +96,24 @@ static bool next_in_keeper(struct weir_state *s, struct weir_bytes *value)
     return true;
 }
 
+/* A restored file may hold keys of other instances; one that was asked for, whoever did, is in memory. */
+static bool is_own(const struct weir_state *s, uint64_t hash)
+{
+    uint16_t group = hash_key_group(hash);
+    return group >= s->keyed->first_group && group <= s->keyed->last_group;
+}
+
 static bool next_resident(struct weir_state *s, uint64_t *cursor, struct weir_bytes *value)
 {
-    struct table_entry *e = store_next_resident(s->store, cursor);
-    if (!e) return false;
-    struct weir_key key = table_key(e);
-    key.hash = hash64(key.data, key.length);
-    s->scan->key = key;
-    *value = store_bytes(s->store, e);
-    return true;
+    for (struct table_entry *e; (e = store_next_resident(s->store, cursor)) != NULL;) {
+        struct weir_key key = table_key(e);
+        key.hash = hash64(key.data, key.length);
+        if (!is_own(s, key.hash)) continue;
+        s->scan->key = key;
+        *value = store_bytes(s->store, e);
+        return true;
+    }
+    return false;
 }
 
 bool keyed_value_next(struct weir_state *s, uint64_t *cursor, struct weir_key *key, struct weir_bytes *value)

@@ -337,6 +337,27 @@ static void value_clear(struct model *m, const struct op *op, struct answer *out
     shelf_remove(shelf_of(m, op), bytes_of(&here));
 }
 
+/* Said in the order of the keys' bytes, not of the shelf, which has their lengths first. */
+static void value_scan(struct model *m, const struct op *op, struct answer *out)
+{
+    struct shelf found = {0}, *s = shelf_of(m, op);
+    for (uint32_t at = 0; at < s->n;) {
+        struct item *i = s->items[at];
+        struct weir_bytes key = {i->bytes + 2, i->key_length - 3}; /* between its length and that of no namespace */
+        bool live = is_live(m, op, i);
+        if (live) shelf_put(&found, key, item_value(i), m->now_ms);
+        if (live && op->verb == VALUE_SCAN_REMOVING && picked(op->salt, key.data, key.length))
+            shelf_take(s, at);
+        else
+            at++;
+    }
+    for (uint32_t at = 0; at < found.n; at++) {
+        say_bytes(out, item_key(found.items[at]));
+        say_item(out, found.items[at]);
+    }
+    shelf_close(&found);
+}
+
 static uint32_t record_of(const struct op *op, uint32_t i)
 {
     return op->idx ? op->idx[i] : i;
@@ -812,6 +833,8 @@ static void (*const apply[VERBS])(struct model *, const struct op *, struct answ
     [VALUE_WRITE] = value_write,
     [VALUE_CLEAR] = value_clear,
     [VALUE_PROBE] = value_probe,
+    [VALUE_SCAN] = value_scan,
+    [VALUE_SCAN_REMOVING] = value_scan,
     [REDUCING_ADD] = reducing_add,
     [AGGREGATING_ADD] = aggregating_add,
     [LIST_ADD] = list_add,

@@ -17,6 +17,8 @@ static const char *const verbs[VERBS] = {
     "value write",
     "value clear",
     "value probe",
+    "value scan",
+    "value scan and remove",
     "reducing add",
     "aggregating add",
     "list add",

@@ -375,8 +375,10 @@ static enum verb draw_verb(struct world *w, const struct state_config *s)
     bool any = !s->value_size, batches = !(s->flags & WEIR_STATE_NAMESPACED);
     switch (s->kind) {
     case KEYED_VALUE:
-        if (any) return CHOOSE(w, {VALUE_WRITE, 4}, {VALUE_READ, 3}, {VALUE_CLEAR, 1});
-        return CHOOSE(w, {VALUE_EDIT, 4}, {VALUE_FIND, 3}, {VALUE_FIND_EDIT, 1}, {VALUE_CLEAR, 1}, {VALUE_PROBE, batches});
+        if (any)
+            return CHOOSE(w, {VALUE_WRITE, 8}, {VALUE_READ, 6}, {VALUE_CLEAR, 2}, {VALUE_SCAN, batches}, {VALUE_SCAN_REMOVING, batches});
+        return CHOOSE(w, {VALUE_EDIT, 8}, {VALUE_FIND, 6}, {VALUE_FIND_EDIT, 2}, {VALUE_CLEAR, 2}, {VALUE_PROBE, 2 * batches},
+                      {VALUE_SCAN, batches}, {VALUE_SCAN_REMOVING, batches});
     case KEYED_REDUCING: return CHOOSE(w, {REDUCING_ADD, 4}, {VALUE_FIND, 2}, {VALUE_CLEAR, 1});
     case KEYED_AGGREGATING: return CHOOSE(w, {AGGREGATING_ADD, 1}, {VALUE_FIND, 2}, {VALUE_CLEAR, 1});
     case KEYED_LIST: return CHOOSE(w, {LIST_ADD, 8}, {LIST_SCAN, 2}, {LIST_SCAN_ADDING, !s->ttl_ms}, {LIST_EMPTY, 1}, {LIST_CLEAR, 1});
@@ -482,6 +484,8 @@ static void compare_panes(struct world *w, uint32_t state)
 static void compare_state(struct world *w, uint32_t state)
 {
     const struct state_config *s = &w->config.states[state];
+    bool values = s->kind == KEYED_VALUE || s->kind == KEYED_REDUCING || s->kind == KEYED_AGGREGATING;
+    if (values && !(s->flags & WEIR_STATE_NAMESPACED)) perform(w, &(struct op){.verb = VALUE_SCAN, .state = state});
     switch (s->kind) {
     case KEYED_VALUE: compare_keyed(w, state, s->value_size ? VALUE_FIND : VALUE_READ); break;
     case KEYED_REDUCING:

@@ -1043,6 +1043,24 @@ static void pane_scan(struct system *s, const struct op *op, struct answer *out)
     say_pairs(out);
 }
 
+static void value_scan(struct system *s, const struct op *op, struct answer *out)
+{
+    for (uint32_t i = 0; i < s->config.n_instances; i++) {
+        struct weir_state *state = s->instances[i].handles[op->state].state;
+        struct weir_key key;
+        struct weir_bytes value;
+        uint64_t cursor = 0;
+        while (keyed_value_next(state, &cursor, &key, &value)) {
+            if (hash64(key.data, key.length) != key.hash) BROKEN("a scanned key has another hash");
+            if (plan_key_owner(hash_key_group(key.hash), s->config.n_instances) != i) BROKEN("a state holds another instance's key");
+            note_pair((struct weir_bytes){key.data, key.length}, value);
+            if (op->verb == VALUE_SCAN_REMOVING && picked(op->salt, key.data, key.length))
+                keyed_value_clear(state, keyed_value_scanned(state));
+        }
+    }
+    say_pairs(out);
+}
+
 static void pane_drop(struct system *s, const struct op *op, struct answer *out)
 {
     (void)out;
@@ -1139,6 +1157,8 @@ static void (*const apply[VERBS])(struct system *, const struct op *, struct ans
     [VALUE_WRITE] = value_write,
     [VALUE_CLEAR] = value_clear,
     [VALUE_PROBE] = value_probe,
+    [VALUE_SCAN] = value_scan,
+    [VALUE_SCAN_REMOVING] = value_scan,
     [REDUCING_ADD] = reducing_add,
     [AGGREGATING_ADD] = aggregating_add,
     [LIST_ADD] = list_add,
