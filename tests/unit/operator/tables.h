@@ -132,6 +132,16 @@ static inline uint32_t draw_batch(uint32_t left)
     return n < left ? n : left;
 }
 
+/* A row that follows from its id: it may stand twice. */
+static inline struct event fact_again(uint32_t id, uint32_t n_keys)
+{
+    return (struct event){.key = id * 31 % n_keys,
+                          .value = id % 50,
+                          .id = id,
+                          .time_ms = 1000 + id,
+                          .kind = (uint8_t)(below(2) ? WEIR_UPDATE_AFTER : WEIR_INSERT)};
+}
+
 /* A history in which rows are given and some of them taken back later. Returns how many events there are. */
 static inline uint32_t draw_changes(struct event *events, uint32_t n, uint32_t n_keys, bool take_back)
 {
@@ -145,11 +155,8 @@ static inline uint32_t draw_changes(struct event *events, uint32_t n, uint32_t n
             standing[at] = standing[--n_standing];
             continue;
         }
-        events[i] = (struct event){.key = below(n_keys),
-                                   .value = below(50),
-                                   .id = take_back ? below(n * 2 / 3 + 1) : i, /* a row may stand twice */
-                                   .time_ms = 1000 + i / 4 + below(20),
-                                   .kind = below(2) && take_back ? WEIR_UPDATE_AFTER : WEIR_INSERT};
+        events[i] = (struct event){.key = below(n_keys), .value = below(50), .id = i, .time_ms = 1000 + i / 4 + below(20)};
+        if (take_back) events[i] = fact_again(below(n / 2 + 1), n_keys);
         standing[n_standing++] = i;
     }
     return n;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The table that a changelog ends in, by key and counted; with state that does not fit into memory, and an output that is full. */
 #include "runtime/operator/final_rows.h"
+#include "runtime/operator/rows.h"
 #include "tests/unit/operator/tables.h"
 
 #define EVENTS 4000u
@@ -127,6 +128,31 @@ static void rows_stand_as_often_as_they_were_given(void **state)
     }
 }
 
+/* Whatever lay in the padding, of the row and of the buffer. */
+static void equal_fields_give_equal_bytes(void **state)
+{
+    (void)state;
+    struct fake *f = fake_new(&(struct fake_options){.n_outs = 0});
+    const struct event e = {.key = 1, .value = 2, .id = 23, .time_ms = 4};
+    struct row_buf bufs[2];
+    struct weir_bytes rows[2];
+    for (int i = 0; i < 2; i++) {
+        struct weir_batch batch;
+        uint32_t offset;
+        unsigned char *data = make_batch(&e, 1, &batch, &offset);
+        bufs[i] = (struct row_buf){.data = malloc(512), .cap = 512};
+        memset(bufs[i].data, i ? 0x11 : 0xee, 512);
+        rows[i] = row_by_fields(&bufs[i], &f->ctx, &fact_schema, weir_record_row(weir_batch_record(&batch, 0)));
+        free(data);
+    }
+    assert_int_equal(rows[0].length, rows[1].length);
+    assert_memory_equal(rows[0].data, rows[1].data, rows[0].length);
+    assert_true(weir_row_valid(&fact_schema, rows[0].data, rows[0].length));
+    row_buf_close(&bufs[0]);
+    row_buf_close(&bufs[1]);
+    fake_close(f);
+}
+
 static void a_count_below_zero_at_the_end_is_an_error(void **state)
 {
     (void)state;
@@ -158,9 +184,8 @@ static void a_record_after_the_end_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_key_ends_with_its_last_row),
-        cmocka_unit_test(rows_stand_as_often_as_they_were_given),
-        cmocka_unit_test(a_count_below_zero_at_the_end_is_an_error),
+        cmocka_unit_test(a_key_ends_with_its_last_row),       cmocka_unit_test(rows_stand_as_often_as_they_were_given),
+        cmocka_unit_test(equal_fields_give_equal_bytes),      cmocka_unit_test(a_count_below_zero_at_the_end_is_an_error),
         cmocka_unit_test(a_record_after_the_end_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, world_end);

@@ -118,6 +118,25 @@ static void a_batch_costs_one_change_a_key(void **state)
     world_close(&w);
 }
 
+/* What has been taken back leaves no state. */
+static void an_empty_key_is_forgotten(void **state)
+{
+    (void)state;
+    const struct aggregate_config config = {.aggregate = &sums_agg};
+    struct world w;
+    struct slot_stats stats;
+    world_open(&w, &group_aggregate_operator, &config, false, render_total);
+    struct event some[] = {{.key = 7, .value = 1}, {.key = 8, .value = 2}, {.key = 7, .value = 1, .kind = WEIR_DELETE}};
+    feed(&w, 0, some, 3);
+    slot_stats(w.f->slot, &stats);
+    assert_int_equal(stats.entries, 1);
+    some[1].kind = WEIR_UPDATE_BEFORE;
+    feed(&w, 0, some + 1, 1);
+    slot_stats(w.f->slot, &stats);
+    assert_int_equal(stats.entries, 0);
+    world_close(&w);
+}
+
 static void a_record_taken_back_that_was_not_given_is_an_error(void **state)
 {
     (void)state;
@@ -197,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_key_has_the_aggregate_of_its_records),
         cmocka_unit_test(a_batch_costs_one_change_a_key),
+        cmocka_unit_test(an_empty_key_is_forgotten),
         cmocka_unit_test(a_record_taken_back_that_was_not_given_is_an_error),
         cmocka_unit_test(two_stages_give_the_same),
         cmocka_unit_test(a_partial_of_another_size_is_refused),

@@ -103,6 +103,26 @@ static void each_row_has_those_before_it(void **state)
     }
 }
 
+/* Of a key there stay the n - 1 last rows, and how far it has come. */
+static void rows_that_nobody_needs_go(void **state)
+{
+    (void)state;
+    const struct over_rows_config config = {.over = &last_four};
+    struct slot_stats before, after;
+    struct world w;
+    current_seed = 60;
+    world_open(&w, &over_rows_operator, &config, false, render_mean);
+    for (uint32_t i = 0; i < 100; i++) {
+        events[i] = (struct event){.key = 1, .id = i, .time_ms = i};
+        feed(&w, 0, &events[i], 1);
+        pass(&w, i);
+        if (i == 2) slot_stats(w.f->slot, &before);
+    }
+    slot_stats(w.f->slot, &after);
+    assert_int_equal(after.entries, before.entries);
+    world_close(&w);
+}
+
 static void results_come_in_order_with_the_rows_time(void **state)
 {
     (void)state;
@@ -139,6 +159,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row_has_those_before_it),
+        cmocka_unit_test(rows_that_nobody_needs_go),
         cmocka_unit_test(results_come_in_order_with_the_rows_time),
         cmocka_unit_test(rows_that_cannot_be_told_apart_are_an_error),
     };
