@@ -3,6 +3,8 @@
 #ifndef WEIR_TESTS_UNIT_OPERATOR_TABLES_H
 #define WEIR_TESTS_UNIT_OPERATOR_TABLES_H
 
+#include <sys/stat.h>
+
 #include "runtime/state/rocks.h"
 #include "tests/support/fake_state.h"
 #include "tests/support/temp_dir.h"
@@ -13,31 +15,46 @@
 
 struct world {
     struct fake *f;
+    const struct weir_operator *op;
+    const void *config;
     struct temp_dir dir;
     bool on_disk;
+    uint64_t epoch;
+    struct keyed_files files; /* of the last snapshot */
     struct tallies got;
     void (*render)(const void *row, char *line);
+    uint32_t side_rows[1 + WEIR_SIDES_MAX]; /* of instances before this one */
+    uint64_t late;
 };
 
 static struct rocks_shared *rocks_of_all;
 
 #define TINY_BUDGET (96u << 10)
 
+static inline void world_make_state(struct world *w)
+{
+    struct weir_diag diag;
+    if (!w->on_disk) {
+        fake_state_open(w->f);
+        return;
+    }
+    if (!rocks_of_all) assert_int_equal(rocks_shared_new(&rocks_of_all, 1u << 20, 1, &diag), WEIR_OK);
+    const struct state_slot_config slot = {
+        .dir = temp_path(&w->dir, "slot"), .budget = TINY_BUDGET, .shared = rocks_of_all, .snapshots = true};
+    fake_state_open_with(w->f, &slot);
+}
+
 /* config: of the table. on_disk: with so little memory that most state leaves it. */
 static inline void world_open(struct world *w, const struct weir_operator *op, const void *config, bool on_disk,
                               void (*render)(const void *, char *))
 {
-    *w = (struct world){.on_disk = on_disk, .render = render};
+    *w = (struct world){.op = op, .config = config, .on_disk = on_disk, .render = render};
     w->f = fake_new(&(struct fake_options){.config = config, .n_outs = 1 + op->n_sides, .frame_bytes = 512 + below(4000)});
     if (on_disk) {
-        struct weir_diag diag;
         temp_dir_make(&w->dir);
-        if (!rocks_of_all) assert_int_equal(rocks_shared_new(&rocks_of_all, 1u << 20, 1, &diag), WEIR_OK);
-        const struct state_slot_config slot = {.dir = temp_path(&w->dir, "slot"), .budget = TINY_BUDGET, .shared = rocks_of_all};
-        fake_state_open_with(w->f, &slot);
-    } else {
-        fake_state_open(w->f);
+        assert_int_equal(mkdir(temp_path(&w->dir, "snapshots"), 0700), 0);
     }
+    world_make_state(w);
     tallies_init(&w->got);
     assert_ok(w->f, fake_op_open(w->f, op));
 }
@@ -45,8 +62,43 @@ static inline void world_open(struct world *w, const struct weir_operator *op, c
 static inline void world_close(struct world *w)
 {
     fake_close(w->f);
+    keyed_files_close(&w->files);
     if (w->on_disk) temp_dir_remove(&w->dir);
     tallies_close(&w->got);
+}
+
+static inline void world_freeze(struct world *w)
+{
+    struct keyed_snapshot *snapshot;
+    struct weir_diag diag;
+    keyed_files_close(&w->files);
+    assert_ok(w->f, keyed_freeze(w->f->keyed, ++w->epoch, &snapshot, &w->f->diag));
+    weir_err err = keyed_persist(snapshot, temp_path(&w->dir, "snapshots"), &w->files, &diag);
+    if (err) print_error("%s\n", diag.text);
+    assert_int_equal(err, WEIR_OK);
+    keyed_snapshot_destroy(&snapshot);
+}
+
+/* The operator goes, with all it has in memory; another instance goes on from its snapshot. For worlds on disk, between batches. */
+static inline void world_restart(struct world *w)
+{
+    world_freeze(w);
+    weir_time watermark = w->f->ctx.watermark_ms;
+    for (uint32_t i = 0; i <= w->op->n_sides; i++) w->side_rows[i] += fake_count(w->f, i);
+    w->late += fake_counter(w->f, "late");
+    fake_close(w->f);
+    w->f = fake_new(&(struct fake_options){.config = w->config, .n_outs = 1 + w->op->n_sides});
+    world_make_state(w);
+    const struct keyed_restore_from from = {.dir = temp_path(&w->dir, "snapshots"), .files = &w->files};
+    assert_ok(w->f, keyed_restore(w->f->keyed, &from, 1, 0, 1, &w->f->diag));
+    w->f->ctx.watermark_ms = watermark;
+    assert_ok(w->f, fake_op_open(w->f, w->op));
+}
+
+/* Now and then. */
+static inline void world_maybe_restart(struct world *w)
+{
+    if (w->on_disk && below(40) == 0) world_restart(w);
 }
 
 static inline int world_end(void **state)
@@ -123,6 +175,7 @@ static inline void feed(struct world *w, uint32_t input, const struct event *eve
 {
     assert_ok(w->f, feed_by(w, input, &fact_key, events, n));
     absorb(w);
+    world_maybe_restart(w);
 }
 
 /* Sizes of batches: often one record, at times many. */

@@ -50,8 +50,8 @@ static void play(struct world *w, bool (*is_late)(const void *, weir_time, weir_
     assert_ok(w->f, fake_op_watermark(w->f, WEIR_TIME_MAX));
     absorb(w);
     check_at(w, how, WEIR_TIME_MAX);
-    for (uint32_t s = 0; s < 2; s++) assert_int_equal(fake_count(w->f, 1 + s), late[s]);
-    assert_int_equal(fake_counter(w->f, "late"), late[0] + late[1]);
+    for (uint32_t s = 0; s < 2; s++) assert_int_equal(w->side_rows[1 + s] + fake_count(w->f, 1 + s), late[s]);
+    assert_int_equal(w->late + fake_counter(w->f, "late"), late[0] + late[1]);
 }
 
 static uint64_t entries(const struct world *w)
