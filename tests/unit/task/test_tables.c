@@ -628,5 +628,5 @@ int main(void)
         cmocka_unit_test(distinct_values_of_a_single_group), cmocka_unit_test(joins_of_two_sources),
         cmocka_unit_test(rows_over_the_rows_before),         cmocka_unit_test(graphs_that_cannot_be_are_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return LOCAL_JOB_RUN_TESTS(tests);
 }
