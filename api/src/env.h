@@ -31,7 +31,7 @@ enum env_node_kind {
     ENV_SOURCE = 1,
     ENV_OPERATOR = 2,   /* step or sink: `op` */
     ENV_WATERMARKS = 3, /* weir_assign_watermarks: `timestamp`, `watermarks` */
-    ENV_WINDOW = 4, /* weir_window_aggregate: `window`, `aggregate`; output 0 = aggregate->out, output 1 = late rows of the input's type */
+    ENV_WINDOW = 4, /* weir_window_*: `window`, `aggregate` or `function`; output 0 = its out, output 1 = late rows of the input's type */
 };
 
 struct env_node {
@@ -50,6 +50,7 @@ struct env_node {
     struct weir_watermarks watermarks;
     struct weir_window window;
     const struct weir_aggregate *aggregate;
+    const struct weir_window_function *function;
     uint32_t n_outputs;
     const struct weir_schema **outputs;         /* row type of each output; NULL = unknown */
     const struct weir_schema *input[ENV_PORTS]; /* row type that arrives; NULL = unknown */

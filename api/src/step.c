@@ -183,52 +183,152 @@ struct weir_stream *weir_assign_watermarks(struct weir_stream *in, const char *i
 
 /* ---- windows --------------------------------------------------------------------------------------------------------------------- */
 
-static bool tumbling_check(struct weir_env *env, const char *id, const struct weir_window *w)
+static bool positive(struct weir_env *env, const char *id, const char *member, int64_t value)
 {
-    if (w->size_ms <= 0)
-        return env_mistake(env, WEIR_E_GRAPH, "operator %s: size_ms %lld of its window must be positive", id, (long long)w->size_ms);
-    if (w->offset_ms >= 0 && w->offset_ms < w->size_ms) return true;
-    return env_mistake(env, WEIR_E_GRAPH, "operator %s: offset_ms %lld of its window is outside 0 ... size_ms - 1 = %lld", id,
-                       (long long)w->offset_ms, (long long)w->size_ms - 1);
+    if (value > 0) return true;
+    return env_mistake(env, WEIR_E_GRAPH, "operator %s: %s %lld of its window must be positive", id, member, (long long)value);
+}
+
+static bool offset_check(struct weir_env *env, const char *id, const struct weir_window *w, const char *of, int64_t period_ms)
+{
+    if (w->offset_ms >= 0 && w->offset_ms < period_ms) return true;
+    return env_mistake(env, WEIR_E_GRAPH, "operator %s: offset_ms %lld of its window is outside 0 ... %s - 1 = %lld", id,
+                       (long long)w->offset_ms, of, (long long)period_ms - 1);
+}
+
+static bool cumulating_check(struct weir_env *env, const char *id, const struct weir_window *w)
+{
+    if (!positive(env, id, "size_ms", w->size_ms) || !positive(env, id, "step_ms", w->step_ms)) return false;
+    if (w->size_ms % w->step_ms == 0) return offset_check(env, id, w, "size_ms", w->size_ms);
+    return env_mistake(env, WEIR_E_GRAPH, "operator %s: size_ms %lld of its window is no multiple of step_ms %lld", id,
+                       (long long)w->size_ms, (long long)w->step_ms);
+}
+
+static bool kind_check(struct weir_env *env, const char *id, const struct weir_window *w)
+{
+    switch (w->kind) {
+    case WEIR_TUMBLING: return positive(env, id, "size_ms", w->size_ms) && offset_check(env, id, w, "size_ms", w->size_ms);
+    case WEIR_SLIDING:
+        return positive(env, id, "size_ms", w->size_ms) && positive(env, id, "slide_ms", w->slide_ms) &&
+               offset_check(env, id, w, "slide_ms", w->slide_ms);
+    case WEIR_CUMULATING: return cumulating_check(env, id, w);
+    case WEIR_SESSION:
+        if (w->gap_ms > 0) return true;
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: gap_ms %lld of its session window must be positive", id, (long long)w->gap_ms);
+    case WEIR_GLOBAL: return true;
+    }
+    return env_mistake(env, WEIR_E_GRAPH, "operator %s: its window is of unknown kind %d", id, (int)w->kind);
+}
+
+static bool trigger_check(struct weir_env *env, const char *id, const struct weir_trigger *t)
+{
+    if (t->early_ms < 0)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: early_ms %lld of its trigger is negative", id, (long long)t->early_ms);
+    if (t->early_only && !t->early_ms && !t->early_count)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: its trigger never fires: early_only needs early_count or early_ms", id);
+    if ((unsigned)t->early_domain <= WEIR_PROCESSING_TIME) return true;
+    return env_mistake(env, WEIR_E_GRAPH, "operator %s: early_domain %d of its trigger is none", id, (int)t->early_domain);
+}
+
+/* What goes with event time, and with processing time. */
+static bool domain_check(struct weir_env *env, const char *id, const struct weir_window *w)
+{
+    bool by_clock = w->domain == WEIR_PROCESSING_TIME;
+    if ((unsigned)w->domain > WEIR_PROCESSING_TIME)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: domain %d of its window is none", id, (int)w->domain);
+    if (w->allowed_lateness_ms < 0)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: allowed_lateness_ms %lld of its window is negative", id,
+                           (long long)w->allowed_lateness_ms);
+    if (by_clock && w->allowed_lateness_ms)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: nothing is late in processing time: leave allowed_lateness_ms 0", id);
+    if (by_clock && (w->kind == WEIR_SESSION || w->kind == WEIR_GLOBAL || w->trigger))
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: sessions, global windows and triggers go by event time: leave domain 0", id);
+    if (w->kind == WEIR_GLOBAL && w->allowed_lateness_ms)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: nothing is late in a global window: leave allowed_lateness_ms 0", id);
+    return true;
 }
 
 static bool window_check(struct weir_env *env, const char *id, const struct weir_window *w)
 {
     if (!w) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its window is NULL", id);
-    switch (w->kind) {
-    case WEIR_TUMBLING: return tumbling_check(env, id, w);
-    case WEIR_SESSION:
-        if (w->gap_ms > 0) return true;
-        return env_mistake(env, WEIR_E_GRAPH, "operator %s: gap_ms %lld of its session window must be positive", id, (long long)w->gap_ms);
-    }
-    return env_mistake(env, WEIR_E_GRAPH, "operator %s: its window is of unknown kind %d", id, (int)w->kind);
+    if (!kind_check(env, id, w) || !domain_check(env, id, w)) return false;
+    return !w->trigger || trigger_check(env, id, w->trigger);
 }
 
-static bool aggregate_check(struct weir_env *env, const char *id, const struct weir_aggregate *a, bool merges)
+/* Why windows of this kind merge accumulators; NULL: they do not. */
+static const char *merging(const struct weir_window *w)
+{
+    if (w->kind == WEIR_SESSION) return "sessions need";
+    if (w->trigger) return NULL; /* each window has its own accumulators then */
+    if (w->kind == WEIR_SLIDING && w->slide_ms != w->size_ms) return "sliding windows need";
+    return w->kind == WEIR_CUMULATING ? "cumulating windows need" : NULL;
+}
+
+static bool survey_check(struct weir_env *env, const char *id, const struct weir_window *w, const struct weir_aggregate *a)
+{
+    if (a->summary_size == 0) return true;
+    if (!a->survey || !a->emit_surveyed || a->summary_size > WEIR_VALUE_MAX)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: the survey of aggregate %s needs survey, emit_surveyed and at most %u bytes",
+                           id, a->name, WEIR_VALUE_MAX);
+    if (w->kind != WEIR_SESSION && w->kind != WEIR_GLOBAL && !w->trigger && !w->allowed_lateness_ms) return true;
+    return env_mistake(env, WEIR_E_GRAPH,
+                       "operator %s: aggregate %s surveys whole windows, which its kind, trigger or lateness fires by key", id, a->name);
+}
+
+static bool aggregate_check(struct weir_env *env, const char *id, const struct weir_aggregate *a, const struct weir_window *w)
 {
     if (!a) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its aggregate is NULL", id);
     if (!size_check(env, id, "weir_aggregate", a->struct_size, sizeof *a)) return false;
     if (!name_ok(a->name)) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its aggregate has no name, or one that is too long", id);
-    if (!a->add || !a->emit)
+    if (!a->add || (!a->emit && !a->summary_size))
         return env_mistake(env, WEIR_E_GRAPH, "operator %s: aggregate %s has no %s function", id, a->name, a->add ? "emit" : "add");
-    if (merges && !a->merge)
-        return env_mistake(env, WEIR_E_GRAPH, "operator %s: aggregate %s has no merge function, which sessions need", id, a->name);
+    if (merging(w) && !a->merge)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: aggregate %s has no merge function, which %s", id, a->name, merging(w));
     if (a->acc_size == 0 || a->acc_size > WEIR_VALUE_MAX) {
         return env_mistake(env, WEIR_E_GRAPH, "operator %s: acc_size %u of aggregate %s is outside 1 ... %u", id, a->acc_size, a->name,
                            WEIR_VALUE_MAX);
     }
-    return schema_check(env, id, a->out);
+    return survey_check(env, id, w, a) && schema_check(env, id, a->out);
+}
+
+static bool function_check(struct weir_env *env, const char *id, const struct weir_window_function *f)
+{
+    if (!f) return env_mistake(env, WEIR_E_GRAPH, "operator %s: its window function is NULL", id);
+    if (!size_check(env, id, "weir_window_function", f->struct_size, sizeof *f)) return false;
+    if (!name_ok(f->name))
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: its window function has no name, or one that is too long", id);
+    if (!f->process) return env_mistake(env, WEIR_E_GRAPH, "operator %s: window function %s has no process function", id, f->name);
+    return schema_check(env, id, f->out);
+}
+
+/* Settles types and keeps a copy of the window with its trigger. Returns output 0; output 1 has the late rows. */
+static struct weir_stream *window_outputs(struct weir_env *env, struct builder_node *added, const struct weir_window *window,
+                                          const struct weir_schema *in, const struct weir_schema *out)
+{
+    if (!take_input(env, added, 0, in) || !make_outputs(env, &added->node, out, added->node.input, 1)) return NULL;
+    added->node.window = *window;
+    if (!window->trigger) return stream_output(env, env->n_nodes - 1, 0);
+    struct weir_trigger *trigger = weir_env_alloc(env, sizeof *trigger);
+    if (!trigger) return NULL;
+    *trigger = *window->trigger;
+    added->node.window.trigger = trigger;
+    return stream_output(env, env->n_nodes - 1, 0);
 }
 
 struct weir_stream *weir_window_aggregate(struct weir_stream *keyed, const char *id, const struct weir_window *window,
                                           const struct weir_aggregate *aggregate)
 {
     struct builder_node *added = add_step(keyed, id, ENV_WINDOW);
-    if (!added || !window_check(keyed->env, id, window)) return NULL;
-    if (!aggregate_check(keyed->env, id, aggregate, window->kind == WEIR_SESSION)) return NULL;
-    if (!take_input(keyed->env, added, 0, aggregate->in) || !make_outputs(keyed->env, &added->node, aggregate->out, added->node.input, 1))
-        return NULL;
-    added->node.window = *window;
+    if (!added || !window_check(keyed->env, id, window) || !aggregate_check(keyed->env, id, aggregate, window)) return NULL;
     added->node.aggregate = aggregate;
-    return stream_output(keyed->env, keyed->env->n_nodes - 1, 0);
+    return window_outputs(keyed->env, added, window, aggregate->in, aggregate->out);
+}
+
+struct weir_stream *weir_window_process(struct weir_stream *keyed, const char *id, const struct weir_window *window,
+                                        const struct weir_window_function *function)
+{
+    struct builder_node *added = add_step(keyed, id, ENV_WINDOW);
+    if (!added || !window_check(keyed->env, id, window) || !function_check(keyed->env, id, function)) return NULL;
+    added->node.function = function;
+    return window_outputs(keyed->env, added, window, function->in, function->out);
 }

@@ -12,7 +12,7 @@
 
 #include "runtime/state/slot.h"
 #include "weir/state.h"
-#include "weir/stream.h"
+#include "weir/window.h"
 
 struct keyed;
 

@@ -91,9 +91,9 @@ static weir_err spec_of(struct op_spec *out, const struct deployment *d, uint32_
     case ENV_WINDOW: {
         struct window_config *config = weir_env_alloc(d->env, sizeof *config);
         if (!config) return WEIR_E_NOMEM;
-        *config = (struct window_config){.window = n->window, .aggregate = n->aggregate};
+        *config = (struct window_config){.window = n->window, .aggregate = n->aggregate, .function = n->function};
         out->kind = OP_USER;
-        out->table = n->window.kind == WEIR_SESSION ? &window_session_operator : &window_tumbling_operator;
+        out->table = window_operator(&n->window);
         out->config = config;
         break;
     }

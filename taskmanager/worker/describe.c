@@ -9,6 +9,7 @@
 
 #include "runtime/base/limits.h"
 #include "runtime/net/pipe.h"
+#include "runtime/operator/window.h"
 #include "taskmanager/worker/handover.h"
 #include "taskmanager/worker/plugin.h"
 
@@ -18,7 +19,7 @@ static const char *step_name(const struct env_node *n)
     case ENV_SOURCE: return n->source->name;
     case ENV_OPERATOR: return n->op->name;
     case ENV_WATERMARKS: return "watermarks";
-    case ENV_WINDOW: return n->window.kind == WEIR_SESSION ? "session window" : "tumbling window";
+    case ENV_WINDOW: return window_kind_name(n->window.kind);
     }
     return "";
 }

@@ -12,6 +12,7 @@
 #include "weir/operator.h"
 #include "weir/source.h"
 #include "weir/stream.h"
+#include "weir/window.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -152,67 +152,6 @@ struct weir_watermarks {
 WEIR_EXPORT struct weir_stream *weir_assign_watermarks(struct weir_stream *in, const char *id, weir_timestamp_fn timestamp,
                                                        const struct weir_watermarks *watermarks);
 
-/* ---- windows ---------------------------------------------------------------------------------------------------------------------- */
-
-enum weir_window_kind { WEIR_TUMBLING = 1, WEIR_SESSION = 2 };
-
-/*
- * Event-time windows on a keyed stream. Tumbling: [k * size + offset, (k + 1) * size + offset). Session: records of a key whose distance
- * does not exceed gap belong together (a distance of exactly gap joins); start = first time, end = last time + gap + 1. A window fires once
- * when the watermark reaches its end - 1; results carry time end - 1. A record all of whose windows have fired is late: it is counted
- * (`late`) and goes to side output 0, which carries the input's rows.
- */
-struct weir_window {
-    enum weir_window_kind kind;
-    int64_t size_ms;   /* tumbling: > 0 */
-    int64_t offset_ms; /* tumbling: 0 ... size - 1 */
-    int64_t gap_ms;    /* session: > 0 */
-};
-
-/*
- * An aggregate: an accumulator per key and window.
- * add    Adds record idx[i] of the batch to accs[i], for i < n. A new accumulator is all zeros.
- * merge  Adds `from` to `into`; sessions need it.
- * emit   Writes the result to ctx->out[0] with time `end_ms - 1`; ctx->keys[ctx->key_index] is the key.
- */
-struct weir_aggregate {
-    size_t struct_size;
-    const char *name;
-    const struct weir_schema *in;
-    const struct weir_schema *out;
-    uint32_t acc_size;
-    void (*add)(void *const *accs, const struct weir_batch *batch, const uint32_t *idx, uint32_t n);
-    void (*merge)(void *into, const void *from);
-    weir_err (*emit)(struct weir_ctx *ctx, const void *acc, weir_time start_ms, weir_time end_ms);
-};
-
-/*
- * WEIR_AGGREGATE(agg, row, acc, out, add, merge, emit): from functions on one record:
- * `void add(struct acc *, const struct row *, weir_time)`, `void merge(struct acc *, const struct acc *)`,
- * `weir_err emit(struct weir_ctx *, const struct acc *, const struct weir_key *, weir_time start, weir_time end)`.
- */
-#define WEIR_AGGREGATE(agg, row_, acc_, out_, add_, merge_, emit_)                                                      \
-    static void agg##_add(void *const *accs, const struct weir_batch *b, const uint32_t *idx, uint32_t n)               \
-    {                                                                                                                   \
-        for (uint32_t i = 0; i < n; i++) {                                                                              \
-            struct weir_record *rec = weir_batch_record(b, idx ? idx[i] : i);                                           \
-            add_((struct acc_ *)accs[i], (const struct row_ *)weir_record_row(rec), rec->time_ms);                      \
-        }                                                                                                               \
-    }                                                                                                                   \
-    static void agg##_merge(void *into, const void *from)                                                               \
-    {                                                                                                                   \
-        merge_((struct acc_ *)into, (const struct acc_ *)from);                                                         \
-    }                                                                                                                   \
-    static weir_err agg##_emit(struct weir_ctx *ctx, const void *acc, weir_time start, weir_time end)                   \
-    {                                                                                                                   \
-        return emit_(ctx, (const struct acc_ *)acc, &ctx->keys[ctx->key_index], start, end);                            \
-    }                                                                                                                   \
-    static const struct weir_aggregate agg = {sizeof(struct weir_aggregate), #agg,      &row_##_schema, &out_##_schema, \
-                                              (uint32_t)sizeof(struct acc_), agg##_add, agg##_merge,    agg##_emit}
-
-WEIR_EXPORT struct weir_stream *weir_window_aggregate(struct weir_stream *keyed, const char *id, const struct weir_window *window,
-                                                      const struct weir_aggregate *aggregate);
-
 #ifdef __cplusplus
 }
 #endif

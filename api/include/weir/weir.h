@@ -11,5 +11,6 @@
 #include "weir/state.h"
 #include "weir/stream.h"
 #include "weir/table.h"
+#include "weir/window.h"
 
 #endif

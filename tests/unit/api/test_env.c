@@ -89,7 +89,14 @@ static weir_err emit(struct weir_ctx *ctx, const void *acc, weir_time start_ms, 
     (void)ctx, (void)acc, (void)start_ms, (void)end_ms;
     return WEIR_OK;
 }
-static const struct weir_aggregate sum = {sizeof(struct weir_aggregate), "sum", &hit_schema, &total_schema, 8, add, merge, emit};
+static const struct weir_aggregate sum = {.struct_size = sizeof sum,
+                                          .name = "sum",
+                                          .in = &hit_schema,
+                                          .out = &total_schema,
+                                          .acc_size = 8,
+                                          .add = add,
+                                          .merge = merge,
+                                          .emit = emit};
 static const struct weir_window minute = {.kind = WEIR_TUMBLING, .size_ms = 60000};
 
 /* ---- helpers --------------------------------------------------------------------------------------------------------------------- */

@@ -80,7 +80,9 @@ static void results_are_those_of_a_search(void **state)
         late += expected.n_late;
         for (uint32_t i = 0; i < expected.n; i++) merged += expected.items[i].acc.count > 2;
         for (uint64_t cuts = 0; cuts < 3; cuts++) {
-            play(&h, &window_session_operator, &w, seed * 100 + cuts, &got);
+            const struct play_options o = {
+                .op = &window_session_operator, .config = {.window = w, .aggregate = &totals}, .cuts = seed * 100 + cuts};
+            play(&h, &o, &got);
             compare(&expected, &got);
         }
     }
@@ -90,7 +92,7 @@ static void results_are_those_of_a_search(void **state)
 
 /* ---- single properties ------------------------------------------------------------------------------------------------------------- */
 
-static const struct window_config gap10 = {{.kind = WEIR_SESSION, .gap_ms = 10}, &totals};
+static const struct window_config gap10 = {.window = {.kind = WEIR_SESSION, .gap_ms = 10}, .aggregate = &totals};
 
 static const struct sum *row_of(const struct fake *f, uint32_t i)
 {
@@ -247,13 +249,13 @@ static void an_aggregate_that_cannot_merge_is_refused(void **state)
     (void)state;
     struct weir_aggregate unmergeable = totals;
     unmergeable.merge = NULL;
-    struct window_config config = {{.kind = WEIR_SESSION, .gap_ms = 10}, &unmergeable};
+    struct window_config config = {.window = {.kind = WEIR_SESSION, .gap_ms = 10}, .aggregate = &unmergeable};
     struct fake *f = fake_new(&(struct fake_options){.config = &config, .n_outs = 2, .operator_id = "visits"});
     fake_state_open(f);
     assert_int_equal(fake_op_open(f, &window_session_operator), WEIR_E_ARGUMENT);
     assert_string_equal(f->diag.text, "visits: sessions need an aggregate with a merge function, 'totals' has none");
     fake_close(f);
-    config = (struct window_config){{.kind = WEIR_SESSION, .gap_ms = 0}, &totals};
+    config = (struct window_config){.window = {.kind = WEIR_SESSION, .gap_ms = 0}, .aggregate = &totals};
     f = fake_new(&(struct fake_options){.config = &config, .n_outs = 2});
     fake_state_open(f);
     assert_int_equal(fake_op_open(f, &window_session_operator), WEIR_E_ARGUMENT);

@@ -16,7 +16,9 @@
 #include <cmocka.h>
 
 #include "runtime/operator/window.h"
+#include "runtime/state/rocks.h"
 #include "tests/support/fake_state.h"
+#include "tests/support/temp_dir.h"
 
 typedef __int128 wide;
 
@@ -71,6 +73,28 @@ static inline weir_err totals_emit1(struct weir_ctx *ctx, const struct acc *a, c
 
 WEIR_AGGREGATE(totals, hit, acc, sum, totals_add1, totals_merge1, totals_emit1);
 
+/* The same without the maximum, which cannot be taken out again. */
+static inline void sums_add1(struct acc *a, const struct hit *row, weir_time t)
+{
+    (void)t;
+    a->count++;
+    a->sum += row->value;
+}
+
+static inline void sums_merge1(struct acc *into, const struct acc *from)
+{
+    into->count += from->count;
+    into->sum += from->sum;
+}
+
+static inline void sums_subtract1(struct acc *into, const struct acc *from)
+{
+    into->count -= from->count;
+    into->sum -= from->sum;
+}
+
+WEIR_AGGREGATE_INVERTIBLE(sums, hit, acc, sum, sums_add1, sums_merge1, totals_emit1, sums_subtract1);
+
 /* ---- histories --------------------------------------------------------------------------------------------------------------------- */
 
 struct rng {
@@ -108,6 +132,7 @@ struct event {
 };
 
 #define EVENTS_MAX 3000u
+#define RESULTS_MAX 200000u
 #define WINDOW_KEYS_MAX 40u
 
 struct history {
@@ -159,9 +184,11 @@ static inline void draw_history(struct history *h, struct rng *r, int64_t unit)
 
 /* ---- results --------------------------------------------------------------------------------------------------------------------- */
 
+#define BY_RECORD UINT32_MAX
+
 struct result {
     uint32_t key;
-    uint32_t step; /* index of the watermark event that fired it */
+    uint32_t step; /* index of the watermark event that fired it; BY_RECORD: a record did */
     weir_time start;
     weir_time end;
     struct acc acc;
@@ -169,7 +196,7 @@ struct result {
 
 /* What the oracle says, and what came. */
 struct results {
-    struct result items[EVENTS_MAX];
+    struct result items[RESULTS_MAX];
     uint32_t n;
     int64_t late[EVENTS_MAX]; /* seq, in order */
     uint32_t n_late;
@@ -180,7 +207,8 @@ static inline int compare_results(const void *a, const void *b)
     const struct result *x = a, *y = b;
     if (x->key != y->key) return x->key < y->key ? -1 : 1;
     if (x->start != y->start) return x->start < y->start ? -1 : 1;
-    return x->end < y->end ? -1 : x->end > y->end;
+    if (x->end != y->end) return x->end < y->end ? -1 : 1;
+    return x->acc.count < y->acc.count ? -1 : x->acc.count > y->acc.count; /* a window that fires again has more */
 }
 
 static inline void compare(struct results *expected, struct results *got)
@@ -202,12 +230,27 @@ static inline void compare(struct results *expected, struct results *got)
 
 #define PLAY_BYTES (WEIR_BATCH_MAX * 128u)
 
+/* How it is played: zeros are in memory, without a restart. */
+struct play_options {
+    const struct weir_operator *op;
+    struct window_config config;
+    uint64_t cuts;          /* seed of the cuts into batches, the pauses, the restarts */
+    uint64_t budget;        /* bytes of state in memory; 0 = ample */
+    uint32_t restart_every; /* restored after one watermark in so many; 0 = never */
+    struct temp_dir *dir;   /* with either of them */
+    struct rocks_shared *shared;
+};
+
 struct play {
     struct fake *f;
+    const struct play_options *o;
     const struct history *h;
-    struct rng r; /* of the cuts */
-    uint32_t n;   /* records collected */
-    uint32_t at;  /* bytes used */
+    struct rng r;
+    uint32_t n;  /* records collected */
+    uint32_t at; /* bytes used */
+    uint32_t n_restarts;
+    uint64_t counted_late; /* before the last restart */
+    struct keyed_files files;
     uint32_t sel[WEIR_BATCH_MAX];
     struct weir_key keys[WEIR_BATCH_MAX];
     _Alignas(16) unsigned char data[PLAY_BYTES];
@@ -256,9 +299,9 @@ static inline void take_results(struct play *p, uint32_t step, struct results *g
     for (uint32_t i = 0; i < fake_count(p->f, 0); i++) {
         const struct weir_record *rec = fake_record(p->f, 0, i);
         const struct sum *row = fake_row(p->f, 0, i);
-        CHECK(rec->time_ms == row->end - 1 && rec->time_ms >= before);
+        CHECK(rec->time_ms == row->end - 1 && (rec->time_ms >= before || step == BY_RECORD));
         before = rec->time_ms;
-        CHECK(got->n < EVENTS_MAX);
+        CHECK(got->n < RESULTS_MAX);
         got->items[got->n++] = (struct result){key_index(p->h, row), step, row->start, row->end, {row->count, row->sum, row->max}};
     }
     fake_clear(p->f, 0);
@@ -272,38 +315,77 @@ static inline void take_late(struct play *p, struct results *got)
         CHECK(fake_record(p->f, 1, i)->time_ms == e->time_ms && row->value == e->value); /* as it came */
         got->late[got->n_late++] = row->seq;
     }
-    CHECK(fake_counter(p->f, "late") == got->n_late);
+    CHECK(p->counted_late + fake_counter(p->f, "late") == got->n_late);
+    fake_clear(p->f, 1);
 }
 
-static inline void play(const struct history *h, const struct weir_operator *op, const struct weir_window *window, uint64_t cuts,
-                        struct results *got)
+/* A fresh operator, on the state of the one before if there was one. */
+static inline void play_open(struct play *p)
+{
+    const struct play_options *o = p->o;
+    char scratch[32];
+    struct state_slot_config slot = {.dir = NULL};
+    snprintf(scratch, sizeof scratch, "scratch%u", p->n_restarts);
+    if (o->dir)
+        slot = (struct state_slot_config){
+            .dir = temp_path(o->dir, scratch), .shared = o->shared, .budget = o->budget, .snapshots = o->restart_every > 0};
+    p->f = fake_new(
+        &(struct fake_options){.config = &o->config, .n_outs = 2, .frame_bytes = 200 + below(&p->r, 2000), .operator_id = "window"});
+    fake_state_open_with(p->f, &slot);
+    p->f->yield_at_rows = below(&p->r, 2) ? 1 + below(&p->r, 3) : 0;
+    const struct keyed_restore_from from = {o->dir ? o->dir->path : NULL, &p->files};
+    if (p->n_restarts) assert_ok(p->f, keyed_restore(p->f->keyed, &from, 1, 0, 1, &p->f->diag));
+    assert_ok(p->f, fake_op_open(p->f, o->op));
+}
+
+/* The operator ends, and another goes on from a snapshot of its state. */
+static inline void play_restart(struct play *p, struct results *got)
+{
+    struct keyed_snapshot *snap;
+    struct keyed_files files = {0};
+    take_late(p, got);
+    p->counted_late += fake_counter(p->f, "late");
+    assert_ok(p->f, keyed_freeze(p->f->keyed, ++p->n_restarts, &snap, &p->f->diag));
+    assert_ok(p->f, keyed_persist(snap, p->o->dir->path, &files, &p->f->diag));
+    keyed_snapshot_destroy(&snap);
+    fake_close(p->f);
+    keyed_files_close(&p->files);
+    p->files = files;
+    play_open(p);
+}
+
+static inline void play_watermark(struct play *p, uint32_t step, struct results *got)
+{
+    assert_ok(p->f, send(p));
+    take_results(p, BY_RECORD, got);
+    assert_ok(p->f, fake_op_watermark(p->f, p->h->events[step].time_ms));
+    take_results(p, step, got);
+    if (p->o->restart_every && below(&p->r, p->o->restart_every) == 0) play_restart(p, got);
+}
+
+static inline void play(const struct history *h, const struct play_options *o, struct results *got)
 {
     static struct play p;
-    struct window_config config = {*window, &totals};
+    memset(&p, 0, offsetof(struct play, sel));
+    p.o = o;
     p.h = h;
-    p.r.state = cuts;
-    p.n = p.at = 0;
-    p.f = fake_new(&(struct fake_options){.config = &config, .n_outs = 2, .frame_bytes = 200 + below(&p.r, 2000), .operator_id = "window"});
-    fake_state_open(p.f);
-    p.f->yield_at_rows = below(&p.r, 2) ? 1 + below(&p.r, 3) : 0;
-    assert_ok(p.f, fake_op_open(p.f, op));
-    *got = (struct results){0};
+    p.r.state = o->cuts;
+    play_open(&p);
+    got->n = got->n_late = 0;
     uint32_t batch_max = 1u << below(&p.r, 12);
     for (uint32_t i = 0; i < h->n; i++) {
         if (h->events[i].is_watermark) {
-            assert_ok(p.f, send(&p));
-            CHECK(fake_count(p.f, 0) == 0); /* nothing fires without a watermark */
-            assert_ok(p.f, fake_op_watermark(p.f, h->events[i].time_ms));
-            take_results(&p, i, got);
+            play_watermark(&p, i, got);
             continue;
         }
         put_record(&p, i);
         if (p.n == batch_max || below(&p.r, batch_max) == 0) assert_ok(p.f, send(&p));
     }
     assert_ok(p.f, send(&p));
-    CHECK(fake_count(p.f, 0) == 0);
+    take_results(&p, BY_RECORD, got);
     take_late(&p, got);
     fake_close(p.f);
+    keyed_files_close(&p.files);
 }
 
 /* One record at `time_ms`, straight to an open operator. */

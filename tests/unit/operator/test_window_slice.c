@@ -5,14 +5,18 @@
 #include "tests/support/temp_dir.h"
 #include "tests/unit/operator/windows.h"
 
-/* ---- the oracle: a list of windows that is searched ---------------------------------------------------------------------------------- */
+/* ---- the oracle: every window that holds a record, a list that is searched ------------------------------------------------------------
+ */
 
 struct open_window {
     uint32_t key;
-    wide start;
+    wide start, end;
     struct acc acc;
     bool fired;
 };
+
+static struct open_window windows[RESULTS_MAX];
+static uint32_t n_windows;
 
 static wide floor_to(wide t, int64_t size, int64_t offset)
 {
@@ -20,67 +24,172 @@ static wide floor_to(wide t, int64_t size, int64_t offset)
     return t - offset - (phase < 0 ? phase + size : phase) + offset;
 }
 
-static void oracle(const struct history *h, const struct weir_window *w, struct results *out)
+static struct open_window *find_window(uint32_t key, wide start, wide end)
 {
-    static struct open_window windows[EVENTS_MAX];
-    uint32_t n = 0;
+    for (uint32_t k = n_windows; k-- > 0;)
+        if (windows[k].key == key && windows[k].start == start && windows[k].end == end) return &windows[k];
+    assert_true(n_windows < RESULTS_MAX);
+    windows[n_windows] = (struct open_window){.key = key, .start = start, .end = end};
+    return &windows[n_windows++];
+}
+
+static struct result result_of(const struct open_window *w, uint32_t step)
+{
+    return (struct result){w->key, step, clamp(w->start), clamp(w->end), w->acc};
+}
+
+/* Adds the record to one window, unless that is over for good. true: it was taken. */
+static bool add_to(const struct event *e, const struct weir_window *w, const struct weir_aggregate *agg, wide start, wide end,
+                   weir_time passed, struct results *out)
+{
+    if (clamp((wide)clamp(end - 1) + w->allowed_lateness_ms) <= passed) return false;
+    struct open_window *win = find_window(e->key, start, end);
+    (agg == &totals ? totals_add1 : sums_add1)(&win->acc, &(struct hit){.value = e->value}, e->time_ms);
+    win->fired = clamp(end - 1) <= passed;
+    if (win->fired) out->items[out->n++] = result_of(win, BY_RECORD);
+    return true;
+}
+
+/* The windows of a record, and whether any takes it; *any: there are windows at all. */
+static bool add_record(const struct event *e, const struct weir_window *w, const struct weir_aggregate *agg, weir_time passed,
+                       struct results *out, bool *any)
+{
+    bool taken = false;
+    *any = false;
+    if (w->kind == WEIR_CUMULATING) {
+        wide start = floor_to(e->time_ms, w->size_ms, w->offset_ms);
+        for (wide end = start + w->step_ms; end <= start + w->size_ms; end += w->step_ms) {
+            if (end <= e->time_ms) continue;
+            *any = true;
+            taken |= add_to(e, w, agg, start, end, passed, out);
+        }
+        return taken;
+    }
+    int64_t slide = w->kind == WEIR_SLIDING ? w->slide_ms : w->size_ms;
+    for (wide start = floor_to(e->time_ms, slide, w->offset_ms); start + w->size_ms > e->time_ms; start -= slide) {
+        *any = true;
+        taken |= add_to(e, w, agg, start, start + w->size_ms, passed, out);
+    }
+    return taken;
+}
+
+static void oracle(const struct history *h, const struct weir_window *w, const struct weir_aggregate *agg, struct results *out)
+{
     weir_time passed = WEIR_TIME_MIN;
-    *out = (struct results){0};
+    out->n = out->n_late = n_windows = 0;
     for (uint32_t i = 0; i < h->n; i++) {
         const struct event *e = &h->events[i];
         if (e->is_watermark) {
             passed = e->time_ms;
-            for (uint32_t k = 0; k < n; k++) {
-                wide end = windows[k].start + w->size_ms;
-                if (windows[k].fired || clamp(end - 1) > passed) continue;
+            for (uint32_t k = 0; k < n_windows; k++) {
+                if (windows[k].fired || clamp(windows[k].end - 1) > passed) continue;
                 windows[k].fired = true;
-                out->items[out->n++] = (struct result){windows[k].key, i, clamp(windows[k].start), clamp(end), windows[k].acc};
+                out->items[out->n++] = result_of(&windows[k], i);
             }
+            for (uint32_t k = 0; k < n_windows;) /* what is over for good */
+                if (clamp((wide)clamp(windows[k].end - 1) + w->allowed_lateness_ms) <= passed)
+                    windows[k] = windows[--n_windows];
+                else
+                    k++;
             continue;
         }
-        wide start = floor_to(e->time_ms, w->size_ms, w->offset_ms);
-        if (clamp(start + w->size_ms - 1) <= passed) {
-            out->late[out->n_late++] = i;
-            continue;
-        }
-        uint32_t k = 0;
-        while (k < n && !(windows[k].key == e->key && windows[k].start == start)) k++;
-        if (k == n) windows[n++] = (struct open_window){.key = e->key, .start = start};
-        totals_add1(&windows[k].acc, &(struct hit){.value = e->value}, e->time_ms);
+        bool any;
+        if (!add_record(e, w, agg, passed, out, &any) && any) out->late[out->n_late++] = i;
     }
 }
 
+static struct weir_window draw_window(struct rng *r, enum weir_window_kind kind, bool lateness)
+{
+    struct weir_window w = {.kind = kind};
+    int64_t unit = 1 + below(r, below(r, 2) ? 10 : 300);
+    w.size_ms = kind == WEIR_TUMBLING ? unit : unit * (1 + below(r, 12));
+    int64_t every = w.size_ms;
+    if (kind == WEIR_SLIDING) every = w.slide_ms = below(r, 4) ? unit * (1 + below(r, 8)) : 1 + below(r, (uint32_t)unit * 4);
+    if (kind == WEIR_SLIDING && w.size_ms / w.slide_ms > 20) every = w.slide_ms = w.size_ms / 20 + 1;
+    if (kind == WEIR_CUMULATING) w.step_ms = unit;
+    w.offset_ms = below(r, 2) ? below(r, (uint32_t)every) : 0;
+    if (lateness) w.allowed_lateness_ms = below(r, 8) ? below(r, (uint32_t)unit * 20) : INT64_MAX;
+    return w;
+}
+
 /* Any cut into batches, any place to yield: always what the oracle says, fired by the same watermarks. */
+static void compare_with_search(enum weir_window_kind kind, bool lateness, const struct weir_aggregate *agg, uint64_t *late,
+                                uint64_t *again)
+{
+    static struct history h;
+    static struct results expected, got;
+    for (uint64_t seed = 1; seed <= 25; seed++) {
+        current_seed = seed;
+        struct rng r = {seed};
+        struct weir_window w = draw_window(&r, kind, lateness);
+        draw_history(&h, &r, 1 + below(&r, 1000));
+        oracle(&h, &w, agg, &expected);
+        *late += expected.n_late;
+        for (uint32_t i = 0; i < expected.n; i++) *again += expected.items[i].step == BY_RECORD;
+        for (uint64_t cuts = 0; cuts < 3; cuts++) {
+            const struct play_options o = {
+                .op = &window_slice_operator, .config = {.window = w, .aggregate = agg}, .cuts = seed * 100 + cuts};
+            play(&h, &o, &got);
+            compare(&expected, &got);
+        }
+    }
+}
+
 static void results_are_those_of_a_search(void **state)
+{
+    (void)state;
+    const enum weir_window_kind kinds[] = {WEIR_TUMBLING, WEIR_SLIDING, WEIR_CUMULATING};
+    for (int k = 0; k < 3; k++) {
+        uint64_t late = 0, again = 0;
+        compare_with_search(kinds[k], false, &totals, &late, &again);
+        compare_with_search(kinds[k], false, &sums, &late, &again);
+        assert_true(late > 500 && again == 0); /* the histories do show the case */
+        compare_with_search(kinds[k], true, &totals, &late, &again);
+        compare_with_search(kinds[k], true, &sums, &late, &again);
+        assert_true(again > 500);
+    }
+}
+
+/* The same when the operator is restored now and then, with little memory, or both. */
+static void results_survive_restarts_and_little_memory(void **state)
 {
     (void)state;
     static struct history h;
     static struct results expected, got;
-    uint64_t late = 0;
-    for (uint64_t seed = 1; seed <= 150; seed++) {
+    struct rocks_shared *shared;
+    const enum weir_window_kind kinds[] = {WEIR_TUMBLING, WEIR_SLIDING, WEIR_SLIDING, WEIR_CUMULATING};
+    assert_int_equal(rocks_shared_new(&shared, 1u << 20, 1, NULL), WEIR_OK);
+    for (uint64_t seed = 1; seed <= 18; seed++) {
+        struct temp_dir dir;
+        struct rng r = {seed + 1000};
         current_seed = seed;
-        struct rng r = {seed};
-        int64_t size = 1 + below(&r, below(&r, 2) ? 10 : 1000);
-        struct weir_window w = {.kind = WEIR_TUMBLING, .size_ms = size, .offset_ms = below(&r, (uint32_t)size)};
+        temp_dir_make(&dir);
+        const struct weir_aggregate *agg = below(&r, 2) ? &totals : &sums;
+        struct weir_window w = draw_window(&r, kinds[seed % 4], below(&r, 2));
         draw_history(&h, &r, 1 + below(&r, 1000));
-        oracle(&h, &w, &expected);
-        late += expected.n_late;
-        for (uint64_t cuts = 0; cuts < 3; cuts++) {
-            play(&h, &window_tumbling_operator, &w, seed * 100 + cuts, &got);
-            compare(&expected, &got);
-        }
+        oracle(&h, &w, agg, &expected);
+        const struct play_options o = {.op = &window_slice_operator,
+                                       .config = {.window = w, .aggregate = agg},
+                                       .cuts = seed,
+                                       .budget = seed % 3 ? 0 : 16384,
+                                       .restart_every = seed % 3 == 0 ? 0 : h.n / 100 + 1,
+                                       .dir = &dir,
+                                       .shared = shared};
+        play(&h, &o, &got);
+        compare(&expected, &got);
+        temp_dir_remove(&dir);
     }
-    assert_in_range(late, 1000, 100000); /* the histories do show the case */
+    rocks_shared_destroy(&shared);
 }
 
 /* ---- single properties ------------------------------------------------------------------------------------------------------------- */
 
-static const struct window_config minute = {{.kind = WEIR_TUMBLING, .size_ms = 60000}, &totals};
+static const struct window_config minute = {.window = {.kind = WEIR_TUMBLING, .size_ms = 60000}, .aggregate = &totals};
 
 static void windows_before_1970_begin_at_their_floor(void **state)
 {
     (void)state;
-    struct fake *f = open_window(&window_tumbling_operator, &minute);
+    struct fake *f = open_window(&window_slice_operator, &minute);
     assert_ok(f, send_one(f, "k", -1));
     assert_ok(f, send_one(f, "k", -60000));
     assert_ok(f, send_one(f, "k", -60001));
@@ -101,7 +210,7 @@ static void windows_before_1970_begin_at_their_floor(void **state)
 static void the_first_and_the_last_window_are_cut_off(void **state)
 {
     (void)state;
-    struct fake *f = open_window(&window_tumbling_operator, &minute);
+    struct fake *f = open_window(&window_slice_operator, &minute);
     assert_ok(f, send_one(f, "k", WEIR_TIME_MIN + 1));
     assert_ok(f, send_one(f, "k", WEIR_TIME_MAX));
     assert_ok(f, fake_op_watermark(f, 0));
@@ -120,7 +229,7 @@ static void a_record_without_time_fails_in_words(void **state)
 {
     (void)state;
     for (int first = 0; first < 2; first++) {
-        struct fake *f = open_window(&window_tumbling_operator, &minute);
+        struct fake *f = open_window(&window_slice_operator, &minute);
         if (first) assert_ok(f, send_one(f, "k", WEIR_TIME_MIN + 1));
         assert_int_equal(send_one(f, "k", WEIR_TIME_MIN), WEIR_E_USER);
         assert_string_equal(f->diag.text, "minute: record without event time: assign timestamps before the window");
@@ -131,7 +240,8 @@ static void a_record_without_time_fails_in_words(void **state)
 static void a_closed_window_gives_its_memory_back(void **state)
 {
     (void)state;
-    struct fake *f = open_window(&window_tumbling_operator, &minute);
+    struct fake *f = open_window(&window_slice_operator, &minute);
+    assert_ok(f, fake_op_watermark(f, -1)); /* room for a note of it */
     uint64_t empty = slot_memory(f->slot)->bytes;
     for (int i = 0; i < 1000; i++) {
         assert_ok(f, send_one(f, "k", i * 60000));
@@ -150,7 +260,7 @@ static void a_window_that_is_firing_takes_nothing_in(void **state)
 {
     (void)state;
     for (int other = 0; other < 2; other++) {
-        struct fake *f = open_window(&window_tumbling_operator, &minute);
+        struct fake *f = open_window(&window_slice_operator, &minute);
         assert_ok(f, send_one(f, "k", 1));
         assert_ok(f, send_one(f, "l", 2));
         if (other) assert_ok(f, send_one(f, "k", 70000)); /* so that the firing one is not the last looked at */
@@ -169,10 +279,10 @@ static void a_bad_window_is_refused(void **state)
     (void)state;
     const struct weir_window bad[] = {{.size_ms = 0}, {.size_ms = -5}, {.size_ms = 10, .offset_ms = 10}, {.size_ms = 10, .offset_ms = -1}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        struct window_config config = {bad[i], &totals};
+        struct window_config config = {.window = bad[i], .aggregate = &totals};
         struct fake *f = fake_new(&(struct fake_options){.config = &config, .n_outs = 2});
         fake_state_open(f);
-        assert_int_equal(fake_op_open(f, &window_tumbling_operator), WEIR_E_ARGUMENT);
+        assert_int_equal(fake_op_open(f, &window_slice_operator), WEIR_E_ARGUMENT);
         fake_close(f);
     }
 }
@@ -185,7 +295,7 @@ static struct fake *open_on_disk(const struct window_config *config, const char 
     struct fake *f = fake_new(&(struct fake_options){.config = config, .n_outs = 2, .operator_id = "minute"});
     fake_state_open_with(f, &(struct state_slot_config){.dir = dir, .shared = shared, .snapshots = true});
     if (from) assert_ok(f, keyed_restore(f->keyed, from, 1, 0, 1, &f->diag));
-    assert_int_equal(fake_op_open(f, &window_tumbling_operator), expected);
+    assert_int_equal(fake_op_open(f, &window_slice_operator), expected);
     return f;
 }
 
@@ -238,7 +348,7 @@ static void open_windows_survive_a_restore(void **state)
     struct window_config other = minute;
     other.window.size_ms = 45000;
     f = open_on_disk(&other, temp_path(&scratch, "c"), shared, &from, WEIR_E_STATE);
-    assert_string_equal(f->diag.text, "minute: the restored windows have another size or offset than 45000 and 0 ms");
+    assert_string_equal(f->diag.text, "minute: the restored windows have another size or offset: their slices are not of 45000 ms");
     fake_close(f);
     keyed_files_close(&files);
     temp_dir_remove(&scratch);
@@ -257,7 +367,7 @@ static void windows_larger_than_memory_fire_whole(void **state)
     temp_dir_make(&scratch);
     struct fake *f = fake_new(&(struct fake_options){.config = &minute, .n_outs = 2, .operator_id = "minute"});
     fake_state_open_with(f, &(struct state_slot_config){.dir = temp_path(&scratch, "slot"), .budget = 160u << 10, .shared = shared});
-    assert_ok(f, fake_op_open(f, &window_tumbling_operator));
+    assert_ok(f, fake_op_open(f, &window_slice_operator));
     f->yield_at_rows = 500;
     for (int i = 0; i < 12000; i++) {
         snprintf(name, sizeof name, "key %d", i % 4000);
@@ -281,7 +391,7 @@ static void running_out_of_memory_fails_the_operator_and_nothing_else(void **sta
 {
     (void)state;
     for (uint64_t n = 1;; n++) {
-        struct fake *f = open_window(&window_tumbling_operator, &minute);
+        struct fake *f = open_window(&window_slice_operator, &minute);
         slot_memory(f->slot)->fail_in = n;
         weir_err err = WEIR_OK;
         for (int i = 0; i < 50 && !err; i++) err = send_one(f, "k", i * 20000);
@@ -296,6 +406,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_are_those_of_a_search),
+        cmocka_unit_test(results_survive_restarts_and_little_memory),
         cmocka_unit_test(windows_before_1970_begin_at_their_floor),
         cmocka_unit_test(the_first_and_the_last_window_are_cut_off),
         cmocka_unit_test(a_record_without_time_fails_in_words),
