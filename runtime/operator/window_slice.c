@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "runtime/operator/window_fold.h"
+#include "runtime/operator/window_progress.h"
 #include "runtime/operator/window_running.h"
 #include "runtime/operator/window_time.h"
 
@@ -29,12 +30,6 @@ struct part {
 
 /* What a window that fires goes through. */
 enum phase { ENTERING, SURVEYING, EMITTING, LEAVING };
-
-/* What is kept beside the slices: the last window that is over, and the time by which it was. */
-struct progress {
-    int64_t from, to;
-    weir_time passed;
-};
 
 struct slicing {
     struct window_fold fold;
@@ -51,11 +46,10 @@ struct slicing {
     struct window_span window; /* the one that fires */
     window_slice next;         /* first slice that is to enter or leave yet */
     uint64_t cursor;           /* of the scan for the results */
-    struct weir_operator_list *progress;
-    struct progress noted; /* what it says */
-    weir_time timer_ms;    /* earliest timer that was set and has not fired; WEIR_TIME_MAX: none */
-    struct slice *hint;    /* of the last record; no longer there: NULL */
-    int64_t *places;       /* of the window that fires, for its rows */
+    struct window_progress progress;
+    weir_time timer_ms; /* earliest timer that was set and has not fired; WEIR_TIME_MAX: none */
+    struct slice *hint; /* of the last record; no longer there: NULL */
+    int64_t *places;    /* of the window that fires, for its rows */
     uint32_t cap_places;
     uint32_t n_parts;
     uint32_t n_behind;
@@ -71,6 +65,18 @@ struct slicing {
 #define NO_PART UINT32_MAX
 
 /* ---- what is next -------------------------------------------------------------------------------------------------------------------- */
+
+static void set_over(struct slicing *op, struct window_span window)
+{
+    op->over = window;
+    op->held = (struct window_span){window_grid_next(&op->grid, window).from, window.to};
+}
+
+/* All windows that end by `passed` have fired, or were empty. */
+static void all_over(struct slicing *op)
+{
+    set_over(op, window_grid_over(&op->grid, op->passed));
+}
 
 /* The next window that holds a record. false: there is none. */
 static bool next_window(const struct slicing *op, struct window_span *out)
@@ -112,43 +118,6 @@ static weir_err set_restored_timer(struct slicing *op, struct weir_ctx *ctx)
 
 /* ---- life ---------------------------------------------------------------------------------------------------------------------------- */
 
-static int64_t cut_off(window_slice number)
-{
-    return number > INT64_MAX ? INT64_MAX : number < INT64_MIN ? INT64_MIN : (int64_t)number;
-}
-
-/*
- * Which windows have fired is remembered beside the slices: from a slice alone one could not tell which of its windows have. All subtasks
- * stand at the same watermark when a barrier comes, so their notes agree. In processing time they may not: then the least counts, and a
- * window fires again for some keys rather than for none.
- */
-static weir_err note_progress(struct slicing *op, struct weir_ctx *ctx)
-{
-    const struct progress note = {cut_off(op->over.from), cut_off(op->over.to), op->passed};
-    if (memcmp(&note, &op->noted, sizeof note) == 0) return WEIR_OK;
-    op->noted = note;
-    weir_operator_list_clear(ctx, op->progress);
-    return weir_operator_list_add(ctx, op->progress, &note, sizeof note);
-}
-
-static weir_err read_progress(struct slicing *op, struct weir_ctx *ctx)
-{
-    uint32_t n = weir_operator_list_count(op->progress);
-    op->over = op->held = (struct window_span){-WINDOW_SLICE_FAR, -WINDOW_SLICE_FAR};
-    op->passed = WEIR_TIME_MIN;
-    for (uint32_t i = 0; i < n; i++) {
-        struct weir_bytes bytes = weir_operator_list_at(op->progress, i);
-        struct progress note;
-        if (bytes.length != sizeof note) return weir_fail(ctx->diag, WEIR_E_CORRUPT, "%s: broken note of progress", ctx->operator_id);
-        memcpy(&note, bytes.data, sizeof note);
-        if (i > 0 && note.passed >= op->passed) continue;
-        op->over = (struct window_span){note.from, note.to};
-        op->held = (struct window_span){window_grid_next(&op->grid, op->over).from, op->over.to};
-        op->passed = note.passed;
-    }
-    return WEIR_OK;
-}
-
 /* Makes the running combination of what the restored windows have in common. */
 static weir_err fold_restored(struct slicing *op, struct weir_ctx *ctx)
 {
@@ -163,15 +132,15 @@ static weir_err fold_restored(struct slicing *op, struct weir_ctx *ctx)
 
 static weir_err open_state(struct slicing *op, struct weir_ctx *ctx, const struct window_config *config)
 {
-    const struct weir_state_desc progress = {.struct_size = sizeof progress, .name = "progress", .value_size = sizeof(struct progress)};
     const struct weir_aggregate *aggregate = op->fold.aggregate;
     bool stacks = !op->grid.cumulating && op->grid.stride < op->grid.n_slices && !aggregate->subtract;
     if (op->combines && !aggregate->merge)
         return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "%s: %s windows need an aggregate with a merge function, '%s' has none",
                          ctx->operator_id, config->window.kind == WEIR_CUMULATING ? "cumulating" : "sliding", aggregate->name);
     weir_err err = window_slices_open(&op->slices, ctx, &op->grid, aggregate->acc_size);
-    if (!err) err = weir_operator_list_open(ctx, &progress, WEIR_UNION, &op->progress);
-    if (!err) err = read_progress(op, ctx);
+    if (!err) err = window_progress_open(&op->progress, ctx);
+    op->passed = op->progress.passed;
+    all_over(op);
     if (err || !op->combines) return err;
     err = window_running_open(&op->running, ctx, &op->slices, aggregate, stacks);
     return err ? err : fold_restored(op, ctx);
@@ -322,8 +291,7 @@ static weir_err fire_window(struct slicing *op, struct weir_ctx *ctx, bool pause
         if (op->combines) err = leave_slices(op, ctx);
         if (err) return err;
     }
-    op->over = op->window;
-    op->held = (struct window_span){window_grid_next(&op->grid, op->window).from, op->window.to};
+    set_over(op, op->window);
     op->firing = false;
     return WEIR_OK;
 }
@@ -379,13 +347,9 @@ static weir_err fire_all(struct slicing *op, struct weir_ctx *ctx, weir_time pas
         if (!err) err = drop_slices(op, ctx);
         if (err) return err;
     }
-    struct window_span over = window_grid_over(&op->grid, op->passed);
-    if (over.to > op->over.to && !op->running.n_keys) { /* the empty ones behind the last that fired are over, too */
-        op->over = over;
-        op->held = (struct window_span){window_grid_next(&op->grid, over).from, over.to};
-    }
+    all_over(op); /* the empty ones, too */
     weir_err err = drop_slices(op, ctx);
-    return err ? err : note_progress(op, ctx);
+    return err ? err : window_progress_note(&op->progress, ctx, op->passed);
 }
 
 static weir_err slice_on_watermark(void *self, struct weir_ctx *ctx, weir_time watermark_ms)

@@ -11,29 +11,49 @@ struct open_session {
     uint32_t key;
     wide first, last;
     struct acc acc;
+    bool fired;
 };
 
-static void fire_due(struct open_session *sessions, uint32_t *n, int64_t gap, weir_time passed, uint32_t step, struct results *out)
+static weir_time due_of(const struct open_session *s, const struct weir_window *w)
+{
+    return clamp(s->last + w->gap_ms);
+}
+
+static weir_time over_at(const struct open_session *s, const struct weir_window *w)
+{
+    return clamp((wide)due_of(s, w) + w->allowed_lateness_ms);
+}
+
+static void show(const struct open_session *s, const struct weir_window *w, uint32_t step, struct results *out)
+{
+    out->items[out->n++] = (struct result){s->key, step, clamp(s->first), clamp(s->last + w->gap_ms + 1), s->acc};
+}
+
+static void fire_due(struct open_session *sessions, uint32_t *n, const struct weir_window *w, weir_time passed, uint32_t step,
+                     struct results *out)
 {
     for (uint32_t k = 0; k < *n;) {
-        const struct open_session *s = &sessions[k];
-        if (clamp(s->last + gap) > passed) {
-            k++;
-            continue;
+        struct open_session *s = &sessions[k];
+        if (!s->fired && due_of(s, w) <= passed) {
+            show(s, w, step, out);
+            s->fired = true;
         }
-        out->items[out->n++] = (struct result){s->key, step, clamp(s->first), clamp(s->last + gap + 1), s->acc};
-        sessions[k] = sessions[--*n];
+        if (over_at(s, w) <= passed)
+            *s = sessions[--*n];
+        else
+            k++;
     }
 }
 
 /* Makes one session of the record and all it touches; as long as that touches more, of those, too. */
-static bool add_record(struct open_session *sessions, uint32_t *n, int64_t gap, weir_time passed, const struct event *e)
+static bool add_record(struct open_session *sessions, uint32_t *n, const struct weir_window *w, weir_time passed, const struct event *e,
+                       struct results *out)
 {
     struct open_session s = {.key = e->key, .first = e->time_ms, .last = e->time_ms};
     totals_add1(&s.acc, &(struct hit){.value = e->value}, e->time_ms);
     for (uint32_t k = 0; k < *n;) {
         const struct open_session *o = &sessions[k];
-        if (o->key != s.key || o->first - s.last > gap || s.first - o->last > gap) {
+        if (o->key != s.key || o->first - s.last > w->gap_ms || s.first - o->last > w->gap_ms) {
             k++;
             continue;
         }
@@ -43,26 +63,35 @@ static bool add_record(struct open_session *sessions, uint32_t *n, int64_t gap, 
         sessions[k] = sessions[--*n];
         k = 0;
     }
-    if (clamp(s.last + gap) <= passed) return false; /* then it touched none: open ones are not due */
+    if (over_at(&s, w) <= passed) return false; /* then it touched none: open ones are not over */
+    s.fired = due_of(&s, w) <= passed;
+    if (s.fired) show(&s, w, BY_RECORD, out);
     sessions[(*n)++] = s;
     return true;
 }
 
-static void oracle(const struct history *h, int64_t gap, struct results *out)
+static void oracle(const struct history *h, const struct weir_window *w, struct results *out)
 {
     static struct open_session sessions[EVENTS_MAX];
     uint32_t n = 0;
     weir_time passed = WEIR_TIME_MIN;
-    *out = (struct results){0};
+    out->n = out->n_late = 0;
     for (uint32_t i = 0; i < h->n; i++) {
         const struct event *e = &h->events[i];
         if (e->is_watermark) {
             passed = e->time_ms;
-            fire_due(sessions, &n, gap, passed, i, out);
-        } else if (!add_record(sessions, &n, gap, passed, e)) {
+            fire_due(sessions, &n, w, passed, i, out);
+        } else if (!add_record(sessions, &n, w, passed, e, out)) {
             out->late[out->n_late++] = i;
         }
     }
+}
+
+static struct weir_window draw_window(struct rng *r, bool lateness)
+{
+    struct weir_window w = {.kind = WEIR_SESSION, .gap_ms = 1 + below(r, below(r, 2) ? 20 : 3000)};
+    if (lateness) w.allowed_lateness_ms = below(r, 8) ? 1 + below(r, 3000) : INT64_MAX;
+    return w;
 }
 
 static void results_are_those_of_a_search(void **state)
@@ -70,15 +99,18 @@ static void results_are_those_of_a_search(void **state)
     (void)state;
     static struct history h;
     static struct results expected, got;
-    uint64_t late = 0, merged = 0;
-    for (uint64_t seed = 1; seed <= 150; seed++) {
+    uint64_t late = 0, merged = 0, again = 0;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
         current_seed = seed;
         struct rng r = {seed};
-        struct weir_window w = {.kind = WEIR_SESSION, .gap_ms = 1 + below(&r, below(&r, 2) ? 20 : 3000)};
+        struct weir_window w = draw_window(&r, seed % 2);
         draw_history(&h, &r, 1 + below(&r, 1000));
-        oracle(&h, w.gap_ms, &expected);
+        oracle(&h, &w, &expected);
         late += expected.n_late;
-        for (uint32_t i = 0; i < expected.n; i++) merged += expected.items[i].acc.count > 2;
+        for (uint32_t i = 0; i < expected.n; i++) {
+            merged += expected.items[i].acc.count > 2;
+            again += expected.items[i].step == BY_RECORD;
+        }
         for (uint64_t cuts = 0; cuts < 3; cuts++) {
             const struct play_options o = {
                 .op = &window_session_operator, .config = {.window = w, .aggregate = &totals}, .cuts = seed * 100 + cuts};
@@ -88,6 +120,37 @@ static void results_are_those_of_a_search(void **state)
     }
     assert_in_range(late, 500, 100000); /* the histories do show the cases */
     assert_in_range(merged, 1000, 1000000);
+    assert_in_range(again, 500, 1000000);
+}
+
+/* The same when the operator is restored now and then, with little memory, or both. */
+static void results_survive_restarts_and_little_memory(void **state)
+{
+    (void)state;
+    static struct history h;
+    static struct results expected, got;
+    struct rocks_shared *shared;
+    assert_int_equal(rocks_shared_new(&shared, 1u << 20, 1, NULL), WEIR_OK);
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        struct temp_dir dir;
+        struct rng r = {seed + 1000};
+        current_seed = seed;
+        temp_dir_make(&dir);
+        struct weir_window w = draw_window(&r, seed % 2);
+        draw_history(&h, &r, 1 + below(&r, 1000));
+        oracle(&h, &w, &expected);
+        const struct play_options o = {.op = &window_session_operator,
+                                       .config = {.window = w, .aggregate = &totals},
+                                       .cuts = seed,
+                                       .budget = seed % 3 ? 0 : 131072,
+                                       .restart_every = seed % 3 == 0 ? 0 : h.n / 100 + 1,
+                                       .dir = &dir,
+                                       .shared = shared};
+        play(&h, &o, &got);
+        compare(&expected, &got);
+        temp_dir_remove(&dir);
+    }
+    rocks_shared_destroy(&shared);
 }
 
 /* ---- single properties ------------------------------------------------------------------------------------------------------------- */
@@ -165,10 +228,9 @@ static void a_session_that_is_due_takes_nothing_in(void **state)
     struct fake *f = open_window(&window_session_operator, &gap10);
     assert_ok(f, send_one(f, "k", 1));
     assert_ok(f, send_one(f, "l", 5));
-    f->yield_at_rows = 1;
-    assert_int_equal(f->op->on_watermark(f->self, &f->ctx, 15), WEIR_AGAIN); /* k has fired, l waits */
-    assert_ok(f, send_one(f, "l", 4));                                       /* late */
-    assert_ok(f, send_one(f, "l", 6));                                       /* a session of its own */
+    f->ctx.watermark_ms = 15;          /* both are due and wait for their timers */
+    assert_ok(f, send_one(f, "l", 4)); /* late */
+    assert_ok(f, send_one(f, "l", 6)); /* a session of its own */
     assert_int_equal(fake_counter(f, "late"), 1);
     assert_ok(f, fake_op_watermark(f, 15));
     assert_int_equal(fake_count(f, 0), 2);
@@ -227,16 +289,16 @@ static void keys_may_leave_memory(void **state)
     temp_dir_make(&scratch);
     for (int fire = 0; fire < 2; fire++) {
         struct fake *f = fake_new(&(struct fake_options){.config = &gap10, .n_outs = 2, .operator_id = "minute"});
-        fake_state_open_with(f, &(struct state_slot_config){.dir = temp_path(&scratch, "slot"), .budget = 128u << 10, .shared = shared});
+        fake_state_open_with(f, &(struct state_slot_config){.dir = temp_path(&scratch, "slot"), .budget = 1200u << 10, .shared = shared});
         assert_ok(f, fake_op_open(f, &window_session_operator));
-        for (int i = 0; i < 15000; i++) {
-            snprintf(name, sizeof name, "key %d", i % 5000);
+        for (int i = 0; i < 30000; i++) {
+            snprintf(name, sizeof name, "key %d", i % 10000);
             assert_ok(f, send_one(f, name, i % 3));
         }
         slot_stats(f->slot, &stats);
         assert_true(stats.evictions > 1000);
         if (fire) assert_ok(f, fake_op_watermark(f, 1000));
-        assert_int_equal(fake_count(f, 0), fire ? 5000 : 0);
+        assert_int_equal(fake_count(f, 0), fire ? 10000 : 0);
         for (uint32_t i = 0; i < fake_count(f, 0); i++) assert_int_equal(row_of(f, i)->count, 3);
         fake_close(f);
     }
@@ -285,6 +347,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_are_those_of_a_search),
+        cmocka_unit_test(results_survive_restarts_and_little_memory),
         cmocka_unit_test(a_distance_of_exactly_the_gap_joins),
         cmocka_unit_test(a_record_between_two_sessions_makes_them_one),
         cmocka_unit_test(late_is_what_no_open_session_takes_in),
