@@ -243,6 +243,8 @@ static bool domain_check(struct weir_env *env, const char *id, const struct weir
         return env_mistake(env, WEIR_E_GRAPH, "operator %s: nothing is late in processing time: leave allowed_lateness_ms 0", id);
     if (by_clock && (w->kind == WEIR_SESSION || w->kind == WEIR_GLOBAL || w->trigger))
         return env_mistake(env, WEIR_E_GRAPH, "operator %s: sessions, global windows and triggers go by event time: leave domain 0", id);
+    if (w->kind == WEIR_SESSION && w->trigger)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: sessions fire when they are due: leave trigger NULL", id);
     if (w->kind == WEIR_GLOBAL && w->allowed_lateness_ms)
         return env_mistake(env, WEIR_E_GRAPH, "operator %s: nothing is late in a global window: leave allowed_lateness_ms 0", id);
     return true;

@@ -4,7 +4,7 @@
 const struct weir_operator *window_operator(const struct weir_window *window)
 {
     if (window->kind == WEIR_SESSION) return &window_session_operator;
-    if (window->kind == WEIR_GLOBAL || window->trigger) return &window_slice_operator; /* TODO */
+    if (window->kind == WEIR_GLOBAL || window->trigger) return &window_trigger_operator;
     return &window_slice_operator;
 }
 

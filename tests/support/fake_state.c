@@ -86,15 +86,30 @@ static weir_err fire(struct fake *f, const struct weir_timer *timer)
     return err;
 }
 
-weir_err fake_op_watermark(struct fake *f, weir_time watermark_ms)
+/* Fires the timers of one domain up to `until`. */
+static weir_err fire_timers(struct fake *f, enum weir_time_domain domain, weir_time until)
 {
     struct weir_timer timer;
     weir_err err = prepare(f);
-    f->ctx.watermark_ms = watermark_ms;
-    while (!err && f->op->on_timer && keyed_timer_pop(f->keyed, WEIR_EVENT_TIME, watermark_ms, &timer)) {
+    while (!err && f->op->on_timer && keyed_timer_pop(f->keyed, domain, until, &timer)) {
         err = fire(f, &timer);
         if (!err) err = prepare(f);
     }
+    return err;
+}
+
+weir_err fake_op_clock(struct fake *f, weir_time now_ms)
+{
+    f->now_ms = now_ms;
+    weir_err err = fire_timers(f, WEIR_PROCESSING_TIME, now_ms);
+    fake_flush(f);
+    return err;
+}
+
+weir_err fake_op_watermark(struct fake *f, weir_time watermark_ms)
+{
+    f->ctx.watermark_ms = watermark_ms;
+    weir_err err = fire_timers(f, WEIR_EVENT_TIME, watermark_ms);
     if (!err && f->op->on_watermark) {
         do {
             err = prepare(f);

@@ -20,4 +20,7 @@ weir_err fake_op_process_keyed_input(struct fake *f, uint32_t input, struct weir
 /* Fires event timers up to `watermark_ms`, then calls on_watermark until it is done, as the runtime does. */
 weir_err fake_op_watermark(struct fake *f, weir_time watermark_ms);
 
+/* Moves the wall clock and fires the processing-time timers up to it. */
+weir_err fake_op_clock(struct fake *f, weir_time now_ms);
+
 #endif

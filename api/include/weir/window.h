@@ -70,9 +70,9 @@ struct weir_window {
  *     countWindow(n)                           WEIR_GLOBAL and {.early_count = n, .early_only = true, .purge = true}
  *     EndOfStreamTrigger                       WEIR_GLOBAL and NULL
  *
- * Both early conditions may be given: whichever is met first fires, and both begin anew. A window whose key got no record since its last
- * early firing does not fire early again. Results of early firings carry time end - 1, as all do, and stand in place of earlier ones of
- * their key and window unless the trigger purges.
+ * Both early conditions may be given: whichever is met first fires. A key without a record since its window's last firing does not fire
+ * early. Results of early firings carry time end - 1, as all do, and stand in place of earlier ones of their key and window unless the
+ * trigger purges. Windows by event time only, and not sessions.
  */
 struct weir_trigger {
     uint64_t early_count;               /* after so many records of the key since the last firing; 0: not */

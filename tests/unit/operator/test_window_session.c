@@ -113,7 +113,7 @@ static void results_are_those_of_a_search(void **state)
         }
         for (uint64_t cuts = 0; cuts < 3; cuts++) {
             const struct play_options o = {
-                .op = &window_session_operator, .config = {.window = w, .aggregate = &totals}, .cuts = seed * 100 + cuts};
+                .op = &window_session_operator, .config = config_of(&w, &totals, cuts), .cuts = seed * 100 + cuts};
             play(&h, &o, &got);
             compare(&expected, &got);
         }
@@ -140,10 +140,10 @@ static void results_survive_restarts_and_little_memory(void **state)
         draw_history(&h, &r, 1 + below(&r, 1000));
         oracle(&h, &w, &expected);
         const struct play_options o = {.op = &window_session_operator,
-                                       .config = {.window = w, .aggregate = &totals},
+                                       .config = config_of(&w, &totals, seed / 3 + 2 * (seed % 2)),
                                        .cuts = seed,
                                        .budget = seed % 3 ? 0 : 131072,
-                                       .restart_every = seed % 3 == 0 ? 0 : h.n / 100 + 1,
+                                       .restart_every = seed % 3 == 0 ? 0 : h.n / 20 + 1,
                                        .dir = &dir,
                                        .shared = shared};
         play(&h, &o, &got);

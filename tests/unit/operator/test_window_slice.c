@@ -144,8 +144,7 @@ static void compare_with_search(enum weir_window_kind kind, bool lateness, const
         *late += expected.n_late;
         for (uint32_t i = 0; i < expected.n; i++) *again += expected.items[i].step == BY_RECORD;
         for (uint64_t cuts = 0; cuts < 3; cuts++) {
-            const struct play_options o = {
-                .op = &window_slice_operator, .config = {.window = w, .aggregate = agg}, .cuts = seed * 100 + cuts};
+            const struct play_options o = {.op = &window_slice_operator, .config = config_of(&w, agg, cuts), .cuts = seed * 100 + cuts};
             play(&h, &o, &got);
             compare(&expected, &got);
         }
@@ -186,10 +185,10 @@ static void results_survive_restarts_and_little_memory(void **state)
         draw_history(&h, &r, 1 + below(&r, 1000));
         oracle(&h, &w, agg, &expected);
         const struct play_options o = {.op = &window_slice_operator,
-                                       .config = {.window = w, .aggregate = agg},
+                                       .config = config_of(&w, agg, seed),
                                        .cuts = seed,
                                        .budget = seed % 3 ? 0 : 16384,
-                                       .restart_every = seed % 3 == 0 ? 0 : h.n / 100 + 1,
+                                       .restart_every = seed % 3 == 0 ? 0 : h.n / 20 + 1,
                                        .dir = &dir,
                                        .shared = shared};
         play(&h, &o, &got);
