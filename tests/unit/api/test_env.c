@@ -89,6 +89,20 @@ static weir_err emit(struct weir_ctx *ctx, const void *acc, weir_time start_ms, 
     (void)ctx, (void)acc, (void)start_ms, (void)end_ms;
     return WEIR_OK;
 }
+static void survey(void *summary, const void *acc)
+{
+    (void)summary, (void)acc;
+}
+static weir_err emit_surveyed(struct weir_ctx *ctx, const void *acc, const void *summary, weir_time start_ms, weir_time end_ms)
+{
+    (void)summary;
+    return emit(ctx, acc, start_ms, end_ms);
+}
+static weir_err process_window(void *self, struct weir_ctx *ctx, const struct weir_key *key, struct weir_window_rows *rows)
+{
+    (void)self, (void)ctx, (void)key, (void)rows;
+    return WEIR_OK;
+}
 static const struct weir_aggregate sum = {.struct_size = sizeof sum,
                                           .name = "sum",
                                           .in = &hit_schema,
@@ -642,6 +656,8 @@ static void a_keyer_must_be_whole(void **state)
 
 static void windows_have_ranges(void **state)
 {
+    static const struct weir_trigger early = {.early_count = 1}, never = {.early_only = true}, negative = {.early_ms = -1};
+    static const struct weir_trigger no_domain = {.early_ms = 1, .early_domain = (enum weir_time_domain)9};
     static const struct {
         struct weir_window window;
         const char *told;
@@ -651,6 +667,19 @@ static void windows_have_ranges(void **state)
         {{.kind = WEIR_TUMBLING, .size_ms = 10, .offset_ms = -1}, "offset_ms -1"},
         {{.kind = WEIR_SESSION, .gap_ms = 0}, "gap_ms 0"},
         {{.kind = (enum weir_window_kind)7, .size_ms = 1}, "unknown kind 7"},
+        {{.kind = WEIR_SLIDING, .size_ms = 10}, "operator w: slide_ms 0"},
+        {{.kind = WEIR_SLIDING, .size_ms = 10, .slide_ms = 2, .offset_ms = 2}, "outside 0 ... slide_ms - 1 = 1"},
+        {{.kind = WEIR_CUMULATING, .size_ms = 10}, "operator w: step_ms 0"},
+        {{.kind = WEIR_CUMULATING, .size_ms = 10, .step_ms = 3}, "size_ms 10 of its window is no multiple of step_ms 3"},
+        {{.kind = WEIR_TUMBLING, .size_ms = 10, .allowed_lateness_ms = -1}, "allowed_lateness_ms -1"},
+        {{.kind = WEIR_TUMBLING, .size_ms = 10, .domain = (enum weir_time_domain)2}, "domain 2"},
+        {{.kind = WEIR_TUMBLING, .size_ms = 10, .domain = WEIR_PROCESSING_TIME, .allowed_lateness_ms = 1}, "nothing is late"},
+        {{.kind = WEIR_SESSION, .gap_ms = 10, .domain = WEIR_PROCESSING_TIME}, "go by event time"},
+        {{.kind = WEIR_SESSION, .gap_ms = 10, .trigger = &early}, "sessions fire when they are due"},
+        {{.kind = WEIR_GLOBAL, .allowed_lateness_ms = 1}, "nothing is late in a global window"},
+        {{.kind = WEIR_GLOBAL, .trigger = &never}, "its trigger never fires"},
+        {{.kind = WEIR_GLOBAL, .trigger = &negative}, "early_ms -1"},
+        {{.kind = WEIR_GLOBAL, .trigger = &no_domain}, "early_domain 9"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -671,6 +700,43 @@ static void sessions_need_merge(void **state)
     assert_non_null(weir_window_aggregate(keyed, "fixed", &minute, &rigid));
     assert_null(weir_window_aggregate(keyed, "session", &session, &rigid));
     expect_mistake(*state, WEIR_E_GRAPH, "operator session: aggregate sum has no merge function");
+}
+
+/* Surveys see whole windows, which these do not fire. */
+static void surveys_need_whole_windows(void **state)
+{
+    const struct weir_window late = {.kind = WEIR_TUMBLING, .size_ms = 10, .allowed_lateness_ms = 1};
+    struct weir_aggregate most = sum;
+    most.summary_size = 8;
+    struct weir_env *env;
+    assert_null(weir_window_aggregate(weir_key_by(hits(*state), &by_path), "w", &minute, &most));
+    expect_mistake(*state, WEIR_E_GRAPH, "the survey of aggregate sum needs survey, emit_surveyed");
+    most.survey = survey;
+    most.emit_surveyed = emit_surveyed;
+    assert_int_equal(weir_env_new(&env, "job", "/", 1), WEIR_OK);
+    struct weir_stream *keyed = weir_key_by(hits(env), &by_path);
+    assert_non_null(weir_window_aggregate(keyed, "w", &minute, &most));
+    assert_null(weir_window_aggregate(keyed, "late", &late, &most));
+    expect_mistake(env, WEIR_E_GRAPH, "operator late: aggregate sum surveys whole windows");
+    weir_env_destroy(&env);
+}
+
+static void window_functions_are_whole(void **state)
+{
+    const struct weir_trigger count = {.early_count = 2};
+    const struct weir_window global = {.kind = WEIR_GLOBAL, .trigger = &count};
+    struct weir_window_function f = {
+        .struct_size = sizeof f, .name = "all", .in = &hit_schema, .out = &total_schema, .process = process_window};
+    struct weir_stream *keyed = weir_key_by(hits(*state), &by_path);
+    assert_non_null(weir_window_process(keyed, "w", &global, &f));
+    const struct env_node *node = weir_env_node(*state, weir_env_count(*state) - 1);
+    assert_ptr_equal(node->function, &f);
+    assert_ptr_equal(node->outputs[0], &total_schema);
+    assert_ptr_not_equal(node->window.trigger, &count); /* a copy */
+    assert_int_equal(node->window.trigger->early_count, 2);
+    f.process = NULL;
+    assert_null(weir_window_process(keyed, "v", &global, &f));
+    expect_mistake(*state, WEIR_E_GRAPH, "operator v: window function all has no process function");
 }
 
 static void an_aggregate_has_an_accumulator(void **state)
@@ -812,6 +878,8 @@ int main(void)
         STORY(a_null_member_is_told),
         STORY(a_keyer_must_be_whole),
         STORY(windows_have_ranges),
+        STORY(surveys_need_whole_windows),
+        STORY(window_functions_are_whole),
         STORY(sessions_need_merge),
         STORY(an_aggregate_has_an_accumulator),
         STORY(watermarks_do_not_run_ahead),

@@ -143,7 +143,7 @@ static void results_survive_restarts_and_little_memory(void **state)
                                        .config = config_of(&w, &totals, seed / 3 + 2 * (seed % 2)),
                                        .cuts = seed,
                                        .budget = seed % 3 ? 0 : 131072,
-                                       .restart_every = seed % 3 == 0 ? 0 : h.n / 20 + 1,
+                                       .restart_every = seed % 3 == 0 ? 0 : h.n / 6 + 1,
                                        .dir = &dir,
                                        .shared = shared};
         play(&h, &o, &got);

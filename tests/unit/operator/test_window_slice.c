@@ -188,7 +188,7 @@ static void results_survive_restarts_and_little_memory(void **state)
                                        .config = config_of(&w, agg, seed),
                                        .cuts = seed,
                                        .budget = seed % 3 ? 0 : 16384,
-                                       .restart_every = seed % 3 == 0 ? 0 : h.n / 20 + 1,
+                                       .restart_every = seed % 3 == 0 ? 0 : h.n / 6 + 1,
                                        .dir = &dir,
                                        .shared = shared};
         play(&h, &o, &got);
@@ -303,6 +303,236 @@ static void a_bad_window_is_refused(void **state)
     }
 }
 
+/* ---- sliding and cumulating -------------------------------------------------------------------------------------------------------- */
+
+static void expect_sum(const struct fake *f, uint32_t i, weir_time start, weir_time end, int64_t count)
+{
+    const struct sum *row = fake_row(f, 0, i);
+    assert_int_equal(row->start, start);
+    assert_int_equal(row->end, end);
+    assert_int_equal(row->count, count);
+}
+
+static const struct window_config ten_by_four = {.window = {.kind = WEIR_SLIDING, .size_ms = 10, .slide_ms = 4, .offset_ms = 1},
+                                                 .aggregate = &totals};
+
+/* Windows begin at 1 + 4 k. The first begins before the record, the last ends behind it; the slices between two records are empty. */
+static void every_window_that_holds_a_record_fires(void **state)
+{
+    (void)state;
+    struct fake *f = open_window(&window_slice_operator, &ten_by_four);
+    assert_ok(f, send_one(f, "k", 9));
+    assert_ok(f, send_one(f, "k", 100));
+    assert_ok(f, fake_op_watermark(f, 50));
+    assert_int_equal(fake_count(f, 0), 3);
+    expect_sum(f, 0, 1, 11, 1);
+    expect_sum(f, 1, 5, 15, 1);
+    expect_sum(f, 2, 9, 19, 1);
+    assert_ok(f, fake_op_watermark(f, WEIR_TIME_MAX));
+    assert_int_equal(fake_count(f, 0), 5); /* 100 lies in [93, 103) and [97, 107) */
+    expect_sum(f, 3, 93, 103, 1);
+    expect_sum(f, 4, 97, 107, 1);
+    fake_close(f);
+}
+
+/* A slide above the size leaves records out: they are in no window, so they are not late either. */
+static void what_lies_between_two_windows_is_left_out(void **state)
+{
+    (void)state;
+    const struct window_config config = {.window = {.kind = WEIR_SLIDING, .size_ms = 4, .slide_ms = 10}, .aggregate = &totals};
+    struct fake *f = open_window(&window_slice_operator, &config);
+    for (int t = 0; t < 20; t++) assert_ok(f, send_one(f, "k", t));
+    assert_ok(f, fake_op_watermark(f, WEIR_TIME_MAX));
+    assert_int_equal(fake_count(f, 0), 2);
+    expect_sum(f, 0, 0, 4, 4);
+    expect_sum(f, 1, 10, 14, 4);
+    assert_int_equal(fake_counter(f, "late"), 0);
+    fake_close(f);
+}
+
+/* Only where it is too late for all of its windows. */
+static void a_record_late_for_some_windows_counts_in_the_others(void **state)
+{
+    (void)state;
+    struct fake *f = open_window(&window_slice_operator, &ten_by_four);
+    assert_ok(f, send_one(f, "l", 20));
+    assert_ok(f, fake_op_watermark(f, 12)); /* [1, 11) is over, [5, 15) and [9, 19) are not */
+    assert_ok(f, send_one(f, "k", 9));
+    assert_ok(f, send_one(f, "k", 4)); /* in [1, 11) and before */
+    assert_int_equal(fake_counter(f, "late"), 1);
+    assert_ok(f, fake_op_watermark(f, 18));
+    assert_int_equal(fake_count(f, 0), 2);
+    expect_sum(f, 0, 5, 15, 1);
+    fake_close(f);
+}
+
+/* A key that has left costs nothing, whatever way accumulators are taken out. */
+static void keys_that_have_left_emit_nothing(void **state)
+{
+    (void)state;
+    const struct weir_aggregate *const aggregates[] = {&totals, &sums};
+    for (int a = 0; a < 2; a++) {
+        const struct window_config config = {.window = {.kind = WEIR_SLIDING, .size_ms = 100, .slide_ms = 1}, .aggregate = aggregates[a]};
+        struct fake *f = open_window(&window_slice_operator, &config);
+        char name[32];
+        uint64_t memory = 0;
+        for (int t = 0; t < 2000; t++) {
+            snprintf(name, sizeof name, "visitor %d", t);
+            assert_ok(f, send_one(f, name, t));
+            assert_ok(f, fake_op_watermark(f, t));
+            assert_int_equal(fake_count(f, 0), t < 100 ? t + 1 : 100);
+            fake_clear(f, 0);
+            if (t == 1000) memory = slot_memory(f->slot)->bytes;
+        }
+        assert_in_range(slot_memory(f->slot)->bytes, memory * 9 / 10, memory * 11 / 10);
+        fake_close(f);
+    }
+}
+
+static void cumulating_windows_grow_and_begin_again(void **state)
+{
+    (void)state;
+    const struct window_config config = {.window = {.kind = WEIR_CUMULATING, .size_ms = 30, .step_ms = 10}, .aggregate = &totals};
+    struct fake *f = open_window(&window_slice_operator, &config);
+    assert_ok(f, send_one(f, "k", 0));
+    assert_ok(f, send_one(f, "k", 25));
+    assert_ok(f, send_one(f, "k", 45));
+    assert_ok(f, fake_op_watermark(f, WEIR_TIME_MAX));
+    assert_int_equal(fake_count(f, 0), 5);
+    expect_sum(f, 0, 0, 10, 1);
+    expect_sum(f, 1, 0, 20, 1);
+    expect_sum(f, 2, 0, 30, 2);
+    expect_sum(f, 3, 30, 50, 1);
+    expect_sum(f, 4, 30, 60, 1);
+    fake_close(f);
+}
+
+/* ---- processing time ----------------------------------------------------------------------------------------------------------------- */
+
+static const struct window_config ten_by_the_clock = {
+    .window = {.kind = WEIR_SLIDING, .size_ms = 10, .slide_ms = 5, .domain = WEIR_PROCESSING_TIME}, .aggregate = &totals};
+
+/* Whatever time records have, or none; a window fires when the clock reaches its end. */
+static void by_the_clock_windows_fire_when_they_end(void **state)
+{
+    (void)state;
+    struct fake *f = open_window(&window_slice_operator, &ten_by_the_clock);
+    f->now_ms = 1003;
+    assert_ok(f, send_one(f, "k", WEIR_TIME_MIN));
+    assert_ok(f, send_one(f, "k", 5));
+    assert_ok(f, fake_op_watermark(f, 1u << 20)); /* event time is nothing to it */
+    assert_ok(f, fake_op_clock(f, 1004));
+    assert_int_equal(fake_count(f, 0), 0);
+    assert_ok(f, fake_op_clock(f, 1005));
+    assert_int_equal(fake_count(f, 0), 1);
+    expect_sum(f, 0, 995, 1005, 2);
+    f->now_ms = 990; /* a clock that was set back */
+    assert_ok(f, send_one(f, "k", 5));
+    assert_ok(f, fake_op_clock(f, 1010));
+    assert_int_equal(fake_count(f, 0), 2);
+    expect_sum(f, 1, 1000, 1010, 3);
+    assert_ok(f, fake_op_watermark(f, WEIR_TIME_MAX)); /* the end of the input */
+    assert_int_equal(fake_count(f, 0), 3);
+    expect_sum(f, 2, 1005, 1015, 1);
+    assert_int_equal(fake_counter(f, "late"), 0);
+    fake_close(f);
+}
+
+/* However long results wait: a timer goes on with them. */
+static void by_the_clock_results_may_wait(void **state)
+{
+    (void)state;
+    struct fake *f = open_window(&window_slice_operator, &ten_by_the_clock);
+    char name[32];
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof name, "key %d", i);
+        f->now_ms = 1000;
+        assert_ok(f, send_one(f, name, 1));
+    }
+    f->yield_at_rows = 1; /* after every result */
+    assert_ok(f, fake_op_clock(f, 1005));
+    assert_int_equal(fake_count(f, 0), 1);
+    assert_ok(f, send_one(f, "late comer", 1)); /* while they wait; belongs to later windows */
+    for (int i = 1006; i < 1400; i++) assert_ok(f, fake_op_clock(f, i));
+    assert_int_equal(fake_count(f, 0), 202);
+    fake_close(f);
+}
+
+/* ---- surveys, reductions ------------------------------------------------------------------------------------------------------------- */
+
+/* The keys with the most records of a window, all of them when several have as many. */
+static void survey_max(void *summary, const void *acc)
+{
+    int64_t *most = summary;
+    const struct acc *a = acc;
+    if (a->count > *most) *most = a->count;
+}
+
+static weir_err emit_max(struct weir_ctx *ctx, const void *acc, const void *summary, weir_time start, weir_time end)
+{
+    const struct acc *a = acc;
+    return a->count == *(const int64_t *)summary ? totals_emit1(ctx, a, &ctx->keys[ctx->key_index], start, end) : WEIR_OK;
+}
+
+static void a_survey_sees_the_whole_window_first(void **state)
+{
+    (void)state;
+    struct weir_aggregate most = totals;
+    most.summary_size = sizeof(int64_t);
+    most.survey = survey_max;
+    most.emit_surveyed = emit_max;
+    for (int sliding = 0; sliding < 2; sliding++) {
+        const struct window_config config = {.window = {.kind = WEIR_SLIDING, .size_ms = 10, .slide_ms = sliding ? 5 : 10},
+                                             .aggregate = &most};
+        struct fake *f = open_window(&window_slice_operator, &config);
+        const char *const keys[] = {"a", "b", "b", "c", "c", "d"};
+        for (int i = 0; i < 6; i++) assert_ok(f, send_one(f, keys[i], i));
+        assert_ok(f, fake_op_watermark(f, 4)); /* sliding: [-5, 5) */
+        assert_int_equal(fake_count(f, 0), sliding ? 2 : 0);
+        assert_ok(f, fake_op_watermark(f, 9));
+        assert_int_equal(fake_count(f, 0), sliding ? 4 : 2);
+        for (uint32_t i = 0; i < fake_count(f, 0); i++) assert_int_equal(((struct sum *)fake_row(f, 0, i))->count, 2);
+        fake_close(f);
+    }
+}
+
+struct pair {
+    int64_t low, high;
+};
+WEIR_ROW(pair, WEIR_FIELD(pair, 1, I64, low), WEIR_FIELD(pair, 2, I64, high));
+
+static void widen(struct pair *sum, const struct pair *more)
+{
+    if (more->low < sum->low) sum->low = more->low;
+    if (more->high > sum->high) sum->high = more->high;
+}
+WEIR_REDUCE(range, pair, widen);
+
+static void send_pair(struct fake *f, int64_t value, weir_time time)
+{
+    struct {
+        struct weir_record rec;
+        struct pair row;
+    } r = {{.size = sizeof(struct pair), .time_ms = time}, {value, value}};
+    struct weir_key key = {.data = "k", .length = 1};
+    struct weir_batch batch = {.data = (unsigned char *)&r, .count = 1, .stride = sizeof r};
+    assert_ok(f, fake_op_process_keyed(f, &batch, &key));
+}
+
+static void rows_are_reduced_to_one(void **state)
+{
+    (void)state;
+    const struct window_config config = {.window = {.kind = WEIR_SLIDING, .size_ms = 20, .slide_ms = 10}, .aggregate = &range};
+    struct fake *f = open_window(&window_slice_operator, &config);
+    const int64_t values[] = {5, 7, -3, 6};
+    for (int i = 0; i < 4; i++) send_pair(f, values[i], i * 10);
+    assert_ok(f, fake_op_watermark(f, WEIR_TIME_MAX));
+    const struct pair expected[] = {{5, 5}, {5, 7}, {-3, 7}, {-3, 6}, {6, 6}};
+    assert_int_equal(fake_count(f, 0), 5);
+    for (uint32_t i = 0; i < 5; i++) assert_memory_equal(fake_row(f, 0, i), &expected[i], sizeof expected[i]);
+    fake_close(f);
+}
+
 /* ---- restored ---------------------------------------------------------------------------------------------------------------------- */
 
 static struct fake *open_on_disk(const struct window_config *config, const char *dir, struct rocks_shared *shared,
@@ -321,14 +551,6 @@ static void snapshot(struct fake *f, const char *dir, struct keyed_files *files)
     assert_ok(f, keyed_freeze(f->keyed, 1, &snap, &f->diag));
     assert_ok(f, keyed_persist(snap, dir, files, &f->diag));
     keyed_snapshot_destroy(&snap);
-}
-
-static void expect_sum(const struct fake *f, uint32_t i, weir_time start, weir_time end, int64_t count)
-{
-    const struct sum *row = fake_row(f, 0, i);
-    assert_int_equal(row->start, start);
-    assert_int_equal(row->end, end);
-    assert_int_equal(row->count, count);
 }
 
 /* The first and the last window of all time among them, whose numbers are not their starts. */
@@ -365,6 +587,35 @@ static void open_windows_survive_a_restore(void **state)
     other.window.size_ms = 45000;
     f = open_on_disk(&other, temp_path(&scratch, "c"), shared, &from, WEIR_E_STATE);
     assert_string_equal(f->diag.text, "minute: the restored windows have another size or offset: their slices are not of 45000 ms");
+    fake_close(f);
+    keyed_files_close(&files);
+    temp_dir_remove(&scratch);
+    temp_dir_remove(&dir);
+    rocks_shared_destroy(&shared);
+}
+
+/* Without a record since: the timer is there, or made anew. */
+static void by_the_clock_windows_survive_a_restore(void **state)
+{
+    (void)state;
+    struct temp_dir dir, scratch;
+    struct rocks_shared *shared;
+    struct keyed_files files = {0};
+    assert_int_equal(rocks_shared_new(&shared, 1u << 20, 1, NULL), WEIR_OK);
+    temp_dir_make(&dir);
+    temp_dir_make(&scratch);
+    struct fake *f = open_on_disk(&ten_by_the_clock, temp_path(&scratch, "a"), shared, NULL, WEIR_OK);
+    f->now_ms = 1003;
+    assert_ok(f, send_one(f, "k", 1));
+    assert_ok(f, fake_op_clock(f, 1005));
+    assert_int_equal(fake_count(f, 0), 1);
+    snapshot(f, dir.path, &files);
+    fake_close(f);
+    const struct keyed_restore_from from = {dir.path, &files};
+    f = open_on_disk(&ten_by_the_clock, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
+    assert_ok(f, fake_op_clock(f, 9999));
+    assert_int_equal(fake_count(f, 0), 1);
+    expect_sum(f, 0, 1000, 1010, 1);
     fake_close(f);
     keyed_files_close(&files);
     temp_dir_remove(&scratch);
@@ -429,7 +680,17 @@ int main(void)
         cmocka_unit_test(a_closed_window_gives_its_memory_back),
         cmocka_unit_test(a_window_that_is_firing_takes_nothing_in),
         cmocka_unit_test(a_bad_window_is_refused),
+        cmocka_unit_test(every_window_that_holds_a_record_fires),
+        cmocka_unit_test(what_lies_between_two_windows_is_left_out),
+        cmocka_unit_test(a_record_late_for_some_windows_counts_in_the_others),
+        cmocka_unit_test(keys_that_have_left_emit_nothing),
+        cmocka_unit_test(cumulating_windows_grow_and_begin_again),
+        cmocka_unit_test(by_the_clock_windows_fire_when_they_end),
+        cmocka_unit_test(by_the_clock_results_may_wait),
+        cmocka_unit_test(a_survey_sees_the_whole_window_first),
+        cmocka_unit_test(rows_are_reduced_to_one),
         cmocka_unit_test(open_windows_survive_a_restore),
+        cmocka_unit_test(by_the_clock_windows_survive_a_restore),
         cmocka_unit_test(windows_larger_than_memory_fire_whole),
         cmocka_unit_test(running_out_of_memory_fails_the_operator_and_nothing_else),
     };

@@ -191,7 +191,7 @@ static void results_survive_restarts_and_little_memory(void **state)
 {
     (void)state;
     uint64_t by_record = 0;
-    compare_with_search(6, 1, 20, 0, &by_record);
+    compare_with_search(6, 1, 6, 0, &by_record);
     compare_with_search(6, 1, 0, 200000, &by_record);
 }
 
