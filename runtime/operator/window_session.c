@@ -7,9 +7,10 @@
  * For anything else the key's sessions are read, changed and written back as a whole: a record joins the session it touches, or two and
  * makes them one, or begins one.
  *
- * A session is due at last + gap, and over at due + lateness. A timer of the key stands at the earliest of these times or before: they only
- * grow, so a record that prolongs a session does not touch it. When it fires, the real time decides: fire, or set it anew. So sessions fire
- * in order of their due times. Those due at the end of all time have no timer; the watermark of the end of the input fires them by a scan.
+ * A session is due at last + gap, and over at due + lateness. The key is noted in a calendar (window_due.h) for the earliest of these times
+ * or before: they only grow, so a record that prolongs a session does not touch it. When that time has come, the real one decides: fire, or
+ * note it anew. So sessions fire in order of their due times. Those due at the end of all time are not noted; the watermark of the end of
+ * the input fires them by a scan.
  *
  * Late is a record that joins no open session and whose own would be over already: it is counted and passed on to output 1 as it came. A
  * record that is not late and leaves its session due fires it at once.
@@ -17,12 +18,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/operator/window_due.h"
 #include "runtime/operator/window_fold.h"
 #include "runtime/operator/window_progress.h"
 #include "runtime/operator/window_time.h"
 
-#define NO_TIMER WEIR_TIME_MAX
+#define NOT_NOTED WEIR_TIME_MAX
 #define SESSIONS_FIRST 8u /* of one key in scratch */
+#define BUCKETS_A_GAP 16  /* of the calendar */
 
 /* Its accumulator follows. */
 struct session {
@@ -36,7 +39,7 @@ struct session {
 struct owner {
     uint32_t n;           /* open sessions: the newest and n - 1 in the map */
     uint32_t n_places;    /* given out so far */
-    weir_time timer_ms;   /* of the key's timer; NO_TIMER */
+    weir_time noted_ms;   /* in the calendar; NOT_NOTED */
     weir_time before_due; /* due time of the last session before the newest, when n > 1 */
     struct session newest;
 };
@@ -44,6 +47,7 @@ struct owner {
 struct sessions {
     struct window_fold fold;
     struct window_progress progress;
+    struct window_due due;
     int64_t gap_ms;
     int64_t lateness_ms;
     size_t session_size;
@@ -93,6 +97,7 @@ static weir_err open_state(struct sessions *op, struct weir_ctx *ctx)
     weir_err err = weir_panes_open(ctx, &newest, &op->panes);
     if (!err) err = weir_panes_table(ctx, op->panes, 0, &op->table);
     if (!err) err = weir_map_open(ctx, &others, &op->others);
+    if (!err) err = window_due_open(&op->due, ctx, op->gap_ms / BUCKETS_A_GAP + 1);
     return err ? err : window_progress_open(&op->progress, ctx);
 }
 
@@ -119,6 +124,7 @@ static void session_close(void *self, struct weir_ctx *ctx)
     struct sessions *op = self;
     (void)ctx;
     window_fold_close(&op->fold);
+    window_due_close(&op->due);
     free(op->scratch);
     op->scratch = NULL;
 }
@@ -209,7 +215,7 @@ static weir_err store(struct sessions *op, struct weir_ctx *ctx, struct owner *o
     return WEIR_OK;
 }
 
-/* ---- timers ---------------------------------------------------------------------------------------------------------------------------
+/* ---- the calendar ----------------------------------------------------------------------------------------------------------------------
  */
 
 /* When something is to be done with a session. */
@@ -218,23 +224,22 @@ static weir_time next_event(const struct sessions *op, const struct session *s)
     return s->fired ? over_at(op, s) : due_of(op, s);
 }
 
-/* Has the current key's timer stand at `time` at the latest. */
-static weir_err timer_by(struct weir_ctx *ctx, struct owner *o, weir_time time)
+/* Has the current key noted for `time` at the latest. */
+static weir_err note_by(struct sessions *op, struct weir_ctx *ctx, struct owner *o, weir_time time)
 {
-    if (time >= o->timer_ms) return WEIR_OK;
-    if (o->timer_ms != NO_TIMER) weir_timer_delete(ctx, WEIR_EVENT_TIME, o->timer_ms, 0);
-    o->timer_ms = time;
-    return weir_timer_set(ctx, WEIR_EVENT_TIME, time, 0);
+    if (time >= o->noted_ms) return WEIR_OK;
+    o->noted_ms = time;
+    return window_due_set(&op->due, ctx, time);
 }
 
-static weir_err timer_for_all(struct sessions *op, struct weir_ctx *ctx, struct owner *o)
+static weir_err note_earliest(struct sessions *op, struct weir_ctx *ctx, struct owner *o)
 {
-    weir_time earliest = NO_TIMER;
+    weir_time earliest = NOT_NOTED;
     for (uint32_t i = 0; i < op->n_scratch; i++) {
         weir_time event = next_event(op, at(op, i));
         if (event < earliest) earliest = event;
     }
-    return timer_by(ctx, o, earliest);
+    return note_by(op, ctx, o, earliest);
 }
 
 /* ---- results --------------------------------------------------------------------------------------------------------------------------
@@ -308,7 +313,7 @@ static weir_err take_slowly(struct sessions *op, struct weir_ctx *ctx, const str
     struct session *s;
     weir_err err = add_pending(op, ctx, batch); /* accumulators must be whole before they move */
     weir_set_key(ctx, i);
-    if (o->n == 0) o->timer_ms = NO_TIMER;
+    if (o->n == 0) o->noted_ms = NOT_NOTED;
     if (!err) err = load(op, ctx, o);
     if (!err) err = join(op, ctx, o, key, weir_batch_record(batch, i)->time_ms, passed, &s);
     if (err) return err;
@@ -322,7 +327,7 @@ static weir_err take_slowly(struct sessions *op, struct weir_ctx *ctx, const str
     if (!err && s->fired) err = emit(op, ctx, key, s);
     weir_set_key(ctx, i);
     if (!err) err = store(op, ctx, o);
-    return err ? err : timer_for_all(op, ctx, o);
+    return err ? err : note_earliest(op, ctx, o);
 }
 
 /* ---- records --------------------------------------------------------------------------------------------------------------------------
@@ -341,10 +346,10 @@ static weir_err begin(struct sessions *op, struct weir_ctx *ctx, struct owner *o
 {
     o->n = 1;
     o->n_places = 1;
-    o->timer_ms = NO_TIMER;
+    o->noted_ms = NOT_NOTED;
     o->newest.first = o->newest.last = t;
     weir_set_key(ctx, i);
-    return timer_by(ctx, o, due_of(op, &o->newest));
+    return note_by(op, ctx, o, due_of(op, &o->newest));
 }
 
 static weir_err take(struct sessions *op, struct weir_ctx *ctx, const struct weir_batch *batch, struct owner *o, uint32_t i,
@@ -391,26 +396,6 @@ static weir_err probe_sure(struct sessions *op, struct weir_ctx *ctx, const stru
     return weir_table_probe(ctx, op->table, n == batch->count ? NULL : op->sure, n, op->owners);
 }
 
-static weir_err session_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
-{
-    struct sessions *op = self;
-    (void)input; /* one input */
-    weir_time passed = window_progress_passed(&op->progress, ctx);
-    weir_err err = probe_sure(op, ctx, batch, passed);
-    op->n_pending = op->n_late = 0;
-    for (uint32_t i = 0, n_sure = 0; i < batch->count && !err; i++) {
-        bool sure = is_sure(op, weir_batch_record(batch, i)->time_ms, passed);
-        struct owner *o = sure ? op->owners[n_sure++] : weir_table_find(ctx, op->table, &ctx->keys[i]);
-        if (o)
-            err = take(op, ctx, batch, o, i, passed);
-        else
-            op->late[op->n_late++] = i;
-    }
-    if (!err) err = add_pending(op, ctx, batch);
-    /* Last: what is downstream may edit these records. */
-    return err || op->n_late == 0 ? err : window_pass_late(ctx, batch, op->late, op->n_late);
-}
-
 /* ---- firing ----------------------------------------------------------------------------------------------------------------------------
  */
 
@@ -442,22 +427,62 @@ static weir_err settle(struct sessions *op, struct weir_ctx *ctx, const struct w
     return err;
 }
 
-static weir_err session_on_timer(void *self, struct weir_ctx *ctx, const struct weir_timer *timer)
+/* For window_due_pop: when the key's sessions are due, if that is in the bucket; else they are noted anew. */
+static bool due_in_bucket(void *self, struct weir_ctx *ctx, const struct weir_key *key, int64_t bucket, weir_time *time, weir_err *err)
 {
     struct sessions *op = self;
-    struct owner *o = weir_table_find(ctx, op->table, timer->key);
-    if (!o || o->timer_ms != timer->time_ms) return WEIR_OK;
-    o->timer_ms = NO_TIMER;
+    struct owner *o = weir_table_find(ctx, op->table, key);
+    if (!o || o->noted_ms == NOT_NOTED || window_due_bucket(&op->due, o->noted_ms) != bucket) return false;
+    if (o->n == 1) o->noted_ms = next_event(op, &o->newest); /* it may have been prolonged */
+    *time = o->noted_ms;
+    if (*time != NOT_NOTED && window_due_bucket(&op->due, *time) == bucket) return true;
+    ctx->keys = key;
+    ctx->key_index = 0;
+    *err = *time == NOT_NOTED ? WEIR_OK : window_due_set(&op->due, ctx, *time);
+    return false;
+}
+
+/* Fires what the current key has due at `time`. */
+static weir_err fire_key(struct sessions *op, struct weir_ctx *ctx, const struct weir_key *key, weir_time time)
+{
+    struct owner *o = weir_table_find(ctx, op->table, key);
+    if (!o || o->noted_ms != time) return WEIR_OK;
+    o->noted_ms = NOT_NOTED;
     weir_time event = next_event(op, &o->newest);
-    if (o->n == 1 && event > timer->time_ms) return timer_by(ctx, o, event); /* it has been prolonged */
-    weir_err err = settle(op, ctx, timer->key, o, timer->time_ms);
+    if (o->n == 1 && event > time) return note_by(op, ctx, o, event); /* prolonged since */
+    weir_err err = settle(op, ctx, key, o, time);
     if (err) return err;
     if (op->n_scratch == 0) {
-        weir_table_remove(ctx, op->table, timer->key);
+        weir_table_remove(ctx, op->table, key);
         return WEIR_OK;
     }
     err = store(op, ctx, o);
-    return err ? err : timer_for_all(op, ctx, o);
+    return err ? err : note_earliest(op, ctx, o);
+}
+
+/* Fires all that is due until `passed`. With `pauses` it may return WEIR_AGAIN: call again. */
+static weir_err fire_due(struct sessions *op, struct weir_ctx *ctx, weir_time passed, bool pauses)
+{
+    const struct weir_key *keys = ctx->keys;
+    struct weir_key key;
+    weir_time time;
+    bool found = true;
+    weir_err err = WEIR_OK;
+    while (!err && found) {
+        err = window_due_pop(&op->due, ctx, passed, due_in_bucket, op, &key, &time, &found);
+        if (err == WEIR_AGAIN && !pauses) {
+            err = WEIR_OK;
+            found = true;
+            continue;
+        }
+        if (err || !found) break;
+        ctx->keys = &key;
+        ctx->key_index = 0;
+        err = fire_key(op, ctx, &key, time);
+        if (!err && pauses && weir_should_yield(ctx)) err = WEIR_AGAIN;
+    }
+    ctx->keys = keys;
+    return err;
 }
 
 /* All that is left fires. */
@@ -481,10 +506,36 @@ static weir_err end_input(struct sessions *op, struct weir_ctx *ctx)
 static weir_err session_on_watermark(void *self, struct weir_ctx *ctx, weir_time watermark_ms)
 {
     struct sessions *op = self;
-    weir_err err = watermark_ms == WEIR_TIME_MAX ? end_input(op, ctx) : WEIR_OK;
+    weir_err err = fire_due(op, ctx, watermark_ms, true);
+    if (!err && watermark_ms == WEIR_TIME_MAX) err = end_input(op, ctx);
     if (err) return err;
     op->cursor = 0;
     return window_progress_note(&op->progress, ctx, watermark_ms);
+}
+
+/* ---- batches ---------------------------------------------------------------------------------------------------------------------- */
+
+static weir_err session_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
+{
+    struct sessions *op = self;
+    (void)input; /* one input */
+    weir_time passed = window_progress_passed(&op->progress, ctx);
+    weir_err err = WEIR_OK;
+    /* Sessions that are due take nothing in, wherever their results wait to be taken. */
+    if (passed > op->progress.passed) err = fire_due(op, ctx, passed, false);
+    if (!err) err = probe_sure(op, ctx, batch, passed);
+    op->n_pending = op->n_late = 0;
+    for (uint32_t i = 0, n_sure = 0; i < batch->count && !err; i++) {
+        bool sure = is_sure(op, weir_batch_record(batch, i)->time_ms, passed);
+        struct owner *o = sure ? op->owners[n_sure++] : weir_table_find(ctx, op->table, &ctx->keys[i]);
+        if (o)
+            err = take(op, ctx, batch, o, i, passed);
+        else
+            op->late[op->n_late++] = i;
+    }
+    if (!err) err = add_pending(op, ctx, batch);
+    /* Last: what is downstream may edit these records. */
+    return err || op->n_late == 0 ? err : window_pass_late(ctx, batch, op->late, op->n_late);
 }
 
 /* The late output carries the input's rows: the builder puts the aggregate's schemas in place of these. */
@@ -500,6 +551,5 @@ const struct weir_operator window_session_operator = {
     .open = session_open,
     .process = session_process,
     .on_watermark = session_on_watermark,
-    .on_timer = session_on_timer,
     .close = session_close,
 };
