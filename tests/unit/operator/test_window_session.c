@@ -277,6 +277,41 @@ static void memory_is_that_of_the_open_sessions(void **state)
     fake_close(f);
 }
 
+/* Open sessions go on; what was late before is late after it, though no watermark has come yet. */
+static void open_sessions_survive_a_restore(void **state)
+{
+    (void)state;
+    struct temp_dir dir, scratch;
+    struct rocks_shared *shared;
+    struct keyed_files files = {0};
+    assert_int_equal(rocks_shared_new(&shared, 1u << 20, 1, NULL), WEIR_OK);
+    temp_dir_make(&dir);
+    temp_dir_make(&scratch);
+    struct fake *f = open_on_disk(&window_session_operator, &gap10, temp_path(&scratch, "a"), shared, NULL, WEIR_OK);
+    const weir_time times[] = {10, 100, 105, 200, 220};
+    for (int i = 0; i < 5; i++) assert_ok(f, send_one(f, "k", times[i]));
+    assert_ok(f, fake_op_watermark(f, 90));
+    assert_int_equal(fake_count(f, 0), 1);
+    snapshot(f, dir.path, &files);
+    fake_close(f);
+    const struct keyed_restore_from from = {dir.path, &files};
+    f = open_on_disk(&window_session_operator, &gap10, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
+    assert_ok(f, send_one(f, "k", 15)); /* its session has fired */
+    assert_int_equal(fake_counter(f, "late"), 1);
+    assert_ok(f, send_one(f, "k", 210)); /* makes two of the restored ones one */
+    assert_ok(f, fake_op_watermark(f, 1000));
+    assert_int_equal(fake_count(f, 0), 2);
+    assert_int_equal(row_of(f, 0)->count, 2);
+    assert_int_equal(row_of(f, 1)->start, 200);
+    assert_int_equal(row_of(f, 1)->end, 231);
+    assert_int_equal(row_of(f, 1)->count, 3);
+    fake_close(f);
+    keyed_files_close(&files);
+    temp_dir_remove(&scratch);
+    temp_dir_remove(&dir);
+    rocks_shared_destroy(&shared);
+}
+
 /* Entries of the table leave memory and come back elsewhere while their sessions are open. */
 static void keys_may_leave_memory(void **state)
 {
@@ -354,6 +389,7 @@ int main(void)
         cmocka_unit_test(a_session_that_is_due_takes_nothing_in),
         cmocka_unit_test(the_ends_of_time_hold),
         cmocka_unit_test(memory_is_that_of_the_open_sessions),
+        cmocka_unit_test(open_sessions_survive_a_restore),
         cmocka_unit_test(keys_may_leave_memory),
         cmocka_unit_test(an_aggregate_that_cannot_merge_is_refused),
         cmocka_unit_test(running_out_of_memory_fails_the_operator_and_nothing_else),

@@ -535,24 +535,6 @@ static void rows_are_reduced_to_one(void **state)
 
 /* ---- restored ---------------------------------------------------------------------------------------------------------------------- */
 
-static struct fake *open_on_disk(const struct window_config *config, const char *dir, struct rocks_shared *shared,
-                                 const struct keyed_restore_from *from, weir_err expected)
-{
-    struct fake *f = fake_new(&(struct fake_options){.config = config, .n_outs = 2, .operator_id = "minute"});
-    fake_state_open_with(f, &(struct state_slot_config){.dir = dir, .shared = shared, .snapshots = true});
-    if (from) assert_ok(f, keyed_restore(f->keyed, from, 1, 0, 1, &f->diag));
-    assert_int_equal(fake_op_open(f, &window_slice_operator), expected);
-    return f;
-}
-
-static void snapshot(struct fake *f, const char *dir, struct keyed_files *files)
-{
-    struct keyed_snapshot *snap;
-    assert_ok(f, keyed_freeze(f->keyed, 1, &snap, &f->diag));
-    assert_ok(f, keyed_persist(snap, dir, files, &f->diag));
-    keyed_snapshot_destroy(&snap);
-}
-
 /* The first and the last window of all time among them, whose numbers are not their starts. */
 static void open_windows_survive_a_restore(void **state)
 {
@@ -563,7 +545,7 @@ static void open_windows_survive_a_restore(void **state)
     assert_int_equal(rocks_shared_new(&shared, 1u << 20, 1, NULL), WEIR_OK);
     temp_dir_make(&dir);
     temp_dir_make(&scratch);
-    struct fake *f = open_on_disk(&minute, temp_path(&scratch, "a"), shared, NULL, WEIR_OK);
+    struct fake *f = open_on_disk(&window_slice_operator, &minute, temp_path(&scratch, "a"), shared, NULL, WEIR_OK);
     const weir_time times[] = {WEIR_TIME_MIN + 1, -1, 0, 59999, 60000, 120000, WEIR_TIME_MAX};
     for (int i = 0; i < 7; i++) assert_ok(f, send_one(f, "k", times[i]));
     assert_ok(f, fake_op_watermark(f, -1)); /* two have fired before the snapshot */
@@ -572,7 +554,9 @@ static void open_windows_survive_a_restore(void **state)
     fake_close(f);
 
     const struct keyed_restore_from from = {dir.path, &files};
-    f = open_on_disk(&minute, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
+    f = open_on_disk(&window_slice_operator, &minute, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
+    assert_ok(f, send_one(f, "k", -1)); /* late before the restore, and late after it, though no watermark has come yet */
+    assert_int_equal(fake_counter(f, "late"), 1);
     assert_ok(f, send_one(f, "k", 119999));
     assert_ok(f, fake_op_watermark(f, WEIR_TIME_MAX));
     assert_int_equal(fake_count(f, 0), 4);
@@ -585,7 +569,7 @@ static void open_windows_survive_a_restore(void **state)
 
     struct window_config other = minute;
     other.window.size_ms = 45000;
-    f = open_on_disk(&other, temp_path(&scratch, "c"), shared, &from, WEIR_E_STATE);
+    f = open_on_disk(&window_slice_operator, &other, temp_path(&scratch, "c"), shared, &from, WEIR_E_STATE);
     assert_string_equal(f->diag.text, "minute: the restored windows have another size or offset: their slices are not of 45000 ms");
     fake_close(f);
     keyed_files_close(&files);
@@ -604,7 +588,7 @@ static void by_the_clock_windows_survive_a_restore(void **state)
     assert_int_equal(rocks_shared_new(&shared, 1u << 20, 1, NULL), WEIR_OK);
     temp_dir_make(&dir);
     temp_dir_make(&scratch);
-    struct fake *f = open_on_disk(&ten_by_the_clock, temp_path(&scratch, "a"), shared, NULL, WEIR_OK);
+    struct fake *f = open_on_disk(&window_slice_operator, &ten_by_the_clock, temp_path(&scratch, "a"), shared, NULL, WEIR_OK);
     f->now_ms = 1003;
     assert_ok(f, send_one(f, "k", 1));
     assert_ok(f, fake_op_clock(f, 1005));
@@ -612,7 +596,7 @@ static void by_the_clock_windows_survive_a_restore(void **state)
     snapshot(f, dir.path, &files);
     fake_close(f);
     const struct keyed_restore_from from = {dir.path, &files};
-    f = open_on_disk(&ten_by_the_clock, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
+    f = open_on_disk(&window_slice_operator, &ten_by_the_clock, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
     assert_ok(f, fake_op_clock(f, 9999));
     assert_int_equal(fake_count(f, 0), 1);
     expect_sum(f, 0, 1000, 1010, 1);

@@ -452,4 +452,24 @@ static inline struct fake *open_window(const struct weir_operator *op, const str
     return f;
 }
 
+/* ---- restored ---------------------------------------------------------------------------------------------------------------------- */
+
+static inline struct fake *open_on_disk(const struct weir_operator *op, const struct window_config *config, const char *dir,
+                                        struct rocks_shared *shared, const struct keyed_restore_from *from, weir_err expected)
+{
+    struct fake *f = fake_new(&(struct fake_options){.config = config, .n_outs = 2, .operator_id = "minute"});
+    fake_state_open_with(f, &(struct state_slot_config){.dir = dir, .shared = shared, .snapshots = true});
+    if (from) assert_ok(f, keyed_restore(f->keyed, from, 1, 0, 1, &f->diag));
+    assert_int_equal(fake_op_open(f, op), expected);
+    return f;
+}
+
+static inline void snapshot(struct fake *f, const char *dir, struct keyed_files *files)
+{
+    struct keyed_snapshot *snap;
+    assert_ok(f, keyed_freeze(f->keyed, 1, &snap, &f->diag));
+    assert_ok(f, keyed_persist(snap, dir, files, &f->diag));
+    keyed_snapshot_destroy(&snap);
+}
+
 #endif
