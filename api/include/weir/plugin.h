@@ -21,7 +21,7 @@ extern "C" {
 #ifndef WEIR_ABI_MAJOR /* tests build plugins for other versions */
 #define WEIR_ABI_MAJOR 0u
 #endif
-#define WEIR_ABI_MINOR 3u
+#define WEIR_ABI_MINOR 4u
 #define WEIR_NOTE_TYPE 1u
 #define WEIR_NOTE_OWNER "Weir"
 
