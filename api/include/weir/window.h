@@ -50,7 +50,8 @@ struct weir_window {
     /*
      * A window that has fired stays until the watermark reaches end - 1 + allowed_lateness_ms. A record that comes for it in the meantime
      * fires it again at once, for its key, with the result as it is now. So the stream of results holds several rows for a key and window,
-     * each in place of the one before: a sink that cannot replace must not be given a lateness.
+     * each in place of the one before and all of them inserts (the stream is not one of changes): a sink that
+     * cannot replace must not be given a lateness.
      */
     int64_t allowed_lateness_ms;
     const struct weir_trigger *trigger; /* NULL: once, when the watermark reaches end - 1 */
