@@ -374,7 +374,7 @@ struct weir_bytes cells_value(const struct cells *c, struct table_entry *e)
 
 struct weir_bytes cells_get(struct cells *c, const struct weir_key *cell)
 {
-    struct table_entry *e = store_find(c->store, cell, 0);
+    struct table_entry *e = store_find(c->store, cell, NULL);
     return e ? cells_value(c, e) : (struct weir_bytes){NULL, 0};
 }
 
@@ -389,9 +389,9 @@ static bool has_group(struct cells *c, struct table_entry *resident)
 
 void *cells_edit(struct cells *c, const struct weir_key *cell)
 {
-    struct table_entry *e = store_is_complete(c->store) ? store_find_edit(c->store, cell, 0) : NULL;
+    struct table_entry *e = store_is_complete(c->store) ? store_find_edit(c->store, cell, NULL) : NULL;
     if (!has_group(c, e)) return NULL;
-    if (!e) e = store_edit(c->store, cell, 0);
+    if (!e) e = store_edit(c->store, cell, NULL);
     return e ? store_value(c->store, e) : NULL;
 }
 
@@ -405,8 +405,8 @@ weir_err cells_put(struct cells *c, const struct weir_key *cell, const void *dat
         return WEIR_OK;
     }
     if (length > WEIR_VALUE_MAX) return WEIR_E_LIMIT;
-    if (!has_group(c, store_is_complete(c->store) ? store_find(c->store, cell, 0) : NULL)) return cells_failure(c);
-    return store_write(c->store, cell, 0, data, length);
+    if (!has_group(c, store_is_complete(c->store) ? store_find(c->store, cell, NULL) : NULL)) return cells_failure(c);
+    return store_write(c->store, cell, NULL, data, length);
 }
 
 weir_err cells_remove(struct cells *c, const struct weir_key *cell)

@@ -73,7 +73,7 @@ static weir_err fill_tail(struct cells *c, uint64_t number, const void *data, ui
     *done = false;
     if (number & LARGE || header + length > LIST_CHUNK_BYTES) return WEIR_OK;
     struct weir_key cell = cells_place_key(c, (struct cell_place){number, 0});
-    struct table_entry *e = store_find(c->store, &cell, 0);
+    struct table_entry *e = store_find(c->store, &cell, NULL);
     if (!e) return cells_error(c);
     struct weir_bytes old = store_bytes(c->store, e);
     if (old.length + header + length > LIST_CHUNK_BYTES) return WEIR_OK;

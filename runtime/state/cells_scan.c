@@ -139,7 +139,7 @@ static struct table_entry *bring_to_memory(struct cells *c)
     uint32_t prefix = c->scan.group->length;
     struct weir_key cell = {.data = (const unsigned char *)c->scan.far_key.data - prefix, .length = prefix + c->scan.far_key.length};
     cell.hash = hash64(cell.data, cell.length);
-    return store_find(c->store, &cell, 0);
+    return store_find(c->store, &cell, NULL);
 }
 
 static void give_far(struct cells *c, struct cell_found *found)

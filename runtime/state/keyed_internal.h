@@ -22,7 +22,7 @@ struct weir_state {
     const struct weir_aggregate *aggregate;
     void **accs; /* WEIR_BATCH_MAX addresses for aggregating */
     struct value_scan *scan; /* keyed_scan.c; NULL until the first */
-    uint32_t guesses[WEIR_BATCH_MAX];
+    struct table_entry *guesses[WEIR_BATCH_MAX];
 };
 
 /* Frees state->scan. */

@@ -10,13 +10,13 @@
 #define FETCH_AHEAD 32u /* records; measured: 8 to 24 are alike */
 
 /*
- * keyed_prefetch has walked the slots of a batch's keys once; a key that lies in the batch's array need not be looked for again. Since
+ * keyed_prefetch has walked the buckets of a batch's keys once; a key that lies in the batch's array need not be looked for again. Since
  * records mostly come in order, an entry some records ahead is fetched.
  */
-static inline uint32_t guess_of(const struct weir_state *s, const struct weir_key *key)
+static inline struct table_entry *guess_of(const struct weir_state *s, const struct weir_key *key)
 {
     uintptr_t at = ((uintptr_t)key - (uintptr_t)s->batch) / sizeof *key;
-    if (at >= s->n_batch) return 0;
+    if (at >= s->n_batch) return NULL;
     if (at + FETCH_AHEAD < s->n_batch && s->guesses[at + FETCH_AHEAD]) table_fetch(&s->store->table, s->guesses[at + FETCH_AHEAD]);
     return s->guesses[at];
 }
@@ -46,17 +46,20 @@ static const struct weir_key *cell_key(struct weir_state *s, const struct weir_k
 
 #define STORE_KEY(s, key, cell) ((s)->namespaced ? cell_key((s), (key), &(cell)) : (key))
 
+static __attribute__((noinline)) void *value_slowly(struct weir_state *s, const struct weir_key *key, struct table_entry *guess)
+{
+    struct weir_key cell;
+    const struct weir_key *at = STORE_KEY(s, key, cell);
+    struct table_entry *e = at ? store_edit(s->store, at, guess) : NULL;
+    return e ? table_value(e) : NULL;
+}
+
+/* A state with namespaces has no guesses. */
 void *keyed_value(struct weir_state *s, const struct weir_key *key)
 {
-    if (WEIR_LIKELY(!s->namespaced)) {
-        struct table_entry *hit = store_hit(s->store, key, guess_of(s, key));
-        if (WEIR_UNLIKELY(!hit)) hit = store_edit(s->store, key, 0);
-        return WEIR_LIKELY(hit != NULL) ? table_value(hit) : NULL;
-    }
-    struct weir_key cell;
-    key = cell_key(s, key, &cell);
-    struct table_entry *e = key ? store_edit(s->store, key, 0) : NULL;
-    return e ? table_value(e) : NULL;
+    struct table_entry *guess = guess_of(s, key);
+    void *value = store_hit(s->store, key, guess);
+    return WEIR_LIKELY(value != NULL) ? value : value_slowly(s, key, guess);
 }
 
 void *keyed_value_find(struct weir_state *s, const struct weir_key *key)

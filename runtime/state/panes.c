@@ -185,7 +185,7 @@ weir_err keyed_table_probe(struct weir_table *t, const struct weir_key *keys, co
 
 void *keyed_table_find(struct weir_table *t, const struct weir_key *key)
 {
-    struct table_entry *e = store_find_edit(t->store, key, 0);
+    struct table_entry *e = store_find_edit(t->store, key, NULL);
     return e ? store_value(t->store, e) : NULL;
 }
 

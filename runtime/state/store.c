@@ -386,36 +386,31 @@ static __attribute__((noinline)) struct table_entry *find_slowly(struct store *s
     return e ? touch_read(s, e) : NULL;
 }
 
-static inline struct table_entry *find_in_table(const struct store *s, const struct weir_key *key, uint32_t guess)
+static inline struct table_entry *find_in_table(const struct store *s, const struct weir_key *key, struct table_entry *guess)
 {
-    struct table_entry *e = table_guessed(&s->table, key, guess);
+    struct table_entry *e = table_guessed(guess, key);
     return e ? e : table_find(&s->table, key);
 }
 
-struct table_entry *store_find(struct store *s, const struct weir_key *key, uint32_t guess)
+struct table_entry *store_find(struct store *s, const struct weir_key *key, struct table_entry *guess)
 {
     struct table_entry *e = find_in_table(s, key, guess);
     if (WEIR_LIKELY(e && (e->stamp & (STAMP_DELETED | STAMP_REF)) == STAMP_REF && s->fast_expect != LOOK_AT_EACH)) return e;
     return find_slowly(s, key, e);
 }
 
-static inline void stamp_now(const struct store *s, struct table_entry *e)
-{
-    e->stamp = (e->stamp & STAMP_FLAGS) | *s->now_bits;
-}
-
 static struct table_entry *edited(struct store *s, struct table_entry *e)
 {
     if (!e || store_mark_dirty(s, e)) return NULL;
-    stamp_now(s, e);
+    store_stamp_now(s, e);
     return e;
 }
 
-struct table_entry *store_find_edit(struct store *s, const struct weir_key *key, uint32_t guess)
+struct table_entry *store_find_edit(struct store *s, const struct weir_key *key, struct table_entry *guess)
 {
     struct table_entry *e = find_in_table(s, key, guess);
     if (WEIR_LIKELY(e && store_is_fast(s, e))) {
-        stamp_now(s, e);
+        store_stamp_now(s, e);
         return e;
     }
     return edited(s, find_slowly(s, key, e));
@@ -450,11 +445,11 @@ static __attribute__((noinline)) struct table_entry *edit_slowly(struct store *s
     return enter(s, e);
 }
 
-struct table_entry *store_edit(struct store *s, const struct weir_key *key, uint32_t guess)
+struct table_entry *store_edit(struct store *s, const struct weir_key *key, struct table_entry *guess)
 {
     struct table_entry *e = find_in_table(s, key, guess);
     if (WEIR_LIKELY(e && store_is_fast(s, e))) {
-        stamp_now(s, e);
+        store_stamp_now(s, e);
         return e;
     }
     return edit_slowly(s, key);
@@ -544,7 +539,7 @@ static weir_err probe_group(struct store *s, const struct weir_key *keys, const 
             e = edit_slowly(s, &keys[idx ? idx[i] : i]);
             if (!e) return slot_error(s->family->slot, NULL);
         } else {
-            stamp_now(s, e);
+            store_stamp_now(s, e);
         }
         values[i] = (unsigned char *)(e + 1) + table_key_room(e->length) + s->value_at;
     }
@@ -562,7 +557,7 @@ weir_err store_probe(struct store *s, const struct weir_key *keys, const uint32_
     return WEIR_OK;
 }
 
-bool store_prefetch(const struct store *s, const struct weir_key *keys, uint32_t n, uint32_t *guesses)
+bool store_prefetch(const struct store *s, const struct weir_key *keys, uint32_t n, struct table_entry **guesses)
 {
     return table_prefetch(&s->table, keys, n, guesses);
 }
@@ -643,7 +638,7 @@ void *store_resize(struct store *s, const struct weir_key *key, uint32_t length)
     return b->data ? (void *)b->data : (void *)b;
 }
 
-weir_err store_write(struct store *s, const struct weir_key *key, uint32_t guess, const void *data, uint32_t length)
+weir_err store_write(struct store *s, const struct weir_key *key, struct table_entry *guess, const void *data, uint32_t length)
 {
     uint64_t entries = s->family->entries;
     struct table_entry *e = store_edit(s, key, guess);

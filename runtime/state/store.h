@@ -68,20 +68,20 @@ weir_err store_load_all(struct store *s);
 /* ---- access by key ----------------------------------------------------------------------------------------------------------------- */
 
 /*
- * guess: where the entry probably is (store_prefetch), 0 = no idea. NULL, {NULL, 0}, false: none, or failed, which slot_error tells.
+ * guess: where the entry probably is (store_prefetch), NULL = no idea. NULL, {NULL, 0}, false: none, or failed, which slot_error tells.
  * Fixed size: store_edit makes an entry (zeroed) when there is none and marks it dirty; store_find_edit marks it dirty when there is one;
  * store_find does not. The address is valid until the next safe point or the entry's removal: entries do not move.
  */
-struct table_entry *store_edit(struct store *s, const struct weir_key *key, uint32_t guess);
-struct table_entry *store_find_edit(struct store *s, const struct weir_key *key, uint32_t guess);
-struct table_entry *store_find(struct store *s, const struct weir_key *key, uint32_t guess);
+struct table_entry *store_edit(struct store *s, const struct weir_key *key, struct table_entry *guess);
+struct table_entry *store_find_edit(struct store *s, const struct weir_key *key, struct table_entry *guess);
+struct table_entry *store_find(struct store *s, const struct weir_key *key, struct table_entry *guess);
 
 /* store_edit for each i < n and key keys[idx[i]] (idx NULL: keys[i]); stores value addresses. Errors: the slot's, WEIR_E_LIMIT. */
 weir_err store_probe(struct store *s, const struct weir_key *keys, const uint32_t *idx, uint32_t n, void **values);
 
 /* Any length. store_value of an entry's bytes; valid until the next change of the entry or the next safe point. */
 struct weir_bytes store_bytes(const struct store *s, const struct table_entry *e);
-weir_err store_write(struct store *s, const struct weir_key *key, uint32_t guess, const void *data, uint32_t length);
+weir_err store_write(struct store *s, const struct weir_key *key, struct table_entry *guess, const void *data, uint32_t length);
 /* Makes the value `length` bytes long (zeros where it grows) and dirty, and gives it for editing. NULL: failed, the value is as before. */
 void *store_resize(struct store *s, const struct weir_key *key, uint32_t length);
 
@@ -99,7 +99,7 @@ void *store_extra(const struct store *s, struct table_entry *e);
 void store_load(struct store *s, const struct weir_key *keys, uint32_t n);
 
 /* As table_prefetch. */
-bool store_prefetch(const struct store *s, const struct weir_key *keys, uint32_t n, uint32_t *guesses);
+bool store_prefetch(const struct store *s, const struct weir_key *keys, uint32_t n, struct table_entry **guesses);
 
 /* ---- access to all, or to a range ---------------------------------------------------------------------------------------------------- */
 

@@ -2,90 +2,151 @@
 #include "runtime/state/table.h"
 
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #include "runtime/base/assert.h"
 
-#define FIRST_BITS 4u /* log2 of the first slot array */
 #define SLAB_FIRST_BYTES 1024u
 #define SLAB_BYTES_MAX MEMORY_HUGE_BYTES
 #define PAGES_MAX (1u << 19)      /* 2^32 references of 8 bytes */
 #define CACHED_BYTES (256u << 10) /* a table up to this size is taken to be in the cache */
 
-static const struct table_slot no_slots[1];
+static const struct table_bucket no_buckets[1];
 
-/* ---- slots ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- buckets -------------------------------------------------------------------------------------------------------------------- */
 
 static inline uint64_t home_of(uint32_t tag, uint32_t shift)
 {
-    return (uint64_t)tag >> shift; /* 64 bits: an empty table shifts by 32 */
+    return (uint64_t)tag >> shift; /* 64 bits: one bucket shifts by 32 */
 }
 
-/* Puts a slot that is known to be absent into an array of slots that has room. */
-static inline void place(struct table_slot *slots, uint64_t mask, uint32_t shift, struct table_slot slot)
+/* Bit i: words[i] is `word`. All are compared at once: a search that ends at the first one costs a wrong guess of the branch more often
+ * than not. */
+static inline uint32_t find_word(const uint32_t *words, uint32_t word)
 {
-    uint64_t i = home_of(slot.tag, shift);
-    while (slots[i].ref) i = (i + 1) & mask;
-    slots[i] = slot;
+#ifdef __SSE2__
+    const __m128i *half = (const __m128i *)(const void *)words;
+    __m128i wanted = _mm_set1_epi32((int)word);
+    int low = _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(_mm_loadu_si128(half), wanted)));
+    int high = _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(_mm_loadu_si128(half + 1), wanted)));
+    return (uint32_t)(low | high << 4);
+#else
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < TABLE_BUCKET; i++) found |= (uint32_t)(words[i] == word) << i;
+    return found;
+#endif
 }
 
-static size_t slots_bytes(const struct table *t)
+static inline uint32_t first_of(uint32_t bits)
 {
-    return t->slots == no_slots ? 0 : (size_t)(t->mask + 1) * sizeof(struct table_slot);
+    return (uint32_t)__builtin_ctz(bits);
 }
 
-static void use_slots(struct table *t, struct table_slot *slots, uint32_t bits)
+static inline bool is_full(const struct table_bucket *b)
 {
-    t->slots = slots;
+    return b->refs[TABLE_BUCKET - 1] != 0;
+}
+
+/* How many entries a bucket that is not full has: its first free place. */
+static inline uint32_t n_used(const struct table_bucket *b)
+{
+    return first_of(find_word(b->refs, 0));
+}
+
+/* Puts an entry that is known to be absent into an array of buckets that has room. */
+static inline void place(struct table_bucket *buckets, uint64_t mask, uint32_t shift, uint32_t tag, uint32_t ref)
+{
+    uint64_t i = home_of(tag, shift);
+    while (is_full(&buckets[i])) i = (i + 1) & mask;
+    uint32_t at = n_used(&buckets[i]);
+    buckets[i].tags[at] = tag;
+    buckets[i].refs[at] = ref;
+}
+
+static size_t buckets_bytes(const struct table *t)
+{
+    return t->buckets == no_buckets ? 0 : (size_t)(t->mask + 1) * sizeof(struct table_bucket);
+}
+
+static void use_buckets(struct table *t, struct table_bucket *buckets, uint32_t bits)
+{
+    t->buckets = buckets;
     t->shift = 32 - bits;
     t->mask = ((uint64_t)1 << bits) - 1;
-    t->count_max = (t->mask + 1) / 8 * 5;
+    t->count_max = buckets == no_buckets ? 0 : (t->mask + 1) * (TABLE_BUCKET - 1); /* so that a probe finds a place that is free */
 }
 
-/* Puts all slots into an array of 2^bits. */
+/* Puts all entries into an array of 2^bits buckets. */
 static bool rehash(struct table *t, uint32_t bits)
 {
-    struct table_slot *slots = memory_alloc(t->memory, sizeof(struct table_slot) << bits);
-    if (!slots) return false;
-    struct table_slot *old = t->slots;
-    size_t old_bytes = slots_bytes(t);
+    struct table_bucket *buckets = memory_alloc(t->memory, sizeof(struct table_bucket) << bits);
+    if (!buckets) return false;
+    struct table_bucket *old = t->buckets;
+    size_t old_bytes = buckets_bytes(t);
     uint64_t n = t->mask + 1;
-    use_slots(t, slots, bits);
+    use_buckets(t, buckets, bits);
     for (uint64_t i = 0; i < n; i++) {
-        if (old[i].ref) place(slots, t->mask, t->shift, old[i]);
+        for (uint32_t k = 0; k < TABLE_BUCKET && old[i].refs[k]; k++) place(buckets, t->mask, t->shift, old[i].tags[k], old[i].refs[k]);
     }
     if (old_bytes) memory_free(t->memory, old, old_bytes);
     return true;
 }
 
-static bool grow_slots(struct table *t)
+static bool grow_buckets(struct table *t)
 {
-    uint32_t bits = t->slots == no_slots ? FIRST_BITS : 32 - t->shift + 1;
+    uint32_t bits = t->buckets == no_buckets ? 0 : 32 - t->shift + 1;
     return bits <= TABLE_BITS_MAX && rehash(t, bits);
 }
 
 void table_shrink(struct table *t)
 {
     uint32_t bits = 32 - t->shift;
-    if (t->slots == no_slots || t->count >= (t->mask + 1) / 16) return;
-    while (bits > FIRST_BITS && t->count < ((uint64_t)1 << bits) / 8) bits--;
+    if (t->buckets == no_buckets || t->count >= (t->mask + 1) * TABLE_BUCKET / 16) return;
+    while (bits > 0 && t->count < ((uint64_t)TABLE_BUCKET << bits) / 8) bits--;
     if (bits < 32 - t->shift) (void)rehash(t, bits);
 }
 
-/* True when `home` lies cyclically in (hole, i]: the slot at i is reached without passing the hole, so it stays. */
+/* True when `home` lies cyclically in (hole, i]: what is in bucket i is reached without passing the hole's, so it stays. */
 static inline bool stays(uint64_t home, uint64_t hole, uint64_t i)
 {
     return hole <= i ? hole < home && home <= i : hole < home || home <= i;
 }
 
-/* Algorithm R: fill the hole with the next slot whose probe sequence passes it, until the sequence ends. */
-static void close_hole(struct table *t, uint64_t hole)
+/* A place of bucket i whose entry could be in bucket `hole`; TABLE_BUCKET = none. */
+static uint32_t find_mover(const struct table *t, uint64_t hole, uint64_t i)
 {
-    for (uint64_t i = (hole + 1) & t->mask; t->slots[i].ref; i = (i + 1) & t->mask) {
-        if (stays(home_of(t->slots[i].tag, t->shift), hole, i)) continue;
-        t->slots[hole] = t->slots[i];
+    const struct table_bucket *b = &t->buckets[i];
+    uint32_t at = 0;
+    while (at < TABLE_BUCKET && b->refs[at] && stays(home_of(b->tags[at], t->shift), hole, i)) at++;
+    return at < TABLE_BUCKET && b->refs[at] ? at : TABLE_BUCKET;
+}
+
+/* Frees a place of a bucket; the others move up. */
+static void close_place(struct table_bucket *b, uint32_t at)
+{
+    uint32_t last = (is_full(b) ? TABLE_BUCKET : n_used(b)) - 1;
+    b->tags[at] = b->tags[last];
+    b->refs[at] = b->refs[last];
+    b->tags[last] = b->refs[last] = 0;
+}
+
+/* Algorithm R, by buckets: while the hole's is full, others may have passed it: fill the hole with the next that has, until none can have.
+ */
+static void close_hole(struct table *t, uint64_t hole, uint32_t at)
+{
+    bool passed = is_full(&t->buckets[hole]);
+    for (uint64_t i = (hole + 1) & t->mask; passed && i != hole; i = (i + 1) & t->mask) {
+        uint32_t mover = find_mover(t, hole, i);
+        passed = is_full(&t->buckets[i]);
+        if (mover == TABLE_BUCKET) continue;
+        t->buckets[hole].tags[at] = t->buckets[i].tags[mover];
+        t->buckets[hole].refs[at] = t->buckets[i].refs[mover];
         hole = i;
+        at = mover;
     }
-    t->slots[hole] = (struct table_slot){0, 0};
+    close_place(&t->buckets[hole], at);
 }
 
 /* ---- slabs ---------------------------------------------------------------------------------------------------------------------- */
@@ -260,7 +321,7 @@ void table_release(struct table *t, uint32_t index)
 void table_init(struct table *t, uint32_t value_size, struct memory *memory)
 {
     *t = (struct table){.value_size = (value_size + 7u) & ~7u, .key_max = WEIR_KEY_MAX, .slab_max = SLAB_BYTES_MAX, .memory = memory};
-    use_slots(t, (struct table_slot *)(uintptr_t)no_slots, 0); /* never written: count_max is 0 */
+    use_buckets(t, (struct table_bucket *)(uintptr_t)no_buckets, 0); /* never written: count_max is 0 */
 }
 
 static void free_long_key(struct table *t, struct table_entry *e)
@@ -272,7 +333,7 @@ static void free_long_key(struct table *t, struct table_entry *e)
 
 void table_close(struct table *t)
 {
-    if (!t->slots) return;
+    if (!t->buckets) return;
     uint64_t cursor = 0;
     while (t->long_keys) {
         struct table_entry *e = table_next(t, &cursor);
@@ -284,7 +345,7 @@ void table_close(struct table *t)
     memory_free(t->memory, t->slabs, t->slabs_cap * sizeof *t->slabs);
     memory_free(t->memory, t->pages, t->pages_cap * sizeof *t->pages);
     memory_free(t->memory, t->page_slabs, t->page_slabs_cap * sizeof *t->page_slabs);
-    if (slots_bytes(t)) memory_free(t->memory, t->slots, slots_bytes(t));
+    if (buckets_bytes(t)) memory_free(t->memory, t->buckets, buckets_bytes(t));
     *t = (struct table){0};
 }
 
@@ -292,11 +353,14 @@ static inline struct table_entry *lookup(const struct table *t, const struct wei
 {
     uint32_t tag = (uint32_t)key->hash;
     for (uint64_t i = home_of(tag, t->shift);; i = (i + 1) & t->mask) {
-        struct table_slot slot = t->slots[i];
-        if (slot.ref == 0) return NULL;
-        if (slot.tag != tag) continue;
-        struct table_entry *e = table_at(t, slot.ref);
-        if (WEIR_LIKELY(table_same_key(e, key))) return e;
+        const struct table_bucket *b = &t->buckets[i];
+        for (uint32_t found = find_word(b->tags, tag); found; found &= found - 1) {
+            uint32_t ref = b->refs[first_of(found)];
+            if (ref == 0) return NULL; /* tag 0 is found in free places, too */
+            struct table_entry *e = table_at(t, ref);
+            if (WEIR_LIKELY(table_same_key(e, key))) return e;
+        }
+        if (!is_full(b)) return NULL;
     }
 }
 
@@ -324,7 +388,7 @@ static bool write_key(struct table *t, struct table_entry *e, const struct weir_
 static __attribute__((noinline)) struct table_entry *insert(struct table *t, const struct weir_key *key)
 {
     if (key->length > t->key_max) return NULL;
-    if (t->count >= t->count_max && !grow_slots(t)) return NULL;
+    if (t->count >= t->count_max && !grow_buckets(t)) return NULL;
     uint32_t ref;
     struct table_entry *e = take_entry(t, class_of(key->length), &ref);
     if (!e) return NULL;
@@ -332,7 +396,7 @@ static __attribute__((noinline)) struct table_entry *insert(struct table *t, con
         give_entry(t, e, ref);
         return NULL;
     }
-    place(t->slots, t->mask, t->shift, (struct table_slot){(uint32_t)key->hash, ref});
+    place(t->buckets, t->mask, t->shift, (uint32_t)key->hash, ref);
     t->count++;
     return e;
 }
@@ -343,15 +407,24 @@ struct table_entry *table_put(struct table *t, const struct weir_key *key)
     return WEIR_LIKELY(e != NULL) ? e : insert(t, key);
 }
 
+/* Place of an entry in a bucket; TABLE_BUCKET = it is in another one. */
+static uint32_t place_of(const struct table *t, const struct table_bucket *b, const struct table_entry *e)
+{
+    uint32_t found = find_word(b->tags, e->tag);
+    while (found && (b->refs[first_of(found)] == 0 || table_at(t, b->refs[first_of(found)]) != e)) found &= found - 1;
+    return found ? first_of(found) : TABLE_BUCKET;
+}
+
 void table_remove(struct table *t, struct table_entry *e)
 {
     uint64_t i = home_of(e->tag, t->shift);
-    while (t->slots[i].tag != e->tag || table_at(t, t->slots[i].ref) != e) {
-        WEIR_ASSERT_HOT(t->slots[i].ref != 0);
+    uint32_t at;
+    while ((at = place_of(t, &t->buckets[i], e)) == TABLE_BUCKET) {
+        WEIR_ASSERT_HOT(is_full(&t->buckets[i]));
         i = (i + 1) & t->mask;
     }
-    uint32_t ref = t->slots[i].ref;
-    close_hole(t, i);
+    uint32_t ref = t->buckets[i].refs[at];
+    close_hole(t, i, at);
     free_long_key(t, e);
     give_entry(t, e, ref);
     t->count--;
@@ -377,12 +450,14 @@ struct table_entry *table_next(const struct table *t, uint64_t *cursor)
 
 /* ---- batches ----------------------------------------------------------------------------------------------------------------------- */
 
-/* Reference of the first entry whose tag fits, 0 when there is none: what a key's entry will be but for one time in thousands. */
-static inline uint32_t likely_ref(const struct table *t, uint32_t tag)
+/* The first entry whose tag fits, NULL when there is none: a key's own but for one time in thousands. */
+static inline struct table_entry *likely_entry(const struct table *t, uint32_t tag)
 {
     for (uint64_t i = home_of(tag, t->shift);; i = (i + 1) & t->mask) {
-        struct table_slot slot = t->slots[i];
-        if (slot.tag == tag || slot.ref == 0) return slot.ref;
+        const struct table_bucket *b = &t->buckets[i];
+        uint32_t found = find_word(b->tags, tag);
+        if (WEIR_LIKELY(found)) return b->refs[first_of(found)] ? table_at(t, b->refs[first_of(found)]) : NULL;
+        if (!is_full(b)) return NULL;
     }
 }
 
@@ -390,13 +465,12 @@ static inline uint32_t likely_ref(const struct table *t, uint32_t tag)
 static inline __attribute__((always_inline)) void find_group(const struct table *t, const struct weir_key *keys, const uint32_t *idx,
                                                              uint32_t n, struct table_entry **entries)
 {
-    const struct table_slot *slots = t->slots;
+    const struct table_bucket *buckets = t->buckets;
     uint32_t shift = t->shift;
-    for (uint32_t i = 0; i < n; i++) __builtin_prefetch(&slots[home_of((uint32_t)keys[idx ? idx[i] : i].hash, shift)]);
+    for (uint32_t i = 0; i < n; i++) __builtin_prefetch(&buckets[home_of((uint32_t)keys[idx ? idx[i] : i].hash, shift)]);
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t ref = likely_ref(t, (uint32_t)keys[idx ? idx[i] : i].hash);
-        entries[i] = ref ? table_at(t, ref) : NULL;
-        if (ref) table_fetch(t, ref);
+        entries[i] = likely_entry(t, (uint32_t)keys[idx ? idx[i] : i].hash);
+        if (entries[i]) table_fetch(t, entries[i]);
     }
     for (uint32_t i = 0; i < n; i++) {
         const struct weir_key *key = &keys[idx ? idx[i] : i];
@@ -415,13 +489,13 @@ void table_find_all(const struct table *t, const struct weir_key *keys, const ui
     }
 }
 
-bool table_prefetch(const struct table *t, const struct weir_key *keys, uint32_t n, uint32_t *guesses)
+bool table_prefetch(const struct table *t, const struct weir_key *keys, uint32_t n, struct table_entry **guesses)
 {
-    if (t->count * (sizeof(struct table_entry) + sizeof(struct table_slot) + t->value_size) <= CACHED_BYTES) return false;
+    if (t->count * (sizeof(struct table_entry) + sizeof(struct table_bucket) / TABLE_BUCKET + t->value_size) <= CACHED_BYTES) return false;
     for (uint32_t at = 0; at < n; at += TABLE_PROBE_GROUP) {
         uint32_t end = n - at < TABLE_PROBE_GROUP ? n : at + TABLE_PROBE_GROUP;
-        for (uint32_t i = at; i < end; i++) __builtin_prefetch(&t->slots[home_of((uint32_t)keys[i].hash, t->shift)]);
-        for (uint32_t i = at; i < end; i++) guesses[i] = likely_ref(t, (uint32_t)keys[i].hash);
+        for (uint32_t i = at; i < end; i++) __builtin_prefetch(&t->buckets[home_of((uint32_t)keys[i].hash, t->shift)]);
+        for (uint32_t i = at; i < end; i++) guesses[i] = likely_entry(t, (uint32_t)keys[i].hash);
     }
     return true;
 }

@@ -1,30 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The table of keyed state: from a key of any bytes to a value of a fixed size. Open addressing with linear probing.
+ * The table of keyed state: from a key of any bytes to a value of a fixed size. Open addressing, by buckets, with linear probing.
  *
- *     slots   | tag ref | tag ref | ......... |       8 bytes each, so a cache line holds a probe sequence
- *                    \
- *     slabs           `-> | tag | length | stamp | key bytes, padded to 8 | value |     never moves
+ *     buckets | tag x 8 | ref x 8 | tag x 8 | ......   a cache line each
+ *                            \
+ *     slabs                   `-> | tag | length | stamp | key bytes, padded to 8 | value |     never moves
  *
- * - A slot holds the lower 32 bits of the hash (the tag) and a reference to the entry. Its home is the tag's upper bits, and the rest of
- *   the tag keeps different keys of one home apart, so that a probe touches one entry, the right one. The upper 32 bits of the hash are
- *   left out on purpose: a subtask owns a range of key groups (hash >> 49), so there they are nearly the same for all its keys.
- * - Since homes are ordered as tags are, doubling the slots reads the old array and writes the new one front to back and looks at no
- *   entry. That is why the rehash is whole and not incremental: one pause of about 10 ns a slot per doubling (13 ms on the way to 1 M
- *   keys, 85 ms to 10 M, tests/bench/statetable), against a second array and a branch in every probe for ever.
- * - Removal shifts the followers back (Knuth, TAOCP 3, 6.4, algorithm R): no tombstones, so tables with much coming and going stay as
- *   fast as new ones. It needs homes only, which the tags give.
+ * - A place of a bucket holds the lower 32 bits of the hash (the tag) and a reference to the entry. Its home is the bucket of the tag's
+ *   upper bits, and the rest of the tag keeps different keys of one home apart, so that a probe touches one entry, the right one. The
+ *   upper 32 bits of the hash are left out on purpose: a subtask owns a range of key groups (hash >> 49), so there they are nearly the
+ *   same for all its keys.
+ * - Eight tags are compared at once, and buckets may be 7/8 full: one line and no branch that depends on the data tells where an entry
+ *   is, in half the memory that single slots want for short probes. What overflows goes to the next bucket with room.
+ * - Since homes are ordered as tags are, doubling the buckets reads the old array and writes the new one front to back and looks at no
+ *   entry. That is why the rehash is whole and not incremental: one pause of a few ns a place per doubling, against a second array and
+ *   a branch in every probe for ever.
+ * - Removal moves what has overflowed back (Knuth, TAOCP 3, 6.4, algorithm R, by buckets): no tombstones, so tables with much coming and
+ *   going stay as fast as new ones. It needs homes only, which the tags give.
  * - Entries lie in slabs by size class and stay where they are until removed: an address is good while its entry lives. Slabs double
  *   from 1 KiB to 2 MiB (slab_max), so that a window's pane of four keys costs a kilobyte and a large table gets huge pages. Removed
  * entries are reused by keys of the same size class; a slab without entries can be given back (table_release).
  * - The stamp belongs to the table's owner: 0 for a new entry, never looked at here.
- * - A batch is probed in three passes over a few dozen keys at a time: ask for the slots, read them and ask for the entries, compare. The
+ * - A batch is probed in three passes over a few dozen keys at a time: ask for the buckets, read them and ask for the entries, compare. The
  *   misses of one pass overlap (group prefetching: Chen, Ailamaki, Gibbons and Mowry, "Improving hash join performance through
  *   prefetching", ICDE 2004).
  *
  * Keys: at most key_max bytes (WEIR_KEY_MAX unless the owner raises it). Up to TABLE_INLINE_MAX they lie in the entry; longer ones in a
  * block of their own.
- * Limits: TABLE_BITS_MAX slots (log2) and 32 GiB of slabs a table; at the limit an insertion fails as without memory.
+ * Limits: TABLE_BITS_MAX buckets (log2) and 32 GiB of slabs a table; at the limit an insertion fails as without memory.
  * Owner: one thread. Nothing here blocks.
  */
 #ifndef WEIR_RUNTIME_STATE_TABLE_H
@@ -38,14 +41,17 @@
 
 #define TABLE_INLINE_MAX 64u
 #define TABLE_CLASSES (TABLE_INLINE_MAX / 8u + 1u)
-#define TABLE_BITS_MAX 30u
+#define TABLE_BITS_MAX 27u
 #define TABLE_PAGE_BYTES 65536u /* of entries; the unit of the directory */
 #define TABLE_PAGE_REFS (TABLE_PAGE_BYTES / 8u)
 #define TABLE_PROBE_GROUP 64u /* keys in flight; measured: 32 to 128 are alike, 8 and 1024 slower */
 
-struct table_slot {
-    uint32_t tag; /* lower half of the hash */
-    uint32_t ref; /* of the entry, in units of 8 bytes; 0 = empty */
+#define TABLE_BUCKET 8u
+
+/* A cache line of entries, without gaps. One that is not full ends every probe. */
+struct table_bucket {
+    uint32_t tags[TABLE_BUCKET]; /* lower half of the hash; 0 where free */
+    uint32_t refs[TABLE_BUCKET]; /* of the entry, in units of 8 bytes; 0 = free */
 };
 
 /* Header of an entry; key bytes (or the address of a long key's) and value follow. */
@@ -79,15 +85,15 @@ struct table_class {
 };
 
 struct table {
-    struct table_slot *slots;
-    uint64_t mask;         /* slots - 1 */
-    uint32_t shift;        /* 32 - log2(slots) */
+    struct table_bucket *buckets;
+    uint64_t mask;         /* buckets - 1 */
+    uint32_t shift;        /* 32 - log2(buckets) */
     uint32_t value_size;   /* rounded up to 8 */
     uint32_t key_max;      /* longest key; may be set after table_init */
     unsigned char **pages; /* ref >> 13 to address: 64 KiB of entries each */
     uint32_t *page_slabs;  /* ref >> 13 to slab */
     uint64_t count;
-    uint64_t count_max; /* entries at which the slots double: 5/8 of them */
+    uint64_t count_max; /* entries at which the buckets double: 7/8 of their places */
     uint64_t long_keys; /* entries whose key lies outside */
     struct table_slab *slabs;
     uint32_t n_slabs, slabs_cap;
@@ -117,7 +123,7 @@ struct table_entry *table_put(struct table *t, const struct weir_key *key);
 /* Removes an entry of this table. */
 void table_remove(struct table *t, struct table_entry *e);
 
-/* Makes the slots fewer when most are empty, as after many removals. Without memory it stays as it is. Guesses stay valid. */
+/* Makes the buckets fewer when most are empty, as after many removals. Without memory it stays as it is. Guesses stay valid. */
 void table_shrink(struct table *t);
 
 /* Gives a slab without live entries back (index < n_slabs). Guesses made before must not be used any more. */
@@ -131,7 +137,7 @@ void table_find_all(const struct table *t, const struct weir_key *keys, const ui
  * not asked for yet: of a whole batch they would push each other out of the first cache; table_fetch them a few keys ahead. false, with
  * guesses untouched, for a table so small that it is in the cache anyway.
  */
-bool table_prefetch(const struct table *t, const struct weir_key *keys, uint32_t n, uint32_t *guesses);
+bool table_prefetch(const struct table *t, const struct weir_key *keys, uint32_t n, struct table_entry **guesses);
 
 /*
  * Scans: *cursor starts at 0; gives the next entry, NULL at the end. The entry just given may be removed, nothing else may change in
@@ -168,36 +174,37 @@ static inline struct table_entry *table_at(const struct table *t, uint32_t ref)
  * Asks the cache for an entry with a short key; the second line is the first more often than not and then costs nothing. A macro: gcc takes
  * a function that only prefetches for one without effect, and drops the call.
  */
-#define table_fetch(t, ref)                                                               \
+#define table_fetch(t, e)                                                                 \
     do {                                                                                  \
-        const char *fetch_ = (const char *)table_at((t), (ref));                          \
+        const char *fetch_ = (const char *)(e);                                           \
         __builtin_prefetch(fetch_, 1);                                                    \
         __builtin_prefetch(fetch_ + sizeof(struct table_entry) + 7 + (t)->value_size, 1); \
     } while (0)
 
-/* Keys of eight bytes, the commonest, are compared as one integer. */
+/* Keys of eight bytes, the commonest, are compared as one integer. This is for keys of that length alone. */
+static inline bool table_same_word(const struct table_entry *e, const struct weir_key *key)
+{
+    uint64_t a, b;
+    if (e->length != 8) return false;
+    memcpy(&a, e + 1, 8);
+    memcpy(&b, key->data, 8);
+    return a == b;
+}
+
 static inline bool table_same_key(struct table_entry *e, const struct weir_key *key)
 {
-    if (e->length != key->length) return false;
-    if (WEIR_LIKELY(key->length == 8)) {
-        uint64_t a, b;
-        memcpy(&a, e + 1, 8);
-        memcpy(&b, key->data, 8);
-        return a == b;
-    }
-    if (e->tag != (uint32_t)key->hash) return false;
+    if (WEIR_LIKELY(key->length == 8)) return table_same_word(e, key);
+    if (e->length != key->length || e->tag != (uint32_t)key->hash) return false;
     return key->length == 0 || memcmp(table_key(e).data, key->data, key->length) == 0;
 }
 
 /*
  * The key's entry if it is where the guess says, else NULL, which says nothing. A guess made by this table may be for another key, and of
- * an entry long gone, but not of a slab given back; 0 = no idea.
+ * an entry long gone, but not of a slab given back; NULL = no idea.
  */
-static inline struct table_entry *table_guessed(const struct table *t, const struct weir_key *key, uint32_t guess)
+static inline struct table_entry *table_guessed(struct table_entry *guess, const struct weir_key *key)
 {
-    if (WEIR_UNLIKELY(guess == 0)) return NULL;
-    struct table_entry *e = table_at(t, guess);
-    return WEIR_LIKELY(table_same_key(e, key)) ? e : NULL;
+    return WEIR_LIKELY(guess && table_same_key(guess, key)) ? guess : NULL;
 }
 
 #endif

@@ -233,9 +233,9 @@ weir_err timers_set(struct timers *t, const struct weir_key *key, weir_time time
     if (!reserve_names(t, key->length + TIMERS_PREFIX) || !reserve_heap(t))
         return slot_fail(t->slot, WEIR_E_NOMEM, "out of memory for a timer");
     struct weir_key name = name_of(t, key, time_ms, tag);
-    if (store_find(t->store, &name, 0)) return WEIR_OK; /* set already; editing it would make it dirty for nothing */
+    if (store_find(t->store, &name, NULL)) return WEIR_OK; /* set already; editing it would make it dirty for nothing */
     t->setting = key;
-    struct table_entry *e = store_edit(t->store, &name, 0);
+    struct table_entry *e = store_edit(t->store, &name, NULL);
     t->setting = NULL;
     return e ? t->failed : slot_error(t->slot, NULL);
 }
@@ -244,7 +244,7 @@ void timers_delete(struct timers *t, const struct weir_key *key, weir_time time_
 {
     if (t->failed || key->length + TIMERS_PREFIX > t->name.cap) return; /* the latter: no key as long has ever been set */
     struct weir_key name = name_of(t, key, time_ms, tag);
-    struct table_entry *e = store_find(t->store, &name, 0);
+    struct table_entry *e = store_find(t->store, &name, NULL);
     if (e && !t->failed) take_out(t, (uint32_t)place_of(t, e)->at);
 }
 

@@ -64,7 +64,7 @@ static struct weir_key hashed(struct weir_bytes bytes)
 struct weir_bytes keyed_broadcast_get(struct weir_broadcast *b, struct weir_bytes user_key)
 {
     struct weir_key key = hashed(user_key);
-    struct table_entry *e = store_find(b->store, &key, 0);
+    struct table_entry *e = store_find(b->store, &key, NULL);
     return e ? store_bytes(b->store, e) : (struct weir_bytes){NULL, 0};
 }
 
@@ -74,7 +74,7 @@ weir_err keyed_broadcast_put(struct weir_broadcast *b, struct weir_bytes user_ke
     weir_err err = check_length(b->value_size, length);
     if (err) return err;
     struct weir_key key = hashed(user_key);
-    return store_write(b->store, &key, 0, data, length);
+    return store_write(b->store, &key, NULL, data, length);
 }
 
 void keyed_broadcast_remove(struct weir_broadcast *b, struct weir_bytes user_key)
@@ -117,14 +117,14 @@ static weir_err write_element(struct weir_operator_list *l, uint32_t i, const vo
 {
     struct name name;
     struct weir_key key = name_element(&name, l->writer, i);
-    return store_write(l->store, &key, 0, data, length);
+    return store_write(l->store, &key, NULL, data, length);
 }
 
 static struct table_entry *element(const struct weir_operator_list *l, uint32_t i)
 {
     struct name name;
     struct weir_key key = name_element(&name, l->writer, i);
-    return store_find(l->store, &key, 0);
+    return store_find(l->store, &key, NULL);
 }
 
 /* ---- operator list: its share of what was restored ----------------------------------------------------------------------------------- */

@@ -12,7 +12,7 @@ struct model {
     bool there[KEYS];
     uint64_t *value[KEYS]; /* where the table said it is: it must not move */
     uint64_t number[KEYS];
-    uint32_t guesses[KEYS];
+    struct table_entry *guesses[KEYS];
     uint64_t count;
 };
 
@@ -120,13 +120,13 @@ static void scan(struct model *m)
 
 static void guess(struct model *m)
 {
-    uint32_t *guesses = m->guesses;
+    struct table_entry **guesses = m->guesses;
     (void)table_prefetch(&m->table, m->u.keys, KEYS, guesses);
     for (uint32_t i = 0; i < KEYS; i++) {
         /* Guesses are of any age, of other keys, of entries that are gone. */
         uint32_t which = below(&m->r, KEYS);
-        uint32_t g = m->there[which] ? guesses[which] : guesses[i];
-        struct table_entry *e = table_guessed(&m->table, &m->u.keys[i], g);
+        struct table_entry *g = m->there[which] ? guesses[which] : guesses[i];
+        struct table_entry *e = table_guessed(g, &m->u.keys[i]);
         CHECK(!e || m->there[i]);
         CHECK(!e || table_value(e) == m->value[i]);
     }
@@ -228,7 +228,7 @@ static void addresses_stay_while_the_table_grows(void **state)
     free(where);
 }
 
-/* Keys come and go for ever: the entries are used again and the slots stay few. */
+/* Keys come and go for ever: the entries are used again and the buckets stay few. */
 static void coming_and_going_does_not_grow(void **state)
 {
     (void)state;
@@ -310,7 +310,7 @@ static void a_key_of_the_greatest_length_fits_and_a_longer_one_is_refused(void *
 }
 
 /* After many removals the slots can be made few again; entries stay where they are. */
-static void slots_follow_the_entries_down(void **state)
+static void buckets_follow_the_entries_down(void **state)
 {
     (void)state;
     struct memory memory = {0};
@@ -438,7 +438,7 @@ int main(void)
         cmocka_unit_test(an_entry_used_again_is_zeroed),
         cmocka_unit_test(values_may_be_larger_than_a_slab),
         cmocka_unit_test(a_key_of_the_greatest_length_fits_and_a_longer_one_is_refused),
-        cmocka_unit_test(slots_follow_the_entries_down),
+        cmocka_unit_test(buckets_follow_the_entries_down),
         cmocka_unit_test(empty_slabs_can_be_given_back),
         cmocka_unit_test(running_out_of_memory_is_reported_and_harmless),
         cmocka_unit_test(a_limit_on_the_account_is_kept),
