@@ -130,7 +130,7 @@ static weir_err write_file(struct write_out *w)
     weir_err err = family_write_runs(f, &w->run, 1, f->ranges, f->n_ranges, slot->dir, stem, 0, &files, &diag);
     for (uint32_t i = 0; i < files.n && !err; i++) {
         slot_path(slot, path, files.items[i].name);
-        err = family_ingest(f, path, slot->snapshots, &diag);
+        err = family_ingest(f, path, &diag);
     }
     if (!err && slot->snapshots) err = file_list_append(&f->spills, &files) ? weir_fail(&diag, WEIR_E_NOMEM, "out of memory") : WEIR_OK;
     file_list_close(&files);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/base/assert.h"
 #include "runtime/state/internal.h"
@@ -142,16 +143,26 @@ uint64_t family_run_tag(const struct family *f)
     return f->frozen ? f->frozen->tag : 0;
 }
 
-weir_err family_ingest(struct family *f, const char *path, bool keep, struct weir_diag *diag)
+weir_err family_share(struct family *f, struct rocks_family *keeper, const char *path, struct weir_diag *diag)
 {
-    if (!keep) return rocks_ingest(f->keeper, path, 0, diag);
-    char copy[4096];
+    char own[4096];
     const char *base = strrchr(path, '/');
-    (void)snprintf(copy, sizeof copy, "%s/in-%s", f->slot->dir, base ? base + 1 : path);
-    weir_err err = run_file_copy(path, copy, diag);
-    if (!err) err = rocks_ingest(f->keeper, copy, 0, diag);
-    if (err) (void)remove(copy);
+    (void)snprintf(own, sizeof own, "%s/in-%s", f->slot->dir, base ? base + 1 : path);
+    if (link(path, own) == 0) {
+        weir_err err = rocks_ingest(keeper, own, ROCKS_INGEST_SHARED, diag);
+        if (!err) return WEIR_OK;
+        (void)unlink(own);
+        if (err != WEIR_E_EXISTS) return err;
+    }
+    weir_err err = run_file_copy(path, own, diag);
+    if (!err) err = rocks_ingest(keeper, own, 0, diag);
+    if (err) (void)unlink(own);
     return err;
+}
+
+weir_err family_ingest(struct family *f, const char *path, struct weir_diag *diag)
+{
+    return f->slot->snapshots ? family_share(f, f->keeper, path, diag) : rocks_ingest(f->keeper, path, 0, diag);
 }
 
 static bool copy_bytes(struct weir_bytes *out, struct weir_bytes from)

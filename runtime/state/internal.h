@@ -143,9 +143,12 @@ void family_wait(struct family *f); /* for it */
 uint64_t family_run_tag(const struct family *f);
 /* Notes that [from, to) must be deleted from what files and keeper hold. */
 weir_err family_forget_range(struct family *f, struct weir_bytes from, struct weir_bytes to);
-/* Copies or moves a file into the keeper. Thread: any. */
 void family_clear_ranges(struct family *f);
-weir_err family_ingest(struct family *f, const char *path, bool keep, struct weir_diag *diag);
+/* Puts a file that others may name, too, into a keeper of the slot's: by a link, or, where RocksDB would change it (rocks.h), by a copy. */
+weir_err family_share(struct family *f, struct rocks_family *keeper, const char *path, struct weir_diag *diag);
+/* Puts a file that this slot has written into the family's keeper; it is shared with snapshots, and gone where there are none. Thread: any.
+ */
+weir_err family_ingest(struct family *f, const char *path, struct weir_diag *diag);
 /* Sorts runs and writes them as one sequence of files. Thread: any. */
 weir_err family_write_runs(struct family *f, struct run *runs, uint32_t n_runs, const struct run_range *ranges, uint32_t n_ranges,
                            const char *dir, const char *stem, uint64_t epoch, struct file_list *out, struct weir_diag *diag);

@@ -1,26 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Restore: files of earlier snapshots behind a new family. */
 #include <stdio.h>
-#include <unistd.h>
 
 #include "runtime/state/snapshot.h"
 
-/* By a link where the file overlaps nothing; else RocksDB would write into it, so by a copy. */
 static weir_err bring_in(struct family *f, struct rocks_family *keeper, const char *dir, const char *name, struct weir_diag *diag)
 {
-    char path[4096], temporary[4096];
+    char path[4096];
     (void)snprintf(path, sizeof path, "%s/%s", dir, name);
-    (void)snprintf(temporary, sizeof temporary, "%s/in-%s", f->slot->dir, name);
-    if (link(path, temporary) == 0) {
-        weir_err err = rocks_ingest(keeper, temporary, ROCKS_INGEST_SHARED, diag);
-        if (!err) return WEIR_OK;
-        (void)unlink(temporary);
-        if (err != WEIR_E_EXISTS) return err;
-    }
-    weir_err err = run_file_copy(path, temporary, diag);
-    if (!err) err = rocks_ingest(keeper, temporary, 0, diag);
-    if (err) (void)unlink(temporary);
-    return err;
+    return family_share(f, keeper, path, diag);
 }
 
 static weir_err bring_all(struct family *f, struct rocks_family *keeper, const struct restore_part *part, struct weir_diag *diag)
@@ -62,7 +50,7 @@ static weir_err add_clipped(struct family *f, struct rocks_family *from, const s
     slot_path(f->slot, path, file.name);
     weir_err err = write_clipped(f, from, part, path, &file, diag);
     if (err || file.entries == 0) return err;
-    err = family_ingest(f, path, f->slot->snapshots, diag);
+    err = family_ingest(f, path, diag);
     if (!err && f->slot->snapshots && file_list_add(&f->spills, &file)) err = weir_fail(diag, WEIR_E_NOMEM, "out of memory to restore");
     return err;
 }

@@ -24,10 +24,14 @@
 #define NEVER (1 << 30)
 #define LEVELS 7
 
+/* Where RocksDB keeps the number of an ingested file that overlaps others. */
+enum numbers { NUMBERS_UNKNOWN, NUMBERS_IN_LOG, NUMBERS_IN_FILE };
+
 struct rocks_shared {
     rocksdb_cache_t *cache;
     rocksdb_env_t *env;
     rocksdb_options_t *options; /* of databases, families and writers; what differs is set in a copy */
+    atomic_int numbers;         /* enum numbers */
 };
 
 struct rocks {
@@ -36,8 +40,8 @@ struct rocks {
     rocksdb_t *db;
     rocksdb_options_t *options; /* holds the statistics */
     rocksdb_readoptions_t *read;
-    rocksdb_writeoptions_t *write, *write_now; /* without a log; without waiting */
-    rocksdb_ingestexternalfileoptions_t *ingest, *ingest_shared;
+    rocksdb_writeoptions_t *write, *write_now;                   /* without a log; without waiting */
+    rocksdb_ingestexternalfileoptions_t *ingest, *ingest_shared; /* ingest_shared: NULL where ingestion changes no file */
     struct rocks_family *_Atomic families; /* pushed by family_new, never taken out: rocks_stats may walk it at any time */
     _Atomic uint64_t gets, gets_found, ingested_files, ingested_bytes;
 };
@@ -173,6 +177,11 @@ weir_err rocks_shared_new(struct rocks_shared **out, uint64_t cache_bytes, uint3
     return WEIR_OK;
 }
 
+void rocks_shared_number_files(struct rocks_shared *s)
+{
+    atomic_store(&s->numbers, NUMBERS_IN_FILE);
+}
+
 void rocks_shared_destroy(struct rocks_shared **shared)
 {
     struct rocks_shared *s = *shared;
@@ -187,12 +196,12 @@ void rocks_shared_destroy(struct rocks_shared **shared)
 /* ---- databases --------------------------------------------------------------------------------------------------------------------- */
 
 /* A snapshot is never taken, so nothing need be consistent with one: cursors hold the files they began with. */
-static rocksdb_ingestexternalfileoptions_t *ingest_options(bool may_change_file)
+static rocksdb_ingestexternalfileoptions_t *ingest_options(bool may_number)
 {
     rocksdb_ingestexternalfileoptions_t *options = rocksdb_ingestexternalfileoptions_create();
     rocksdb_ingestexternalfileoptions_set_move_files(options, 1);
     rocksdb_ingestexternalfileoptions_set_snapshot_consistency(options, 0);
-    rocksdb_ingestexternalfileoptions_set_allow_global_seqno(options, may_change_file);
+    rocksdb_ingestexternalfileoptions_set_allow_global_seqno(options, may_number);
     return options;
 }
 
@@ -212,6 +221,124 @@ static weir_err database_options(struct rocks *r, struct weir_diag *diag)
     rocksdb_writeoptions_disable_WAL(r->write_now, 1);
     rocksdb_writeoptions_set_no_slowdown(r->write_now, 1);
     r->ingest = ingest_options(true);
+    return WEIR_OK;
+}
+
+/* ---- an ingested file stays as it is -----------------------------------------------------------------------------------------------
+ *
+ * Unless it is told not to, RocksDB writes the number of an ingested file that overlaps others into the file, beside keeping it in its log
+ * of files. The C interface has no setter for write_global_seqno, but the flags behind it lie in a row. It is set by its place, if the
+ * setters that there are show that theirs are where they are expected; and it is believed only after a trial, two files of one entry over
+ * each other, has left the second one as it was. Else files that overlap are refused where they may not be changed, and their owners copy.
+ */
+
+enum ingest_flag { MOVE_FILES, FALL_BACK_TO_COPY, CONSISTENCY, ALLOW_NUMBER, ALLOW_FLUSH, INGEST_BEHIND, WRITE_NUMBER, INGEST_FLAGS };
+
+static bool flag_is_at(rocksdb_ingestexternalfileoptions_t *options, enum ingest_flag flag,
+                       void (*set)(rocksdb_ingestexternalfileoptions_t *, unsigned char))
+{
+    const unsigned char *at = (const unsigned char *)options + flag;
+    unsigned char before = *at;
+    set(options, !before);
+    bool follows = *at == !before;
+    set(options, before);
+    return before <= 1 && follows && *at == before;
+}
+
+static bool keep_number_out(rocksdb_ingestexternalfileoptions_t *options)
+{
+    unsigned char *flags = (unsigned char *)options;
+    if (!flag_is_at(options, MOVE_FILES, rocksdb_ingestexternalfileoptions_set_move_files) ||
+        !flag_is_at(options, CONSISTENCY, rocksdb_ingestexternalfileoptions_set_snapshot_consistency) ||
+        !flag_is_at(options, ALLOW_NUMBER, rocksdb_ingestexternalfileoptions_set_allow_global_seqno) ||
+        !flag_is_at(options, ALLOW_FLUSH, rocksdb_ingestexternalfileoptions_set_allow_blocking_flush) ||
+        !flag_is_at(options, INGEST_BEHIND, rocksdb_ingestexternalfileoptions_set_ingest_behind))
+        return false;
+    if (flags[FALL_BACK_TO_COPY] != 1 || flags[WRITE_NUMBER] > 1) return false;
+    flags[WRITE_NUMBER] = 0;
+    return true;
+}
+
+#define TRIAL_BYTES_MAX 16384u /* of a file of one entry: some 1300 */
+
+static weir_err write_trial(struct rocks *r, const char *path, const char *value, struct weir_diag *diag)
+{
+    struct rocks_writer *w = NULL;
+    weir_err err = rocks_writer_new(&w, r->shared, path, diag);
+    if (!err) err = rocks_writer_put(w, "key", 3, value, 1, diag);
+    if (!err) err = rocks_writer_finish(w, diag);
+    rocks_writer_destroy(&w);
+    return err;
+}
+
+static weir_err read_trial(const char *path, unsigned char *bytes, ssize_t *n, struct weir_diag *diag)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return weir_fail_errno(diag, errno, "open %s", path);
+    *n = read(fd, bytes, TRIAL_BYTES_MAX);
+    weir_err err = *n < 0 ? weir_fail_errno(diag, errno, "read %s", path) : WEIR_OK;
+    (void)close(fd);
+    return err;
+}
+
+static bool is_newest(struct rocks *r, const char *value)
+{
+    char *words = NULL;
+    size_t length = 0;
+    char *found = rocksdb_get(r->db, r->read, "key", 3, &length, &words);
+    bool same = found && length == 1 && *found == *value;
+    rocksdb_free(found);
+    rocksdb_free(words);
+    return same;
+}
+
+/* Ingests `path` by another name of it into the default family, which serves nothing else. */
+static weir_err ingest_trial(struct rocks *r, const char *path, struct weir_diag *diag)
+{
+    char name[4096];
+    const char *const names[] = {name};
+    char *words = NULL;
+    if (snprintf(name, sizeof name, "%s-in", path) >= (int)sizeof name) return weir_fail(diag, WEIR_E_LIMIT, "%s: too long a path", path);
+    if (link(path, name)) return weir_fail_errno(diag, errno, "link %s", name);
+    rocksdb_ingest_external_file(r->db, names, 1, r->ingest, &words);
+    return words ? fail(diag, words) : WEIR_OK;
+}
+
+/* A file of one entry, ingested; *kept: it is as it was. */
+static weir_err add_trial(struct rocks *r, const char *path, const char *value, bool *kept, struct weir_diag *diag)
+{
+    unsigned char before[TRIAL_BYTES_MAX], after[TRIAL_BYTES_MAX];
+    ssize_t n_before = 0, n_after = 0;
+    weir_err err = write_trial(r, path, value, diag);
+    if (!err) err = read_trial(path, before, &n_before, diag);
+    if (!err) err = ingest_trial(r, path, diag);
+    if (!err) err = read_trial(path, after, &n_after, diag);
+    (void)unlink(path);
+    *kept = !err && n_before == n_after && memcmp(before, after, (size_t)n_before) == 0;
+    return err;
+}
+
+static weir_err try_numbers(struct rocks *r, bool *kept_out, struct weir_diag *diag)
+{
+    char path[4096];
+    if (snprintf(path, sizeof path, "%s/trial", r->dir) >= (int)sizeof path) return weir_fail(diag, WEIR_E_LIMIT, "too long a path");
+    weir_err err = add_trial(r, path, "1", kept_out, diag);
+    if (!err) err = add_trial(r, path, "2", kept_out, diag);
+    *kept_out = *kept_out && is_newest(r, "2");
+    return err;
+}
+
+/* Once a process is enough; two slots that open at the same time find the same. */
+static weir_err learn_numbers(struct rocks *r, struct weir_diag *diag)
+{
+    int numbers = atomic_load(&r->shared->numbers);
+    bool kept_out = keep_number_out(r->ingest) && numbers != NUMBERS_IN_FILE;
+    weir_err err = kept_out && numbers == NUMBERS_UNKNOWN ? try_numbers(r, &kept_out, diag) : WEIR_OK;
+    if (err) return weir_wrap(diag, err, "try an ingestion");
+    atomic_store(&r->shared->numbers, kept_out ? NUMBERS_IN_LOG : NUMBERS_IN_FILE);
+    if (kept_out) return WEIR_OK;
+    rocksdb_ingestexternalfileoptions_destroy(r->ingest);
+    r->ingest = ingest_options(true);
     r->ingest_shared = ingest_options(false);
     return WEIR_OK;
 }
@@ -227,7 +354,7 @@ static weir_err open_database(struct rocks *r, const char *dir, struct weir_diag
     if (err) return err;
     char *words = NULL;
     r->db = rocksdb_open(r->options, dir, &words);
-    return words ? fail(diag, words) : WEIR_OK;
+    return words ? fail(diag, words) : learn_numbers(r, diag);
 }
 
 weir_err rocks_open(struct rocks **out, struct rocks_shared *shared, const char *dir, struct weir_diag *diag)
@@ -555,7 +682,8 @@ weir_err rocks_ingest(struct rocks_family *family, const char *path, uint32_t fl
     if (stat(path, &st)) return weir_fail_errno(diag, errno, "ingest %s into family '%s' of %s", path, family->name, r->dir);
     char *words = NULL;
     int tries = 0;
-    do rocksdb_ingest_external_file_cf(r->db, family->handle, &path, 1, flags & ROCKS_INGEST_SHARED ? r->ingest_shared : r->ingest, &words);
+    bool refuse = flags & ROCKS_INGEST_SHARED && r->ingest_shared;
+    do rocksdb_ingest_external_file_cf(r->db, family->handle, &path, 1, refuse ? r->ingest_shared : r->ingest, &words);
     while (shall_try_again(&words, ++tries));
     if (words) return weir_wrap(diag, fail(diag, words), "ingest %s into family '%s' of %s", path, family->name, r->dir);
     count(&r->ingested_files, 1);

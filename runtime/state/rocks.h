@@ -6,10 +6,11 @@
  * sorted and written once, and the very file serves a checkpoint too. A database is scratch: rocks_open wipes its folder, and after any
  * failure it is thrown away and restored from a checkpoint.
  *
- * RocksDB 7.8 writes the number it gives an ingested file (global_seqno) into the file itself when the file overlaps what is there, and
- * the C interface cannot turn that off; a file with such a number is refused everywhere else (WEIR_E_CORRUPT), an empty family included.
- * Two databases, or a database and a checkpoint, must therefore never share such a file: rocks_ingest takes a private file, or, by
- * ROCKS_INGEST_SHARED, a hard link to a file that overlaps nothing, and refuses it when it does.
+ * A database and a checkpoint, or two databases, share an ingested file by hard links (ROCKS_INGEST_SHARED), so it must stay as it is.
+ * RocksDB 7.8 writes the number it gives a file that overlaps what is there (global_seqno) into the file itself, and the C interface has
+ * no setter against that; a file with such a number is refused everywhere else (WEIR_E_CORRUPT), an empty family included. Here it is
+ * turned off behind the C interface's back, and the first database of a process tries whether that holds (rocks.c). If not, a shared file
+ * that overlaps is refused, and its owner copies it.
  *
  * Errors: every function that touches the disk gives WEIR_E_IO with RocksDB's words (WEIR_E_CORRUPT when RocksDB says "Corruption",
  * WEIR_E_ARGUMENT for "Invalid argument"). The sentence names the file, or the family and its database. None is retried: the task fails.
@@ -36,6 +37,8 @@ struct rocks_shared;
 /* n_threads: at least 1. They are RocksDB's threads of the process; the last caller's number counts. Errors: WEIR_E_NOMEM. */
 weir_err rocks_shared_new(struct rocks_shared **out, uint64_t cache_bytes, uint32_t n_threads, struct weir_diag *diag);
 void rocks_shared_destroy(struct rocks_shared **shared); /* after all databases */
+/* For tests: databases opened from now on are as by a RocksDB that cannot be kept from writing numbers into files. */
+void rocks_shared_number_files(struct rocks_shared *shared);
 
 /* ---- databases ------------------------------------------------------------------------------------------------------------------- */
 
@@ -113,7 +116,7 @@ void rocks_value_release(struct rocks_value *value); /* accepts one without data
  * WEIR_E_IO.
  */
 enum rocks_ingest_flags {
-    ROCKS_INGEST_SHARED = 1, /* the file has other names in use: it must overlap nothing, else WEIR_E_EXISTS and nothing has changed */
+    ROCKS_INGEST_SHARED = 1, /* the file has other names in use and is not changed; WEIR_E_EXISTS: it would be, nothing has happened */
 };
 weir_err rocks_ingest(struct rocks_family *family, const char *path, uint32_t flags, struct weir_diag *diag);
 

@@ -185,7 +185,7 @@ static weir_err ingest_new(struct frozen *z, const char *dir, uint32_t from, str
     for (uint32_t i = from; i < z->files.n && !err; i++) {
         char path[4096];
         (void)snprintf(path, sizeof path, "%s/%s", dir, z->files.items[i].name);
-        err = family_ingest(z->family, path, true, diag);
+        err = family_ingest(z->family, path, diag);
     }
     return err;
 }

@@ -31,6 +31,7 @@ struct config {
     uint32_t n_instances;
     bool on_disk;     /* RocksDB behind the state; else memory only */
     bool snapshots;   /* some will be taken */
+    bool numbered;    /* as with a RocksDB that changes files that overlap: they are copied instead of linked */
     uint64_t budget;  /* bytes, of each instance's slot */
     weir_time now_ms; /* clock at the start */
 };

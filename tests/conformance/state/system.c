@@ -60,7 +60,7 @@ struct system {
     struct cut before;       /* the list before: its files are still there */
 };
 
-static struct rocks_shared *shared;
+static struct rocks_shared *shared[2]; /* [1]: of a RocksDB that changes files */
 
 /* ---- folders ------------------------------------------------------------------------------------------------------------------------- */
 
@@ -86,7 +86,7 @@ void system_sweep(void)
 void system_end(void)
 {
     system_sweep();
-    rocks_shared_destroy(&shared);
+    for (int i = 0; i < 2; i++) rocks_shared_destroy(&shared[i]);
 }
 
 static void join_path(char out[SYSTEM_PATH_MAX], const char *folder, const char *name)
@@ -270,8 +270,10 @@ static weir_err new_keyed(struct system *s, struct instance *i)
     char scratch[SYSTEM_PATH_MAX];
     struct weir_diag diag = {0};
     new_path(s, "slot", scratch);
-    struct state_slot_config config = {
-        .dir = s->config.on_disk ? scratch : NULL, .budget = s->config.budget, .shared = shared, .snapshots = s->config.snapshots};
+    struct state_slot_config config = {.dir = s->config.on_disk ? scratch : NULL,
+                                       .budget = s->config.budget,
+                                       .shared = shared[s->config.numbered],
+                                       .snapshots = s->config.snapshots};
     if (state_slot_new(&i->slot, &config, &diag)) BROKEN("a slot: %s", diag.text);
     weir_err err = keyed_new(&i->keyed, i->slot, "operator", (uint16_t)i->first_group, (uint16_t)i->last_group);
     return err ? err : keyed_safe_point(i->keyed, s->now_ms); /* the clock is known before anything is restored */
@@ -304,7 +306,9 @@ static void *system_open(const struct config *config)
     struct weir_diag diag = {0};
     MUST(s != NULL);
     system_sweep(); /* after a failed test, whose slots are still there */
-    if (!shared && rocks_shared_new(&shared, CACHE_BYTES, 2, &diag)) BROKEN("%s", diag.text);
+    for (int i = 0; i < 2; i++)
+        if (!shared[i] && rocks_shared_new(&shared[i], CACHE_BYTES, 2, &diag)) BROKEN("%s", diag.text);
+    rocks_shared_number_files(shared[1]);
     s->config = *config;
     s->now_ms = config->now_ms;
     const char *base = getenv("TMPDIR");
