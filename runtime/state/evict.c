@@ -8,12 +8,14 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "runtime/base/hash.h"
 #include "runtime/state/internal.h"
 
 #define CHUNK 1024u    /* entries a hand looks at before the next store's turn */
 #define HEALTH_MS 1000 /* between two looks at what RocksDB's threads have met */
+#define LOOK_MS 2      /* between two looks at a compaction that is waited for */
 #define WRITE_OUT_MIN ((uint64_t)64 << 10)
 #define WRITE_OUT_MAX ((uint64_t)16 << 20)
 
@@ -151,6 +153,18 @@ static void settle(struct write_out *w)
     }
 }
 
+/* No event tells of a compaction's end. */
+static void await_compaction(struct family *f)
+{
+    uint32_t ms = 0;
+    while (ms < SLOT_STALL_MS && rocks_level0_files(f->keeper) >= SLOT_LEVEL0_MAX) {
+        (void)usleep(LOOK_MS * 1000);
+        ms += LOOK_MS;
+    }
+    f->slot->stats.stalls += ms > 0;
+    f->slot->stats.stalled_ms += ms;
+}
+
 /* Writes a part of what the keeper does not hold. *written: entries. */
 static weir_err write_out(struct store *s, uint64_t *written)
 {
@@ -164,6 +178,7 @@ static weir_err write_out(struct store *s, uint64_t *written)
     weir_err err = family_open_keeper(f);
     if (err) return err;
     f->spilled = true;
+    await_compaction(f);
     uint64_t bytes = f->slot->budget / 10;
     bytes = bytes < WRITE_OUT_MIN ? WRITE_OUT_MIN : bytes > WRITE_OUT_MAX ? WRITE_OUT_MAX : bytes;
     struct write_out w = {.store = s};

@@ -56,8 +56,8 @@ struct state_slot {
     char *dir;
     bool snapshots;
     struct rocks_shared *shared;
-    struct rocks *rocks; /* opened when first needed */
-    int64_t checked_ms;  /* when its health was looked at */
+    struct rocks *_Atomic rocks; /* opened when first needed, by the slot's thread; others only look */
+    int64_t checked_ms;          /* when its health was looked at */
     struct family *families;
     struct family *hand;             /* the family that evicts next */
     uint64_t incarnation, next_file; /* names of files */

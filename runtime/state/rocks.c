@@ -123,8 +123,8 @@ static void set_table(rocksdb_options_t *options, rocksdb_cache_t *cache)
 }
 
 /*
- * Compaction may lag behind, but never stops a write: the only writes are range deletions, and who makes them is the task thread. Who
- * ingests looks at rocks_stats.
+ * Compaction may lag behind, but never stops a write: the only writes are range deletions, and who makes them is the task thread.
+ * Ingestion does not ask for these limits: who ingests looks at rocks_level0_files.
  */
 static void set_compaction(rocksdb_options_t *options, uint32_t n_threads)
 {
@@ -443,6 +443,11 @@ static uint64_t files_at_level(const struct rocks_family *f, int level)
     uint64_t n = text ? strtoull(text, NULL, 10) : 0;
     rocksdb_free(text);
     return n;
+}
+
+uint64_t rocks_level0_files(const struct rocks_family *f)
+{
+    return files_at_level(f, 0);
 }
 
 static void add_family(struct rocks_stats *out, const struct rocks_family *f)

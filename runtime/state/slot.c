@@ -47,7 +47,8 @@ void state_slot_destroy(struct state_slot **slot_)
     WEIR_ASSERT(slot->families == NULL);
     memory_drop_spare(&slot->memory);
     WEIR_ASSERT(slot->memory.bytes == 0); /* every byte of the account has been given back */
-    rocks_destroy(&slot->rocks);
+    struct rocks *rocks = atomic_load(&slot->rocks);
+    rocks_destroy(&rocks);
     if (slot->dir) (void)folder_remove(slot->dir, NULL);
     (void)pthread_mutex_destroy(&slot->mutex);
     free(slot->scratch);
@@ -59,13 +60,15 @@ void state_slot_destroy(struct state_slot **slot_)
 weir_err slot_rocks(struct state_slot *slot)
 {
     if (slot->rocks) return WEIR_OK;
+    struct rocks *rocks;
     struct weir_diag diag;
     char path[4096];
     if (!slot->dir) return slot_fail(slot, WEIR_E_STATE, "state has no folder to leave memory to");
     slot_path(slot, path, "db");
     weir_err err = folder_make(slot->dir, &diag);
-    if (!err) err = rocks_open(&slot->rocks, slot->shared, path, &diag);
+    if (!err) err = rocks_open(&rocks, slot->shared, path, &diag);
     if (err) return slot_fail_diag(slot, &diag);
+    atomic_store(&slot->rocks, rocks);
     log_info("state goes to disk", "folder=%s budget=%" PRIu64, slot->dir, slot->budget);
     return WEIR_OK;
 }
@@ -136,4 +139,11 @@ void slot_stats(const struct state_slot *slot, struct slot_stats *out)
         stats.clean += f->clean;
     }
     *out = stats;
+}
+
+bool slot_keeper_stats(const struct state_slot *slot, struct rocks_stats *out)
+{
+    struct rocks *rocks = atomic_load(&slot->rocks);
+    if (rocks) rocks_stats(rocks, out);
+    return rocks != NULL;
 }

@@ -12,10 +12,16 @@
  * and gives whole slabs back when free room has piled up in the wrong place. Between two safe points memory may grow by what one call into
  * an operator touches. The database is opened when it is first needed: a job whose state fits its budget never opens it.
  *
+ * Compaction that lags behind makes every read ask more files. RocksDB stalls writes then, but not ingestion. So a write-out waits while a
+ * family has SLOT_LEVEL0_MAX files that are not compacted, SLOT_STALL_MS at most: the input is held back to the pace of compaction, about,
+ * and a compaction that does not come forward stops nobody for ever (its failure is the slot's within a second).
+ *
  * Owner: the slot's task thread; slot_error and the keeper may be used by the thread that persists.
  */
 #ifndef WEIR_RUNTIME_STATE_SLOT_H
 #define WEIR_RUNTIME_STATE_SLOT_H
+
+#include <stdbool.h>
 
 #include "runtime/state/memory.h"
 #include "weir/base.h"
@@ -26,6 +32,8 @@ struct rocks_shared;
 struct store;
 
 #define SLOT_BUDGET_DEFAULT ((uint64_t)256 << 20)
+#define SLOT_LEVEL0_MAX 36u /* RocksDB's own limit for writes */
+#define SLOT_STALL_MS 200u
 #define SLOT_SLACK ((uint64_t)64 << 10) /* what fixed structures may take beyond any budget, however small */
 #define SLOT_SLACK_STORE 4096u          /* and those of each state or pane */
 
@@ -59,7 +67,13 @@ struct slot_stats {
     uint64_t evictions;
     uint64_t write_outs; /* runs written before a snapshot asked for them */
     uint64_t waits;      /* safe points that had to wait for a snapshot being written */
+    uint64_t stalls;     /* write-outs that waited because compaction lagged behind, SLOT_LEVEL0_MAX */
+    uint64_t stalled_ms; /* how long, all of them together */
 };
 void slot_stats(const struct state_slot *slot, struct slot_stats *out);
+
+/* The database's own; false, with *out untouched, before it was opened. Thread: any, as long as the slot lives. */
+struct rocks_stats;
+bool slot_keeper_stats(const struct state_slot *slot, struct rocks_stats *out);
 
 #endif

@@ -571,7 +571,12 @@ static uint32_t check_share(const struct answer *all, struct element *left, uint
     return n;
 }
 
-/* A union that nobody clears grows with each restore: every instance goes on writing all of it. */
+/* A union that nobody clears grows with each restore: every instance goes on writing all of it. All of that must fit each budget then. */
+static bool union_would_burst(const struct world *w, uint32_t n)
+{
+    return (uint64_t)n * w->config.n_instances * 256 > w->config.budget / 2 + SLOT_SLACK / 2;
+}
+
 static void clear_union(struct world *w, uint32_t state)
 {
     for (uint32_t i = 0; i < w->config.n_instances; i++)
@@ -599,7 +604,7 @@ static void check_deal(struct world *w, uint32_t state)
         model_operator_list_deal(w->model, state, i, &w->got);
     }
     w->op = NULL;
-    if (is_union && (n > 200 || one_in(w, 2))) clear_union(w, state);
+    if (is_union && (union_would_burst(w, n) || one_in(w, 2))) clear_union(w, state);
     if (!is_union && dealt != n) BROKEN("%u of %u elements were dealt out", dealt, n);
     answer_close(&all);
 }
