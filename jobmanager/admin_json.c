@@ -397,6 +397,56 @@ static json_t *counters_json(const struct job *job)
     return list;
 }
 
+/* Flink's names where the meaning is the same; what begins with "rocksdb" is zero before state has left memory. */
+static json_t *slot_metrics_json(const struct wire_slot_stats *s)
+{
+    json_t *o = json_object();
+    set_count(o, "memory-bytes", s->memory_bytes);
+    set_count(o, "memory-budget-bytes", s->memory_budget);
+    set_count(o, "entries", s->entries);
+    set_count(o, "loads", s->loads);
+    set_count(o, "evictions", s->evictions);
+    set_count(o, "write-outs", s->write_outs);
+    set_count(o, "snapshot-waits", s->waits);
+    set_count(o, "compaction-stalls", s->stalls);
+    set_count(o, "compaction-stalled-time-ms", s->stalled_ms);
+    set_count(o, "filter-useful", s->filter_useful);
+    set_count(o, "rocksdb-live-sst-files", s->sst_files);
+    set_count(o, "rocksdb-live-sst-files-size", s->sst_bytes);
+    set_count(o, "rocksdb-num-files-at-level0", s->level0_files);
+    set_count(o, "rocksdb-block-cache-usage", s->cache_bytes);
+    set_count(o, "rocksdb-estimate-table-readers-mem", s->reader_bytes);
+    set_count(o, "rocksdb-num-running-compactions", s->compactions);
+    set_count(o, "rocksdb-estimate-pending-compaction-bytes", s->compaction_pending_bytes);
+    set_count(o, "rocksdb-compaction-read-bytes", s->compaction_read_bytes);
+    set_count(o, "rocksdb-compaction-write-bytes", s->compaction_write_bytes);
+    set_count(o, "rocksdb-gets", s->gets);
+    set_count(o, "rocksdb-gets-found", s->gets_found);
+    set_count(o, "rocksdb-bloom-filter-useful", s->bloom_useful);
+    set_count(o, "rocksdb-ingested-files", s->ingested_files);
+    set_count(o, "rocksdb-ingested-bytes", s->ingested_bytes);
+    return o;
+}
+
+/* A worker tells of the slots that it runs; what it says of others is not shown. */
+static json_t *state_json(const struct job *job)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < job->n_workers; i++) {
+        const struct job_worker *w = &job->workers[i];
+        for (uint32_t k = 0; w->has_stats && k < w->stats.stats.n_slots; k++) {
+            const struct wire_slot_stats *s = &w->stats.stats.slots[k];
+            if (s->slot >= job->n_slots || job->slot_worker[s->slot] != i) continue;
+            json_t *o = json_object();
+            set_count(o, "slot", s->slot);
+            set_text(o, "taskmanager", w->taskmanager);
+            set(o, "metrics", slot_metrics_json(s));
+            add(list, o);
+        }
+    }
+    return list;
+}
+
 static void set_request(json_t *o, const struct job *job)
 {
     char hex[WEIR_DIGEST_TEXT];
@@ -424,6 +474,7 @@ json_t *admin_json_job(const struct job *job, int64_t wall_ms)
     set(o, "taskmanagers", workers_json(job));
     set(o, "vertices", vertices_json(job));
     set(o, "counters", counters_json(job));
+    set(o, "state-backend", state_json(job));
     set(o, "status-counts", tally_json(&all, false));
     return o;
 }

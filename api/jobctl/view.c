@@ -309,9 +309,54 @@ static weir_err print_counters(const json_t *counters, FILE *out)
     return finish(t, out);
 }
 
+static void cell_bytes(struct table *t, uint64_t n)
+{
+    char text[FORMAT_MAX];
+    table_cell(t, format_bytes(n, text));
+}
+
+static void add_slot(struct table *t, const json_t *m)
+{
+    uint64_t budget = count_of(m, "memory-budget-bytes");
+    cell_bytes(t, count_of(m, "memory-bytes"));
+    if (budget)
+        cell_bytes(t, budget);
+    else
+        table_cell(t, "-");
+    cell_count(t, count_of(m, "entries"));
+    cell_count(t, count_of(m, "loads"));
+    cell_count(t, count_of(m, "evictions"));
+    cell_count(t, count_of(m, "write-outs"));
+    cell_count(t, count_of(m, "compaction-stalls"));
+    cell_bytes(t, count_of(m, "rocksdb-live-sst-files-size"));
+    cell_count(t, count_of(m, "rocksdb-live-sst-files"));
+    cell_count(t, count_of(m, "rocksdb-num-files-at-level0"));
+}
+
+/* Keyed state by slots; all there is to know of RocksDB is in the JSON. */
+static weir_err print_state(const json_t *slots, FILE *out)
+{
+    static const struct table_column columns[] = {{"SLOT", TABLE_RIGHT},      {"TASKMANAGER", TABLE_LEFT}, {"STATE", TABLE_RIGHT},
+                                                  {"BUDGET", TABLE_RIGHT},    {"ENTRIES", TABLE_RIGHT},    {"LOADS", TABLE_RIGHT},
+                                                  {"EVICTIONS", TABLE_RIGHT}, {"WRITE-OUTS", TABLE_RIGHT}, {"STALLS", TABLE_RIGHT},
+                                                  {"ON DISK", TABLE_RIGHT},   {"FILES", TABLE_RIGHT},      {"LEVEL 0", TABLE_RIGHT}};
+    struct table *t = table_new(COLUMNS(columns));
+    size_t i;
+    const json_t *s;
+    json_array_foreach(slots, i, s)
+    {
+        table_row(t);
+        cell_count(t, count_of(s, "slot"));
+        cell_text(t, field_text(s, "taskmanager"));
+        add_slot(t, json_object_get(s, "metrics"));
+    }
+    return finish(t, out);
+}
+
 weir_err view_job(const json_t *doc, FILE *out)
 {
-    const json_t *vertices = field_list(doc, "vertices"), *counters = field_list(doc, "counters");
+    const json_t *vertices = field_list(doc, "vertices"), *counters = field_list(doc, "counters"),
+                 *slots = field_list(doc, "state-backend");
     print_head(doc, out);
     if (json_is_object(json_object_get(doc, "failure"))) {
         fputc('\n', out);
@@ -323,6 +368,10 @@ weir_err view_job(const json_t *doc, FILE *out)
         err = print_vertices(vertices, out);
         fputc('\n', out);
         if (!err) err = print_subtasks(vertices, out);
+    }
+    if (!err && json_array_size(slots)) {
+        fputc('\n', out);
+        err = print_state(slots, out);
     }
     if (!err && json_array_size(counters)) {
         fputc('\n', out);

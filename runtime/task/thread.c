@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/state/rocks.h"
 
 #define SPINS 64          /* looks at the queues before parking; few, since cores are shared with the transport's threads */
 #define NAP_SOURCE_US 200 /* a source that has nothing is asked again after so long */
@@ -70,9 +71,51 @@ static uint32_t wire_state(const struct subtask *s)
     return WIRE_SUBTASK_FAILED;
 }
 
+/* What the task thread alone knows. */
+static struct wire_slot_stats slot_state(const struct task_thread *t)
+{
+    struct wire_slot_stats out = {.slot = t->n_subtasks ? t->subtasks[0].index : 0};
+    struct slot_stats s;
+    if (!t->slot) return out;
+    slot_stats(t->slot, &s);
+    out.memory_bytes = s.bytes - s.free_bytes + s.reserved_bytes;
+    out.memory_budget = s.budget == UINT64_MAX / 2 ? 0 : s.budget;
+    out.entries = s.entries;
+    out.loads = s.loads;
+    out.evictions = s.evictions;
+    out.write_outs = s.write_outs;
+    out.waits = s.waits;
+    out.stalls = s.stalls;
+    out.stalled_ms = s.stalled_ms;
+    out.filter_useful = s.hits_filter;
+    return out;
+}
+
+static void add_keeper(const struct task_thread *t, struct wire_slot_stats *out)
+{
+    struct rocks_stats r;
+    if (!t->slot || !slot_keeper_stats(t->slot, &r)) return;
+    out->sst_files = r.files;
+    out->sst_bytes = r.bytes;
+    out->level0_files = r.level0_files;
+    out->cache_bytes = r.cache_bytes;
+    out->reader_bytes = r.reader_bytes;
+    out->compactions = r.compactions_running;
+    out->compaction_pending_bytes = r.compaction_bytes_pending;
+    out->compaction_read_bytes = r.compaction_read_bytes;
+    out->compaction_write_bytes = r.compaction_write_bytes;
+    out->gets = r.gets;
+    out->gets_found = r.gets_found;
+    out->bloom_useful = r.bloom_useful;
+    out->ingested_files = r.ingested_files;
+    out->ingested_bytes = r.ingested_bytes;
+}
+
 static void publish_stats(struct task_thread *t)
 {
+    struct wire_slot_stats slot = slot_state(t);
     pthread_mutex_lock(&t->stats_lock);
+    t->slot_stats = slot;
     t->n_counters = 0;
     for (uint32_t i = 0; i < t->n_subtasks; i++) {
         struct subtask *s = &t->subtasks[i];
@@ -105,7 +148,11 @@ void task_thread_read_stats(struct task_thread *t, struct wire_msg *stats)
     memcpy(stats->stats.counters + stats->stats.n_counters, t->counters, t->n_counters * sizeof *t->counters);
     stats->stats.n_subtasks += t->n_subtasks;
     stats->stats.n_counters += t->n_counters;
+    struct wire_slot_stats slot = t->slot_stats;
     pthread_mutex_unlock(&t->stats_lock);
+    if (slot.memory_bytes == 0) return; /* it has had no state */
+    add_keeper(t, &slot);
+    stats->stats.slots[stats->stats.n_slots++] = slot;
 }
 
 static void answer_stats(struct task_thread *t)

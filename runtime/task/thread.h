@@ -32,13 +32,14 @@ struct task_thread {
     void (*on_start)(void);  /* called first thing by the thread; may be NULL */
     _Atomic uint64_t *steps; /* odd while a step runs: the watchdog's */
     /* between the threads */
-    _Atomic int state;                /* enum thread_state */
-    _Atomic int command;              /* enum thread_command */
-    atomic_bool closed;               /* operators are closed; the thread is about to end */
-    atomic_bool stats_wanted;         /* the net thread asks; the task thread publishes copies between two steps */
-    pthread_mutex_t stats_lock;       /* of the copies below; taken about once a second */
-    struct wire_subtask_stats *stats; /* n_subtasks */
-    struct wire_counter *counters;    /* n_counters, at most counters_cap */
+    _Atomic int state;                 /* enum thread_state */
+    _Atomic int command;               /* enum thread_command */
+    atomic_bool closed;                /* operators are closed; the thread is about to end */
+    atomic_bool stats_wanted;          /* the net thread asks; the task thread publishes copies between two steps */
+    pthread_mutex_t stats_lock;        /* of the copies below; taken about once a second */
+    struct wire_subtask_stats *stats;  /* n_subtasks */
+    struct wire_slot_stats slot_stats; /* without RocksDB's, whose are asked for by the reader */
+    struct wire_counter *counters;     /* n_counters, at most counters_cap */
     uint32_t n_counters, counters_cap;
     struct subtask *failed; /* once FAILED */
     pthread_t thread;

@@ -99,6 +99,39 @@ static const struct field counter_fields[] = {
 };
 static const struct rows counter_rows = {sizeof(struct wire_counter), COUNT(counter_fields), counter_fields};
 
+#define SLOT(kind_, member, ...)                                                   \
+    {                                                                              \
+        .kind = kind_, .at = offsetof(struct wire_slot_stats, member), __VA_ARGS__ \
+    }
+static const struct field slot_fields[] = {
+    SLOT(KIND_U32, slot, .max = WEIR_PARALLELISM_MAX - 1),
+    SLOT(KIND_U64, memory_bytes),
+    SLOT(KIND_U64, memory_budget),
+    SLOT(KIND_U64, entries),
+    SLOT(KIND_U64, loads),
+    SLOT(KIND_U64, evictions),
+    SLOT(KIND_U64, write_outs),
+    SLOT(KIND_U64, waits),
+    SLOT(KIND_U64, stalls),
+    SLOT(KIND_U64, stalled_ms),
+    SLOT(KIND_U64, filter_useful),
+    SLOT(KIND_U64, sst_files),
+    SLOT(KIND_U64, sst_bytes),
+    SLOT(KIND_U64, level0_files),
+    SLOT(KIND_U64, cache_bytes),
+    SLOT(KIND_U64, reader_bytes),
+    SLOT(KIND_U64, compactions),
+    SLOT(KIND_U64, compaction_pending_bytes),
+    SLOT(KIND_U64, compaction_read_bytes),
+    SLOT(KIND_U64, compaction_write_bytes),
+    SLOT(KIND_U64, gets),
+    SLOT(KIND_U64, gets_found),
+    SLOT(KIND_U64, bloom_useful),
+    SLOT(KIND_U64, ingested_files),
+    SLOT(KIND_U64, ingested_bytes),
+};
+static const struct rows slot_rows = {sizeof(struct wire_slot_stats), COUNT(slot_fields), slot_fields};
+
 #define SPLIT(kind_, member, ...)                                             \
     {                                                                         \
         .kind = kind_, .at = offsetof(struct wire_split, member), __VA_ARGS__ \
@@ -147,6 +180,7 @@ static const struct field stats_fields[] = {
     LIST(1, KIND_ROWS, stats.subtasks, stats.n_subtasks, .rows = &subtask_rows),
     LIST(2, KIND_ROWS, stats.counters, stats.n_counters, .rows = &counter_rows),
     FIELD(3, KIND_U64, stats.frames_dropped),
+    LIST(4, KIND_ROWS, stats.slots, stats.n_slots, .rows = &slot_rows),
 };
 static const struct field ended_fields[] = {
     FIELD(1, KIND_U32, ended.outcome, .min = WIRE_COMMITTED, .max = WIRE_CANCELED),

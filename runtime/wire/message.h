@@ -70,6 +70,20 @@ struct wire_subtask_stats {
     uint64_t busy_us, idle_us, blocked_us; /* since start: working, nothing to do, waiting for credit */
 };
 
+struct wire_slot_stats { /* the keyed state of a slot; what is said of RocksDB is zero as long as all of it fits memory */
+    uint32_t slot;
+    uint64_t memory_bytes, memory_budget; /* in use, what a freeze would copy included; the limit, 0 = none */
+    uint64_t entries;                     /* in memory */
+    uint64_t loads, evictions, write_outs;
+    uint64_t waits;              /* for a snapshot being written */
+    uint64_t stalls, stalled_ms; /* write-outs held back because compaction lagged */
+    uint64_t filter_useful;      /* misses that the filter of evicted keys answered */
+    uint64_t sst_files, sst_bytes, level0_files;
+    uint64_t cache_bytes, reader_bytes; /* block cache: of the whole worker */
+    uint64_t compactions, compaction_pending_bytes, compaction_read_bytes, compaction_write_bytes;
+    uint64_t gets, gets_found, bloom_useful, ingested_files, ingested_bytes;
+};
+
 struct wire_counter { /* a counter of user code or connector: weir_count */
     const char *operator_id;
     uint32_t subtask;
@@ -105,7 +119,9 @@ struct wire_msg {
             struct wire_subtask_stats *subtasks;
             uint32_t n_counters;
             struct wire_counter *counters;
-            uint64_t frames_dropped; /* fenced: of another job, attempt or incarnation */
+            uint32_t n_slots;
+            struct wire_slot_stats *slots; /* those that have state */
+            uint64_t frames_dropped;       /* fenced: of another job, attempt or incarnation */
         } stats;
         struct {
             uint32_t outcome; /* enum wire_outcome */

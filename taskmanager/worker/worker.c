@@ -77,12 +77,14 @@ static void say_stats(struct worker *w)
     struct wire_msg msg = {.type = WIRE_WORKER_STATS};
     msg.stats.subtasks = calloc(n_subtasks ? n_subtasks : 1, sizeof *msg.stats.subtasks);
     msg.stats.counters = calloc(n_counters ? n_counters : 1, sizeof *msg.stats.counters);
+    msg.stats.slots = calloc(w->d->n_threads ? w->d->n_threads : 1, sizeof *msg.stats.slots);
     msg.stats.frames_dropped = exchange_dropped(w->x);
-    for (uint32_t t = 0; msg.stats.subtasks && msg.stats.counters && t < w->d->n_threads; t++)
-        task_thread_read_stats(&w->d->threads[t], &msg);
-    if (msg.stats.subtasks && msg.stats.counters) say(w, &msg);
+    bool room = msg.stats.subtasks && msg.stats.counters && msg.stats.slots;
+    for (uint32_t t = 0; room && t < w->d->n_threads; t++) task_thread_read_stats(&w->d->threads[t], &msg);
+    if (room) say(w, &msg);
     free(msg.stats.subtasks);
     free(msg.stats.counters);
+    free(msg.stats.slots);
 }
 
 static void ask_stats(struct worker *w)

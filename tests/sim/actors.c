@@ -519,7 +519,10 @@ static void say_stats(struct sim *sim, uint32_t index)
     const struct job *job = sim_job(sim, p->job);
     struct wire_subtask_stats stats[2] = {{.vertex = 0, .subtask = 0, .records_in = 7}, {.vertex = 9, .subtask = 1000}};
     struct wire_counter counter = {.operator_id = "parse", .name = "bad lines", .value = 3};
+    struct wire_slot_stats slots[2] = {{.slot = 0, .memory_bytes = 4096}, {.slot = 1000, .memory_bytes = 1}};
     struct wire_msg msg = {.type = WIRE_WORKER_STATS};
+    msg.stats.n_slots = 2;
+    msg.stats.slots = slots;
     msg.stats.n_subtasks = 2;
     msg.stats.subtasks = stats;
     msg.stats.n_counters = 1;

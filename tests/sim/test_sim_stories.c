@@ -10,6 +10,7 @@
 /* clang-format on */
 #include <string.h>
 
+#include "jobmanager/admin_json.h"
 #include "tests/sim/world.h"
 
 enum { TM_1, TM_2, TM_3 };
@@ -84,6 +85,12 @@ static void counters_are_kept_after_the_end(void **state)
     assert_int_equal(job_subtask_stats(j, 0, 0)->records_in, 7);
     assert_int_equal(job_subtask_stats(j, 0, 1)->records_in, 0);
     assert_string_equal(j->workers[1].stats.stats.counters[0].name, "bad lines");
+    json_t *shown = admin_json_job(j, 0);
+    const json_t *slots = json_object_get(shown, "state-backend"), *slot = json_array_get(slots, 0);
+    assert_int_equal(json_array_size(slots), 1);
+    assert_int_equal(json_integer_value(json_object_get(slot, "slot")), 0);
+    assert_int_equal(json_integer_value(json_object_get(json_object_get(slot, "metrics"), "memory-bytes")), 4096);
+    json_decref(shown);
     assert_string_equal(job_subtask_state(j, 1, 5), "FINISHED");
     assert_string_equal(job_subtask_worker(j, 5)->taskmanager, "tm-3");
     assert_string_equal(job_name(j), "sim");

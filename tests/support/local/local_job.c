@@ -83,6 +83,7 @@ static void read_stats(struct local_job *job)
     }
     job->stats.stats.subtasks = calloc(n_subtasks + 1, sizeof *job->stats.stats.subtasks);
     job->stats.stats.counters = calloc(n_counters + 1, sizeof *job->stats.stats.counters);
+    job->stats.stats.slots = calloc(job->d->n_threads + 1, sizeof *job->stats.stats.slots);
     for (uint32_t t = 0; t < job->d->n_threads; t++) task_thread_read_stats(&job->d->threads[t], &job->stats);
 }
 
@@ -124,6 +125,7 @@ void local_job_close(struct local_job *job)
 {
     free(job->stats.stats.subtasks);
     free(job->stats.stats.counters);
+    free(job->stats.stats.slots);
     deployment_destroy(&job->d);
     for (uint32_t i = 0; i < job->n_splits; i++) free((void *)(uintptr_t)job->splits[i].data.data);
     free(job->splits);

@@ -46,6 +46,9 @@ static const char job[] =
     "                {\"subtask\": 1, \"status\": \"FAILED\", \"taskmanager\": \"tm-2\"}]},"
     "{\"id\": 1, \"name\": \"count -> write\", \"parallelism\": 3, \"status\": \"CANCELED\", \"metrics\": {\"read-records\": 9000, "
     "\"watermark\": null}}],"
+    "\"state-backend\": [{\"slot\": 1, \"taskmanager\": \"tm-2\", \"metrics\": {\"memory-bytes\": 1536, \"memory-budget-bytes\": 2048,"
+    " \"entries\": 12345, \"loads\": 6, \"evictions\": 7, \"write-outs\": 8, \"compaction-stalls\": 9,"
+    " \"rocksdb-live-sst-files-size\": 5120, \"rocksdb-live-sst-files\": 3, \"rocksdb-num-files-at-level0\": 2}}, 5],"
     "\"counters\": [{\"operator\": \"parse\", \"subtask\": 1, \"name\": \"malformed\", \"value\": 1}]}";
 
 static const char plan[] = "{\"plan\": {\"nodes\": [{\"id\": 0, \"parallelism\": 2, \"description\": \"read -> parse\", \"inputs\": []},"
@@ -103,6 +106,8 @@ static void a_job_shows_all_it_has(void **state)
     shows(text, "2015-05-17T10:05:00Z");
     shows(text, "1,234");
     shows(text, "malformed");
+    shows(text, "SLOT TASKMANAGER   STATE  BUDGET ENTRIES LOADS EVICTIONS WRITE-OUTS STALLS ON DISK FILES LEVEL 0\n"
+                "   1 tm-2        1.5 KiB 2.0 KiB  12,345     6         7          8      9 5.0 KiB     3       2\n");
     free(text);
 }
 

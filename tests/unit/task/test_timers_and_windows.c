@@ -661,6 +661,26 @@ static void event_timers_fire_in_order_and_once(void **state)
     }
 }
 
+/* Each slot tells once what its state holds. */
+static void slots_tell_what_their_state_holds(void **state)
+{
+    (void)state;
+    struct local_job job;
+    uint32_t told = 0;
+    begin(150, 1);
+    add_disorder(0, 500, 25, 2);
+    run(&job, build_timers, 2, "");
+    assert_int_equal(job.stats.stats.n_slots, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct wire_slot_stats *s = &job.stats.stats.slots[i];
+        told |= 1u << s->slot;
+        assert_true(s->entries > 0 && s->memory_bytes > 0);
+        assert_int_equal(s->sst_files, 0); /* all in memory */
+    }
+    assert_int_equal(told, 3);
+    local_job_close(&job);
+}
+
 /* Sets processing-time timers a few milliseconds ahead; each emits many rows, more than its consumer has credit for. */
 static inline weir_err alarm_row(struct weir_none *self, struct weir_ctx *ctx, const struct tick *row, const struct weir_record *rec)
 {
@@ -733,6 +753,7 @@ int main(void)
         cmocka_unit_test(a_split_with_slow_work_is_not_idle),
         cmocka_unit_test(two_assigners_of_one_source_do_not_meet),
         cmocka_unit_test(event_timers_fire_in_order_and_once),
+        cmocka_unit_test(slots_tell_what_their_state_holds),
         cmocka_unit_test(processing_timers_fire_also_behind_a_full_output),
     };
     return LOCAL_JOB_RUN_TESTS(tests);

@@ -113,6 +113,13 @@ static inline void sample_stats(struct samples *s, uint64_t *seed, struct wire_m
                                                      .value = draw_wide(seed)};
     }
     m->stats.frames_dropped = draw_wide(seed);
+    m->stats.n_slots = draw_below(seed, 5);
+    m->stats.slots = sample_alloc(s, m->stats.n_slots * sizeof *m->stats.slots);
+    for (uint32_t i = 0; i < m->stats.n_slots; i++) {
+        m->stats.slots[i].slot = draw_below(seed, WEIR_PARALLELISM_MAX);
+        uint64_t *counts = &m->stats.slots[i].memory_bytes; /* the rest of the row: numbers alike */
+        for (size_t k = 0; k < (sizeof *m->stats.slots - 8) / 8; k++) counts[k] = draw_wide(seed);
+    }
 }
 
 static inline void sample_deploy(struct samples *s, uint64_t *seed, struct wire_msg *m)

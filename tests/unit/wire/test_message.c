@@ -44,6 +44,11 @@ static bool same_stats(const struct wire_msg *a, const struct wire_msg *b)
         if (strcmp(x->operator_id, y->operator_id) || strcmp(x->name, y->name)) return false;
         if (x->subtask != y->subtask || x->value != y->value) return false;
     }
+    if (a->stats.n_slots != b->stats.n_slots) return false;
+    for (uint32_t i = 0; i < a->stats.n_slots; i++) {
+        const struct wire_slot_stats *x = &a->stats.slots[i], *y = &b->stats.slots[i];
+        if (x->slot != y->slot || memcmp(&x->memory_bytes, &y->memory_bytes, sizeof *x - 8) != 0) return false;
+    }
     return a->stats.frames_dropped == b->stats.frames_dropped;
 }
 
