@@ -185,12 +185,14 @@ static weir_err start_jobmanager(struct local *l, const char *parent, struct wei
 
 static weir_err start_taskmanager(struct local *l, uint32_t number, const char *slots, const char *parent, struct weir_diag *diag)
 {
-    char control[PATH_BYTES], data[PATH_BYTES], id[NAME_BYTES];
+    char control[PATH_BYTES], data[PATH_BYTES], state[PATH_BYTES], id[NAME_BYTES];
     snprintf(id, sizeof id, "tm-%" PRIu32, number);
+    snprintf(state, sizeof state, "%s/state", l->dir);
     snprintf(control, sizeof control, "ipc://%s/control", l->dir);
     snprintf(data, sizeof data, "ipc://%s/%s", l->dir, id);
-    const char *flags[FLAGS_MAX] = {"weir-taskmanager",   "--jobmanager", control, "--id", id, "--slots", slots, "--data", data,
-                                    "--exit-with-parent", parent,         NULL};
+    const char *flags[FLAGS_MAX] = {
+        "weir-taskmanager",   "--jobmanager", control, "--id", id, "--slots", slots, "--data", data, "--state-dir", state,
+        "--exit-with-parent", parent,         NULL};
     return start(l, id, flags, true, diag);
 }
 

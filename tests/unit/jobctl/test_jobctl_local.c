@@ -22,7 +22,7 @@ struct folder {
     char path[32];
 };
 
-static const char stays[] = "#!/bin/sh\nexec sleep 1000\n";
+static const char stays[] = "#!/bin/sh\nexec sleep 1000 >&2\n";
 
 static void write_script(const struct folder *f, const char *name, const char *text)
 {
@@ -101,7 +101,7 @@ static void processes_get_their_flags_and_end(void **state)
 {
     struct folder *f = *state;
     write_script(f, "weir-jobmanager", "#!/bin/sh\necho \"$@\"\nexec sleep 1000\n");
-    write_script(f, "weir-taskmanager", "#!/bin/sh\necho \"$@\" >&2\nexec sleep 1000\n");
+    write_script(f, "weir-taskmanager", "#!/bin/sh\necho \"$@\" >&2\nexec sleep 1000 >&2\n");
     struct local *l = start(f, 2);
     char dir[128], expected[1024];
     dir_of(l, dir);
@@ -111,21 +111,22 @@ static void processes_get_their_flags_and_end(void **state)
     snprintf(expected, sizeof expected,
              "---- jobmanager ----\n--bind ipc://%s/control --admin ipc://%s/admin --data-dir %s/data --exit-with-parent %d "
              "-D log.level=debug -D taskmanager.x=a b\n"
-             "---- tm-1 ----\n--jobmanager ipc://%s/control --id tm-1 --slots 2 --data ipc://%s/tm-1 --exit-with-parent %d "
-             "-D log.level=debug -D taskmanager.x=a b\n"
+             "---- tm-1 ----\n--jobmanager ipc://%s/control --id tm-1 --slots 2 --data ipc://%s/tm-1 --state-dir %s/state "
+             "--exit-with-parent %d -D log.level=debug -D taskmanager.x=a b\n"
              "---- tm-2 ----\n",
-             dir, dir, dir, getpid(), dir, dir, getpid());
+             dir, dir, dir, getpid(), dir, dir, dir, getpid());
     char *logs = logs_of(l);
     for (int i = 0; i < 2000 && (!strstr(logs, "tm-2 ----") || strlen(logs) < strlen(expected) + 50); i++) {
         usleep(2000);
         free(logs);
         logs = logs_of(l);
     }
+    weir_err lost = local_check(l, NULL);
+    int64_t before = clock_mono_ms();
+    local_destroy(&l); /* before anything can fail: orphans would keep the test's output open, and its runner waiting for them */
     if (strncmp(logs, expected, strlen(expected)) != 0) fail_msg("expected\n%sgot\n%s", expected, logs);
     free(logs);
-    assert_int_equal(local_check(l, NULL), WEIR_OK);
-    int64_t before = clock_mono_ms();
-    local_destroy(&l);
+    assert_int_equal(lost, WEIR_OK);
     assert_true(clock_mono_ms() - before < LOCAL_STOP_MS);
     assert_null(l);
     assert_int_equal(stat(dir, &st), -1);
