@@ -103,7 +103,7 @@ static void processes_get_their_flags_and_end(void **state)
     write_script(f, "weir-jobmanager", "#!/bin/sh\necho \"$@\"\nexec sleep 1000\n");
     write_script(f, "weir-taskmanager", "#!/bin/sh\necho \"$@\" >&2\nexec sleep 1000 >&2\n");
     struct local *l = start(f, 2);
-    char dir[128], expected[1024];
+    char dir[128], expected[1280];
     dir_of(l, dir);
     struct stat st;
     assert_int_equal(stat(dir, &st), 0);
