@@ -228,7 +228,8 @@ static inline void weir_run_end(struct weir_out *out, uint32_t row_size, uint32_
  *     ...                                            struct and strings, offsets from `row`, in at most size_max bytes
  *     weir_row_end(out, size, time, WEIR_INSERT);    the row is the first `size` bytes; what lies behind is lost
  *
- * size_max is at most WEIR_ROW_MAX. Nothing else is emitted on this output in between, and no string put by weir_put_str belongs to the row.
+ * size_max is at most WEIR_ROW_MAX. Nothing else is emitted on this output in between, and no string put by weir_put_str belongs to the
+ * row.
  */
 static inline void *weir_row_begin(struct weir_out *out, uint32_t size_max)
 {
@@ -238,6 +239,16 @@ static inline void *weir_row_begin(struct weir_out *out, uint32_t size_max)
 static inline void weir_row_end(struct weir_out *out, uint32_t size, weir_time time_ms, uint8_t kind)
 {
     weir_emit_end(out, (struct weir_record *)(void *)out->cursor, size, time_ms, kind);
+}
+
+/* Emits a record as it is, strings, time and kind included: a copy of its bytes. */
+static inline weir_err weir_emit_record(struct weir_out *out, const struct weir_record *rec)
+{
+    void *row = weir_row_begin(out, rec->size);
+    if (WEIR_UNLIKELY(!row)) return out->err;
+    memcpy(row, rec + 1, rec->size);
+    weir_row_end(out, rec->size, rec->time_ms, rec->kind);
+    return WEIR_OK;
 }
 
 /* Forgets the strings put for a row that will not be emitted after all. */

@@ -152,6 +152,37 @@ struct weir_aggregate {
     }                                                                                    \
     static const struct weir_aggregate agg = {WEIR_AGGREGATE_MEMBERS_(agg, row_, acc_, out_), .subtract = agg##_subtract}
 
+/*
+ * WEIR_AGGREGATE_SURVEYED(agg, row, acc, summary, out, add, merge, subtract, survey, emit): invertible and with a survey, `void
+ * survey(struct summary *, const struct acc *)`; emit has the summary behind the accumulator: `weir_err emit(struct weir_ctx *, const
+ * struct acc *, const struct summary *, const struct weir_key *, weir_time start, weir_time end)`.
+ */
+#define WEIR_AGGREGATE_SURVEYED(agg, row_, acc_, summary_, out_, add_, merge_, subtract_, survey_, emit_)                              \
+    static inline weir_err agg##_unsurveyed(struct weir_ctx *ctx, const struct acc_ *acc, const struct weir_key *key, weir_time start, \
+                                            weir_time end)                                                                             \
+    {                                                                                                                                  \
+        struct summary_ alone;                                                                                                         \
+        memset(&alone, 0, sizeof alone);                                                                                               \
+        survey_(&alone, acc);                                                                                                          \
+        return emit_(ctx, acc, &alone, key, start, end);                                                                               \
+    }                                                                                                                                  \
+    WEIR_AGGREGATE_FUNCTIONS_(agg, row_, acc_, add_, merge_, agg##_unsurveyed)                                                         \
+    static void agg##_subtract(void *into, const void *from)                                                                           \
+    {                                                                                                                                  \
+        subtract_((struct acc_ *)into, (const struct acc_ *)from);                                                                     \
+    }                                                                                                                                  \
+    static void agg##_survey(void *summary, const void *acc)                                                                           \
+    {                                                                                                                                  \
+        survey_((struct summary_ *)summary, (const struct acc_ *)acc);                                                                 \
+    }                                                                                                                                  \
+    static weir_err agg##_emit_surveyed(struct weir_ctx *ctx, const void *acc, const void *summary, weir_time start, weir_time end)    \
+    {                                                                                                                                  \
+        return emit_(ctx, (const struct acc_ *)acc, (const struct summary_ *)summary, &ctx->keys[ctx->key_index], start, end);         \
+    }                                                                                                                                  \
+    static const struct weir_aggregate agg = {WEIR_AGGREGATE_MEMBERS_(agg, row_, acc_, out_), .subtract = agg##_subtract,              \
+                                              .summary_size = (uint32_t)sizeof(struct summary_), .survey = agg##_survey,               \
+                                              .emit_surveyed = agg##_emit_surveyed}
+
 WEIR_EXPORT struct weir_stream *weir_window_aggregate(struct weir_stream *keyed, const char *id, const struct weir_window *window,
                                                       const struct weir_aggregate *aggregate);
 

@@ -6,7 +6,7 @@
 
 #include "taskmanager/worker/describe.h"
 
-uint32_t local_job_segment;
+struct deployment_state local_job_state;
 
 /* Splits of all sources, in one list as the JobManager sends it. */
 static weir_err discover(const struct weir_env *env, uint32_t parallelism, struct wire_msg *deploy, struct weir_diag *diag)
@@ -38,7 +38,6 @@ static uint32_t widest(const struct weir_env *env, uint32_t parallelism)
 static weir_err deploy(struct local_job *job, struct weir_env *env, uint32_t parallelism, struct weir_diag *diag)
 {
     struct wire_msg msg = {.type = WIRE_DEPLOY, .attempt = 1};
-    const struct deployment_state state = {.segment = local_job_segment};
     struct graph graph;
     weir_err err = describe_graph(&graph, env, "local");
     if (err) return err;
@@ -50,7 +49,7 @@ static weir_err deploy(struct local_job *job, struct weir_env *env, uint32_t par
     msg.deploy.slot_worker = calloc(msg.deploy.n_slots, sizeof *msg.deploy.slot_worker);
     describe_graph_close(&graph);
     err = discover(env, parallelism, &msg, diag);
-    if (!err) err = deployment_new(&job->d, &msg, env, &state, job->box, diag);
+    if (!err) err = deployment_new(&job->d, &msg, env, &local_job_state, job->box, diag);
     free(msg.deploy.slot_worker);
     job->splits = msg.deploy.splits; /* subtasks borrow their bytes */
     job->n_splits = msg.deploy.n_splits;

@@ -17,14 +17,17 @@ struct local_job {
     uint32_t n_splits;
 };
 
-/* Bytes of a frame in the jobs run from here on (frame_pool_set_segment); 0 = the default. With 1 every batch is one record. */
-extern uint32_t local_job_segment;
+/*
+ * State and frames of the jobs run from here on; zeros: state in memory without limit, frames of the default size. With segment 1 every
+ * batch is one record.
+ */
+extern struct deployment_state local_job_state;
 
 /* For main: runs a table of cmocka tests with frames of the default size, and again with one record in each. Gives how many failed. */
 #define LOCAL_JOB_RUN_TESTS(tests)                                                        \
     __extension__({                                                                       \
         int failed_ = cmocka_run_group_tests_name("default frames", tests, NULL, NULL);   \
-        local_job_segment = 1;                                                            \
+        local_job_state.segment = 1;                                                      \
         failed_ + cmocka_run_group_tests_name("frames of one record", tests, NULL, NULL); \
     })
 

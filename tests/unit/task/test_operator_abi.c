@@ -18,7 +18,7 @@
 #define SHARE 1
 #endif
 /* Rows of a test that has many: where each is a batch, a quarter finds as much. */
-#define SOME(rows) ((rows) / SHARE / (local_job_segment == 1 ? 4 : 1))
+#define SOME(rows) ((rows) / SHARE / (local_job_state.segment == 1 ? 4 : 1))
 
 static void draw(uint64_t seed, int64_t rows, enum item_sizes sizes)
 {
@@ -227,19 +227,19 @@ static weir_err build_roomy(struct weir_env *env, int argc, char **argv, struct 
 static void room_that_was_not_needed_makes_no_larger_batches(void **state)
 {
     (void)state;
-    const uint32_t before = local_job_segment, segments[] = {1, 500, 0};
+    const uint32_t before = local_job_state.segment, segments[] = {1, 500, 0};
     const char *modes[] = {"fc", "f", "g", "k"};
     for (uint32_t i = 0; i < 12; i++) {
         struct local_job job;
         draw(90 + i, 500, SIZES_SMALL);
         atomic_store(&largest_batch, 0);
-        local_job_segment = segments[i / 4];
+        local_job_state.segment = segments[i / 4];
         assert_int_equal(run_items(&job, build_roomy, 2, modes[i % 4], NULL), WEIR_OK);
         assert_true(items_arrived(0, 1, NULL));
         assert_true(segments[i / 4] == 1 ? atomic_load(&largest_batch) == 1 : atomic_load(&largest_batch) > 1);
         local_job_close(&job);
     }
-    local_job_segment = before;
+    local_job_state.segment = before;
 }
 
 /* Behind the source, behind a channel, behind an operator that emits. */
@@ -264,7 +264,7 @@ static void the_segment_size_limits_batches(void **state)
         atomic_store(&largest_batch, 0);
         assert_int_equal(run_items(&job, build_measure, 2, modes[m], NULL), WEIR_OK);
         assert_true(items_arrived(0, 1, NULL));
-        if (local_job_segment == 1)
+        if (local_job_state.segment == 1)
             assert_int_equal(atomic_load(&largest_batch), 1);
         else
             assert_true(atomic_load(&largest_batch) > 1);

@@ -451,7 +451,7 @@ static void finished_inputs_do_not_hold_the_watermark(void **state)
 static void a_late_beginner_is_not_idle(void **state)
 {
     (void)state;
-    if (local_job_segment) skip(); /* rebalance deals out frames: only rows that share one make a subtask hear of one source alone */
+    if (local_job_state.segment) skip(); /* rebalance deals out frames: only rows that share one make a subtask hear of one source alone */
     struct local_job job;
     begin(110, 2);
     story.idle_ms = 3600 * 1000;
@@ -489,7 +489,7 @@ static weir_err build_slow(struct weir_env *env, int argc, char **argv, struct w
 static void a_split_with_slow_work_is_not_idle(void **state)
 {
     (void)state;
-    if (local_job_segment) skip(); /* the work is slow by the batch */
+    if (local_job_state.segment) skip(); /* the work is slow by the batch */
     struct local_job job;
     begin(120, 2);
     story.idle_ms = 1;
