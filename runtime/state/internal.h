@@ -187,7 +187,7 @@ struct store {
     uint32_t value_at;    /* extra_size */
     uint32_t value_size;  /* 0 = any length */
     struct family *family;
-    struct store *next; /* by ascending prefix */
+    struct store *prev, *next; /* by ascending prefix */
     struct store_spec spec;
     unsigned char prefix[FAMILY_PREFIX_MAX];
     bool complete;              /* nothing of it lies in the keeper only */

@@ -111,7 +111,8 @@ static int64_t get_prefix(const unsigned char in[PANES_PREFIX])
     return (int64_t)(be64toh(x) ^ SIGN_BIT);
 }
 
-static weir_err make_table(struct weir_panes *p, int64_t pane, struct weir_table **out)
+/* before: the table of the next lower pane; NULL: there is none. */
+static weir_err make_table(struct weir_panes *p, int64_t pane, const struct weir_table *before, struct weir_table **out)
 {
     struct weir_table *t = memory_alloc(p->memory, table_bytes(p));
     if (!t) return slot_fail(p->slot, WEIR_E_NOMEM, "out of memory for a pane");
@@ -119,7 +120,9 @@ static weir_err make_table(struct weir_panes *p, int64_t pane, struct weir_table
     t->panes = p;
     unsigned char prefix[PANES_PREFIX];
     put_prefix(prefix, pane);
-    weir_err err = store_new(&t->store, p->family, &(struct store_spec){.keys = STORE_KEY_RAW, .prefix = {prefix, PANES_PREFIX}});
+    weir_err err =
+        store_new(&t->store, p->family,
+                  &(struct store_spec){.keys = STORE_KEY_RAW, .prefix = {prefix, PANES_PREFIX}, .before = before ? before->store : NULL});
     if (err) {
         memory_free(p->memory, t, table_bytes(p));
         return err;
@@ -138,7 +141,7 @@ weir_err keyed_panes_table(struct weir_panes *p, int64_t pane, struct weir_table
     }
     if (!reserve_table(p)) return slot_fail(p->slot, WEIR_E_NOMEM, "out of memory for a pane");
     struct weir_table *t = NULL;
-    weir_err err = make_table(p, pane, &t);
+    weir_err err = make_table(p, pane, at ? p->tables[at - 1] : NULL, &t);
     if (err) return err;
     memmove(p->tables + at + 1, p->tables + at, (p->n - at) * sizeof *p->tables);
     p->tables[at] = t;

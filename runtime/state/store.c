@@ -13,18 +13,19 @@
 
 static void link_store(struct family *f, struct store *s)
 {
-    struct store **at = &f->stores;
-    while (*at && memcmp((*at)->prefix, s->prefix, FAMILY_PREFIX_MAX) < 0) at = &(*at)->next;
-    s->next = *at;
-    *at = s;
+    struct store *prev = s->spec.before, *next = prev ? prev->next : f->stores;
+    for (; next && memcmp(next->prefix, s->prefix, FAMILY_PREFIX_MAX) < 0; next = next->next) prev = next;
+    s->prev = prev;
+    s->next = next;
+    *(prev ? &prev->next : &f->stores) = s;
+    if (next) next->prev = s;
 }
 
 static void unlink_store(struct store *s)
 {
     struct family *f = s->family;
-    struct store **at = &f->stores;
-    while (*at != s) at = &(*at)->next;
-    *at = s->next;
+    *(s->prev ? &s->prev->next : &f->stores) = s->next;
+    if (s->next) s->next->prev = s->prev;
     if (f->hand == s) f->hand = s->next;
     if (f->turn.store == s) {
         f->turn.store = s->next;

@@ -46,6 +46,7 @@ struct store_spec {
     uint32_t key_max; /* longest key; 0 = WEIR_KEY_MAX */
     bool pinned;      /* entries never leave memory */
     struct weir_bytes prefix; /* of the keeper's keys, at most FAMILY_PREFIX_MAX bytes: what tells the stores of one family apart */
+    struct store *before; /* a store of the family with a lower prefix, the nearer the better: where to look for its place; NULL: none */
     /* Called when a live entry enters memory (made, or read from the keeper), and before it leaves (removed, or evicted). May be NULL. */
     void (*entered)(void *owner, struct table_entry *e);
     void (*leaves)(void *owner, struct table_entry *e, enum store_leave why);
