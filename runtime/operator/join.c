@@ -10,9 +10,9 @@
  *
  * (In a list of the state's own layout, with 4 bytes before each element, such rows lie at multiples of 8 and are read in place.)
  *
- * A row meets the rows of the other side, then it is kept. In an outer join, whether a row is alone depends on nothing but whether the
- * other side has rows of the key: the first row of a side takes back the lonely rows of the other, the last one to go brings them back. A
- * watermark releases nothing.
+ * A row meets the rows of the other side, then it is kept; beside a unique side, whose row stays, only until that row has come. In an outer
+ * join, whether a row is alone depends on nothing but whether the other side has rows of the key: the first row of a side takes back the
+ * lonely rows of the other, the last one to go brings them back. A watermark releases nothing.
  */
 #include "runtime/operator/join.h"
 
@@ -39,6 +39,7 @@ struct side {
     enum keeping keeping;
     bool changes;
     bool outer; /* its rows leave without match, too */
+    bool waits; /* its rows have met all they ever will once one of the other side, unique and for ever, is there: then none is kept */
     struct weir_state *state;
     struct row_buf buf;     /* a row on its way to the state */
     struct row_buf aligned; /* a row from it */
@@ -88,6 +89,11 @@ static weir_err join_open(void *self, struct weir_ctx *ctx)
     op->pairs = config->pairs;
     op->sides[0] = make_side("left", op->pairs->left, &o->left, o->kind & WEIR_LEFT_JOIN);
     op->sides[1] = make_side("right", op->pairs->right, &o->right, o->kind & WEIR_RIGHT_JOIN);
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct side *own = &op->sides[i], *other = &op->sides[1 - i];
+        op->sides[i].waits =
+            other->keeping == KEEP_VALUE && !other->changes && !other->outer && own->keeping == KEEP_LIST && o->ttl_ms == 0;
+    }
     weir_err err = open_side(&op->sides[0], ctx, o->ttl_ms);
     return err ? err : open_side(&op->sides[1], ctx, o->ttl_ms);
 }
@@ -262,30 +268,35 @@ static weir_err meet(struct joiner *op, struct weir_ctx *ctx, uint32_t input, st
     return err;
 }
 
-static weir_err meet_others(struct joiner *op, struct weir_ctx *ctx, uint32_t input, struct weir_record *rec, bool first, bool last)
+/* *met: there was one at least. */
+static weir_err meet_others(struct joiner *op, struct weir_ctx *ctx, uint32_t input, struct weir_record *rec, bool first, bool last,
+                            bool *met)
 {
     struct side *others = &op->sides[1 - input];
     struct kept other;
     uint64_t cursor = 0;
     weir_err err = WEIR_OK;
-    bool alone = true;
+    *met = false;
     while (!err && side_next(others, ctx, &cursor, &other, &err)) {
-        alone = false;
+        *met = true;
         err = meet(op, ctx, input, rec, &other, first, last);
     }
-    if (err || !alone || !op->sides[input].outer) return err;
+    if (err || *met || !op->sides[input].outer) return err;
     return give(op, ctx, input, weir_record_row(rec), NULL, rec->time_ms, takes_back(rec->kind) ? WEIR_DELETE : WEIR_INSERT);
 }
 
 static weir_err take_record(struct joiner *op, struct weir_ctx *ctx, uint32_t input, struct weir_record *rec)
 {
-    struct side *own = &op->sides[input];
-    bool lonely = op->sides[1 - input].outer; /* rows of the other side leave alone, too */
+    struct side *own = &op->sides[input], *other = &op->sides[1 - input];
+    bool lonely = other->outer; /* rows of the other side leave alone, too */
+    bool met;
     if (takes_back(rec->kind)) {
         weir_err err = side_remove(own, ctx, rec);
-        return err ? err : meet_others(op, ctx, input, rec, false, lonely && side_is_empty(own, ctx));
+        return err ? err : meet_others(op, ctx, input, rec, false, lonely && side_is_empty(own, ctx), &met);
     }
-    weir_err err = meet_others(op, ctx, input, rec, lonely && side_is_empty(own, ctx), false);
+    weir_err err = meet_others(op, ctx, input, rec, lonely && side_is_empty(own, ctx), false, &met);
+    if (err || (met && own->waits)) return err;
+    if (met && other->waits) err = weir_list_clear(ctx, other->state);
     return err ? err : side_add(own, ctx, rec);
 }
 

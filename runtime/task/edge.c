@@ -60,11 +60,24 @@ static weir_err send_lane(struct edge *e, uint32_t i)
     return subtask_send(e->subtask, e->channels[i], frame);
 }
 
+/*
+ * What goes to the other input of the same receiver leaves with the fuller one, so that it does not lag behind by as many records as fill a
+ * frame of it: a join would keep all of those.
+ */
+static weir_err send_twins(struct edge *e, uint32_t i)
+{
+    weir_err err = WEIR_OK;
+    for (struct edge *t = e->twin; !err && t && t != e; t = t->twin)
+        if (t->lanes[i].frame) err = send_lane(t, i);
+    return err;
+}
+
 /* A frame with room for `span` bytes for channel *i (which moves on when it is the next receiver's turn). */
 static weir_err open_lane(struct edge *e, uint32_t *i, uint32_t span)
 {
     if (e->lanes[*i].frame) {
-        weir_err err = send_lane(e, *i);
+        weir_err err = send_twins(e, *i);
+        if (!err) err = send_lane(e, *i);
         if (err) return err;
         if (e->partition == GRAPH_REBALANCE) *i = e->turn;
     }

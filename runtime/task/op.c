@@ -424,6 +424,23 @@ static weir_err grow_out(struct op_out *out, uint32_t span)
     return WEIR_OK;
 }
 
+/*
+ * What the operator's other outputs hold leaves with the one that is full, so that rows of different kinds that belong together do not
+ * drift apart by as many as fill a buffer of the rarest.
+ */
+static weir_err flush_others(struct op_out *out)
+{
+    struct op *op = out->op;
+    weir_err err = WEIR_OK;
+    for (uint32_t i = 0; i < op->spec.n_outs && !err; i++) {
+        struct op_out *other = &op->outs[i];
+        if (other == out || other->direct || other->pub->count == 0 || other->pub->tail) continue;
+        err = flush_out(other);
+        if (!err) restart(other);
+    }
+    return err;
+}
+
 void weir_out_make_room(struct weir_out *pub, uint32_t need)
 {
     struct op_out *out = pub->host;
@@ -436,7 +453,8 @@ void weir_out_make_room(struct weir_out *pub, uint32_t need)
     if (out->direct) {
         err = renew_direct(out, weir_record_span(need));
     } else {
-        err = flush_out(out);
+        err = flush_others(out);
+        if (!err) err = flush_out(out);
         if (!err) err = grow_out(out, weir_record_span(need));
     }
     if (err) pub->err = err;

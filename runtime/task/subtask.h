@@ -66,6 +66,7 @@ struct edge {
     struct weir_key *keys; /* GRAPH_KEY */
     unsigned char *key_scratch;
     uint32_t *chosen;                /* GRAPH_CUSTOM: of each record, its channel */
+    struct edge *twin;               /* next of the subtask's edges into the same operator of two inputs, in a ring; NULL: none */
     struct op_out *direct;           /* writes frames for this edge itself; NULL = none */
     weir_time time_noted, time_sent; /* newest watermark; newest one that went out */
 };

@@ -138,6 +138,24 @@ static weir_err make_edge(struct deployment *d, struct subtask *s, struct edge *
     return edge_init(edge, s, &way, n, channels);
 }
 
+/* Edges of the subtask into one operator that tells its inputs apart; channel i of each leads to the same receiver. */
+static void link_twins(const struct deployment *d, struct subtask *s, const struct plan_vertex *v)
+{
+    for (uint32_t k = 0; k < v->n_out; k++) {
+        const struct plan_edge *edge = &d->plan->edges[v->out[k]];
+        const struct plan_vertex *to = &d->plan->vertices[edge->to_vertex];
+        if (weir_env_node(d->env, to->ops[0].node)->n_ports < 2) continue;
+        struct edge *next = NULL;
+        for (uint32_t i = 0; i < v->n_out; i++) {
+            uint32_t other = (k + 1 + i) % v->n_out;
+            const struct plan_edge *candidate = &d->plan->edges[v->out[other]];
+            if (next || candidate->to_vertex != edge->to_vertex || candidate->partition == GRAPH_REBALANCE) continue;
+            if (s->edges[other].n_channels == s->edges[k].n_channels) next = &s->edges[other];
+        }
+        if (edge->partition != GRAPH_REBALANCE && next != &s->edges[k]) s->edges[k].twin = next;
+    }
+}
+
 static weir_err make_ops(struct deployment *d, struct subtask *s, const struct plan_vertex *v)
 {
     s->ops = calloc(v->n_ops, sizeof *s->ops);
@@ -157,6 +175,7 @@ static weir_err make_ops(struct deployment *d, struct subtask *s, const struct p
         if (!err) err = add_target(&s->ops[plan_edge->from_op].outs[plan_edge->from_output], (struct op_target){.edge = &s->edges[k]});
         if (err) return err;
     }
+    link_twins(d, s, v);
     for (uint32_t i = 1; i < v->n_ops; i++) {
         struct op *parent = &s->ops[v->ops[i].parent];
         weir_err err = add_target(&parent->outs[v->ops[i].parent_output], (struct op_target){.op = &s->ops[i]});

@@ -3,9 +3,11 @@
  * Queries over winning bids: q4, q6, q9. One operator finds them: the auctions by id as input 0, the bids by auction as input 1.
  *
  * State per auction: its standing (fixed size), the auction's row and that of the best bid (q9 alone prints them), and bids that came
- * before their auction. The watermark closes an auction when it has reached `expires`: its winner leaves, all state of it goes. A bid whose
- * auction is not there waits until the watermark has reached the bid's own time: an auction that has not come by then begins later than the
- * bid, or has closed, and the bid does not count. So state follows the open auctions.
+ * before their auction. The watermark closes an auction when it has reached `expires`: its winner leaves. A bid whose auction is not there
+ * waits until the watermark has reached the bid's own time: an auction that has not come by then begins later than the bid, or has closed,
+ * and the bid does not count. Popular auctions get bids after they have closed; so that these are known for what they are at once and need
+ * not wait, the standing of a closed auction stays for a while. What has waited in vain, and what has been closed for long, goes in a sweep
+ * now and then, which costs less than a timer each. State follows the auctions that are open or closed lately.
  */
 #include "queries.h"
 
@@ -20,10 +22,15 @@ struct standing {
     int64_t bid_seq;
     weir_time waiting_until; /* highest time of the bids that wait */
     bool known;              /* the auction has come */
-    bool waiting;            /* bids wait, and a timer is set for them */
+    bool listed;             /* bids wait in the list */
+    uint8_t n_early;         /* bids that wait here, the first ones: most are one or two */
+    struct {
+        int64_t price, seq;
+        weir_time date_time;
+    } early[2];
 };
 
-enum tag { TAG_CLOSE = 1, TAG_WAITING = 2 };
+#define SWEEP_MS (10 * SECOND_MS) /* of event time, from one sweep to the next; so long a closed auction is known at least */
 
 /* True when the bid is the best so far: the highest, of equal ones the earliest, then the lowest number. */
 static inline bool offer(struct standing *s, int64_t price, weir_time t, int64_t seq)
@@ -41,6 +48,7 @@ struct winners {
     struct weir_state *standing;
     struct weir_state *early;         /* rows of bids whose auction has not come */
     struct weir_state *auction, *bid; /* q9: rows */
+    weir_time swept_ms;               /* watermark of the last sweep */
 };
 
 static weir_err winners_open(void *self, struct weir_ctx *ctx)
@@ -48,6 +56,7 @@ static weir_err winners_open(void *self, struct weir_ctx *ctx)
     struct winners *w = self;
     const struct weir_state_desc standing = {.struct_size = sizeof standing, .name = "standing", .value_size = sizeof(struct standing)};
     const struct weir_state_desc early = {.struct_size = sizeof early, .name = "early"};
+    w->swept_ms = WEIR_TIME_MIN;
     weir_err err = weir_value_open(ctx, &standing, &w->standing);
     return err ? err : weir_list_open(ctx, &early, &w->early);
 }
@@ -61,34 +70,66 @@ static weir_err begin_auction(struct weir_ctx *ctx, struct standing *s, weir_tim
     s->seller = seller;
     s->category = category;
     s->price = -1;
-    return weir_timer_set(ctx, WEIR_EVENT_TIME, expires, TAG_CLOSE);
+    return weir_timer_set(ctx, WEIR_EVENT_TIME, expires, 0);
 }
 
-/* Keeps the row of a bid until its auction comes. One timer a key: it is set anew when it finds bids that may still wait. */
-static weir_err keep_early(struct winners *w, struct weir_ctx *ctx, struct standing *s, const void *row, uint32_t size, weir_time t)
+static inline bool is_waiting(const struct standing *s)
 {
-    bool armed = s->waiting;
-    if (!armed || t > s->waiting_until) s->waiting_until = t;
-    s->waiting = true;
-    weir_err err = weir_list_add(ctx, w->early, row, size);
-    return err || armed ? err : weir_timer_set(ctx, WEIR_EVENT_TIME, t, TAG_WAITING);
+    return s->listed || s->n_early;
 }
 
-/* The watermark has passed some waiting bids. When it has passed all, no auction can come for them; else they wait on, all of them. */
-static weir_err give_up_early(struct winners *w, struct weir_ctx *ctx, const struct weir_timer *timer)
+static inline void wait_until(struct standing *s, weir_time t)
 {
-    struct standing *s = weir_value_find(ctx, w->standing);
-    if (!s || !s->waiting) return WEIR_OK;
-    if (s->waiting_until > timer->time_ms) return weir_timer_set(ctx, WEIR_EVENT_TIME, s->waiting_until, TAG_WAITING);
-    s->waiting = false;
-    if (!s->known) weir_value_clear(ctx, w->standing);
-    return weir_list_clear(ctx, w->early);
+    if (!is_waiting(s) || t > s->waiting_until) s->waiting_until = t;
 }
 
-static weir_err end_early(struct winners *w, struct weir_ctx *ctx, struct standing *s)
+/* Keeps the row of a bid until its auction comes. */
+static weir_err keep_row(struct winners *w, struct weir_ctx *ctx, struct standing *s, const void *row, uint32_t size, weir_time t)
 {
-    s->waiting = false;
-    return weir_list_clear(ctx, w->early);
+    wait_until(s, t);
+    s->listed = true;
+    return weir_list_add(ctx, w->early, row, size);
+}
+
+static weir_err forget_rows(struct winners *w, struct weir_ctx *ctx, bool listed)
+{
+    return listed ? weir_list_clear(ctx, w->early) : WEIR_OK;
+}
+
+/* Puts `best`, made from the key's standing while its address did not hold, back: no bid waits any more. */
+static weir_err settle(struct winners *w, struct weir_ctx *ctx, struct standing *best)
+{
+    weir_err err = forget_rows(w, ctx, best->listed);
+    struct standing *s = weir_value(ctx, w->standing);
+    if (!s) return WEIR_E_NOMEM;
+    best->listed = false;
+    best->n_early = 0;
+    *s = *best;
+    return err;
+}
+
+/* The watermark has passed all bids that wait; or the auction, and long ago. */
+static bool is_over(const struct standing *s, weir_time watermark_ms)
+{
+    return s->known ? watermark_ms - SWEEP_MS > s->expires : s->waiting_until <= watermark_ms;
+}
+
+static weir_err winners_watermark(void *self, struct weir_ctx *ctx, weir_time watermark_ms)
+{
+    struct winners *w = self;
+    if (watermark_ms == WEIR_TIME_MAX || watermark_ms < WEIR_TIME_MIN + SWEEP_MS || watermark_ms - SWEEP_MS < w->swept_ms) return WEIR_OK;
+    w->swept_ms = watermark_ms;
+    struct weir_key key;
+    struct weir_bytes value;
+    weir_err err = WEIR_OK;
+    for (uint64_t cursor = 0; weir_value_next(ctx, w->standing, &cursor, &key, &value);) {
+        struct standing s;
+        memcpy(&s, value.data, sizeof s);
+        if (err || !is_over(&s, watermark_ms)) continue; /* a scan is finished in any case */
+        err = forget_rows(w, ctx, s.listed);
+        weir_value_clear(ctx, w->standing);
+    }
+    return err;
 }
 
 /* ---- q4 and q6: the price alone
@@ -133,26 +174,33 @@ static inline weir_err sale_auction(struct winners *w, struct weir_ctx *ctx, con
     (void)rec;
     struct standing *s = weir_value(ctx, w->standing);
     if (!s) return WEIR_E_NOMEM;
-    weir_err err = begin_auction(ctx, s, a->date_time, a->expires, a->seller, a->category);
-    if (err || !s->waiting) return err;
-    struct standing best = *s; /* the list's functions may move it */
+    struct standing best = *s;
+    weir_err err = begin_auction(ctx, &best, a->date_time, a->expires, a->seller, a->category);
+    for (uint32_t i = 0; i < best.n_early; i++) (void)offer(&best, best.early[i].price, best.early[i].date_time, best.early[i].seq);
     struct weir_bytes row;
-    for (uint64_t cursor = 0; weir_list_next(ctx, w->early, &cursor, &row);) {
+    for (uint64_t cursor = 0; best.listed && weir_list_next(ctx, w->early, &cursor, &row);) {
         const struct bidding *b = row.data;
         (void)offer(&best, b->price, b->date_time, b->seq);
     }
-    err = end_early(w, ctx, &best);
-    s = weir_value(ctx, w->standing);
-    if (!s) return WEIR_E_NOMEM;
-    *s = best;
-    return err;
+    return err ? err : settle(w, ctx, &best);
+}
+
+static weir_err keep_bid(struct winners *w, struct weir_ctx *ctx, struct standing *s, const struct bidding *b)
+{
+    if (s->n_early == sizeof s->early / sizeof s->early[0]) return keep_row(w, ctx, s, b, sizeof *b, b->date_time);
+    wait_until(s, b->date_time);
+    s->early[s->n_early].price = b->price;
+    s->early[s->n_early].seq = b->seq;
+    s->early[s->n_early++].date_time = b->date_time;
+    return WEIR_OK;
 }
 
 static inline weir_err sale_bid(struct winners *w, struct weir_ctx *ctx, const struct bidding *b, const struct weir_record *rec)
 {
+    (void)rec;
     struct standing *s = weir_value(ctx, w->standing);
     if (WEIR_UNLIKELY(!s)) return WEIR_E_NOMEM;
-    if (WEIR_UNLIKELY(!s->known)) return keep_early(w, ctx, s, b, rec->size, b->date_time);
+    if (WEIR_UNLIKELY(!s->known)) return keep_bid(w, ctx, s, b);
     (void)offer(s, b->price, b->date_time, b->seq);
     return WEIR_OK;
 }
@@ -161,13 +209,11 @@ WEIR_CO_PROCESS(sales, winners, opening, sale_auction, bidding, sale_bid);
 static weir_err sales_timer(void *self, struct weir_ctx *ctx, const struct weir_timer *timer)
 {
     struct winners *w = self;
-    if (timer->tag == TAG_WAITING) return give_up_early(w, ctx, timer);
-    const struct standing *s = weir_value_find(ctx, w->standing);
-    if (!s) return WEIR_OK;
+    const struct standing *s = weir_value_read(ctx, w->standing).data;
+    if (!s || s->price < 0) return WEIR_OK;
     struct sale row = {.seller = s->seller, .category = s->category, .price = s->price};
     memcpy(&row.auction, timer->key->data, sizeof row.auction);
-    weir_value_clear(ctx, w->standing);
-    return row.price < 0 ? WEIR_OK : weir_emit(ctx->out, &row, sizeof row, timer->time_ms);
+    return weir_emit(ctx->out, &row, sizeof row, timer->time_ms);
 }
 
 static const struct weir_operator sales_op = {.struct_size = sizeof sales_op,
@@ -179,6 +225,7 @@ static const struct weir_operator sales_op = {.struct_size = sizeof sales_op,
                                               .flags = WEIR_OPERATOR_KEYED | WEIR_OPERATOR_TWO_INPUTS,
                                               .open = winners_open,
                                               .process = sales_process,
+                                              .on_watermark = winners_watermark,
                                               .on_timer = sales_timer};
 
 static struct weir_stream *sales(const struct weir_nexmark_streams *in)
@@ -312,27 +359,22 @@ static inline weir_err win_auction(struct winners *w, struct weir_ctx *ctx, cons
 {
     struct standing *s = weir_value(ctx, w->standing);
     if (!s) return WEIR_E_NOMEM;
-    weir_err err = begin_auction(ctx, s, a->date_time, a->expires, a->seller, a->category);
     struct standing best = *s;
+    weir_err err = begin_auction(ctx, &best, a->date_time, a->expires, a->seller, a->category);
     if (!err) err = weir_value_write(ctx, w->auction, a, rec->size);
-    if (err || !best.waiting) return err;
     struct weir_bytes row;
-    for (uint64_t cursor = 0; !err && weir_list_next(ctx, w->early, &cursor, &row);) {
+    for (uint64_t cursor = 0; !err && best.listed && weir_list_next(ctx, w->early, &cursor, &row);) {
         const struct nexmark_bid *b = row.data;
         if (offer(&best, b->price, b->date_time, b->seq)) err = weir_value_write(ctx, w->bid, b, row.length);
     }
-    if (!err) err = end_early(w, ctx, &best);
-    s = weir_value(ctx, w->standing);
-    if (!s) return WEIR_E_NOMEM;
-    *s = best;
-    return err;
+    return err ? err : settle(w, ctx, &best);
 }
 
 static inline weir_err win_bid(struct winners *w, struct weir_ctx *ctx, const struct nexmark_bid *b, const struct weir_record *rec)
 {
     struct standing *s = weir_value(ctx, w->standing);
     if (WEIR_UNLIKELY(!s)) return WEIR_E_NOMEM;
-    if (WEIR_UNLIKELY(!s->known)) return keep_early(w, ctx, s, b, rec->size, b->date_time);
+    if (WEIR_UNLIKELY(!s->known)) return keep_row(w, ctx, s, b, rec->size, b->date_time);
     return offer(s, b->price, b->date_time, b->seq) ? weir_value_write(ctx, w->bid, b, rec->size) : WEIR_OK;
 }
 WEIR_CO_PROCESS(wins, winners, nexmark_auction, win_auction, nexmark_bid, win_bid);
@@ -366,11 +408,8 @@ static weir_err emit_win(struct winners *w, struct weir_ctx *ctx, weir_time time
 static weir_err wins_timer(void *self, struct weir_ctx *ctx, const struct weir_timer *timer)
 {
     struct winners *w = self;
-    if (timer->tag == TAG_WAITING) return give_up_early(w, ctx, timer);
-    const struct standing *s = weir_value_find(ctx, w->standing);
-    if (!s) return WEIR_OK;
-    weir_err err = s->price < 0 ? WEIR_OK : emit_win(w, ctx, timer->time_ms);
-    weir_value_clear(ctx, w->standing);
+    const struct standing *s = weir_value_read(ctx, w->standing).data;
+    weir_err err = !s || s->price < 0 ? WEIR_OK : emit_win(w, ctx, timer->time_ms);
     weir_value_clear(ctx, w->auction);
     weir_value_clear(ctx, w->bid);
     return err;
@@ -385,6 +424,7 @@ static const struct weir_operator wins_op = {.struct_size = sizeof wins_op,
                                              .flags = WEIR_OPERATOR_KEYED | WEIR_OPERATOR_TWO_INPUTS,
                                              .open = wins_open,
                                              .process = wins_process,
+                                             .on_watermark = winners_watermark,
                                              .on_timer = wins_timer};
 
 struct result q9(const struct weir_nexmark_streams *in)

@@ -68,7 +68,9 @@ enum weir_join_kind { WEIR_INNER_JOIN = 0, WEIR_LEFT_JOIN = 1, WEIR_RIGHT_JOIN =
 
 /* What is known of one input: it decides how its rows are kept. */
 struct weir_join_side {
-    bool unique;  /* at most one row of a key stands at any time; a second one fails the job. Kept as a value, the cheapest way */
+    /* At most one row of a key stands at any time; a second one fails the job. Kept as a value; and in an inner join of inserts for the
+     * whole run, rows of the other side are kept only until that row has come. */
+    bool unique;
     bool changes; /* it is updating. Rows that are not unique are then kept by all fields of their type, at most WEIR_USER_KEY_MAX bytes */
 };
 

@@ -129,6 +129,67 @@ static void two_inputs_share_the_state_of_a_key(void **state)
     }
 }
 
+/* ---- inputs of very different rates ----------------------------------------------------------------------------------------------------
+ */
+
+#define LAG_MAX 2200 /* rows: two frames of the busy input */
+
+struct pace {
+    int64_t first, second; /* newest row of each input */
+};
+
+static inline weir_err pace_first(struct pace *p, struct weir_ctx *ctx, const struct item *row, const struct weir_record *rec)
+{
+    (void)ctx, (void)rec;
+    p->first = row->seq;
+    return WEIR_OK;
+}
+
+static inline weir_err pace_second(struct pace *p, struct weir_ctx *ctx, const struct ticket *row, const struct weir_record *rec)
+{
+    (void)rec;
+    p->second = row->price;
+    if (row->price - p->first > LAG_MAX) weir_count(ctx, "behind", 1);
+    return WEIR_OK;
+}
+WEIR_CO_PROCESS(pace, pace, item, pace_first, ticket, pace_second);
+
+static const struct weir_operator pace_op = {.struct_size = sizeof pace_op,
+                                             .name = "pace",
+                                             .self_size = sizeof(struct pace),
+                                             .in = &item_schema,
+                                             .second = &ticket_schema,
+                                             .flags = WEIR_OPERATOR_SINK | WEIR_OPERATOR_TWO_INPUTS,
+                                             .process = pace_process};
+
+static inline bool is_rare(const struct item *row)
+{
+    return row->seq % 100 == 0;
+}
+WEIR_FILTER(rare_op, item, is_rare);
+
+static weir_err build_pace(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
+{
+    (void)argc, (void)argv, (void)diag;
+    struct weir_stream *a = source(env, "a");
+    struct weir_stream *rare = weir_key_by(weir_filter(a, "rare", &rare_op), &item_key);
+    struct weir_stream *tickets = weir_key_by(weir_flat_map(a, "tickets", &make_ticket_op), &ticket_key);
+    (void)weir_co_apply(rare, tickets, "pace", &pace_op, NULL, 0);
+    return WEIR_OK;
+}
+
+/* One row in a hundred goes to the first input, all to the second: a frame of the first would hold tens of thousands of rows' worth. */
+static void a_rare_input_does_not_lag_behind_a_busy_one(void **state)
+{
+    (void)state;
+    struct local_job job;
+    draw(60, 100000);
+    items.senders = 1;
+    assert_int_equal(run_items(&job, build_pace, 1, "", NULL), WEIR_OK);
+    assert_int_equal(local_job_counter(&job, "pace", "behind"), 0);
+    local_job_close(&job);
+}
+
 /* ---- rules beside a keyed stream ------------------------------------------------------------------------------------------------------
  */
 
@@ -268,9 +329,9 @@ static void an_operator_of_upserts_sees_no_befores(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(two_inputs_share_the_state_of_a_key),    cmocka_unit_test(a_broadcast_input_reaches_every_subtask),
-        cmocka_unit_test(a_broadcast_record_has_no_key),          cmocka_unit_test(a_partitioner_decides_where_rows_go),
-        cmocka_unit_test(an_operator_of_upserts_sees_no_befores),
+        cmocka_unit_test(two_inputs_share_the_state_of_a_key),     cmocka_unit_test(a_rare_input_does_not_lag_behind_a_busy_one),
+        cmocka_unit_test(a_broadcast_input_reaches_every_subtask), cmocka_unit_test(a_broadcast_record_has_no_key),
+        cmocka_unit_test(a_partitioner_decides_where_rows_go),     cmocka_unit_test(an_operator_of_upserts_sees_no_befores),
     };
     return LOCAL_JOB_RUN_TESTS(tests);
 }
