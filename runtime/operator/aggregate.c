@@ -16,12 +16,6 @@
 #include "runtime/operator/partial.h"
 #include "runtime/operator/step.h"
 
-/* The accumulator follows. */
-struct cell {
-    int64_t count;
-    unsigned char acc[];
-};
-
 struct aggregator {
     const struct weir_group_aggregate *aggregate;
     bool partials;
@@ -39,6 +33,13 @@ struct aggregator {
     struct weir_result results[2 * WEIR_BATCH_MAX];
 };
 
+weir_err aggregate_open_state(struct weir_ctx *ctx, const struct weir_group_aggregate *aggregate, struct weir_state **out)
+{
+    const struct weir_state_desc desc = {
+        .struct_size = sizeof desc, .name = "aggregate", .value_size = (uint32_t)sizeof(struct aggregate_cell) + aggregate->acc_size};
+    return weir_value_open(ctx, &desc, out);
+}
+
 static weir_err aggregate_open(void *self, struct weir_ctx *ctx)
 {
     struct aggregator *op = self;
@@ -49,9 +50,7 @@ static weir_err aggregate_open(void *self, struct weir_ctx *ctx)
     op->piece = aggregate_piece(acc_size);
     op->old = malloc((size_t)op->piece * acc_size);
     if (!op->old) return weir_fail(ctx->diag, WEIR_E_NOMEM, "%s: no memory for accumulators of %u bytes", ctx->operator_id, acc_size);
-    const struct weir_state_desc desc = {
-        .struct_size = sizeof desc, .name = "aggregate", .value_size = (uint32_t)sizeof(struct cell) + acc_size};
-    return weir_value_open(ctx, &desc, &op->state);
+    return aggregate_open_state(ctx, op->aggregate, &op->state);
 }
 
 static void aggregate_close(void *self, struct weir_ctx *ctx)
@@ -85,7 +84,7 @@ static weir_err gather(struct aggregator *op, struct weir_ctx *ctx, const struct
     weir_err err = weir_value_probe(ctx, op->state, op->firsts, g->n, op->cells);
     if (err) return err;
     for (uint32_t k = 0; k < g->n; k++) {
-        struct cell *cell = op->cells[k];
+        struct aggregate_cell *cell = op->cells[k];
         memcpy(op->old + (size_t)k * acc_size, cell->acc, acc_size);
         op->counts[k] = cell->count;
         op->times[k] = WEIR_TIME_MIN;
@@ -94,7 +93,7 @@ static weir_err gather(struct aggregator *op, struct weir_ctx *ctx, const struct
         uint32_t k = g->of[i];
         weir_time t = weir_batch_record(batch, from + i)->time_ms;
         if (t > op->times[k]) op->times[k] = t;
-        op->accs[i] = ((struct cell *)op->cells[k])->acc;
+        op->accs[i] = ((struct aggregate_cell *)op->cells[k])->acc;
     }
     return WEIR_OK;
 }
@@ -102,7 +101,7 @@ static weir_err gather(struct aggregator *op, struct weir_ctx *ctx, const struct
 static void fold_rows(struct aggregator *op, const struct weir_batch *batch, uint32_t from, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        struct cell *cell = op->cells[op->groups.of[i]];
+        struct aggregate_cell *cell = op->cells[op->groups.of[i]];
         cell->count += takes_back(weir_batch_record(batch, from + i)->kind) ? -1 : 1;
     }
     aggregate_fold(&op->fold, op->aggregate, batch, from, n, op->accs);
@@ -111,13 +110,11 @@ static void fold_rows(struct aggregator *op, const struct weir_batch *batch, uin
 static weir_err fold_partials(struct aggregator *op, struct weir_ctx *ctx, const struct weir_batch *batch, uint32_t from, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        const struct partial *row = weir_record_row(weir_batch_record(batch, from + i));
-        struct cell *cell = op->cells[op->groups.of[i]];
-        cell->count += row->count;
-        op->from[i] = partial_acc(row, op->aggregate->acc_size);
-        if (!op->from[i])
-            return weir_fail(ctx->diag, WEIR_E_CORRUPT, "%s: a partial accumulator has %u bytes, %u are due", ctx->operator_id,
-                             row->acc.length, op->aggregate->acc_size);
+        struct aggregate_cell *cell = op->cells[op->groups.of[i]];
+        int64_t count;
+        weir_err err = partial_read(ctx, weir_batch_record(batch, from + i), op->aggregate->acc_size, &count, &op->from[i]);
+        if (err) return err;
+        cell->count += count;
     }
     op->aggregate->merge(op->accs, op->from, n, op->aggregate->acc_size);
     return WEIR_OK;
@@ -128,7 +125,7 @@ static weir_err fold_partials(struct aggregator *op, struct weir_ctx *ctx, const
 /* The changes of group k. Returns how many results were added. */
 static uint32_t compare_group(struct aggregator *op, struct weir_ctx *ctx, uint32_t k, struct weir_result *results)
 {
-    const struct cell *cell = op->cells[k];
+    const struct aggregate_cell *cell = op->cells[k];
     const void *old = op->old + (size_t)k * op->aggregate->acc_size;
     const struct weir_key *key = &ctx->keys[op->firsts[k]];
     bool was = op->counts[k] > 0, is = cell->count > 0;
@@ -143,7 +140,7 @@ static weir_err tell(struct aggregator *op, struct weir_ctx *ctx)
 {
     uint32_t n = 0;
     for (uint32_t k = 0; k < op->groups.n; k++) {
-        const struct cell *cell = op->cells[k];
+        const struct aggregate_cell *cell = op->cells[k];
         if (cell->count < 0)
             return weir_fail(ctx->diag, WEIR_E_USER, "%s: %" PRId64 " records of a key were taken back that had not been given",
                              ctx->operator_id, -cell->count);
@@ -154,7 +151,7 @@ static weir_err tell(struct aggregator *op, struct weir_ctx *ctx)
 
 static void forget_empty(struct aggregator *op, struct weir_ctx *ctx)
 {
-    for (uint32_t k = 0; k < op->groups.n; k++) op->counts[k] = ((struct cell *)op->cells[k])->count;
+    for (uint32_t k = 0; k < op->groups.n; k++) op->counts[k] = ((struct aggregate_cell *)op->cells[k])->count;
     for (uint32_t k = 0; k < op->groups.n; k++) {
         if (op->counts[k]) continue;
         weir_set_key(ctx, op->firsts[k]);
@@ -196,28 +193,35 @@ const struct weir_operator group_aggregate_operator = {
 bool aggregate_check(struct weir_stream *in, const char *id, const struct weir_group_aggregate *a)
 {
     if (!step_check(in, id, "weir_group_aggregate", a, sizeof *a)) return false;
-    if (a->add && a->emit && a->acc_size > 0 && a->acc_size <= WEIR_VALUE_MAX - sizeof(struct cell)) return true;
+    if (a->add && a->emit && a->acc_size > 0 && a->acc_size <= WEIR_VALUE_MAX - sizeof(struct aggregate_cell)) return true;
     (void)weir_refuse(weir_stream_env(in), "operator %s: its aggregate needs add, emit, and an acc_size of 1 ... WEIR_VALUE_MAX - %zu", id,
-                      sizeof(struct cell));
+                      sizeof(struct aggregate_cell));
     return false;
+}
+
+/* The step of `how` over rows, or over partials. */
+static struct weir_stream *apply(struct weir_stream *in, const char *id, const struct weir_operator *how,
+                                 const struct weir_group_aggregate *aggregate, bool partials)
+{
+    struct weir_operator table = *how;
+    table.in = partials ? &partial_schema : aggregate->in;
+    table.out = aggregate->out;
+    if (aggregate->subtract && !partials) table.flags |= WEIR_OPERATOR_TAKES_CHANGES;
+    const struct aggregate_config config = {.aggregate = aggregate, .partials = partials};
+    return step_apply(in, id, &table, &config, sizeof config);
 }
 
 struct weir_stream *weir_group_aggregate(struct weir_stream *keyed, const char *id, const struct weir_group_aggregate *aggregate)
 {
-    if (!aggregate_check(keyed, id, aggregate)) return NULL;
-    struct weir_operator table = group_aggregate_operator;
-    table.in = aggregate->in;
-    table.out = aggregate->out;
-    if (aggregate->subtract) table.flags |= WEIR_OPERATOR_TAKES_CHANGES;
-    const struct aggregate_config config = {.aggregate = aggregate};
-    return step_apply(keyed, id, &table, &config, sizeof config);
+    return aggregate_check(keyed, id, aggregate) ? apply(keyed, id, &group_aggregate_operator, aggregate, false) : NULL;
 }
 
-struct weir_stream *partial_merge(struct weir_stream *in, const char *id, const struct weir_group_aggregate *aggregate)
+struct weir_stream *weir_group_aggregate_at_end(struct weir_stream *keyed, const char *id, const struct weir_group_aggregate *aggregate)
 {
-    struct weir_operator table = group_aggregate_operator;
-    table.in = &partial_schema;
-    table.out = aggregate->out;
-    const struct aggregate_config config = {.aggregate = aggregate, .partials = true};
-    return step_apply(in, id, &table, &config, sizeof config);
+    return aggregate_check(keyed, id, aggregate) ? apply(keyed, id, &end_aggregate_operator, aggregate, false) : NULL;
+}
+
+struct weir_stream *partial_merge(struct weir_stream *in, const char *id, const struct weir_group_aggregate *aggregate, bool at_end)
+{
+    return apply(in, id, at_end ? &end_aggregate_operator : &group_aggregate_operator, aggregate, true);
 }

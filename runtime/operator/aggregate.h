@@ -13,8 +13,17 @@ struct aggregate_config {
     bool partials;                  /* the input is of partial.h */
 };
 
+/* A key's value: how many records it has, and their accumulator. */
+struct aggregate_cell {
+    int64_t count;
+    unsigned char acc[];
+};
+
+weir_err aggregate_open_state(struct weir_ctx *ctx, const struct weir_group_aggregate *aggregate, struct weir_state **out);
+
 /* The builders put row types and the flags of changes in. */
 extern const struct weir_operator group_aggregate_operator;
+extern const struct weir_operator end_aggregate_operator;
 extern const struct weir_operator local_aggregate_operator;
 
 /* Records of a batch that are dealt with at once. */

@@ -102,8 +102,8 @@ const struct weir_operator local_aggregate_operator = {
     .close = local_close,
 };
 
-struct weir_stream *weir_two_stage_aggregate(struct weir_stream *in, const char *id, const struct weir_keyer *keyer,
-                                             const struct weir_group_aggregate *aggregate)
+static struct weir_stream *two_stages(struct weir_stream *in, const char *id, const struct weir_keyer *keyer,
+                                      const struct weir_group_aggregate *aggregate, bool at_end)
 {
     if (!aggregate_check(in, id, aggregate) || !step_check(in, id, "weir_keyer", keyer, sizeof *keyer)) return NULL;
     if (!aggregate->merge)
@@ -114,5 +114,17 @@ struct weir_stream *weir_two_stage_aggregate(struct weir_stream *in, const char 
     if (aggregate->subtract) table.flags |= WEIR_OPERATOR_TAKES_CHANGES;
     const struct aggregate_config config = {.aggregate = aggregate, .keyer = keyer};
     struct weir_stream *local = step_apply(in, step_part_id(in, id, "local"), &table, &config, sizeof config);
-    return partial_merge(weir_key_by(local, &partial_key), id, aggregate);
+    return partial_merge(weir_key_by(local, &partial_key), id, aggregate, at_end);
+}
+
+struct weir_stream *weir_two_stage_aggregate(struct weir_stream *in, const char *id, const struct weir_keyer *keyer,
+                                             const struct weir_group_aggregate *aggregate)
+{
+    return two_stages(in, id, keyer, aggregate, false);
+}
+
+struct weir_stream *weir_two_stage_aggregate_at_end(struct weir_stream *in, const char *id, const struct weir_keyer *keyer,
+                                                    const struct weir_group_aggregate *aggregate)
+{
+    return two_stages(in, id, keyer, aggregate, true);
 }

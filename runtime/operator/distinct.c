@@ -206,5 +206,5 @@ struct weir_stream *weir_count_distinct(struct weir_stream *in, const char *id, 
     table.in = count->in;
     const struct count_distinct_config config = {.count = count};
     struct weir_stream *values = step_apply(weir_key_by(in, count->value), step_part_id(in, id, "values"), &table, &config, sizeof config);
-    return partial_merge(weir_key_by(values, &partial_key), id, sum);
+    return partial_merge(weir_key_by(values, &partial_key), id, sum, false);
 }

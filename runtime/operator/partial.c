@@ -24,8 +24,12 @@ weir_err partial_emit(struct weir_out *out, const struct weir_key *key, int64_t 
     return weir_emit(out, &row, sizeof row, time_ms);
 }
 
-const void *partial_acc(const struct partial *row, uint32_t acc_size)
+weir_err partial_read(struct weir_ctx *ctx, struct weir_record *rec, uint32_t acc_size, int64_t *count, const void **acc)
 {
-    const void *acc = weir_str_data(row, row->acc);
-    return row->acc.length == acc_size && (uintptr_t)acc % 8 == 0 ? acc : NULL;
+    const struct partial *row = weir_record_row(rec);
+    *count = row->count;
+    *acc = weir_str_data(row, row->acc);
+    if (WEIR_LIKELY(row->acc.length == acc_size && (uintptr_t)*acc % 8 == 0)) return WEIR_OK;
+    return weir_fail(ctx->diag, WEIR_E_CORRUPT, "%s: a partial accumulator has %u bytes, %u are due", ctx->operator_id, row->acc.length,
+                     acc_size);
 }

@@ -70,7 +70,7 @@ static inline bool sells(const struct offer *offer, const struct seller *seller,
 }
 WEIR_PAIRS(local_sellers, offer, seller, local_seller, sells);
 
-struct result q3(const struct weir_nexmark_streams *in)
+struct result q3(const struct query_input *in)
 {
     const struct weir_join_options options = {.right.unique = true};
     struct weir_stream *offers = weir_map(weir_filter(in->auctions, "category", &category_op), "offer", &offer_op);
@@ -110,7 +110,7 @@ static inline bool as_is(const struct newcomer *person, const struct offer *offe
 }
 WEIR_PAIRS(selling_newcomers, newcomer, offer, newcomer, as_is);
 
-struct result q8(const struct weir_nexmark_streams *in)
+struct result q8(const struct query_input *in)
 {
     const struct weir_join_window window = {.size_ms = Q8_MS, .semi = true};
     struct weir_stream *persons = weir_flat_map(in->persons, "newcomer", &newcomer_op);
@@ -178,7 +178,7 @@ static inline bool expand(const struct nexmark_bid *b, const struct nexmark_auct
 }
 WEIR_PAIRS(full_bids, nexmark_bid, nexmark_auction, full_bid, expand);
 
-struct result q20(const struct weir_nexmark_streams *in)
+struct result q20(const struct query_input *in)
 {
     const struct weir_join_options options = {.right.unique = true};
     struct weir_stream *auctions = weir_flat_map(in->auctions, "known", &known_op);

@@ -144,11 +144,12 @@ static weir_err build(struct weir_env *env, int argc, char **argv, struct weir_d
     }
     query_fn query = find_query(o.query);
     if (!query) return weir_fail(diag, WEIR_E_ARGUMENT, "--query is q0 ... q22 or events, not \"%.64s\"", o.query);
-    struct weir_nexmark_streams in = events_of(env, &o, format, query == q12 ? WEIR_NEXMARK_ARRIVAL_TIME : WEIR_NEXMARK_EVENT_TIME);
+    struct weir_nexmark_streams events = events_of(env, &o, format, query == q12 ? WEIR_NEXMARK_ARRIVAL_TIME : WEIR_NEXMARK_EVENT_TIME);
+    const struct query_input in = {.persons = events.persons, .auctions = events.auctions, .bids = events.bids, .changes = o.changelog};
     struct result result = query(&in);
     o.changelog = o.changelog && result.updating;
     write_to(settled(&result, &o), &o, WEIR_FILE_CSV, result.folders);
-    if (o.dead_letters) write_dead_letters(in.malformed, &o);
+    if (o.dead_letters) write_dead_letters(events.malformed, &o);
     return WEIR_OK;
 }
 

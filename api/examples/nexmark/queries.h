@@ -12,36 +12,42 @@
 /* The results of a query. */
 struct result {
     struct weir_stream *rows;
-    bool updating;                           /* class U: the table counts when the input has ended */
+    bool updating;                           /* the rows are changes of a table */
     const struct weir_keyer *key;            /* of the table's rows; NULL: all of their fields */
     const struct weir_file_folders *folders; /* q10 */
 };
 
-typedef struct result (*query_fn)(const struct weir_nexmark_streams *in);
+/* What a query is made from. */
+struct query_input {
+    struct weir_stream *persons, *auctions, *bids;
+    bool changes; /* of a table: the changes are wanted; else its rows, once the input has ended */
+};
 
-struct result q0(const struct weir_nexmark_streams *in);
-struct result q1(const struct weir_nexmark_streams *in);
-struct result q2(const struct weir_nexmark_streams *in);
-struct result q3(const struct weir_nexmark_streams *in);
-struct result q4(const struct weir_nexmark_streams *in);
-struct result q5(const struct weir_nexmark_streams *in);
-struct result q6(const struct weir_nexmark_streams *in);
-struct result q7(const struct weir_nexmark_streams *in);
-struct result q8(const struct weir_nexmark_streams *in);
-struct result q9(const struct weir_nexmark_streams *in);
-struct result q10(const struct weir_nexmark_streams *in);
-struct result q11(const struct weir_nexmark_streams *in);
-struct result q12(const struct weir_nexmark_streams *in); /* times and watermarks of `in` are those of arrival */
-struct result q13(const struct weir_nexmark_streams *in);
-struct result q14(const struct weir_nexmark_streams *in);
-struct result q15(const struct weir_nexmark_streams *in);
-struct result q16(const struct weir_nexmark_streams *in);
-struct result q17(const struct weir_nexmark_streams *in);
-struct result q18(const struct weir_nexmark_streams *in);
-struct result q19(const struct weir_nexmark_streams *in);
-struct result q20(const struct weir_nexmark_streams *in);
-struct result q21(const struct weir_nexmark_streams *in);
-struct result q22(const struct weir_nexmark_streams *in);
+typedef struct result (*query_fn)(const struct query_input *in);
+
+struct result q0(const struct query_input *in);
+struct result q1(const struct query_input *in);
+struct result q2(const struct query_input *in);
+struct result q3(const struct query_input *in);
+struct result q4(const struct query_input *in);
+struct result q5(const struct query_input *in);
+struct result q6(const struct query_input *in);
+struct result q7(const struct query_input *in);
+struct result q8(const struct query_input *in);
+struct result q9(const struct query_input *in);
+struct result q10(const struct query_input *in);
+struct result q11(const struct query_input *in);
+struct result q12(const struct query_input *in); /* times and watermarks of `in` are those of arrival */
+struct result q13(const struct query_input *in);
+struct result q14(const struct query_input *in);
+struct result q15(const struct query_input *in);
+struct result q16(const struct query_input *in);
+struct result q17(const struct query_input *in);
+struct result q18(const struct query_input *in);
+struct result q19(const struct query_input *in);
+struct result q20(const struct query_input *in);
+struct result q21(const struct query_input *in);
+struct result q22(const struct query_input *in);
 
 /* ---- what several queries use ----------------------------------------------------------------------------------------------------------
  */

@@ -16,7 +16,7 @@ static inline weir_err pass(struct weir_none *self, struct weir_ctx *ctx, const 
 }
 WEIR_FLAT_MAP(pass_op, nexmark_bid, short_bid, pass);
 
-struct result q0(const struct weir_nexmark_streams *in)
+struct result q0(const struct query_input *in)
 {
     return (struct result){.rows = weir_flat_map(in->bids, "pass", &pass_op)};
 }
@@ -41,7 +41,7 @@ WEIR_PROCESS(convert, weir_none, nexmark_bid, convert);
 static const struct weir_operator convert_op = {
     .struct_size = sizeof convert_op, .name = "flat_map", .in = &nexmark_bid_schema, .out = &euro_bid_schema, .process = convert_process};
 
-struct result q1(const struct weir_nexmark_streams *in)
+struct result q1(const struct query_input *in)
 {
     return (struct result){.rows = weir_flat_map(in->bids, "euro", &convert_op)};
 }
@@ -67,7 +67,7 @@ static inline void take_price(const struct nexmark_bid *bid, struct price_of *ro
 }
 WEIR_MAP(price_op, nexmark_bid, price_of, take_price);
 
-struct result q2(const struct weir_nexmark_streams *in)
+struct result q2(const struct query_input *in)
 {
     return (struct result){.rows = weir_map(weir_filter(in->bids, "selected", &selected_op), "price", &price_op)};
 }
@@ -102,7 +102,7 @@ static weir_time folder_end(const void *row)
 
 static const struct weir_file_folders folders = {sizeof folders, folder_of, folder_end};
 
-struct result q10(const struct weir_nexmark_streams *in)
+struct result q10(const struct query_input *in)
 {
     return (struct result){.rows = weir_key_by(weir_flat_map(in->bids, "pass", &pass_op), &by_minute), .folders = &folders};
 }
@@ -158,7 +158,7 @@ static inline bool beside(const struct nexmark_bid *bid, const struct side *side
 }
 WEIR_PAIRS(sided, nexmark_bid, side, sided_bid, beside);
 
-struct result q13(const struct weir_nexmark_streams *in)
+struct result q13(const struct query_input *in)
 {
     const struct weir_lookup_options side = {.keyer = &by_side, .load = load_side};
     return (struct result){.rows = weir_lookup_join(in->bids, "side", &sided, &side)};
@@ -207,7 +207,7 @@ static inline weir_err describe(struct weir_none *self, struct weir_ctx *ctx, co
 }
 WEIR_FLAT_MAP(describe_op, nexmark_bid, described_bid, describe);
 
-struct result q14(const struct weir_nexmark_streams *in)
+struct result q14(const struct query_input *in)
 {
     return (struct result){.rows = weir_flat_map(in->bids, "describe", &describe_op)};
 }
@@ -265,7 +265,7 @@ static inline weir_err channel(struct weir_none *self, struct weir_ctx *ctx, con
 }
 WEIR_FLAT_MAP(channel_op, nexmark_bid, channel_bid, channel);
 
-struct result q21(const struct weir_nexmark_streams *in)
+struct result q21(const struct query_input *in)
 {
     return (struct result){.rows = weir_flat_map(in->bids, "channel", &channel_op)};
 }
@@ -305,7 +305,7 @@ static inline weir_err part(struct weir_none *self, struct weir_ctx *ctx, const 
 }
 WEIR_FLAT_MAP(part_op, nexmark_bid, parted_bid, part);
 
-struct result q22(const struct weir_nexmark_streams *in)
+struct result q22(const struct query_input *in)
 {
     return (struct result){.rows = weir_flat_map(in->bids, "parts", &part_op)};
 }

@@ -135,6 +135,13 @@ static struct weir_stream *parts(struct weir_stream *by_bidder, struct weir_stre
     return weir_union(all, 3);
 }
 
+/* The reports of all parts: their changes, or each once. */
+static struct weir_stream *report(const struct query_input *in, struct weir_stream *all, const struct weir_group_aggregate *aggregate)
+{
+    return in->changes ? weir_two_stage_aggregate(all, "report", &by_group, aggregate)
+                       : weir_two_stage_aggregate_at_end(all, "report", &by_group, aggregate);
+}
+
 #define NUMBER_FIELDS(row, id)                                                                                      \
     WEIR_FIELD(row, id, I64, n[0]), WEIR_FIELD(row, id + 1, I64, n[1]), WEIR_FIELD(row, id + 2, I64, n[2]),         \
         WEIR_FIELD(row, id + 3, I64, n[3]), WEIR_FIELD(row, id + 4, I64, n[4]), WEIR_FIELD(row, id + 5, I64, n[5]), \
@@ -166,11 +173,11 @@ static inline void day_result(const struct numbers *acc, const struct weir_key *
 }
 WEIR_GROUP_AGGREGATE(per_day, part, numbers, day_report, part_add, numbers_merge, day_result);
 
-struct result q15(const struct weir_nexmark_streams *in)
+struct result q15(const struct query_input *in)
 {
     struct weir_stream *all =
         parts(weir_flat_map(in->bids, "by-bidder", &day_bidder_op), weir_flat_map(in->bids, "by-auction", &day_auction_op));
-    return (struct result){.rows = weir_two_stage_aggregate(all, "report", &by_group, &per_day), .updating = true, .key = &report_by_day};
+    return (struct result){.rows = report(in, all, &per_day), .updating = in->changes, .key = &report_by_day};
 }
 
 /* ---- q16 ---- */
@@ -207,12 +214,11 @@ static void report_by_channel_extract(const struct weir_batch *b, struct weir_ke
 }
 static const struct weir_keyer report_by_channel = {sizeof report_by_channel, "channel and day", 0, report_by_channel_extract};
 
-struct result q16(const struct weir_nexmark_streams *in)
+struct result q16(const struct query_input *in)
 {
     struct weir_stream *all =
         parts(weir_flat_map(in->bids, "by-bidder", &channel_bidder_op), weir_flat_map(in->bids, "by-auction", &channel_auction_op));
-    return (struct result){
-        .rows = weir_two_stage_aggregate(all, "report", &by_group, &per_channel), .updating = true, .key = &report_by_channel};
+    return (struct result){.rows = report(in, all, &per_channel), .updating = in->changes, .key = &report_by_channel};
 }
 
 /* ---- q17: an auction's day
@@ -292,12 +298,12 @@ static inline void prices_result(const struct prices *acc, const struct weir_key
 }
 WEIR_GROUP_AGGREGATE(per_auction_day, priced, prices, day_of_auction, prices_add, prices_merge, prices_result);
 
-struct result q17(const struct weir_nexmark_streams *in)
+struct result q17(const struct query_input *in)
 {
-    struct weir_stream *bids = weir_map(in->bids, "priced", &priced_op);
-    return (struct result){.rows = weir_group_aggregate(weir_key_by(bids, &by_auction_day), "report", &per_auction_day),
-                           .updating = true,
-                           .key = &result_by_auction_day};
+    struct weir_stream *bids = weir_key_by(weir_map(in->bids, "priced", &priced_op), &by_auction_day);
+    struct weir_stream *reports = in->changes ? weir_group_aggregate(bids, "report", &per_auction_day)
+                                              : weir_group_aggregate_at_end(bids, "report", &per_auction_day);
+    return (struct result){.rows = reports, .updating = in->changes, .key = &result_by_auction_day};
 }
 
 /* ---- q18: a bidder's last bid on an auction
@@ -352,7 +358,7 @@ static const struct weir_operator last_op = {.struct_size = sizeof last_op,
                                              .flags = WEIR_OPERATOR_PASSES_CHANGES,
                                              .process = last_process};
 
-struct result q18(const struct weir_nexmark_streams *in)
+struct result q18(const struct query_input *in)
 {
     struct weir_stream *lasts = weir_deduplicate(weir_key_by(in->bids, &by_auction_bidder), "last", &last_of_bidder);
     return (struct result){.rows = weir_flat_map(lasts, "columns", &last_op), .updating = true, .key = &last_by_auction_bidder};
@@ -398,7 +404,7 @@ static inline void rank_result(const struct nexmark_bid *bid, uint32_t rank, str
 }
 WEIR_TOP_N(highest_ten, nexmark_bid, ranked_bid, 10, is_before, rank_result);
 
-struct result q19(const struct weir_nexmark_streams *in)
+struct result q19(const struct query_input *in)
 {
     return (struct result){
         .rows = weir_top_n(weir_key_by(in->bids, &bid_by_auction), "highest", &highest_ten), .updating = true, .key = &by_auction_rank};

@@ -89,7 +89,7 @@ static const struct weir_window_function hottest = {
     .struct_size = sizeof hottest, .name = "hottest", .in = &hot_item_schema, .out = &hot_item_schema, .process = hottest_process};
 
 /* The windows of one end meet in one subtask: results carry the time end - 1, and ends are a slide apart. */
-struct result q5(const struct weir_nexmark_streams *in)
+struct result q5(const struct query_input *in)
 {
     const struct weir_window hop = {.kind = WEIR_SLIDING, .size_ms = 10 * SECOND_MS, .slide_ms = 2 * SECOND_MS};
     const struct weir_window slide = {.kind = WEIR_TUMBLING, .size_ms = 2 * SECOND_MS};
@@ -166,7 +166,7 @@ static weir_err highest_process(void *self, struct weir_ctx *ctx, const struct w
 static const struct weir_window_function highest = {
     .struct_size = sizeof highest, .name = "highest", .in = &short_bid_schema, .out = &short_bid_schema, .process = highest_process};
 
-struct result q7(const struct weir_nexmark_streams *in)
+struct result q7(const struct query_input *in)
 {
     const struct weir_window window = {.kind = WEIR_TUMBLING, .size_ms = Q7_MS};
     struct weir_stream *few = weir_apply(in->bids, "candidates", &candidates_op, NULL, 0);
@@ -220,7 +220,7 @@ static inline weir_err session_emit(struct weir_ctx *ctx, const struct count *ac
 }
 WEIR_AGGREGATE(bids_per_session, bidder_at, count, activity, activity_add, count_merge, session_emit);
 
-struct result q11(const struct weir_nexmark_streams *in)
+struct result q11(const struct query_input *in)
 {
     const struct weir_window session = {.kind = WEIR_SESSION, .gap_ms = 10 * SECOND_MS};
     struct weir_stream *bids = weir_map(in->bids, "bidder", &bidder_op);
@@ -234,7 +234,7 @@ static inline weir_err window_emit(struct weir_ctx *ctx, const struct count *acc
 }
 WEIR_AGGREGATE(bids_per_bidder, bidder_at, count, activity, activity_add, count_merge, window_emit);
 
-struct result q12(const struct weir_nexmark_streams *in)
+struct result q12(const struct query_input *in)
 {
     const struct weir_window window = {.kind = WEIR_TUMBLING, .size_ms = 10 * SECOND_MS};
     struct weir_stream *bids = weir_map(in->bids, "bidder", &bidder_op);

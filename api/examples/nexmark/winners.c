@@ -228,7 +228,7 @@ static const struct weir_operator sales_op = {.struct_size = sizeof sales_op,
                                               .on_watermark = winners_watermark,
                                               .on_timer = sales_timer};
 
-static struct weir_stream *sales(const struct weir_nexmark_streams *in)
+static struct weir_stream *sales(const struct query_input *in)
 {
     struct weir_stream *openings = weir_map(in->auctions, "opening", &opening_op), *bids = weir_map(in->bids, "bidding", &bidding_op);
     return weir_co_apply(weir_key_by(openings, &opening_by_id), weir_key_by(bids, &bidding_by_auction), "winners", &sales_op, NULL, 0);
@@ -284,10 +284,12 @@ static inline void category_result(const struct mean *m, const struct weir_key *
 }
 WEIR_GROUP_AGGREGATE(per_category, sale, mean, category_average, price_add, mean_merge, category_result);
 
-struct result q4(const struct weir_nexmark_streams *in)
+struct result q4(const struct query_input *in)
 {
+    struct weir_stream *(*aggregate)(struct weir_stream *, const char *, const struct weir_keyer *, const struct weir_group_aggregate *) =
+        in->changes ? weir_two_stage_aggregate : weir_two_stage_aggregate_at_end;
     return (struct result){
-        .rows = weir_two_stage_aggregate(sales(in), "average", &by_category, &per_category), .updating = true, .key = &average_by_category};
+        .rows = aggregate(sales(in), "average", &by_category, &per_category), .updating = in->changes, .key = &average_by_category};
 }
 
 /* ---- q6: average of a seller's last ten
@@ -316,7 +318,7 @@ static inline void ten_result(const struct sale *const *sales, uint32_t n, struc
 WEIR_OVER_ROWS(last_ten, sale, seller_average, 10, sale_id, ten_result);
 
 /* Sales carry the time at which the auction closed, so their order is that of (expires, id). */
-struct result q6(const struct weir_nexmark_streams *in)
+struct result q6(const struct query_input *in)
 {
     return (struct result){.rows = weir_over_rows(weir_key_by(sales(in), &by_seller), "last-ten", &last_ten)};
 }
@@ -427,7 +429,7 @@ static const struct weir_operator wins_op = {.struct_size = sizeof wins_op,
                                              .on_watermark = winners_watermark,
                                              .on_timer = wins_timer};
 
-struct result q9(const struct weir_nexmark_streams *in)
+struct result q9(const struct query_input *in)
 {
     return (struct result){.rows = weir_co_apply(weir_key_by(in->auctions, &auction_by_id), weir_key_by(in->bids, &bid_by_auction),
                                                  "winners", &wins_op, NULL, 0)};

@@ -67,6 +67,15 @@ WEIR_EXPORT struct weir_stream *weir_group_aggregate(struct weir_stream *keyed, 
 WEIR_EXPORT struct weir_stream *weir_two_stage_aggregate(struct weir_stream *in, const char *id, const struct weir_keyer *keyer,
                                                          const struct weir_group_aggregate *aggregate);
 
+/*
+ * Both for bounded input: nothing on the way, and when the input ends each key's result once, as an insert with the time WEIR_TIME_MAX - 1.
+ * What weir_final_rows behind them would give, at less than half of its cost.
+ */
+WEIR_EXPORT struct weir_stream *weir_group_aggregate_at_end(struct weir_stream *keyed, const char *id,
+                                                            const struct weir_group_aggregate *aggregate);
+WEIR_EXPORT struct weir_stream *weir_two_stage_aggregate_at_end(struct weir_stream *in, const char *id, const struct weir_keyer *keyer,
+                                                                const struct weir_group_aggregate *aggregate);
+
 #define WEIR_ACCS_LOOP_(name, fn, row_, acc_)                                                        \
     static void name(void *const *accs, const struct weir_batch *b, const uint32_t *idx, uint32_t n) \
     {                                                                                                \
