@@ -3,8 +3,8 @@
  * The window join: pairs that share a window.
  *
  * State per key: the rows of each side by (time, number), once however many windows hold them, and a value with the next number. A timer
- * stands at the last time of each window that holds a row. When the watermark reaches it, the rows of its range are paired; then those
- * that no later window holds go, and with the last of them the key.
+ * stands at the last time of each window that holds a row. A semi-join keeps one right row of those in the same windows. When the watermark
+ * reaches it, the rows of its range are paired; then those that no later window holds go, and with the last of them the key.
  */
 #include <inttypes.h>
 #include <string.h>
@@ -17,6 +17,8 @@
 struct key_state {
     uint64_t next_number; /* tells rows of one time apart; 0: no row yet */
     weir_time last_start; /* the windows of a row whose last one begins there have their timers */
+    weir_time seen_start; /* semi-join: the last window of the right row kept last; one of those that share their windows is enough */
+    bool seen;
 };
 
 struct window_join {
@@ -59,12 +61,17 @@ static weir_time last_start(const struct weir_join_window *w, weir_time t)
     return t - (rest < 0 ? rest + w->slide_ms : rest);
 }
 
+/* Rows with one last window share all. */
+static bool windows_are_alike(const struct weir_join_window *w)
+{
+    return w->size_ms % w->slide_ms == 0;
+}
+
 /* Sets the timers of the windows that hold t and have not fired. Those of another row are often the same. */
 static weir_err set_timers(const struct window_join *op, struct weir_ctx *ctx, struct key_state *key, weir_time t, weir_time last)
 {
     const struct weir_join_window *w = &op->window;
-    bool alike = w->size_ms % w->slide_ms == 0; /* rows with one last window share all */
-    if (alike && key->next_number > 1 && key->last_start == last) return WEIR_OK;
+    if (windows_are_alike(w) && key->next_number > 1 && key->last_start == last) return WEIR_OK;
     key->last_start = last;
     for (weir_time start = last; start > t - w->size_ms && start + w->size_ms - 1 > ctx->watermark_ms; start -= w->slide_ms) {
         weir_err err = weir_timer_set(ctx, WEIR_EVENT_TIME, start + w->size_ms - 1, 0);
@@ -73,10 +80,21 @@ static weir_err set_timers(const struct window_join *op, struct weir_ctx *ctx, s
     return WEIR_OK;
 }
 
+/* A right row of a semi-join tells nothing new when one in the same windows is kept. */
+static bool is_known(const struct window_join *op, struct key_state *key, uint32_t input, weir_time last)
+{
+    if (!op->window.semi || input == 0 || !windows_are_alike(&op->window)) return false;
+    bool known = key->seen && key->seen_start == last;
+    key->seen = true;
+    key->seen_start = last;
+    return known;
+}
+
 static weir_err take_row(struct window_join *op, struct weir_ctx *ctx, uint32_t input, struct weir_record *rec, weir_time last)
 {
     struct key_state *key = weir_value(ctx, op->keys);
     if (!key) return WEIR_E_NOMEM;
+    if (is_known(op, key, input, last)) return WEIR_OK;
     uint64_t number = key->next_number++;
     weir_err err = set_timers(op, ctx, key, rec->time_ms, last);
     return err ? err : weir_ordered_put(ctx, op->rows[input], rec->time_ms, number, weir_record_row(rec), rec->size);
