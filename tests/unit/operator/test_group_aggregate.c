@@ -192,6 +192,44 @@ static void two_stages_give_the_same(void **state)
     }
 }
 
+/* ---- told once --------------------------------------------------------------------------------------------------------------------------
+ */
+
+static void nothing_is_told_before_the_end(void **state)
+{
+    (void)state;
+    for (current_seed = 300; current_seed < 316; current_seed++) {
+        const struct aggregate_config config = {.aggregate = &sums_agg};
+        struct world w;
+        world_open(&w, &end_aggregate_operator, &config, current_seed % 2, render_total);
+        uint32_t n = draw_changes(events, EVENTS, 1 + below(KEYS_MAX - 1), current_seed % 3);
+        for (uint32_t at = 0, m; at < n; at += m) {
+            m = draw_batch(n - at);
+            feed(&w, 0, events + at, m);
+        }
+        assert_ok(w.f, fake_op_watermark(w.f, WEIR_TIME_MAX - 1));
+        assert_int_equal(fake_count(w.f, 0), 0);
+        assert_ok(w.f, fake_op_watermark(w.f, WEIR_TIME_MAX));
+        absorb(&w);
+        compare(&w, n);
+        assert_int_equal(feed_by(&w, 0, &fact_key, events, 1), WEIR_E_STATE);
+        world_close(&w);
+    }
+}
+
+static void a_count_below_zero_is_told_at_the_end(void **state)
+{
+    (void)state;
+    const struct aggregate_config config = {.aggregate = &sums_agg};
+    struct world w;
+    world_open(&w, &end_aggregate_operator, &config, false, render_total);
+    const struct event back = {.key = 3, .value = 1, .kind = WEIR_DELETE};
+    feed(&w, 0, &back, 1);
+    assert_int_equal(fake_op_watermark(w.f, WEIR_TIME_MAX), WEIR_E_USER);
+    assert_non_null(strstr(w.f->diag.text, "1 records of a key were taken back that had not been given"));
+    world_close(&w);
+}
+
 static void a_partial_of_another_size_is_refused(void **state)
 {
     (void)state;
@@ -219,6 +257,8 @@ int main(void)
         cmocka_unit_test(an_empty_key_is_forgotten),
         cmocka_unit_test(a_record_taken_back_that_was_not_given_is_an_error),
         cmocka_unit_test(two_stages_give_the_same),
+        cmocka_unit_test(nothing_is_told_before_the_end),
+        cmocka_unit_test(a_count_below_zero_is_told_at_the_end),
         cmocka_unit_test(a_partial_of_another_size_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, world_end);
