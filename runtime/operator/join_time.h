@@ -13,9 +13,6 @@ static inline weir_time time_plus(weir_time t, int64_t d)
     return d < 0 ? WEIR_TIME_MIN : WEIR_TIME_MAX;
 }
 
-/* The latest time for which a timer can be set. */
-#define TIMER_TIME_MAX (WEIR_TIME_MAX - 1)
-
 /*
  * A key's one timer in event time, in a value of its operator; zeros: none is set. timer_at_latest sets it to `t` unless it is set to an
  * earlier time. When it has fired, its owner clears `is_set`.
@@ -26,7 +23,6 @@ struct one_timer {
 };
 static inline weir_err timer_at_latest(struct one_timer *timer, struct weir_ctx *ctx, weir_time t)
 {
-    if (t > TIMER_TIME_MAX) t = TIMER_TIME_MAX;
     const struct one_timer old = *timer;
     if (old.is_set && old.time_ms <= t) return WEIR_OK;
     *timer = (struct one_timer){.time_ms = t, .is_set = 1}; /* first: where it lies in state, the calls below end its address */

@@ -531,7 +531,7 @@ static weir_err advance_user(struct op *op)
 {
     weir_err err = WEIR_OK;
     op->ctx.watermark_ms = op->time_in;
-    /* WEIR_TIME_MAX means "none" to the timer set, and a timer set there for ever would never end. */
+    /* WEIR_TIME_MAX means "none" to the timer set; no timer is set there (weir_timer_set). */
     weir_time until = op->time_in == WEIR_TIME_MAX ? WEIR_TIME_MAX - 1 : op->time_in;
     if (op->keys) err = fire_timers(op, WEIR_EVENT_TIME, until, NULL);
     if (err || !op->spec.table->on_watermark) return err;

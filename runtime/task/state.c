@@ -268,17 +268,24 @@ weir_err weir_ordered_clear(struct weir_ctx *ctx, struct weir_state *state)
 
 /* ---- timers ---------------------------------------------------------------------------------------------------------------------- */
 
+/* WEIR_TIME_MAX means "none" to the timer set; the end of the input reaches a timer of a millisecond before as well. */
+static weir_time timer_time(weir_time time_ms)
+{
+    return time_ms == WEIR_TIME_MAX ? WEIR_TIME_MAX - 1 : time_ms;
+}
+
 weir_err weir_timer_set(struct weir_ctx *ctx, enum weir_time_domain domain, weir_time time_ms, uint64_t tag)
 {
     struct keyed *keyed = host_state(ctx, STATE_KEYED);
     if (!keyed) return WEIR_E_STATE;
-    return explain(ctx, keyed_timer_set(keyed, current_key(ctx), domain, time_ms, tag), "a timer's key is longer than WEIR_KEY_MAX");
+    weir_err err = keyed_timer_set(keyed, current_key(ctx), domain, timer_time(time_ms), tag);
+    return explain(ctx, err, "a timer's key is longer than WEIR_KEY_MAX");
 }
 
 void weir_timer_delete(struct weir_ctx *ctx, enum weir_time_domain domain, weir_time time_ms, uint64_t tag)
 {
     struct keyed *keyed = host_state(ctx, STATE_KEYED);
-    if (keyed) (void)keyed_timer_delete(keyed, current_key(ctx), domain, time_ms, tag);
+    if (keyed) (void)keyed_timer_delete(keyed, current_key(ctx), domain, timer_time(time_ms), tag);
 }
 
 /* ---- panes ----------------------------------------------------------------------------------------------------------------------- */

@@ -254,9 +254,11 @@ static uint32_t auction_and_day(const struct day_of_auction *row, unsigned char 
 }
 WEIR_KEY_OF(result_by_auction_day, day_of_auction, sizeof(int64_t) + DAY_TEXT_SIZE, auction_and_day);
 
+#define TOO_LARGE (-1)
+
 struct prices {
     int64_t n[3], min, max;
-    int64_t sum; /* of prices below 2^63 / n, as money is */
+    int64_t sum; /* TOO_LARGE: does not fit */
 };
 
 static inline void take_priced(const struct nexmark_bid *bid, struct priced *row)
@@ -270,12 +272,18 @@ static inline int64_t prices_count(const struct prices *acc)
     return acc->n[0] + acc->n[1] + acc->n[2];
 }
 
+static inline int64_t sum_of(int64_t a, int64_t b)
+{
+    int64_t sum;
+    return a == TOO_LARGE || b == TOO_LARGE || __builtin_add_overflow(a, b, &sum) ? TOO_LARGE : sum;
+}
+
 static inline void prices_merge(struct prices *into, const struct prices *from)
 {
     if (prices_count(into) == 0 || from->min < into->min) into->min = from->min;
     if (from->max > into->max) into->max = from->max;
     for (uint32_t i = 0; i < 3; i++) into->n[i] += from->n[i];
-    into->sum += from->sum;
+    into->sum = sum_of(into->sum, from->sum);
 }
 
 static inline void prices_add(struct prices *acc, const struct priced *bid, weir_time t)
@@ -284,7 +292,7 @@ static inline void prices_add(struct prices *acc, const struct priced *bid, weir
     if (prices_count(acc) == 0 || bid->price < acc->min) acc->min = bid->price;
     if (bid->price > acc->max) acc->max = bid->price;
     acc->n[price_rank(bid->price) - 1]++;
-    acc->sum += bid->price;
+    acc->sum = sum_of(acc->sum, bid->price);
 }
 
 static inline void prices_result(const struct prices *acc, const struct weir_key *key, struct day_of_auction *row, struct weir_out *out)
@@ -298,12 +306,31 @@ static inline void prices_result(const struct prices *acc, const struct weir_key
 }
 WEIR_GROUP_AGGREGATE(per_auction_day, priced, prices, day_of_auction, prices_add, prices_merge, prices_result);
 
+/* Passes rows on as they are, unless a sum did not fit. */
+static weir_err checked_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
+{
+    (void)self, (void)input;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct day_of_auction *row = weir_record_row(weir_batch_record(batch, i));
+        if (WEIR_UNLIKELY(row->sum == TOO_LARGE))
+            return weir_fail(ctx->diag, WEIR_E_USER, "auction %lld: the sum of its prices on %.*s exceeds 63 bits", (long long)row->auction,
+                             DAY_TEXT_SIZE, weir_str_data(row, row->day));
+    }
+    return weir_forward(ctx, 0, batch);
+}
+static const struct weir_operator checked_op = {.struct_size = sizeof checked_op,
+                                                .name = "check",
+                                                .in = &day_of_auction_schema,
+                                                .flags = WEIR_OPERATOR_PASSES_CHANGES,
+                                                .process = checked_process};
+
 struct result q17(const struct query_input *in)
 {
     struct weir_stream *bids = weir_key_by(weir_map(in->bids, "priced", &priced_op), &by_auction_day);
     struct weir_stream *reports = in->changes ? weir_group_aggregate(bids, "report", &per_auction_day)
                                               : weir_group_aggregate_at_end(bids, "report", &per_auction_day);
-    return (struct result){.rows = reports, .updating = in->changes, .key = &result_by_auction_day};
+    return (struct result){
+        .rows = weir_apply(reports, "check", &checked_op, NULL, 0), .updating = in->changes, .key = &result_by_auction_day};
 }
 
 /* ---- q18: a bidder's last bid on an auction

@@ -189,7 +189,7 @@ WEIR_EXPORT weir_err weir_ordered_clear(struct weir_ctx *ctx, struct weir_state 
 /*
  * Sets a timer for the current key: on_timer is called once when the operator's time in `domain` reaches time_ms (event time: when the
  * watermark does). Setting the same (key, time, domain, tag) again changes nothing. A timer in the past fires at the next watermark or
- * step.
+ * step. One at WEIR_TIME_MAX fires when the input ends, and shows the time WEIR_TIME_MAX - 1.
  */
 WEIR_EXPORT weir_err weir_timer_set(struct weir_ctx *ctx, enum weir_time_domain domain, weir_time time_ms, uint64_t tag);
 

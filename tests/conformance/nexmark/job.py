@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from collections import Counter, namedtuple
 
-HANG_S = 300  # a run takes a second or two: one that takes this long does not return
+HANG_S = 60  # a run takes a second or two: one that takes this long does not return
 
 # How a job runs. None of it may show in a result. splits 0: as many as the source has subtasks.
 Setting = namedtuple("Setting", "parallelism segment memory splits", defaults=(0,))

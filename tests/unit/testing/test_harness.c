@@ -384,6 +384,43 @@ static void timers_fire_by_watermarks_or_by_the_clock(void **state)
     }
 }
 
+/* Sets a timer for the time of the row, and takes it back if n is 0. */
+static weir_err set_alarm(struct weir_none *self, struct weir_ctx *ctx, const struct word *w, const struct weir_record *rec)
+{
+    (void)self;
+    weir_err err = weir_timer_set(ctx, WEIR_EVENT_TIME, rec->time_ms, 7);
+    if (w->n == 0) weir_timer_delete(ctx, WEIR_EVENT_TIME, rec->time_ms, 7);
+    return err;
+}
+
+static weir_err ring(void *self, struct weir_ctx *ctx, const struct weir_timer *timer)
+{
+    (void)self;
+    return emit_word(ctx->out, (int64_t)timer->tag, timer->key->data, timer->key->length, timer->time_ms);
+}
+WEIR_PROCESS(set_alarms, weir_none, word, set_alarm);
+static const struct weir_operator alarm_clock = {.struct_size = sizeof alarm_clock,
+                                                 .name = "alarm",
+                                                 .in = &word_schema,
+                                                 .out = &word_schema,
+                                                 .flags = WEIR_OPERATOR_KEYED,
+                                                 .process = set_alarms_process,
+                                                 .on_timer = ring};
+
+static void a_timer_for_the_end_of_time_fires_when_the_input_ends(void **state)
+{
+    (void)state;
+    const struct weir_harness_options options = {.show = WEIR_HARNESS_TIMES};
+    struct weir_harness *h = open_one(&(struct weir_harness_operator){.op = &alarm_clock, .in = {{.keyer = &by_text}}}, &options);
+    OK(weir_harness_line(h, 0, "+I 1,a", WEIR_TIME_MAX));
+    OK(weir_harness_line(h, 0, "+I 0,b", WEIR_TIME_MAX));
+    OK(weir_harness_watermark(h, 0, WEIR_TIME_MAX - 2));
+    OK(weir_harness_expect(h, 0, ""));
+    OK(weir_harness_finish(h));
+    OK(weir_harness_expect(h, 0, "+I 7,a @9223372036854775806\n"));
+    weir_harness_destroy(&h);
+}
+
 static weir_err never_done(void *self, struct weir_ctx *ctx, weir_time watermark_ms)
 {
     (void)self, (void)ctx, (void)watermark_ms;
@@ -1007,6 +1044,7 @@ int main(void)
         cmocka_unit_test(an_open_that_fails_fails_the_construction),
         cmocka_unit_test(a_graph_that_cannot_run_is_refused_as_a_job_is),
         cmocka_unit_test(timers_fire_by_watermarks_or_by_the_clock),
+        cmocka_unit_test(a_timer_for_the_end_of_time_fires_when_the_input_ends),
         cmocka_unit_test(work_without_end_is_given_up),
         cmocka_unit_test(a_stream_is_silent_by_the_clock_of_the_test),
         cmocka_unit_test(a_sink_is_finished_and_committed_or_only_closed),
