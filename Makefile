@@ -4,6 +4,7 @@ JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
 SEEDS ?= 2000
 START ?= 1
+NEXMARK_SEEDS ?= 20
 FUZZ_SECONDS ?= 60
 PACKAGES = build-essential cmake ninja-build pkg-config git ca-certificates libzmq3-dev libczmq-dev libmsgpack-dev librocksdb-dev libsodium-dev \
   libxxhash-dev libisal-dev libck-dev libjansson-dev libfyaml-dev libsmartcols-dev libjemalloc-dev zlib1g-dev libzstd-dev libcmocka-dev python3 \
@@ -12,7 +13,7 @@ CLANG_PACKAGES = clang clang-format libclang-rt-14-dev
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 DEMO = $(BUILD)/demo
 
-.PHONY: all deps clang-deps configure build demo test bench sanitize tsan fuzz sim conformance lint format clean
+.PHONY: all deps clang-deps configure build demo test bench sanitize tsan fuzz sim conformance nexmark lint format clean
 
 all: build
 
@@ -73,6 +74,11 @@ sim: build
 conformance: build
 	TMPDIR=$${TMPDIR:-/dev/shm} $(BUILD)/tests/conformance_state --seed $(START) --count $(SEEDS)
 	ctest --test-dir $(BUILD) -C Long -R state_mutants --output-on-failure
+
+# Nexmark's results at every parallelism, frame and budget; then events of NEXMARK_SEEDS seeds from START on against each other and an oracle.
+nexmark: build
+	@for check in oracle vectors "identities --count $(NEXMARK_SEEDS)" "hostile --count $(NEXMARK_SEEDS)" "malformed --count $(NEXMARK_SEEDS)"; do \
+	  TMPDIR=$${TMPDIR:-/dev/shm} tests/conformance/nexmark/check.py --program $(BUILD)/tests/nexmark_run $$check --seed $(START) || exit 1; done
 
 lint: deps
 	tests/lint/includes
