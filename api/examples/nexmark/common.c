@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "queries.h"
+#include "api/examples/nexmark/queries.h"
 
 static const struct weir_field short_bid_fields[] = {
     WEIR_FIELD(short_bid, 1, I64, auction),    WEIR_FIELD(short_bid, 2, I64, bidder), WEIR_FIELD(short_bid, 3, I64, price),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Queries that join: q3, q8, q20. All are append-only. */
-#include "queries.h"
+#include "api/examples/nexmark/queries.h"
 
 /* ---- q3: who sells in some states
  * ------------------------------------------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
  */
 #include <stdio.h>
 
-#include "queries.h"
+#include "api/examples/nexmark/queries.h"
 #include "weir/connector/blackhole.h"
 #include "weir/connector/file.h"
 #include "weir/connector/print.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Queries that look at one bid at a time: q0, q1, q2, q10, q13, q14, q21, q22. All are append-only. */
-#include "queries.h"
+#include "api/examples/nexmark/queries.h"
 #include "weir/connector/file.h"
 
 #include <stdio.h>

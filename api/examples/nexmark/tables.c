@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Queries whose results change: q15, q16, q17, q18, q19. The table counts when the input has ended. */
-#include "queries.h"
+#include "api/examples/nexmark/queries.h"
 
 /* ---- q15 and q16: counts and distinct counts of a day
  * ----------------------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Queries over windows: q5, q7, q11, q12. All are append-only, their state goes when the watermark passes. */
-#include "queries.h"
+#include "api/examples/nexmark/queries.h"
 
 /* ---- highest of a window: what q5 and q7 end with
  * ------------------------------------------------------------------------------------------ */

@@ -9,7 +9,7 @@
  * not wait, the standing of a closed auction stays for a while. What has waited in vain, and what has been closed for long, goes in a sweep
  * now and then, which costs less than a timer each. State follows the auctions that are open or closed lately.
  */
-#include "queries.h"
+#include "api/examples/nexmark/queries.h"
 
 /* ---- standing
  * -------------------------------------------------------------------------------------------------------------------------------------- */
@@ -179,8 +179,9 @@ static inline weir_err sale_auction(struct winners *w, struct weir_ctx *ctx, con
     for (uint32_t i = 0; i < best.n_early; i++) (void)offer(&best, best.early[i].price, best.early[i].date_time, best.early[i].seq);
     struct weir_bytes row;
     for (uint64_t cursor = 0; best.listed && weir_list_next(ctx, w->early, &cursor, &row);) {
-        const struct bidding *b = row.data;
-        (void)offer(&best, b->price, b->date_time, b->seq);
+        struct bidding b; /* elements of a list lie at any address */
+        memcpy(&b, row.data, sizeof b);
+        (void)offer(&best, b.price, b.date_time, b.seq);
     }
     return err ? err : settle(w, ctx, &best);
 }
@@ -366,8 +367,9 @@ static inline weir_err win_auction(struct winners *w, struct weir_ctx *ctx, cons
     if (!err) err = weir_value_write(ctx, w->auction, a, rec->size);
     struct weir_bytes row;
     for (uint64_t cursor = 0; !err && best.listed && weir_list_next(ctx, w->early, &cursor, &row);) {
-        const struct nexmark_bid *b = row.data;
-        if (offer(&best, b->price, b->date_time, b->seq)) err = weir_value_write(ctx, w->bid, b, row.length);
+        struct nexmark_bid b;
+        memcpy(&b, row.data, sizeof b);
+        if (offer(&best, b.price, b.date_time, b.seq)) err = weir_value_write(ctx, w->bid, row.data, row.length);
     }
     return err ? err : settle(w, ctx, &best);
 }
