@@ -178,6 +178,7 @@ static weir_err check_config(const struct weir_nexmark *c, struct weir_diag *dia
                         GENERATE_SHUFFLE);
     }
     if (!err) err = outside(diag, "pace", c->pace, 0, PACE_MAX);
+    if (!err) err = outside(diag, "pace_start", c->pace_start, 0, INT64_MAX);
     if (!err) err = outside(diag, "time", c->time, WEIR_NEXMARK_EVENT_TIME, WEIR_NEXMARK_ARRIVAL_TIME);
     if (!err) err = outside(diag, "splits", c->splits, 0, WEIR_SPLITS_MAX);
     return err ? err : check_project(&c->project, diag);
@@ -219,6 +220,7 @@ static weir_err nexmark_open(void *self, struct weir_ctx *ctx, struct weir_bytes
         return weir_fail(ctx->diag, WEIR_E_CORRUPT, "not a position of nexmark");
     r->next = next;
     r->config = with_defaults(ctx->config);
+    if (r->config.pace_start) pace_begin_at(&r->pace, r->config.pace_start);
     generate_init(&r->generate, r->config.seed, (uint64_t)r->config.events, (uint64_t)r->config.rate, (uint64_t)r->config.group);
     return WEIR_OK;
 }

@@ -215,6 +215,45 @@ static void pace_limits_what_is_due(void **state)
     close_job(&job);
 }
 
+/* With a start all splits count from it, wherever they begin, and one that is asked late has to catch up. */
+static void pace_counts_from_its_start(void **state)
+{
+    (void)state;
+    struct weir_nexmark config = {.events = 1000, .pace = 100, .pace_start = 5000};
+    struct job job;
+    assert_int_equal(open_events(&job, &config, 2), WEIR_OK);
+    const int64_t at_201 = 201;
+    struct fake *even = open_split(&job, 0, (struct weir_bytes){0}), *odd = open_split(&job, 1, (struct weir_bytes){&at_201, sizeof at_201});
+    even->now_ms = odd->now_ms = 4999;
+    assert_int_equal(fake_source_read(even), WEIR_AGAIN);
+    assert_int_equal(count_all(even), 0);
+    even->now_ms = odd->now_ms = 6000; /* positions 0 ... 100 are due */
+    assert_int_equal(fake_source_read(even), WEIR_OK);
+    assert_int_equal(count_all(even), 51);
+    assert_int_equal(fake_source_read(odd), WEIR_AGAIN);
+    even->now_ms = odd->now_ms = 8000; /* ... 300 */
+    assert_int_equal(fake_source_read(odd), WEIR_OK);
+    assert_int_equal(count_all(odd), 50);
+    fake_close(even);
+    fake_close(odd);
+    close_job(&job);
+}
+
+/* However long ago the start was and however high the pace, all is due and nothing overflows. */
+static void pace_from_long_ago(void **state)
+{
+    (void)state;
+    struct weir_nexmark config = {.events = 1000, .pace = 1000000000000, .pace_start = 1};
+    struct job job;
+    assert_int_equal(open_events(&job, &config, 1), WEIR_OK);
+    struct fake *f = open_split(&job, 0, (struct weir_bytes){0});
+    f->now_ms = 4000000000000;
+    read_to_end(f);
+    assert_int_equal(count_all(f), 1000);
+    fake_close(f);
+    close_job(&job);
+}
+
 /* ---- projection -------------------------------------------------------------------------------------------------------------------- */
 
 /* The wanted fields are as before, the others 0 or empty. */
@@ -284,6 +323,7 @@ static void bad_configurations_are_refused_in_words(void **state)
         {{.group = 953}, "multiple of 953"},
         {{.group = 953000}, "multiple of 953"},
         {{.pace = -1}, "pace"},
+        {{.pace_start = -1}, "pace_start"},
         {{.time = (enum weir_nexmark_time)7}, "time"},
         {{.splits = WEIR_SPLITS_MAX + 1}, "splits"},
         {{.project.bid = 0x100}, "project"},
@@ -356,6 +396,8 @@ int main(void)
         cmocka_unit_test(the_watermark_follows_the_group),
         cmocka_unit_test(the_arrival_clock_stamps_positions),
         cmocka_unit_test(pace_limits_what_is_due),
+        cmocka_unit_test(pace_counts_from_its_start),
+        cmocka_unit_test(pace_from_long_ago),
         cmocka_unit_test(projection_changes_no_other_field),
         cmocka_unit_test(bad_configurations_are_refused_in_words),
         cmocka_unit_test(foreign_positions_are_refused),
