@@ -295,9 +295,11 @@ static weir_err pump_source(struct subtask *s)
     return pump(s);
 }
 
-static weir_err step_source(struct subtask *s, bool *progress)
+/* *more_left: it stopped before every reader had said that it has nothing at present. */
+static weir_err step_source(struct subtask *s, bool *progress, bool *more_left)
 {
     uint32_t quiet = 0; /* readers in a row that had nothing */
+    *more_left = true;
     for (uint32_t n = 0; n < READS_A_STEP && quiet < s->n_splits && s->splits_left > 0; n++) {
         bool more = false;
         uint64_t before = s->ops[0].step_out;
@@ -311,6 +313,7 @@ static weir_err step_source(struct subtask *s, bool *progress)
         if (subtask_blocked(s)) return WEIR_OK;
     }
     if (s->splits_left == 0) s->state = SUBTASK_DRAINING;
+    *more_left = quiet < s->n_splits;
     return WEIR_OK;
 }
 
@@ -359,15 +362,16 @@ static weir_err begin_step(struct subtask *s, weir_time now_ms, bool *progress)
 
 static weir_err run_step(struct subtask *s, weir_time now_ms, bool *progress)
 {
+    bool source = s->ops[0].spec.kind == OP_SOURCE, source_more = false;
     weir_err err = begin_step(s, now_ms, progress);
     if (!err && s->pumping) {
-        err = s->n_splits || s->ops[0].spec.kind == OP_SOURCE ? pump_source(s) : pump(s);
+        err = s->n_splits || source ? pump_source(s) : pump(s);
         if (err == WEIR_AGAIN) {
             *progress = true;
             return flush_edges(s);
         }
     }
-    if (!err && s->state == SUBTASK_RUNNING) err = s->ops[0].spec.kind == OP_SOURCE ? step_source(s, progress) : step_inputs(s, progress);
+    if (!err && s->state == SUBTASK_RUNNING) err = source ? step_source(s, progress, &source_more) : step_inputs(s, progress);
     if (err == WEIR_AGAIN) err = WEIR_OK; /* a long emitter paused inside a watermark; `pumping` brings it back */
     if (!err && s->state == SUBTASK_DRAINING && !subtask_blocked(s)) {
         *progress = true;
@@ -378,7 +382,7 @@ static weir_err run_step(struct subtask *s, weir_time now_ms, bool *progress)
      * Under load frames leave when they are full, and now and then as they are, with the time behind them: a filter that keeps few rows
      * would never fill one. Without load all leaves at once.
      */
-    bool more = *progress && s->state == SUBTASK_RUNNING && (s->ops[0].spec.kind == OP_SOURCE || !inputs_empty(s));
+    bool more = *progress && s->state == SUBTASK_RUNNING && (source ? source_more : !inputs_empty(s));
     bool due = now_ms >= s->watermark_at_ms || now_ms < s->watermark_at_ms - EDGE_WATERMARK_MS; /* the latter: the clock was set back */
     if (more && !due) return WEIR_OK;
     s->watermark_at_ms = now_ms + EDGE_WATERMARK_MS;

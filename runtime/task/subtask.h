@@ -88,7 +88,7 @@ weir_err edge_event(struct edge *e, enum frame_kind kind, weir_time time_ms); /*
  * it goes out every EDGE_WATERMARK_MS only; delaying one is always right.
  */
 weir_err edge_watermark(struct edge *e);
-#define EDGE_WATERMARK_MS 5
+#define EDGE_WATERMARK_MS 2
 
 /* ---- operator instances ---------------------------------------------------------------------------------------------------------------
  */

@@ -6,7 +6,10 @@
 
 #include "taskmanager/worker/describe.h"
 
+#define AWAIT_US 100000
+
 struct deployment_state local_job_state;
+struct local_job_watch local_job_watch;
 
 /* Splits of all sources, in one list as the JobManager sends it. */
 static weir_err discover(const struct weir_env *env, uint32_t parallelism, struct wire_msg *deploy, struct weir_diag *diag)
@@ -56,6 +59,33 @@ static weir_err deploy(struct local_job *job, struct weir_env *env, uint32_t par
     return err;
 }
 
+/* Room for the counters of all threads, once. */
+static void make_stats(struct local_job *job)
+{
+    uint32_t n_subtasks = 0, n_counters = 0;
+    for (uint32_t t = 0; t < job->d->n_threads; t++) {
+        n_subtasks += job->d->threads[t].n_subtasks;
+        n_counters += job->d->threads[t].counters_cap;
+    }
+    job->stats.stats.subtasks = calloc(n_subtasks + 1, sizeof *job->stats.stats.subtasks);
+    job->stats.stats.counters = calloc(n_counters + 1, sizeof *job->stats.stats.counters);
+    job->stats.stats.slots = calloc(job->d->n_threads + 1, sizeof *job->stats.stats.slots);
+}
+
+static void read_stats(struct local_job *job)
+{
+    job->stats.stats.n_subtasks = job->stats.stats.n_counters = job->stats.stats.n_slots = 0;
+    for (uint32_t t = 0; t < job->d->n_threads; t++) task_thread_read_stats(&job->d->threads[t], &job->stats);
+}
+
+/* What the threads said since they were last asked; then asks them anew. */
+static void look(struct local_job *job)
+{
+    read_stats(job);
+    local_job_watch.look(job, local_job_watch.arg);
+    for (uint32_t t = 0; t < job->d->n_threads; t++) task_thread_ask_stats(&job->d->threads[t]);
+}
+
 /* Sleeps until every thread is in a state beyond `below`, or one has failed. */
 static bool await(struct local_job *job, int below)
 {
@@ -68,27 +98,16 @@ static bool await(struct local_job *job, int below)
             n += state > below;
         }
         if (n == job->d->n_threads) return true;
-        wake_wait(&job->d->wake, 100000);
+        wake_wait(&job->d->wake, local_job_watch.look ? local_job_watch.every_us : AWAIT_US);
         wake_clear(&job->d->wake);
+        if (local_job_watch.look) look(job);
     }
-}
-
-static void read_stats(struct local_job *job)
-{
-    uint32_t n_subtasks = 0, n_counters = 0;
-    for (uint32_t t = 0; t < job->d->n_threads; t++) {
-        n_subtasks += job->d->threads[t].n_subtasks;
-        n_counters += job->d->threads[t].counters_cap;
-    }
-    job->stats.stats.subtasks = calloc(n_subtasks + 1, sizeof *job->stats.stats.subtasks);
-    job->stats.stats.counters = calloc(n_counters + 1, sizeof *job->stats.stats.counters);
-    job->stats.stats.slots = calloc(job->d->n_threads + 1, sizeof *job->stats.stats.slots);
-    for (uint32_t t = 0; t < job->d->n_threads; t++) task_thread_read_stats(&job->d->threads[t], &job->stats);
 }
 
 static weir_err run(struct local_job *job, struct weir_diag *diag)
 {
     weir_err err = WEIR_OK;
+    make_stats(job);
     for (uint32_t t = 0; !err && t < job->d->n_threads; t++) err = task_thread_start(&job->d->threads[t], diag);
     bool ok = !err && await(job, THREAD_RUNNING);
     for (uint32_t t = 0; t < job->d->n_threads; t++) task_thread_command(&job->d->threads[t], ok ? THREAD_COMMIT : THREAD_STOP);
@@ -104,7 +123,7 @@ static weir_err run(struct local_job *job, struct weir_diag *diag)
     return err;
 }
 
-weir_err local_job_run(struct local_job *job, weir_job_fn build, uint32_t parallelism, int argc, char **argv, struct weir_diag *diag)
+weir_err local_job_deploy(struct local_job *job, weir_job_fn build, uint32_t parallelism, int argc, char **argv, struct weir_diag *diag)
 {
     *job = (struct local_job){.box = calloc(1, sizeof *job->box)};
     if (!job->box) return weir_fail(diag, WEIR_E_NOMEM, "no memory");
@@ -113,11 +132,14 @@ weir_err local_job_run(struct local_job *job, weir_job_fn build, uint32_t parall
     if (!err) err = build(env, argc, argv, diag);
     if (!err) err = weir_env_finish(env, diag);
     if (!err) err = deploy(job, env, parallelism, diag);
-    if (err) {
-        weir_env_destroy(&env);
-        return err;
-    }
-    return run(job, diag);
+    if (err) weir_env_destroy(&env);
+    return err;
+}
+
+weir_err local_job_run(struct local_job *job, weir_job_fn build, uint32_t parallelism, int argc, char **argv, struct weir_diag *diag)
+{
+    weir_err err = local_job_deploy(job, build, parallelism, argc, argv, diag);
+    return err ? err : run(job, diag);
 }
 
 void local_job_close(struct local_job *job)

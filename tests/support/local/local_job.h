@@ -11,7 +11,7 @@
 struct local_job {
     struct deployment *d;
     struct blackbox *box;
-    struct wire_msg stats; /* after local_job_run: the last counters of all threads */
+    struct wire_msg stats; /* the last counters of all threads */
     const char *failed_id; /* operator that failed */
     struct wire_split *splits;
     uint32_t n_splits;
@@ -22,6 +22,17 @@ struct local_job {
  * batch is one record.
  */
 extern struct deployment_state local_job_state;
+
+/*
+ * With `look`: called about every `every_us` while a job runs, by the thread that called local_job_run, with job->stats as the threads told
+ * them when they were asked the time before. A step that lasts longer than every_us answers late.
+ */
+struct local_job_watch {
+    void (*look)(const struct local_job *job, void *arg);
+    void *arg;
+    int64_t every_us;
+};
+extern struct local_job_watch local_job_watch;
 
 /* For main: runs a table of cmocka tests with frames of the default size, and again with one record in each. Gives how many failed. */
 #define LOCAL_JOB_RUN_TESTS(tests)                                                        \
@@ -36,6 +47,8 @@ extern struct deployment_state local_job_state;
  * Errors: of the build, or the first failure of a subtask with its sentence in diag. local_job_close in any case.
  */
 weir_err local_job_run(struct local_job *job, weir_job_fn build, uint32_t parallelism, int argc, char **argv, struct weir_diag *diag);
+/* The same without running it, for a test that steps the subtasks of job->d itself. Errors: of the build. local_job_close in any case. */
+weir_err local_job_deploy(struct local_job *job, weir_job_fn build, uint32_t parallelism, int argc, char **argv, struct weir_diag *diag);
 void local_job_close(struct local_job *job);
 
 /* Sum over subtasks of a user counter. */
