@@ -64,6 +64,7 @@ static const char *const alive_names[] = {"-", "open auctions", "pairs", "auctio
 /* What was seen while events of a bin were read. */
 struct bin {
     uint64_t resident, state, entries; /* the most of each; 0: nobody looked */
+    uint64_t apart;                    /* events that one subtask of the source was ahead of another, at most */
     uint64_t alive;                    /* at its end */
 };
 
@@ -137,9 +138,14 @@ struct looker {
 static void look(const struct local_job *job, void *arg)
 {
     const struct looker *l = arg;
-    uint64_t read = 0, state = 0, entries = 0;
-    for (uint32_t i = 0; i < job->stats.stats.n_subtasks; i++)
-        if (job->stats.stats.subtasks[i].vertex == SOURCE_VERTEX) read += job->stats.stats.subtasks[i].records_in;
+    uint64_t read = 0, most = 0, least = UINT64_MAX, state = 0, entries = 0;
+    for (uint32_t i = 0; i < job->stats.stats.n_subtasks; i++) {
+        const struct wire_subtask_stats *s = &job->stats.stats.subtasks[i];
+        if (s->vertex != SOURCE_VERTEX) continue;
+        read += s->records_in;
+        most = s->records_in > most ? s->records_in : most;
+        least = s->records_in < least ? s->records_in : least;
+    }
     for (uint32_t i = 0; i < job->stats.stats.n_slots; i++) {
         state += job->stats.stats.slots[i].memory_bytes;
         entries += job->stats.stats.slots[i].entries;
@@ -149,6 +155,7 @@ static void look(const struct local_job *job, void *arg)
     keep_most(&bin->resident, resident_bytes());
     keep_most(&bin->state, state);
     keep_most(&bin->entries, entries);
+    keep_most(&bin->apart, (most - least) * l->run->threads);
 }
 
 static void work(void *result, const void *arg)
@@ -179,6 +186,7 @@ static struct bin most_of_quarter(const struct bin *bins, uint32_t quarter)
         keep_most(&most.resident, bins[i].resident);
         keep_most(&most.state, bins[i].state);
         keep_most(&most.entries, bins[i].entries);
+        keep_most(&most.apart, bins[i].apart);
         keep_most(&most.alive, bins[i].alive);
     }
     return most;
@@ -214,8 +222,8 @@ static bool entries_kept(const struct run *run, const struct bin *bins)
 
 static void print_quarter(const struct run *run, const char *name, const struct bin *most)
 {
-    printf("    %-8s %8.1f MiB resident, %8.1f of state, %9" PRIu64 " entries", name, (double)most->resident / MIB,
-           (double)most->state / MIB, most->entries);
+    printf("    %-8s %8.1f MiB resident, %8.1f of state, %9" PRIu64 " entries, sources %8" PRIu64 " events apart", name,
+           (double)most->resident / MIB, (double)most->state / MIB, most->entries, most->apart);
     if (run->query->alive != ALIVE_BOUNDED) printf(", %9" PRIu64 " %s", most->alive, alive_names[run->query->alive]);
     printf("\n");
 }
