@@ -142,6 +142,7 @@ static weir_err check_rows(struct subtask *s, const struct subtask_input *in, co
 static weir_err take_data(struct subtask *s, const struct subtask_input *in, struct frame *frame)
 {
     s->stats.records_in += frame->head->count;
+    valve_brought(&s->valve, (uint32_t)(in - s->inputs), frame->head->bytes);
     if (frame->head->count == 0) return WEIR_OK;
     struct weir_batch batch = frame_batch(s, frame);
     weir_err err = in->remote ? check_rows(s, in, &batch) : WEIR_OK;
@@ -178,34 +179,59 @@ static weir_err take_frame(struct subtask *s, uint32_t index, struct frame *fram
     return moved ? advance_to(s, s->valve.watermark, s->valve.idle) : WEIR_OK;
 }
 
+static bool must_wait(const struct subtask *s, uint32_t input)
+{
+    return valve_ahead(&s->valve, input) >= s->ahead_max;
+}
+
+/* No channel had a frame that may be taken. waiting: some have to wait for the others. */
+static void note_quiet(struct subtask *s, bool waiting)
+{
+    if (!waiting) {
+        s->ahead_waiting_ms = 0;
+        note_asked(s, 0);
+    } else if (s->ahead_waiting_ms == 0 || s->now_ms < s->ahead_waiting_ms) {
+        s->ahead_waiting_ms = s->now_ms;
+    } else if (s->now_ms - s->ahead_waiting_ms >= AHEAD_WAIT_MS) {
+        s->ahead_max *= 2;
+        s->ahead_waiting_ms = 0;
+    }
+}
+
 static weir_err step_inputs(struct subtask *s, bool *progress)
 {
     uint32_t empty = 0;
+    bool waiting = false; /* of the empty ones, some wait */
     for (uint32_t n = 0; n < FRAMES_A_STEP && empty < s->n_inputs;) {
         uint32_t index = s->next_input;
+        bool waits = must_wait(s, index);
         s->next_input = index + 1 == s->n_inputs ? 0 : index + 1;
-        struct frame *frame = channel_take(s->inputs[index].channel);
+        struct frame *frame = waits ? NULL : channel_take(s->inputs[index].channel);
         if (!frame) {
             empty++;
+            waiting |= waits;
             continue;
         }
         empty = 0;
         n++;
         *progress = true;
+        waiting = false;
+        s->ahead_waiting_ms = 0;
         if (frame->head->kind == FRAME_DATA) note_asked(s, 0);
         weir_err err = take_frame(s, index, frame);
         frame_release(frame);
         if (err) return err;
         if (s->state != SUBTASK_RUNNING || subtask_blocked(s)) return WEIR_OK;
     }
-    if (empty >= s->n_inputs) note_asked(s, 0);
+    if (empty >= s->n_inputs) note_quiet(s, waiting);
     return WEIR_OK;
 }
 
-static bool inputs_empty(const struct subtask *s)
+/* No channel has a frame that may be taken. */
+static bool inputs_quiet(const struct subtask *s)
 {
     for (uint32_t i = 0; i < s->n_inputs; i++)
-        if (!channel_empty(s->inputs[i].channel)) return false;
+        if (!channel_empty(s->inputs[i].channel) && !must_wait(s, i)) return false;
     return true;
 }
 
@@ -382,7 +408,7 @@ static weir_err run_step(struct subtask *s, weir_time now_ms, bool *progress)
      * Under load frames leave when they are full, and now and then as they are, with the time behind them: a filter that keeps few rows
      * would never fill one. Without load all leaves at once.
      */
-    bool more = *progress && s->state == SUBTASK_RUNNING && (source ? source_more : !inputs_empty(s));
+    bool more = *progress && s->state == SUBTASK_RUNNING && (source ? source_more : !inputs_quiet(s));
     bool due = now_ms >= s->watermark_at_ms || now_ms < s->watermark_at_ms - EDGE_WATERMARK_MS; /* the latter: the clock was set back */
     if (more && !due) return WEIR_OK;
     s->watermark_at_ms = now_ms + EDGE_WATERMARK_MS;
@@ -394,7 +420,10 @@ enum subtask_step subtask_step(struct subtask *s, weir_time now_ms)
     if (s->state == SUBTASK_FAILED) return STEP_FAILED;
     bool drained = drain(s);
     if (s->state >= SUBTASK_PREPARED) return drained ? STEP_DONE : STEP_BLOCKED;
-    if (!drained) return STEP_BLOCKED;
+    if (!drained) {
+        s->ahead_waiting_ms = 0; /* it does not look at its inputs */
+        return STEP_BLOCKED;
+    }
     bool progress = false;
     weir_err err = run_step(s, now_ms, &progress);
     if (err) {
@@ -415,11 +444,24 @@ bool subtask_has_work(const struct subtask *s)
             }
         return false;
     }
-    return s->state == SUBTASK_RUNNING && !inputs_empty(s);
+    return s->state == SUBTASK_RUNNING && !inputs_quiet(s);
 }
 
 /* ---- life
  * -------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Where no operator waits for event time, nothing is kept for it either. */
+static uint64_t ahead_share(const struct subtask *s)
+{
+    bool waits = false;
+    for (uint32_t i = 0; i < s->n_ops; i++) {
+        const struct op_spec *spec = &s->ops[i].spec;
+        waits |= spec->kind == OP_USER && (spec->table->on_watermark || spec->table->on_timer);
+    }
+    if (!waits || s->n_inputs == 0) return UINT64_MAX;
+    uint64_t share = AHEAD_BYTES_MAX / s->n_inputs;
+    return share > AHEAD_BYTES_LEAST ? share : AHEAD_BYTES_LEAST;
+}
 
 weir_err subtask_open(struct subtask *s, weir_time now_ms)
 {
@@ -429,8 +471,10 @@ weir_err subtask_open(struct subtask *s, weir_time now_ms)
     s->splits_left = s->n_splits;
     s->now_ms = now_ms; /* for the times to live of what an operator finds in its open */
     if (s->yield_flushes == 0) s->yield_flushes = YIELD_FLUSHES;
+    if (s->ahead_max == 0) s->ahead_max = ahead_share(s);
     for (uint32_t i = 0; i < s->n_ops; i++) op_choose_direct(&s->ops[i]);
     weir_err err = valve_init(&s->valve, s->n_inputs);
+    for (uint32_t i = 0; !err && i < s->n_inputs; i++) s->valve.inputs[i].stream = s->inputs[i].stream;
     /* Children open before parents, so that what is emitted in an open finds its receivers ready. */
     for (uint32_t i = s->n_ops; !err && i > 0; i--) err = op_open(&s->ops[i - 1]);
     if (err) {

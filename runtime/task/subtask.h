@@ -173,9 +173,20 @@ static inline struct op *op_of(struct weir_ctx *ctx)
 
 /* ---- subtasks ----------------------------------------------------------------------------------------------------------------------- */
 
+/*
+ * Channels of one stream drift apart when their senders are not equally fast, and an operator that waits for event time keeps all that the
+ * fast ones brought. So one that is ahead of the slowest is not taken from, and soon lacks credit: its sender waits. All channels of a
+ * subtask together may be AHEAD_BYTES_MAX ahead, each its share, AHEAD_BYTES_LEAST at least. When nothing else comes for AHEAD_WAIT_MS, the
+ * slow ones are not just slow (a partition fell silent): the subtask's limit is doubled.
+ */
+#define AHEAD_BYTES_MAX (2u << 20)
+#define AHEAD_BYTES_LEAST (128u << 10)
+#define AHEAD_WAIT_MS 200
+
 struct subtask_input {
     struct channel *channel;
-    uint32_t port; /* of the head: process()'s `input` */
+    uint32_t port;   /* of the head: process()'s `input` */
+    uint32_t stream; /* the same for the channels from the subtasks of one step */
     bool remote;
     const struct weir_schema *schema;
     bool has_strings; /* of the schema */
@@ -207,6 +218,8 @@ struct subtask {
     uint32_t n_edges;
     struct subtask_input *inputs;
     uint32_t n_inputs, next_input;
+    uint64_t ahead_max;         /* a channel so many bytes ahead of its stream has to wait; the owner may set it, else subtask_open does */
+    weir_time ahead_waiting_ms; /* since then nothing came but from channels that have to wait; 0 = that is not so */
     struct valve valve;
     struct subtask_split *splits; /* source vertices */
     uint32_t n_splits, current_split;

@@ -2,6 +2,7 @@
 #include "runtime/task/watermark.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/base/assert.h"
 
@@ -20,8 +21,47 @@ void valve_close(struct valve *v)
     v->inputs = NULL;
 }
 
-static bool settle(struct valve *v)
+/* A mark covers VALVE_MARK_BYTES at least, but the newest one of all, which grows when there is no room for another. */
+static void add_mark(struct valve_input *in)
 {
+    uint64_t before = in->n_marks > 1 ? in->marks[in->n_marks - 2].bytes : in->bytes_passed;
+    bool grows = in->n_marks && (in->n_marks == VALVE_MARKS || in->bytes - before < VALVE_MARK_BYTES);
+    if (!grows) in->n_marks++;
+    in->marks[in->n_marks - 1] = (struct valve_mark){.watermark = in->watermark, .bytes = in->bytes};
+}
+
+static void pass_marks(struct valve_input *in, weir_time reached)
+{
+    uint32_t n = 0;
+    while (n < in->n_marks && in->marks[n].watermark <= reached) n++;
+    if (n == 0) return;
+    in->bytes_passed = in->marks[n - 1].bytes;
+    in->n_marks -= n;
+    memmove(in->marks, in->marks + n, in->n_marks * sizeof *in->marks);
+}
+
+/* What a stream's slowest active channel has reached, all of them have passed. */
+static void pass_stream(struct valve *v, uint32_t stream)
+{
+    weir_time reached = WEIR_TIME_MAX;
+    for (uint32_t i = 0; i < v->n; i++) {
+        const struct valve_input *in = &v->inputs[i];
+        if (in->stream == stream && !in->final && !in->idle && in->watermark < reached) reached = in->watermark;
+    }
+    for (uint32_t i = 0; i < v->n; i++)
+        if (v->inputs[i].stream == stream) pass_marks(&v->inputs[i], reached);
+}
+
+void valve_brought(struct valve *v, uint32_t input, uint64_t bytes)
+{
+    WEIR_ASSERT_HOT(input < v->n);
+    v->inputs[input].bytes += bytes;
+}
+
+/* After an input has told something. */
+static bool settle(struct valve *v, const struct valve_input *told)
+{
+    pass_stream(v, told->stream);
     weir_time lowest = WEIR_TIME_MAX, highest = WEIR_TIME_MIN;
     bool any_active = false, any_left = false;
     for (uint32_t i = 0; i < v->n; i++) {
@@ -50,7 +90,8 @@ bool valve_watermark(struct valve *v, uint32_t input, weir_time watermark)
     in->final = watermark == WEIR_TIME_MAX;
     if (!in->final) in->watermark = watermark;
     in->idle = false;
-    return settle(v);
+    add_mark(in);
+    return settle(v, in);
 }
 
 bool valve_idle(struct valve *v, uint32_t input, bool idle)
@@ -59,7 +100,7 @@ bool valve_idle(struct valve *v, uint32_t input, bool idle)
     struct valve_input *in = &v->inputs[input];
     if (in->final || in->idle == idle) return false;
     in->idle = idle;
-    return settle(v);
+    return settle(v, in);
 }
 
 bool valve_end(struct valve *v, uint32_t input)
@@ -69,7 +110,7 @@ bool valve_end(struct valve *v, uint32_t input)
     if (in->ended) return false;
     in->ended = in->final = true;
     v->n_ended++;
-    return settle(v);
+    return settle(v, in);
 }
 
 weir_err splits_init(struct splits *s, uint32_t n)

@@ -14,11 +14,29 @@
 
 #include "weir/row.h"
 
+/*
+ * Channels of one stream (from the subtasks of one step) may drift apart in time, and what the fastest has brought then waits in the state
+ * until the slowest has caught up. So the valve also counts how far each is ahead, in the bytes that it brought: to within
+ * VALVE_MARK_BYTES above it, more once it is further ahead than all its marks.
+ */
+#define VALVE_MARKS 16
+#define VALVE_MARK_BYTES (64u << 10)
+
+struct valve_mark { /* when so many bytes had come, the channel's watermark was this */
+    weir_time watermark;
+    uint64_t bytes;
+};
+
 struct valve_input {
     weir_time watermark; /* highest below WEIR_TIME_MAX */
     bool idle;
     bool final; /* it ended, or said WEIR_TIME_MAX, which is the same as far as time goes */
     bool ended;
+    uint32_t stream; /* set by the owner after valve_init */
+    uint32_t n_marks;
+    uint64_t bytes;                       /* brought by the channel */
+    uint64_t bytes_passed;                /* of them, before a watermark that the whole stream has reached */
+    struct valve_mark marks[VALVE_MARKS]; /* the stream has not reached them yet; oldest first */
 };
 
 struct valve {
@@ -37,6 +55,15 @@ void valve_close(struct valve *v);
 bool valve_watermark(struct valve *v, uint32_t input, weir_time watermark);
 bool valve_idle(struct valve *v, uint32_t input, bool idle);
 bool valve_end(struct valve *v, uint32_t input);
+
+/* `bytes` of records came over a channel. */
+void valve_brought(struct valve *v, uint32_t input, uint64_t bytes);
+/* Bytes that a channel has brought beyond the time that the slowest active one of its stream has reached. */
+static inline uint64_t valve_ahead(const struct valve *v, uint32_t input)
+{
+    const struct valve_input *in = &v->inputs[input];
+    return in->n_marks ? in->bytes - in->bytes_passed : 0;
+}
 static inline bool valve_ended(const struct valve *v)
 {
     return v->n_ended == v->n;

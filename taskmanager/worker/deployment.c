@@ -213,6 +213,7 @@ static weir_err make_inputs(struct deployment *d, struct subtask *s, const struc
             const struct deployed_channel *ch = &d->channels[plan_channel(d->plan, edge, i, s->index)];
             s->inputs[s->n_inputs++] = (struct subtask_input){.channel = ch->channel,
                                                               .port = head->inputs[edge->to_input].port,
+                                                              .stream = k,
                                                               .remote = ch->side == SIDE_RECEIVER,
                                                               .schema = producer->outputs[edge->from_output],
                                                               .has_strings = has_strings(producer->outputs[edge->from_output])};

@@ -158,6 +158,57 @@ static weir_time behind(weir_time highest, int64_t bound)
     return wide < WEIR_TIME_MIN ? WEIR_TIME_MIN : (weir_time)wide;
 }
 
+/* A channel is ahead by what it brought beyond the time of the slowest one of its stream; other streams do not matter. */
+static void ahead_is_what_came_beyond_the_slowest(void **state)
+{
+    (void)state;
+    struct valve v;
+    assert_int_equal(valve_init(&v, 3), WEIR_OK);
+    v.inputs[2].stream = 1;
+    valve_brought(&v, 0, 5 * VALVE_MARK_BYTES);
+    assert_int_equal(valve_ahead(&v, 0), 0); /* it has not said how late it is */
+    (void)valve_watermark(&v, 0, 10);
+    assert_int_equal(valve_ahead(&v, 0), 5 * VALVE_MARK_BYTES); /* the other has said nothing */
+    valve_brought(&v, 0, 2 * VALVE_MARK_BYTES);
+    (void)valve_watermark(&v, 0, 20);
+    (void)valve_watermark(&v, 2, 1);
+    (void)valve_watermark(&v, 1, 9);
+    assert_int_equal(valve_ahead(&v, 0), 7 * VALVE_MARK_BYTES);
+    (void)valve_watermark(&v, 1, 10);
+    assert_int_equal(valve_ahead(&v, 0), 2 * VALVE_MARK_BYTES);
+    (void)valve_watermark(&v, 1, 21);
+    assert_int_equal(valve_ahead(&v, 0), 0);
+    assert_int_equal(valve_ahead(&v, 1), 0); /* it brought nothing */
+    valve_brought(&v, 0, VALVE_MARK_BYTES);
+    (void)valve_watermark(&v, 0, 30);
+    assert_int_equal(valve_ahead(&v, 0), VALVE_MARK_BYTES);
+    (void)valve_idle(&v, 1, true); /* one that is silent holds nobody back */
+    assert_int_equal(valve_ahead(&v, 0), 0);
+    valve_close(&v);
+}
+
+/* With many watermarks, more than there are marks, too much may be counted, never too little, and at last nothing. */
+static void ahead_forgets_no_byte(void **state)
+{
+    (void)state;
+    struct valve v;
+    const uint64_t step = VALVE_MARK_BYTES / 3;
+    const weir_time times = 12 * VALVE_MARKS;
+    assert_int_equal(valve_init(&v, 2), WEIR_OK);
+    for (weir_time t = 1; t <= times; t++) {
+        valve_brought(&v, 0, step);
+        (void)valve_watermark(&v, 0, t);
+    }
+    for (weir_time t = 1; t <= times; t++) {
+        (void)valve_watermark(&v, 1, t);
+        uint64_t exact = (uint64_t)(times - t) * step, told = valve_ahead(&v, 0);
+        assert_true(told >= exact);
+        if (t <= 2 * VALVE_MARKS) assert_true(told <= exact + VALVE_MARK_BYTES + step);
+    }
+    assert_int_equal(valve_ahead(&v, 0), 0);
+    valve_close(&v);
+}
+
 static void splits_agree_with_their_description(void **state)
 {
     (void)state;
@@ -260,6 +311,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_valve_agrees_with_its_description),        cmocka_unit_test(all_idle_then_ended_is_the_end_of_time),
+        cmocka_unit_test(ahead_is_what_came_beyond_the_slowest),        cmocka_unit_test(ahead_forgets_no_byte),
         cmocka_unit_test(the_order_of_silence_and_end_does_not_matter), cmocka_unit_test(splits_agree_with_their_description),
         cmocka_unit_test(a_split_that_is_not_asked_is_not_idle),        cmocka_unit_test(stated_watermarks_are_the_lowest_of_what_is_left),
     };

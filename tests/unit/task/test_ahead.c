@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Parallel senders of one stream do not drift apart without limit where somebody waits for event time: the fast one waits for the slow. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/support/local/local_job.h"
+#include "weir/connector/generator.h"
+
+#define SENDERS 2
+#define BEGIN_MS 1000
+#define ROUNDS 30 /* of EDGE_WATERMARK_MS each; together shorter than AHEAD_WAIT_MS, and enough to fill all there is */
+#define RECORD_BYTES (sizeof(struct weir_record) + sizeof(struct weir_generated))
+
+static_assert(ROUNDS * EDGE_WATERMARK_MS < AHEAD_WAIT_MS, "the rounds are shorter than what is waited for");
+
+WEIR_KEY_FIXED(by_seq, weir_generated, seq);
+
+static uint64_t rows_seen; /* by the sinks */
+
+static weir_err see_rows(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
+{
+    (void)self, (void)ctx, (void)input;
+    rows_seen += batch->count;
+    return WEIR_OK;
+}
+
+static weir_err see_time(void *self, struct weir_ctx *ctx, weir_time watermark_ms)
+{
+    (void)self, (void)ctx, (void)watermark_ms;
+    return WEIR_OK;
+}
+
+static const struct weir_operator timed_op = {
+    .struct_size = sizeof timed_op, .name = "timed", .flags = WEIR_OPERATOR_SINK, .process = see_rows, .on_watermark = see_time};
+static const struct weir_operator untimed_op = {
+    .struct_size = sizeof untimed_op, .name = "untimed", .flags = WEIR_OPERATOR_SINK, .process = see_rows};
+
+static const struct weir_operator *sink_op;
+
+static weir_err build(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
+{
+    (void)argc, (void)argv, (void)diag;
+    struct weir_stream *rows = weir_from_generator(env, "rows", &(struct weir_generator){.rows = -1, .rate = 1000});
+    (void)weir_apply(weir_key_by(rows, &by_seq), "see", sink_op, NULL, 0);
+    return WEIR_OK;
+}
+
+/* Senders and sinks that the test steps itself, in one thread. */
+struct fixture {
+    struct local_job job;
+    struct subtask *sources[SENDERS], *sinks[SENDERS];
+    weir_time now_ms;
+};
+
+static void open_job(struct fixture *f, const struct weir_operator *op)
+{
+    sink_op = op;
+    rows_seen = 0;
+    f->now_ms = BEGIN_MS;
+    assert_int_equal(local_job_deploy(&f->job, build, SENDERS, 0, NULL, NULL), WEIR_OK);
+    for (uint32_t t = 0; t < SENDERS; t++) {
+        struct subtask *subtasks = f->job.d->threads[t].subtasks;
+        assert_int_equal(f->job.d->threads[t].n_subtasks, 2);
+        f->sources[t] = &subtasks[subtasks[0].n_splits ? 0 : 1];
+        f->sinks[t] = &subtasks[subtasks[0].n_splits ? 1 : 0];
+        assert_int_equal(subtask_open(f->sources[t], BEGIN_MS), WEIR_OK);
+        assert_int_equal(subtask_open(f->sinks[t], BEGIN_MS), WEIR_OK);
+    }
+}
+
+static void step_sinks(struct fixture *f)
+{
+    for (uint32_t i = 0; i < SENDERS; i++)
+        while (subtask_step(f->sinks[i], f->now_ms) == STEP_PROGRESS) {
+        }
+}
+
+/* The first sender, or both, and the sinks behind them. */
+static void run(struct fixture *f, uint32_t n_senders)
+{
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        f->now_ms += EDGE_WATERMARK_MS;
+        for (uint32_t i = 0; i < n_senders; i++) assert_int_not_equal(subtask_step(f->sources[i], f->now_ms), STEP_FAILED);
+        step_sinks(f);
+    }
+}
+
+static bool first_waits(struct fixture *f)
+{
+    return subtask_step(f->sources[0], f->now_ms) == STEP_BLOCKED;
+}
+
+static void a_fast_sender_waits_for_a_slow_one(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_job(&f, &timed_op);
+    run(&f, 1);
+    assert_true(first_waits(&f));
+    uint64_t alone = rows_seen;
+    /* Each sink takes the channel's share, and what comes with the frame that reaches it. */
+    assert_in_range(alone * RECORD_BYTES, AHEAD_BYTES_MAX / 2, AHEAD_BYTES_MAX + SENDERS * WEIR_FRAME_BYTES);
+    assert_false(subtask_has_work(f.sinks[0])); /* so that its thread parks */
+    run(&f, 2);
+    assert_true(rows_seen > 4 * alone); /* side by side they do not wait */
+    local_job_close(&f.job);
+}
+
+/* Only time tells a slow sender from a silent one. */
+static void a_silent_sender_does_not_stop_the_others(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_job(&f, &timed_op);
+    run(&f, 1);
+    for (uint32_t wait = 1; wait <= 4; wait++) {
+        uint64_t before = rows_seen;
+        assert_true(first_waits(&f));
+        f.now_ms += AHEAD_WAIT_MS;
+        run(&f, 1);
+        assert_true(rows_seen > before);
+    }
+    local_job_close(&f.job);
+}
+
+static void without_event_time_nobody_waits(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_job(&f, &untimed_op);
+    run(&f, 1);
+    assert_false(first_waits(&f));
+    assert_true(rows_seen * RECORD_BYTES > 4 * AHEAD_BYTES_MAX);
+    local_job_close(&f.job);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_fast_sender_waits_for_a_slow_one),
+        cmocka_unit_test(a_silent_sender_does_not_stop_the_others),
+        cmocka_unit_test(without_event_time_nobody_waits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
