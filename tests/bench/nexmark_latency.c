@@ -132,7 +132,8 @@ static weir_err build(struct weir_env *env, int argc, char **argv, struct weir_d
     (void)argc, (void)argv, (void)diag;
     const struct run *run = sink.run;
     const struct weir_nexmark generator = {.events = run->events, .rate = run->rate, .pace = run->pace, .pace_start = run->start_ms};
-    struct weir_nexmark_streams in = weir_from_nexmark(env, "events", &generator);
+    struct weir_nexmark_streams events = weir_from_nexmark(env, "events", &generator);
+    const struct query_input in = {.persons = events.persons, .auctions = events.auctions, .bids = events.bids};
     (void)weir_apply(run->query->make(&in).rows, "clock", &clock_op, &sink, sizeof sink);
     return WEIR_OK;
 }
