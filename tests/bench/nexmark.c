@@ -10,12 +10,9 @@
  */
 #include <inttypes.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "runtime/base/clock.h"
-#include "tests/bench/bench.h"
+#include "tests/bench/apart.h"
 #include "tests/bench/nexmark_loop.h"
 #include "tests/support/local/local_job.h"
 #include "weir/connector/nexmark.h"
@@ -47,7 +44,6 @@ struct run {
     double seconds, cpu_seconds;
     uint64_t rows, checksum;
     int64_t memory_kib; /* most resident, beyond the empty process */
-    bool ok;
 };
 
 /* ---- runs ------------------------------------------------------------------------------------------------------------------------------
@@ -82,35 +78,38 @@ static void run_loop(struct run *run, const char *query, int64_t events)
     run->checksum = result.checksum;
 }
 
-/* threads 0: the loop. */
+struct order {
+    const char *query;
+    int64_t events;
+    uint32_t threads; /* 0: the loop */
+};
+
+static double cpu_seconds(const struct rusage *u)
+{
+    return (double)(u->ru_utime.tv_sec + u->ru_stime.tv_sec) + 1e-6 * (double)(u->ru_utime.tv_usec + u->ru_stime.tv_usec);
+}
+
+static void work(void *result, const void *arg)
+{
+    struct run *run = result;
+    const struct order *order = arg;
+    struct rusage before, after;
+    (void)getrusage(RUSAGE_SELF, &before);
+    if (order->threads)
+        run_weir(run, order->query, order->events, order->threads);
+    else
+        run_loop(run, order->query, order->events);
+    (void)getrusage(RUSAGE_SELF, &after);
+    run->cpu_seconds = cpu_seconds(&after) - cpu_seconds(&before);
+    run->memory_kib = after.ru_maxrss - before.ru_maxrss;
+}
+
 static struct run run_apart(const char *query, int64_t events, uint32_t threads)
 {
-    struct run run = {0};
-    int ends[2];
-    if (pipe(ends)) bench_die("no pipe");
-    (void)fflush(stdout);
-    pid_t child = fork();
-    if (child < 0) bench_die("no process");
-    if (child == 0) {
-        struct rusage before, after;
-        (void)getrusage(RUSAGE_SELF, &before);
-        if (threads)
-            run_weir(&run, query, events, threads);
-        else
-            run_loop(&run, query, events);
-        (void)getrusage(RUSAGE_SELF, &after);
-        run.cpu_seconds =
-            (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec + after.ru_stime.tv_sec - before.ru_stime.tv_sec) +
-            1e-6 * (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec + after.ru_stime.tv_usec - before.ru_stime.tv_usec);
-        run.memory_kib = after.ru_maxrss - before.ru_maxrss;
-        run.ok = true;
-        _exit(write(ends[1], &run, sizeof run) == (ssize_t)sizeof run ? 0 : 1);
-    }
-    close(ends[1]);
-    ssize_t got = read(ends[0], &run, sizeof run);
-    close(ends[0]);
-    (void)waitpid(child, NULL, 0);
-    if (got != (ssize_t)sizeof run || !run.ok) bench_die("a run ended before its result");
+    struct run *shared = apart_share(sizeof *shared);
+    apart_run(work, shared, &(struct order){.query = query, .events = events, .threads = threads});
+    struct run run = *shared;
+    (void)munmap(shared, sizeof *shared);
     return run;
 }
 
