@@ -223,7 +223,8 @@ static void pace_counts_from_its_start(void **state)
     struct job job;
     assert_int_equal(open_events(&job, &config, 2), WEIR_OK);
     const int64_t at_201 = 201;
-    struct fake *even = open_split(&job, 0, (struct weir_bytes){0}), *odd = open_split(&job, 1, (struct weir_bytes){&at_201, sizeof at_201});
+    struct fake *even = open_split(&job, 0, (struct weir_bytes){0}),
+                *odd = open_split(&job, 1, (struct weir_bytes){&at_201, sizeof at_201});
     even->now_ms = odd->now_ms = 4999;
     assert_int_equal(fake_source_read(even), WEIR_AGAIN);
     assert_int_equal(count_all(even), 0);

@@ -112,8 +112,8 @@ struct weir_nexmark {
     int64_t group;  /* arrival order is shuffled within so many events, not a multiple of 953; 0 = 1, in order */
     int64_t pace;   /* events per second of wall time over all splits; 0 = as fast as possible */
     /*
-     * With pace: arrival position p is due at pace_start + p * 1000 / pace, milliseconds of the wall clock, in every split and also when the
-     * source lags, so that the delay of a result can be told. 0 = a reader's next event is due when it is first asked.
+     * With pace: arrival position p is due at pace_start + p * 1000 / pace, milliseconds of the wall clock, in every split and also when
+     * the source lags, so that the delay of a result can be told. 0 = a reader's next event is due when it is first asked.
      */
     weir_time pace_start;
     enum weir_nexmark_time time;
