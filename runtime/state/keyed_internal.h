@@ -20,7 +20,7 @@ struct weir_state {
     bool namespaced;
     weir_reduce reduce;
     const struct weir_aggregate *aggregate;
-    void **accs; /* WEIR_BATCH_MAX addresses for aggregating */
+    void **accs;             /* WEIR_BATCH_MAX addresses for aggregating */
     struct value_scan *scan; /* keyed_scan.c; NULL until the first */
     struct table_entry *guesses[WEIR_BATCH_MAX];
 };

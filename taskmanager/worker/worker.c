@@ -121,8 +121,7 @@ static weir_err deploy(struct worker *w)
     if (!err)
         err = plugin_build(&env, plugin, w->deploy.deploy.cwd, w->deploy.deploy.parallelism, (int)w->deploy.deploy.n_args, argv, &w->diag);
     w->blackbox->loading = 0;
-    const struct deployment_state state = {
-        .dir = w->config.state_dir, .slot_memory = w->config.slot_memory, .segment = w->config.segment};
+    const struct deployment_state state = {.dir = w->config.state_dir, .slot_memory = w->config.slot_memory, .segment = w->config.segment};
     if (!err) err = deployment_new(&w->d, &w->deploy, env, &state, w->blackbox, &w->diag);
     if (err) return err;
     for (uint32_t t = 0; t < w->d->n_threads; t++) w->d->threads[t].on_start = crash_watch_thread;

@@ -40,8 +40,8 @@ struct weir_source {
     weir_err (*open)(void *self, struct weir_ctx *ctx, struct weir_bytes split, struct weir_bytes position);
 
     /*
-     * Emits some records to ctx->out[0] or a side output: returns soon, at the latest when weir_should_yield. WEIR_OK: there may be more at once.
-     * WEIR_AGAIN: nothing at present. WEIR_DONE: the split has ended. Reading a local file is not blocking in this sense.
+     * Emits some records to ctx->out[0] or a side output: returns soon, at the latest when weir_should_yield. WEIR_OK: there may be more at
+     * once. WEIR_AGAIN: nothing at present. WEIR_DONE: the split has ended. Reading a local file is not blocking in this sense.
      */
     weir_err (*read)(void *self, struct weir_ctx *ctx);
 

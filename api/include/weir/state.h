@@ -131,8 +131,8 @@ WEIR_EXPORT const void *weir_aggregating_get(struct weir_ctx *ctx, struct weir_s
 WEIR_EXPORT weir_err weir_list_open(struct weir_ctx *ctx, const struct weir_state_desc *desc, struct weir_state **out);
 WEIR_EXPORT weir_err weir_list_add(struct weir_ctx *ctx, struct weir_state *state, const void *data, uint32_t length);
 /* Scans in order of adding: *cursor is 0 at first; false at the end or on failure. The element stays valid until the next call; it lies
- * at any address, so a struct is copied out of it before it is read. Adding during a scan is allowed: the scan sees it. One scan at a time a
- * state. */
+ * at any address, so a struct is copied out of it before it is read. Adding during a scan is allowed: the scan sees it. One scan at a time
+ * a state. */
 WEIR_EXPORT bool weir_list_next(struct weir_ctx *ctx, struct weir_state *state, uint64_t *cursor, struct weir_bytes *element);
 WEIR_EXPORT bool weir_list_is_empty(struct weir_ctx *ctx, struct weir_state *state);
 WEIR_EXPORT weir_err weir_list_clear(struct weir_ctx *ctx, struct weir_state *state);

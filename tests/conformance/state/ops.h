@@ -46,8 +46,8 @@ enum verb {
     VALUE_READ,
     VALUE_WRITE,
     VALUE_CLEAR,
-    VALUE_PROBE,     /* key: n keys; says and nudges each value in turn */
-    VALUE_SCAN,      /* to its end: until then memory is pinned */
+    VALUE_PROBE, /* key: n keys; says and nudges each value in turn */
+    VALUE_SCAN,  /* to its end: until then memory is pinned */
     VALUE_SCAN_REMOVING,
     REDUCING_ADD,    /* bytes; says the accumulator */
     AGGREGATING_ADD, /* key: n keys; rows made of salt; says the accumulators */

@@ -292,7 +292,7 @@ static void records_end_where_quotes_allow(void **state)
         {"\"b\"\"\nc\"\r\ne", 8},
         {"\"\"\n\"", 2},
         {"a,\"b\nc\n", 4},       /* never closed: the first LF */
-        {"a,\"b", 4},           /* without any LF: all of it */
+        {"a,\"b", 4},            /* without any LF: all of it */
         {"a,\"b\nc\"d\ne", 4},   /* text behind the closing quote */
         {"a,\"b\nc\"\rd\ne", 4}, /* a CR that ends nothing */
         {"a,\"b\nc\"\r", 4},
