@@ -50,10 +50,17 @@ static void cell_duration(struct table *t, const json_t *object, const char *key
 }
 
 /* One "name  value" line; the value is foreign text. */
+/* Of a value of several lines (the help of a job's options) each stands below the other. */
 static void line(FILE *out, const char *name, const char *value)
 {
-    char clean[LINE_MAX_BYTES];
-    fprintf(out, "%-13s %s\n", name, *value ? format_clean(value, clean, sizeof clean) : "-");
+    char text[LINE_MAX_BYTES], clean[LINE_MAX_BYTES];
+    for (;; name = "") {
+        size_t length = strcspn(value, "\n");
+        (void)snprintf(text, sizeof text, "%.*s", (int)length, value);
+        fprintf(out, "%-13s %s\n", name, *text ? format_clean(text, clean, sizeof clean) : "-");
+        if (!value[length]) return;
+        value += length + 1;
+    }
 }
 
 /* ---- cluster ---- */

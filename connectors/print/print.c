@@ -28,14 +28,37 @@ static bool put_text(struct text_buf *buf, const char *text)
     return true;
 }
 
+/* Of a row that is one string. */
+static bool put_line(struct text_buf *buf, const void *row)
+{
+    struct weir_str text = *(const struct weir_str *)row;
+    if (!text_reserve(buf, (size_t)text.length + 1)) return false;
+    text_put(buf, weir_str_data(row, text), text.length);
+    text_put_char(buf, '\n');
+    return true;
+}
+
 static bool put_record(struct text_buf *buf, const struct print_config *config, struct weir_record *rec)
 {
     static const char *const kinds[] = {"", "-U ", "+U ", "-D "};
     if (rec->kind < 4 && !put_text(buf, kinds[rec->kind])) return false;
+    if (config->print.lines) return put_line(buf, weir_record_row(rec));
     if (config->schema) return csv_write_row(buf, config->schema, weir_record_row(rec), WEIR_FILE_TIME_ISO);
     char text[64];
     (void)snprintf(text, sizeof text, "(%" PRIu32 " bytes of an unknown type)\n", rec->size);
     return put_text(buf, text);
+}
+
+static weir_err print_open(void *self, struct weir_ctx *ctx)
+{
+    const struct print_config *config = ctx->config;
+    const struct weir_schema *schema = config->schema;
+    (void)self;
+    if (!config->print.lines ||
+        (schema && schema->n_fields == 1 && schema->fields[0].type == WEIR_TYPE_STR && schema->fields[0].offset == 0))
+        return WEIR_OK;
+    return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "print: lines need rows of exactly one string, not of type %s",
+                     schema ? schema->name : "?");
 }
 
 static weir_err print_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
@@ -71,6 +94,7 @@ static const struct weir_operator print = {
     .name = "print",
     .self_size = sizeof(struct print),
     .flags = WEIR_OPERATOR_SINK | WEIR_OPERATOR_TAKES_CHANGES,
+    .open = print_open,
     .process = print_process,
     .close = print_close,
 };

@@ -86,7 +86,7 @@ static void write_to(struct weir_stream *rows, const struct options *o, enum wei
                      const struct weir_file_folders *folders)
 {
     if (strcmp(o->output, "print") == 0) {
-        weir_to_print(rows, "print", &(struct weir_print){.prefix = ""});
+        weir_to_print(rows, "print", &(struct weir_print){.prefix = "", .lines = format == WEIR_FILE_LINES});
     } else if (strcmp(o->output, "blackhole") == 0) {
         weir_to_blackhole(rows, "blackhole");
     } else {

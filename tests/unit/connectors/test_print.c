@@ -84,21 +84,37 @@ static void rows_are_printed_as_csv(void **state)
 {
     (void)state;
 #define ROW(real, at) "false,-1,-9223372036854775808," real "," at ",\"a,\"\"b\"\"\",plain\n"
-    struct weir_print prefix = {"hits"};
+    struct weir_print prefix = {.prefix = "hits"};
     assert_prints(NULL, &sample_schema, one_row(WEIR_INSERT, 0.1, 1431857100000), "look:3> " ROW("0.1", "2015-05-17T10:05:00Z"));
     assert_prints(&prefix, &sample_schema, one_row(WEIR_DELETE, 2, 1431857100007), "hits:3> -D " ROW("2", "2015-05-17T10:05:00.007Z"));
     assert_prints(&prefix, &sample_schema, one_row(WEIR_UPDATE_AFTER, 1e300, -1), "hits:3> +U " ROW("1e+300", "1969-12-31T23:59:59.999Z"));
     assert_prints(&prefix, &sample_schema, one_row(WEIR_UPDATE_BEFORE, -2.5, WEIR_TIME_MIN),
                   "hits:3> -U " ROW("-2.5", "-292275055-05-16T16:47:04.192Z"));
-    assert_prints(&(struct weir_print){""}, &sample_schema, one_row(WEIR_DELETE, 2, 0), "-D " ROW("2", "1970-01-01T00:00:00Z"));
+    assert_prints(&(struct weir_print){.prefix = ""}, &sample_schema, one_row(WEIR_DELETE, 2, 0), "-D " ROW("2", "1970-01-01T00:00:00Z"));
     struct fake *row = one_row(WEIR_INSERT, 0, 0);
     char expected[64];
     snprintf(expected, sizeof expected, "hits:3> (%u bytes of an unknown type)\n", fake_record(row, 0, 0)->size);
     assert_prints(&prefix, NULL, row, expected);
 }
 
+struct text_row {
+    struct weir_str text;
+};
+WEIR_ROW(text_row, WEIR_FIELD(text_row, 1, STR, text));
+
+static void lines_are_printed_as_they_are(void **state)
+{
+    (void)state;
+    const struct weir_print lines = {.prefix = "", .lines = true};
+    struct fake *f = fake_new(&(struct fake_options){.n_outs = 1});
+    struct text_row row = {.text = weir_put_str(f->ctx.out, sizeof row, "a,\"b\"", 5)};
+    assert_ok(f, weir_emit(f->ctx.out, &row, sizeof row, 0));
+    fake_flush(f);
+    assert_prints(&lines, &text_row_schema, f, "a,\"b\"\n");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_printed_as_csv)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_printed_as_csv), cmocka_unit_test(lines_are_printed_as_they_are)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@ extern "C" {
 
 struct weir_print {
     const char *prefix; /* NULL = the step's id; "" = none, and no subtask number: rows alone, for pipes */
+    bool lines;         /* rows are one string, a line of text: as it is, instead of as CSV. Of other rows the job is refused */
 };
 WEIR_EXPORT struct weir_stream *weir_to_print(struct weir_stream *in, const char *id, const struct weir_print *config);
 
