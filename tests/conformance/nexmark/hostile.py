@@ -6,6 +6,8 @@ from oracle import AUCTION, BID, NUMBERS, PERSON, Auction, Bid, Person
 
 MOST = 2**63 - 1
 LAST_MS = 253402300799999  # of the year 9999: days have ten characters
+LEAP_DAY_MS = 951782400000  # 2000-02-29
+HOUR_MS = 3600000
 PRICE_MOST = MOST // 908  # beyond it a price in euro leaves 63 bits
 SUM_MOST = 1000  # so many prices may be added up (q17)
 
@@ -33,8 +35,10 @@ class World:
 
     def __init__(self, rng, huge=False):
         self.rng, self.huge = rng, huge
-        self.start = rng.choice([0, 0, 9999, 1699999990000, 1700006392863, 951782400000 - 20000, LAST_MS - 400000])
-        self.span = rng.choice([1, 20, 5000, 60000, 300000])
+        self.start = rng.choice([0, 0, 9999, 1699999990000, 1700006392863, LEAP_DAY_MS - 20000, LEAP_DAY_MS + rng.randrange(24) * HOUR_MS - 20000])
+        self.span = rng.choice([1, 20, 5000, 60000, 300000, 30 * HOUR_MS])
+        if rng.random() < 0.1:
+            self.start = LAST_MS - self.span
         n = rng.choice([0, 1, 2, 5, 50, 300, SUM_MOST])
         self.ids = self.unique(n // 8 + 2, small=n)
         self.people = self.unique(n // 10 + 2, small=n)
@@ -84,13 +88,13 @@ class World:
 
     def time(self):
         t = self.start + self.rng.randrange(self.span)
-        return self.rng.choice([t, t, t, t - t % 1000, t - t % 2000, t - t % 10000, t - t % 86400000 + 86399999, self.start])
+        return self.rng.choice([t, t, t, t - t % 1000, t - t % HOUR_MS, t - t % 2000, t - t % 10000, t - t % 86400000 + 86399999, self.start])
 
     def price(self):
         r = self.rng
         edges = [0, 1, 9999, 10000, 999999, 1000000, 1101321, 1101322, 55066079, 55066080]
         most = MOST if self.huge else PRICE_MOST
-        return r.choice([r.choice(edges), r.choice(edges), r.randrange(100, 10**8), 700, most, most - 1, r.randrange(most)])
+        return r.choice([r.choice(edges), r.choice(edges), r.randrange(100, 10**8), r.randrange(10**6, 6 * 10**7), 700, most, most - 1, r.randrange(most)])
 
     def text(self):
         return self.rng.choice(LONG) if self.rng.random() < 0.003 else self.rng.choice(TEXTS)
