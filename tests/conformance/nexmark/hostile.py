@@ -35,7 +35,8 @@ class World:
 
     def __init__(self, rng, huge=False):
         self.rng, self.huge = rng, huge
-        self.start = rng.choice([0, 0, 9999, 1699999990000, 1700006392863, LEAP_DAY_MS - 20000, LEAP_DAY_MS + rng.randrange(24) * HOUR_MS - 20000])
+        turn = LEAP_DAY_MS + rng.choice([0, 7, 8, 19, 20]) * HOUR_MS  # where q14's words for the hour change
+        self.start = rng.choice([0, 9999, 1699999990000, 1700006392863, turn, turn - 20000])
         self.span = rng.choice([1, 20, 5000, 60000, 300000, 30 * HOUR_MS])
         if rng.random() < 0.1:
             self.start = LAST_MS - self.span
