@@ -178,10 +178,11 @@ static weir_err load(struct sessions *op, struct weir_ctx *ctx, const struct own
     struct weir_bytes place, value;
     op->n_scratch = 0;
     while (o->n > 1 && weir_map_next(ctx, op->others, &cursor, &place, &value)) {
-        const struct session *s = value.data;
-        struct session *copy = insert(op, first_behind(op, s->first));
+        struct session head; /* values that come from RocksDB lie anywhere */
+        memcpy(&head, value.data, sizeof head);
+        struct session *copy = insert(op, first_behind(op, head.first));
         if (!copy) return no_memory(ctx);
-        memcpy(copy, s, op->session_size);
+        memcpy(copy, value.data, op->session_size);
     }
     if (o->n == 0) return WEIR_OK;
     struct session *newest = insert(op, op->n_scratch);

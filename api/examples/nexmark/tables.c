@@ -155,7 +155,6 @@ struct day_report {
     int64_t n[NUMBERS];
 };
 WEIR_ROW(day_report, WEIR_FIELD(day_report, 1, STR, day), NUMBER_FIELDS(day_report, 2));
-WEIR_KEY_STR(report_by_day, day_report, day);
 
 static struct weir_str put_day(struct weir_out *out, uint32_t row_size, int64_t day)
 {
@@ -177,7 +176,7 @@ struct result q15(const struct query_input *in)
 {
     struct weir_stream *all =
         parts(weir_flat_map(in->bids, "by-bidder", &day_bidder_op), weir_flat_map(in->bids, "by-auction", &day_auction_op));
-    return (struct result){.rows = report(in, all, &per_day), .updating = in->changes, .key = &report_by_day};
+    return (struct result){.rows = report(in, all, &per_day), .updating = in->changes};
 }
 
 /* ---- q16 ---- */
@@ -202,23 +201,11 @@ static inline void channel_result(const struct numbers *acc, const struct weir_k
 }
 WEIR_GROUP_AGGREGATE(per_channel, part, numbers, channel_report, part_add, numbers_merge, channel_result);
 
-/* Channel and day: they lie behind each other, and a day has one length. */
-static void report_by_channel_extract(const struct weir_batch *b, struct weir_key *keys, unsigned char *scratch)
-{
-    (void)scratch;
-    for (uint32_t i = 0; i < b->count; i++) {
-        const struct channel_report *row = weir_record_row(weir_batch_record(b, i));
-        keys[i].data = weir_str_data(row, row->channel);
-        keys[i].length = row->channel.length + row->day.length;
-    }
-}
-static const struct weir_keyer report_by_channel = {sizeof report_by_channel, "channel and day", 0, report_by_channel_extract};
-
 struct result q16(const struct query_input *in)
 {
     struct weir_stream *all =
         parts(weir_flat_map(in->bids, "by-bidder", &channel_bidder_op), weir_flat_map(in->bids, "by-auction", &channel_auction_op));
-    return (struct result){.rows = report(in, all, &per_channel), .updating = in->changes, .key = &report_by_channel};
+    return (struct result){.rows = report(in, all, &per_channel), .updating = in->changes};
 }
 
 /* ---- q17: an auction's day
@@ -245,14 +232,6 @@ WEIR_ROW(day_of_auction, WEIR_FIELD(day_of_auction, 1, I64, auction), WEIR_FIELD
          WEIR_FIELD(day_of_auction, 5, I64, bids_by_rank[1]), WEIR_FIELD(day_of_auction, 6, I64, bids_by_rank[2]),
          WEIR_FIELD(day_of_auction, 7, I64, min), WEIR_FIELD(day_of_auction, 8, I64, max), WEIR_FIELD(day_of_auction, 9, I64, average),
          WEIR_FIELD(day_of_auction, 10, I64, sum));
-
-static uint32_t auction_and_day(const struct day_of_auction *row, unsigned char *key)
-{
-    memcpy(key, &row->auction, sizeof row->auction);
-    memcpy(key + sizeof row->auction, weir_str_data(row, row->day), DAY_TEXT_SIZE);
-    return sizeof row->auction + DAY_TEXT_SIZE;
-}
-WEIR_KEY_OF(result_by_auction_day, day_of_auction, sizeof(int64_t) + DAY_TEXT_SIZE, auction_and_day);
 
 #define TOO_LARGE (-1)
 
@@ -329,8 +308,7 @@ struct result q17(const struct query_input *in)
     struct weir_stream *bids = weir_key_by(weir_map(in->bids, "priced", &priced_op), &by_auction_day);
     struct weir_stream *reports = in->changes ? weir_group_aggregate(bids, "report", &per_auction_day)
                                               : weir_group_aggregate_at_end(bids, "report", &per_auction_day);
-    return (struct result){
-        .rows = weir_apply(reports, "check", &checked_op, NULL, 0), .updating = in->changes, .key = &result_by_auction_day};
+    return (struct result){.rows = weir_apply(reports, "check", &checked_op, NULL, 0), .updating = in->changes};
 }
 
 /* ---- q18: a bidder's last bid on an auction

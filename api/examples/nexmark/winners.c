@@ -269,7 +269,6 @@ struct category_average {
     int64_t category, average;
 };
 WEIR_ROW(category_average, WEIR_FIELD(category_average, 1, I64, category), WEIR_FIELD(category_average, 2, I64, average));
-WEIR_KEY_FIXED(average_by_category, category_average, category);
 
 static inline void price_add(struct mean *m, const struct sale *sale, weir_time t)
 {
@@ -289,8 +288,7 @@ struct result q4(const struct query_input *in)
 {
     struct weir_stream *(*aggregate)(struct weir_stream *, const char *, const struct weir_keyer *, const struct weir_group_aggregate *) =
         in->changes ? weir_two_stage_aggregate : weir_two_stage_aggregate_at_end;
-    return (struct result){
-        .rows = aggregate(sales(in), "average", &by_category, &per_category), .updating = in->changes, .key = &average_by_category};
+    return (struct result){.rows = aggregate(sales(in), "average", &by_category, &per_category), .updating = in->changes};
 }
 
 /* ---- q6: average of a seller's last ten
