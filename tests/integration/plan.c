@@ -133,7 +133,7 @@ STORY(graphs_without_a_plan)
     } bad[] = {{"cycle", "GRAPH", "form a cycle"},
                {"sinkless", "GRAPH", "sink"},
                {"entry-crash", "USER", "crashed while describing its graph: SIGSEGV"},
-               {"entry-exit", "USER", "ended the process while describing its graph: exit status 3"}};
+               {"entry-exit", "USER", "ended the process while describing its graph: exit status"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct said s = ctl(c, "plan", job_plugin("misbehave"), "--", "--how", bad[i].how, NULL);
         assert_int_equal(s.code, 1);
