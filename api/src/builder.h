@@ -74,6 +74,9 @@ const char *stream_id(const struct weir_stream *stream);
 /* Writes the inputs that the ports of `node` stand for, unions resolved, into node->node.inputs. false: mistake kept. */
 bool stream_resolve(struct weir_env *env, struct builder_node *node);
 
+/* A name that may stand in plans, metrics and savepoints: there, not empty, at most WEIR_NAME_MAX bytes. */
+bool name_ok(const char *name);
+
 /* Checks a row type: sizes, names, types, offsets; `owner` names the step in the sentence. NULL is allowed (unknown). false: mistake kept.
  */
 bool schema_check(struct weir_env *env, const char *owner, const struct weir_schema *schema);

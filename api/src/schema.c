@@ -4,6 +4,11 @@
 
 #include <stdio.h>
 
+bool name_ok(const char *name)
+{
+    return name && *name && strnlen(name, WEIR_NAME_MAX + 1) <= WEIR_NAME_MAX;
+}
+
 /* Bytes a field takes in its struct; 0 for a type that is none. */
 static uint32_t type_size(enum weir_type type)
 {
@@ -23,8 +28,7 @@ static uint32_t type_size(enum weir_type type)
 static const char *field_fault(const struct weir_schema *schema, uint32_t i)
 {
     const struct weir_field *field = &schema->fields[i];
-    size_t length = field->name ? strnlen(field->name, WEIR_NAME_MAX + 1) : 0;
-    if (length == 0 || length > WEIR_NAME_MAX) return "has no name, or one that is too long";
+    if (!name_ok(field->name)) return "has no name, or one that is too long";
     if (field->id == 0) return "has id 0; ids begin at 1";
     uint32_t size = type_size(field->type);
     if (size == 0) return "has an unknown type";
@@ -41,8 +45,7 @@ static const char *field_fault(const struct weir_schema *schema, uint32_t i)
 static const char *head_fault(const struct weir_schema *schema)
 {
     if (schema->struct_size != sizeof *schema) return "was declared with other headers: rebuild the plugin";
-    size_t length = schema->name ? strnlen(schema->name, WEIR_NAME_MAX + 1) : 0;
-    if (length == 0 || length > WEIR_NAME_MAX) return "has no name, or one that is too long";
+    if (!name_ok(schema->name)) return "has no name, or one that is too long";
     if (schema->row_size == 0 || schema->row_size > WEIR_ROW_MAX) return "has a row size outside 1 ... WEIR_ROW_MAX";
     if (schema->n_fields == 0 || schema->n_fields > WEIR_FIELDS_MAX) return "has a number of fields outside 1 ... WEIR_FIELDS_MAX";
     if (!schema->fields) return "has no fields";

@@ -3,12 +3,6 @@
 #include "api/src/builder.h"
 #include "weir/state.h"
 
-/* Names of tables stand in plans and metrics. */
-static bool name_ok(const char *name)
-{
-    return name && *name && strnlen(name, WEIR_NAME_MAX + 1) <= WEIR_NAME_MAX;
-}
-
 /* The author's table and the runtime's must be the same struct, or its last members are read from whatever lies behind. */
 static bool size_check(struct weir_env *env, const char *id, const char *table, size_t given, size_t ours)
 {

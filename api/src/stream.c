@@ -182,17 +182,12 @@ static struct weir_stream *shape(struct weir_stream *in, enum env_partition part
     return stream;
 }
 
-static bool name_fits(const char *name)
-{
-    return name && *name && strnlen(name, WEIR_NAME_MAX + 1) <= WEIR_NAME_MAX;
-}
-
 /* What is wrong with the table, or NULL. */
 static const char *keyer_fault(const struct weir_keyer *keyer)
 {
     if (!keyer) return "is NULL";
     if (keyer->struct_size != sizeof *keyer) return "was declared with other headers: rebuild the plugin";
-    if (!name_fits(keyer->name)) return "has no name, or one that is too long";
+    if (!name_ok(keyer->name)) return "has no name, or one that is too long";
     if (!keyer->extract) return "has no extract function";
     if (keyer->key_size > WEIR_KEY_MAX) return "has a key_size above WEIR_KEY_MAX";
     return NULL;
@@ -208,16 +203,11 @@ struct weir_stream *weir_key_by(struct weir_stream *in, const struct weir_keyer 
     return stream;
 }
 
-const struct weir_keyer *weir_stream_keyer(const struct weir_stream *stream)
-{
-    return stream && stream->kind == STREAM_SHAPED ? stream->keyer : NULL;
-}
-
 static const char *partitioner_fault(const struct weir_partitioner *partitioner)
 {
     if (!partitioner) return "is NULL";
     if (partitioner->struct_size != sizeof *partitioner) return "was declared with other headers: rebuild the plugin";
-    if (!name_fits(partitioner->name)) return "has no name, or one that is too long";
+    if (!name_ok(partitioner->name)) return "has no name, or one that is too long";
     return partitioner->choose ? NULL : "has no choose function";
 }
 

@@ -138,21 +138,25 @@ static weir_err make_edge(struct deployment *d, struct subtask *s, struct edge *
     return edge_init(edge, s, &way, n, channels);
 }
 
-/* Edges of the subtask into one operator that tells its inputs apart; channel i of each leads to the same receiver. */
+/* The next edge, in a ring, into the operator of edge k whose channel i leads to the same receiver; NULL: there is none but k. */
+static struct edge *next_twin(const struct deployment *d, const struct subtask *s, const struct plan_vertex *v, uint32_t k)
+{
+    const struct plan_edge *edge = &d->plan->edges[v->out[k]];
+    for (uint32_t i = 1; i < v->n_out && edge->partition != GRAPH_REBALANCE; i++) {
+        uint32_t other = (k + i) % v->n_out;
+        const struct plan_edge *candidate = &d->plan->edges[v->out[other]];
+        bool alike = candidate->partition != GRAPH_REBALANCE && s->edges[other].n_channels == s->edges[k].n_channels;
+        if (alike && candidate->to_vertex == edge->to_vertex) return &s->edges[other];
+    }
+    return NULL;
+}
+
+/* Only an operator that tells its inputs apart cares whether they drift. */
 static void link_twins(const struct deployment *d, struct subtask *s, const struct plan_vertex *v)
 {
     for (uint32_t k = 0; k < v->n_out; k++) {
-        const struct plan_edge *edge = &d->plan->edges[v->out[k]];
-        const struct plan_vertex *to = &d->plan->vertices[edge->to_vertex];
-        if (weir_env_node(d->env, to->ops[0].node)->n_ports < 2) continue;
-        struct edge *next = NULL;
-        for (uint32_t i = 0; i < v->n_out; i++) {
-            uint32_t other = (k + 1 + i) % v->n_out;
-            const struct plan_edge *candidate = &d->plan->edges[v->out[other]];
-            if (next || candidate->to_vertex != edge->to_vertex || candidate->partition == GRAPH_REBALANCE) continue;
-            if (s->edges[other].n_channels == s->edges[k].n_channels) next = &s->edges[other];
-        }
-        if (edge->partition != GRAPH_REBALANCE && next != &s->edges[k]) s->edges[k].twin = next;
+        const struct plan_vertex *to = &d->plan->vertices[d->plan->edges[v->out[k]].to_vertex];
+        if (weir_env_node(d->env, to->ops[0].node)->n_ports == 2) s->edges[k].twin = next_twin(d, s, v, k);
     }
 }
 

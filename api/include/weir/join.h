@@ -50,7 +50,7 @@ struct weir_pairs {
             struct out_ row;                                                                                     \
             memset(&row, 0, sizeof row);                                                                         \
             if (!pair_((const struct left_ *)pairs[i].left, (const struct right_ *)pairs[i].right, &row, out)) { \
-                out->tail = 0; /* strings of a row that is not emitted */                                        \
+                weir_row_drop(out);                                                                              \
                 continue;                                                                                        \
             }                                                                                                    \
             weir_err err = weir_emit_kind(out, &row, sizeof row, pairs[i].time_ms, pairs[i].kind);               \

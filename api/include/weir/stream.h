@@ -99,11 +99,6 @@ WEIR_EXPORT const struct weir_schema *weir_stream_schema(const struct weir_strea
 WEIR_EXPORT struct weir_env *weir_stream_env(const struct weir_stream *stream);
 WEIR_EXPORT struct weir_stream *weir_refuse(struct weir_env *env, const char *fmt, ...) WEIR_PRINTF(2, 3);
 
-/*
- * The keyer of a stream that comes from key_by, for builders of keyed steps of several parts; NULL for any other stream.
- */
-WEIR_EXPORT const struct weir_keyer *weir_stream_keyer(const struct weir_stream *stream);
-
 /* The records of several streams of one type. weir_union_add takes another stream in later. */
 WEIR_EXPORT struct weir_stream *weir_union(struct weir_stream *const *streams, uint32_t n);
 WEIR_EXPORT struct weir_stream *weir_union_add(struct weir_stream *union_stream, struct weir_stream *stream);
