@@ -3,18 +3,14 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-#include <rocksdb/c.h>
 
 #include "runtime/base/assert.h"
 #include "runtime/base/folder.h"
+#include "runtime/state/rocks_internal.h"
 
 #define BLOCK_BYTES 4096u
 #define TARGET_FILE_BYTES (16u << 20)
@@ -23,35 +19,6 @@
 #define READAHEAD_BYTES (256u << 10) /* of a scan, and of each input of a compaction */
 #define NEVER (1 << 30)
 #define LEVELS 7
-
-/* Where RocksDB keeps the number of an ingested file that overlaps others. */
-enum numbers { NUMBERS_UNKNOWN, NUMBERS_IN_LOG, NUMBERS_IN_FILE };
-
-struct rocks_shared {
-    rocksdb_cache_t *cache;
-    rocksdb_env_t *env;
-    rocksdb_options_t *options; /* of databases, families and writers; what differs is set in a copy */
-    atomic_int numbers;         /* enum numbers */
-};
-
-struct rocks {
-    struct rocks_shared *shared;
-    char *dir;
-    rocksdb_t *db;
-    rocksdb_options_t *options; /* holds the statistics */
-    rocksdb_readoptions_t *read;
-    rocksdb_writeoptions_t *write, *write_now;                   /* without a log; without waiting */
-    rocksdb_ingestexternalfileoptions_t *ingest, *ingest_shared; /* ingest_shared: NULL where ingestion changes no file */
-    struct rocks_family *_Atomic families; /* pushed by family_new, never taken out: rocks_stats may walk it at any time */
-    _Atomic uint64_t gets, gets_found, ingested_files, ingested_bytes;
-};
-
-struct rocks_family {
-    struct rocks *rocks;
-    struct rocks_family *next;
-    rocksdb_column_family_handle_t *handle;
-    char name[ROCKS_NAME_MAX + 1];
-};
 
 /* ---- errors ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -72,8 +39,7 @@ static weir_err code_of(const char *words)
     return WEIR_E_IO;
 }
 
-/* Frees RocksDB's words. */
-static weir_err fail(struct weir_diag *diag, char *words)
+weir_err rocks_fail(struct weir_diag *diag, char *words)
 {
     weir_err err = code_of(words);
     size_t length = strlen(words);
@@ -83,9 +49,9 @@ static weir_err fail(struct weir_diag *diag, char *words)
     return err;
 }
 
-static weir_err fail_family(struct weir_diag *diag, char *words, const char *what, const struct rocks_family *family)
+weir_err rocks_fail_family(struct weir_diag *diag, char *words, const char *what, const struct rocks_family *family)
 {
-    return weir_wrap(diag, fail(diag, words), "%s family '%s' of %s", what, family->name, family->rocks->dir);
+    return weir_wrap(diag, rocks_fail(diag, words), "%s family '%s' of %s", what, family->name, family->rocks->dir);
 }
 
 /* ---- what all databases share -------------------------------------------------------------------------------------------------------- */
@@ -195,16 +161,6 @@ void rocks_shared_destroy(struct rocks_shared **shared)
 
 /* ---- databases --------------------------------------------------------------------------------------------------------------------- */
 
-/* A snapshot is never taken, so nothing need be consistent with one: cursors hold the files they began with. */
-static rocksdb_ingestexternalfileoptions_t *ingest_options(bool may_number)
-{
-    rocksdb_ingestexternalfileoptions_t *options = rocksdb_ingestexternalfileoptions_create();
-    rocksdb_ingestexternalfileoptions_set_move_files(options, 1);
-    rocksdb_ingestexternalfileoptions_set_snapshot_consistency(options, 0);
-    rocksdb_ingestexternalfileoptions_set_allow_global_seqno(options, may_number);
-    return options;
-}
-
 /* What the C interface has no setter for. The memtables' range deletions need not be saved when the folder is about to be removed. */
 static weir_err database_options(struct rocks *r, struct weir_diag *diag)
 {
@@ -212,7 +168,7 @@ static weir_err database_options(struct rocks *r, struct weir_diag *diag)
     rocksdb_options_t *options = rocksdb_options_create();
     rocksdb_get_options_from_string(r->shared->options, "avoid_flush_during_shutdown=true", options, &words);
     r->options = options;
-    if (words) return fail(diag, words);
+    if (words) return rocks_fail(diag, words);
     rocksdb_options_enable_statistics(options);
     r->read = rocksdb_readoptions_create();
     r->write = rocksdb_writeoptions_create();
@@ -220,126 +176,6 @@ static weir_err database_options(struct rocks *r, struct weir_diag *diag)
     r->write_now = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(r->write_now, 1);
     rocksdb_writeoptions_set_no_slowdown(r->write_now, 1);
-    r->ingest = ingest_options(true);
-    return WEIR_OK;
-}
-
-/* ---- an ingested file stays as it is -----------------------------------------------------------------------------------------------
- *
- * Unless it is told not to, RocksDB writes the number of an ingested file that overlaps others into the file, beside keeping it in its log
- * of files. The C interface has no setter for write_global_seqno, but the flags behind it lie in a row. It is set by its place, if the
- * setters that there are show that theirs are where they are expected; and it is believed only after a trial, two files of one entry over
- * each other, has left the second one as it was. Else files that overlap are refused where they may not be changed, and their owners copy.
- */
-
-enum ingest_flag { MOVE_FILES, FALL_BACK_TO_COPY, CONSISTENCY, ALLOW_NUMBER, ALLOW_FLUSH, INGEST_BEHIND, WRITE_NUMBER, INGEST_FLAGS };
-
-static bool flag_is_at(rocksdb_ingestexternalfileoptions_t *options, enum ingest_flag flag,
-                       void (*set)(rocksdb_ingestexternalfileoptions_t *, unsigned char))
-{
-    const unsigned char *at = (const unsigned char *)options + flag;
-    unsigned char before = *at;
-    set(options, !before);
-    bool follows = *at == !before;
-    set(options, before);
-    return before <= 1 && follows && *at == before;
-}
-
-static bool keep_number_out(rocksdb_ingestexternalfileoptions_t *options)
-{
-    unsigned char *flags = (unsigned char *)options;
-    if (!flag_is_at(options, MOVE_FILES, rocksdb_ingestexternalfileoptions_set_move_files) ||
-        !flag_is_at(options, CONSISTENCY, rocksdb_ingestexternalfileoptions_set_snapshot_consistency) ||
-        !flag_is_at(options, ALLOW_NUMBER, rocksdb_ingestexternalfileoptions_set_allow_global_seqno) ||
-        !flag_is_at(options, ALLOW_FLUSH, rocksdb_ingestexternalfileoptions_set_allow_blocking_flush) ||
-        !flag_is_at(options, INGEST_BEHIND, rocksdb_ingestexternalfileoptions_set_ingest_behind))
-        return false;
-    if (flags[FALL_BACK_TO_COPY] != 1 || flags[WRITE_NUMBER] > 1) return false;
-    flags[WRITE_NUMBER] = 0;
-    return true;
-}
-
-#define TRIAL_BYTES_MAX 16384u /* of a file of one entry: some 1300 */
-
-static weir_err write_trial(struct rocks *r, const char *path, const char *value, struct weir_diag *diag)
-{
-    struct rocks_writer *w = NULL;
-    weir_err err = rocks_writer_new(&w, r->shared, path, diag);
-    if (!err) err = rocks_writer_put(w, "key", 3, value, 1, diag);
-    if (!err) err = rocks_writer_finish(w, diag);
-    rocks_writer_destroy(&w);
-    return err;
-}
-
-static weir_err read_trial(const char *path, unsigned char *bytes, ssize_t *n, struct weir_diag *diag)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return weir_fail_errno(diag, errno, "open %s", path);
-    *n = read(fd, bytes, TRIAL_BYTES_MAX);
-    weir_err err = *n < 0 ? weir_fail_errno(diag, errno, "read %s", path) : WEIR_OK;
-    (void)close(fd);
-    return err;
-}
-
-static bool is_newest(struct rocks *r, const char *value)
-{
-    char *words = NULL;
-    size_t length = 0;
-    char *found = rocksdb_get(r->db, r->read, "key", 3, &length, &words);
-    bool same = found && length == 1 && *found == *value;
-    rocksdb_free(found);
-    rocksdb_free(words);
-    return same;
-}
-
-/* Ingests `path` by another name of it into the default family, which serves nothing else. */
-static weir_err ingest_trial(struct rocks *r, const char *path, struct weir_diag *diag)
-{
-    char name[4096];
-    const char *const names[] = {name};
-    char *words = NULL;
-    if (snprintf(name, sizeof name, "%s-in", path) >= (int)sizeof name) return weir_fail(diag, WEIR_E_LIMIT, "%s: too long a path", path);
-    if (link(path, name)) return weir_fail_errno(diag, errno, "link %s", name);
-    rocksdb_ingest_external_file(r->db, names, 1, r->ingest, &words);
-    return words ? fail(diag, words) : WEIR_OK;
-}
-
-/* A file of one entry, ingested; *kept: it is as it was. */
-static weir_err add_trial(struct rocks *r, const char *path, const char *value, bool *kept, struct weir_diag *diag)
-{
-    unsigned char before[TRIAL_BYTES_MAX], after[TRIAL_BYTES_MAX];
-    ssize_t n_before = 0, n_after = 0;
-    weir_err err = write_trial(r, path, value, diag);
-    if (!err) err = read_trial(path, before, &n_before, diag);
-    if (!err) err = ingest_trial(r, path, diag);
-    if (!err) err = read_trial(path, after, &n_after, diag);
-    (void)unlink(path);
-    *kept = !err && n_before == n_after && memcmp(before, after, (size_t)n_before) == 0;
-    return err;
-}
-
-static weir_err try_numbers(struct rocks *r, bool *kept_out, struct weir_diag *diag)
-{
-    char path[4096];
-    if (snprintf(path, sizeof path, "%s/trial", r->dir) >= (int)sizeof path) return weir_fail(diag, WEIR_E_LIMIT, "too long a path");
-    weir_err err = add_trial(r, path, "1", kept_out, diag);
-    if (!err) err = add_trial(r, path, "2", kept_out, diag);
-    *kept_out = *kept_out && is_newest(r, "2");
-    return err;
-}
-
-/* Once a process is enough; two slots that open at the same time find the same. */
-static weir_err learn_numbers(struct rocks *r, struct weir_diag *diag)
-{
-    int numbers = atomic_load(&r->shared->numbers);
-    bool kept_out = keep_number_out(r->ingest) && numbers != NUMBERS_IN_FILE;
-    weir_err err = kept_out && numbers == NUMBERS_UNKNOWN ? try_numbers(r, &kept_out, diag) : WEIR_OK;
-    if (err) return weir_wrap(diag, err, "try an ingestion");
-    atomic_store(&r->shared->numbers, kept_out ? NUMBERS_IN_LOG : NUMBERS_IN_FILE);
-    if (kept_out) return WEIR_OK;
-    rocksdb_ingestexternalfileoptions_destroy(r->ingest);
-    r->ingest = ingest_options(true);
-    r->ingest_shared = ingest_options(false);
     return WEIR_OK;
 }
 
@@ -354,7 +190,7 @@ static weir_err open_database(struct rocks *r, const char *dir, struct weir_diag
     if (err) return err;
     char *words = NULL;
     r->db = rocksdb_open(r->options, dir, &words);
-    return words ? fail(diag, words) : learn_numbers(r, diag);
+    return words ? rocks_fail(diag, words) : rocks_ingestion_open(r, diag);
 }
 
 weir_err rocks_open(struct rocks **out, struct rocks_shared *shared, const char *dir, struct weir_diag *diag)
@@ -388,8 +224,7 @@ void rocks_destroy(struct rocks **rocks)
     if (r->db) rocksdb_cancel_all_background_work(r->db, 1);
     free_families(atomic_load(&r->families));
     if (r->db) rocksdb_close(r->db);
-    if (r->ingest_shared) rocksdb_ingestexternalfileoptions_destroy(r->ingest_shared);
-    if (r->ingest) rocksdb_ingestexternalfileoptions_destroy(r->ingest);
+    rocks_ingestion_close(r);
     if (r->write_now) rocksdb_writeoptions_destroy(r->write_now);
     if (r->write) rocksdb_writeoptions_destroy(r->write);
     if (r->read) rocksdb_readoptions_destroy(r->read);
@@ -423,7 +258,7 @@ weir_err rocks_health(struct rocks *r, struct weir_diag *diag)
     if (errors == 0 && !stopped) return WEIR_OK;
     const char *what = errors ? "flush or compaction failed" : "writes are stopped";
     char *words = last_words(r);
-    if (words) return weir_wrap(diag, fail(diag, words), "database %s: %s", r->dir, what);
+    if (words) return weir_wrap(diag, rocks_fail(diag, words), "database %s: %s", r->dir, what);
     return weir_fail(diag, WEIR_E_IO, "database %s: %s; it would go on, as when the disk is full", r->dir, what);
 }
 
@@ -487,11 +322,6 @@ void rocks_stats(struct rocks *r, struct rocks_stats *out)
     rocksdb_free(text);
 }
 
-static void count(_Atomic uint64_t *counter, uint64_t n)
-{
-    atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
-}
-
 /* ---- time to live ------------------------------------------------------------------------------------------------------------------ */
 
 struct filter_state {
@@ -548,7 +378,7 @@ static weir_err make_family(struct rocks_family *f, const struct rocks_family_op
     rocksdb_options_destroy(family_options);
     if (!words) return err;
     if (f->handle) rocksdb_column_family_handle_destroy(f->handle); /* an empty one is given even so */
-    return fail(diag, words);
+    return rocks_fail(diag, words);
 }
 
 static void push_family(struct rocks *r, struct rocks_family *f)
@@ -598,10 +428,10 @@ weir_err rocks_get(struct rocks_family *family, const void *key, size_t length, 
     struct rocks *r = family->rocks;
     char *words = NULL;
     rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(r->db, r->read, family->handle, key, length, &words);
-    if (WEIR_UNLIKELY(words != NULL)) return fail_family(diag, words, "read", family);
+    if (WEIR_UNLIKELY(words != NULL)) return rocks_fail_family(diag, words, "read", family);
     *out = found_value(slice);
-    count(&r->gets, 1);
-    if (slice) count(&r->gets_found, 1);
+    rocks_count(&r->gets, 1);
+    if (slice) rocks_count(&r->gets_found, 1);
     return WEIR_OK;
 }
 
@@ -626,7 +456,7 @@ static weir_err fail_multi(struct weir_diag *diag, uint32_t n, char **words, roc
     for (uint32_t i = 0; i < n; i++) {
         if (slices[i]) rocksdb_pinnableslice_destroy(slices[i]);
         if (words[i] && !err)
-            err = fail_family(diag, words[i], "read", f);
+            err = rocks_fail_family(diag, words[i], "read", f);
         else
             rocksdb_free(words[i]);
     }
@@ -655,8 +485,8 @@ weir_err rocks_multi_get(struct rocks_family *family, uint32_t n, const struct w
     }
     if (WEIR_UNLIKELY(failed)) return fail_multi(diag, n, words, slices, family);
     for (uint32_t i = 0; i < n; i++) out[i] = found_value(slices[i]);
-    count(&r->gets, n);
-    count(&r->gets_found, found);
+    rocks_count(&r->gets, n);
+    rocks_count(&r->gets_found, found);
     return WEIR_OK;
 }
 
@@ -666,42 +496,12 @@ void rocks_value_release(struct rocks_value *value)
     *value = (struct rocks_value){0};
 }
 
-/*
- * An ingestion first flushes ranges deleted lately that overlap the file. When it then meets the memtable as it was before (a deletion on
- * another thread can bring that about), it gives up with "Try again" and has done nothing.
- */
-#define INGEST_TRIES 20
-
-static bool shall_try_again(char **words, int tries)
-{
-    if (!*words || tries == INGEST_TRIES || !strstr(*words, "Try again")) return false;
-    rocksdb_free(*words);
-    *words = NULL;
-    return true;
-}
-
-weir_err rocks_ingest(struct rocks_family *family, const char *path, uint32_t flags, struct weir_diag *diag)
-{
-    struct rocks *r = family->rocks;
-    struct stat st;
-    if (stat(path, &st)) return weir_fail_errno(diag, errno, "ingest %s into family '%s' of %s", path, family->name, r->dir);
-    char *words = NULL;
-    int tries = 0;
-    bool refuse = flags & ROCKS_INGEST_SHARED && r->ingest_shared;
-    do rocksdb_ingest_external_file_cf(r->db, family->handle, &path, 1, refuse ? r->ingest_shared : r->ingest, &words);
-    while (shall_try_again(&words, ++tries));
-    if (words) return weir_wrap(diag, fail(diag, words), "ingest %s into family '%s' of %s", path, family->name, r->dir);
-    count(&r->ingested_files, 1);
-    count(&r->ingested_bytes, (uint64_t)st.st_size);
-    return WEIR_OK;
-}
-
 weir_err rocks_delete_range(struct rocks_family *family, struct weir_bytes from, struct weir_bytes to, struct weir_diag *diag)
 {
     struct rocks *r = family->rocks;
     char *words = NULL;
     rocksdb_delete_range_cf(r->db, r->write, family->handle, from.data, from.length, to.data, to.length, &words);
-    return words ? fail_family(diag, words, "delete a range of", family) : WEIR_OK;
+    return words ? rocks_fail_family(diag, words, "delete a range of", family) : WEIR_OK;
 }
 
 /* The C interface swallows the status of a compaction; a failed one shows in the health. */
@@ -779,7 +579,7 @@ static weir_err give_entry(struct rocks_cursor *c, bool *more, struct weir_bytes
     if (WEIR_UNLIKELY(!rocksdb_iter_valid(c->it))) {
         char *words = NULL;
         rocksdb_iter_get_error(c->it, &words);
-        if (words) return fail_family(diag, words, "scan", c->family);
+        if (words) return rocks_fail_family(diag, words, "scan", c->family);
         *more = false;
         return WEIR_OK;
     }
@@ -810,105 +610,4 @@ weir_err rocks_cursor_last(struct rocks_cursor *c, bool *more, struct weir_bytes
         rocksdb_iter_prev(c->it);
     c->place = BACKWARD;
     return give_entry(c, more, key, value, diag);
-}
-
-/* ---- writers ------------------------------------------------------------------------------------------------------------------------- */
-
-struct rocks_writer {
-    rocksdb_envoptions_t *env_options;
-    rocksdb_sstfilewriter_t *writer;
-    bool made;     /* the file is ours to remove */
-    bool finished; /* ... no more */
-    char path[];
-};
-
-static weir_err fail_writer(struct weir_diag *diag, char *words, const struct rocks_writer *w)
-{
-    return weir_wrap(diag, fail(diag, words), "write %s", w->path);
-}
-
-/* RocksDB would overwrite a file that is there. */
-static weir_err make_file(struct rocks_writer *w, struct weir_diag *diag)
-{
-    int fd = open(w->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-    if (fd < 0 && errno == EEXIST) return weir_fail(diag, WEIR_E_EXISTS, "write %s: the file is there already", w->path);
-    if (fd < 0) return weir_fail_errno(diag, errno, "write %s", w->path);
-    close(fd);
-    w->made = true;
-    return WEIR_OK;
-}
-
-static weir_err open_writer(struct rocks_writer *w, struct rocks_shared *shared, struct weir_diag *diag)
-{
-    weir_err err = make_file(w, diag);
-    if (err) return err;
-    char *words = NULL;
-    w->env_options = rocksdb_envoptions_create();
-    w->writer = rocksdb_sstfilewriter_create(w->env_options, shared->options);
-    rocksdb_sstfilewriter_open(w->writer, w->path, &words);
-    return words ? fail_writer(diag, words, w) : WEIR_OK;
-}
-
-weir_err rocks_writer_new(struct rocks_writer **out, struct rocks_shared *shared, const char *path, struct weir_diag *diag)
-{
-    size_t length = strlen(path);
-    struct rocks_writer *w = calloc(1, sizeof *w + length + 1);
-    if (!w) return weir_fail(diag, WEIR_E_NOMEM, "write %s: no memory", path);
-    memcpy(w->path, path, length);
-    weir_err err = open_writer(w, shared, diag);
-    if (err) {
-        rocks_writer_destroy(&w);
-        return err;
-    }
-    *out = w;
-    return WEIR_OK;
-}
-
-weir_err rocks_writer_put(struct rocks_writer *w, const void *key, size_t key_length, const void *value, size_t length,
-                          struct weir_diag *diag)
-{
-    char *words = NULL;
-    rocksdb_sstfilewriter_put(w->writer, key, key_length, value, length, &words);
-    return WEIR_UNLIKELY(words != NULL) ? fail_writer(diag, words, w) : WEIR_OK;
-}
-
-weir_err rocks_writer_delete(struct rocks_writer *w, const void *key, size_t key_length, struct weir_diag *diag)
-{
-    char *words = NULL;
-    rocksdb_sstfilewriter_delete(w->writer, key, key_length, &words);
-    return WEIR_UNLIKELY(words != NULL) ? fail_writer(diag, words, w) : WEIR_OK;
-}
-
-weir_err rocks_writer_delete_range(struct rocks_writer *w, struct weir_bytes from, struct weir_bytes to, struct weir_diag *diag)
-{
-    char *words = NULL;
-    rocksdb_sstfilewriter_delete_range(w->writer, from.data, from.length, to.data, to.length, &words);
-    return words ? fail_writer(diag, words, w) : WEIR_OK;
-}
-
-uint64_t rocks_writer_size(const struct rocks_writer *w)
-{
-    uint64_t bytes = 0;
-    rocksdb_sstfilewriter_file_size(w->writer, &bytes);
-    return bytes;
-}
-
-weir_err rocks_writer_finish(struct rocks_writer *w, struct weir_diag *diag)
-{
-    char *words = NULL;
-    rocksdb_sstfilewriter_finish(w->writer, &words);
-    if (words) return fail_writer(diag, words, w);
-    w->finished = true;
-    return WEIR_OK;
-}
-
-void rocks_writer_destroy(struct rocks_writer **writer)
-{
-    struct rocks_writer *w = *writer;
-    if (!w) return;
-    if (w->writer) rocksdb_sstfilewriter_destroy(w->writer);
-    if (w->env_options) rocksdb_envoptions_destroy(w->env_options);
-    if (w->made && !w->finished) (void)unlink(w->path);
-    free(w);
-    *writer = NULL;
 }

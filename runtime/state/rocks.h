@@ -9,8 +9,8 @@
  * A database and a checkpoint, or two databases, share an ingested file by hard links (ROCKS_INGEST_SHARED), so it must stay as it is.
  * RocksDB 7.8 writes the number it gives a file that overlaps what is there (global_seqno) into the file itself, and the C interface has
  * no setter against that; a file with such a number is refused everywhere else (WEIR_E_CORRUPT), an empty family included. Here it is
- * turned off behind the C interface's back, and the first database of a process tries whether that holds (rocks.c). If not, a shared file
- * that overlaps is refused, and its owner copies it.
+ * turned off behind the C interface's back, and the first database of a process tries whether that holds (rocks_ingest.c). If not, a shared
+ * file that overlaps is refused, and its owner copies it.
  *
  * Errors: every function that touches the disk gives WEIR_E_IO with RocksDB's words (WEIR_E_CORRUPT when RocksDB says "Corruption",
  * WEIR_E_ARGUMENT for "Invalid argument"). The sentence names the file, or the family and its database. None is retried: the task fails.

@@ -83,6 +83,6 @@ mutant "the files of a state apply in the wrong order" restore.c \
     's/for \(uint32_t i = 0; i < part->n && !err; i\+\+\) (err = bring_in)/for (uint32_t i = part->n; i-- > 0 \&\& !err;) \1/' "$@"
 mutant "another instance's keys are restored, too" family.c 's/^    return group >= first && group <= last && .*$/    return true;/' "$@"
 mutant "what has overflowed stays behind a removal" table.c 's/^    bool passed = is_full\(&t->buckets\[hole\]\);/    bool passed = false;/' "$@"
-mutant "ingestion writes into the files of a snapshot" rocks.c \
+mutant "ingestion writes into the files of a snapshot" rocks_ingest.c \
     's/^    flags\[WRITE_NUMBER\] = 0;//; s/ && memcmp\(before, after, \(size_t\)n_before\) == 0//; s/ && is_newest\(r, "2"\)//' "$@"
 exit $failed
