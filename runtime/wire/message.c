@@ -154,6 +154,19 @@ static const struct field peer_fields[] = {
 };
 static const struct rows peer_rows = {sizeof(struct wire_peer), COUNT(peer_fields), peer_fields};
 
+#define LEDGER(kind_, member, ...)                                             \
+    {                                                                          \
+        .kind = kind_, .at = offsetof(struct wire_ledger, member), __VA_ARGS__ \
+    }
+static const struct field ledger_fields[] = {
+    LEDGER(KIND_U32, channel, .max = WEIR_CHANNELS_MAX - 1),
+    LEDGER(KIND_U32, side, .max = WIRE_LEDGER_RECEIVER),
+    LEDGER(KIND_U64, records),
+    LEDGER(KIND_U64, bytes),
+    LEDGER(KIND_U64, hash),
+};
+static const struct rows ledger_rows = {sizeof(struct wire_ledger), COUNT(ledger_fields), ledger_fields};
+
 /* ---- messages ------------------------------------------------------------------------------------------------------------------ */
 
 #define FIELD(number_, kind_, member, ...)                                                     \
@@ -176,6 +189,11 @@ static const struct field ready_fields[] = {
     FIELD(2, KIND_ID, ready.incarnation),
     FIELD(3, KIND_U64, ready.fingerprint),
 };
+static const struct field running_fields[] = {
+    FIELD(1, KIND_U64, running.restore_us),
+    FIELD(2, KIND_U64, running.restored_bytes),
+    FIELD(3, KIND_U64, running.from_local_bytes),
+};
 static const struct field stats_fields[] = {
     LIST(1, KIND_ROWS, stats.subtasks, stats.n_subtasks, .rows = &subtask_rows),
     LIST(2, KIND_ROWS, stats.counters, stats.n_counters, .rows = &counter_rows),
@@ -188,6 +206,26 @@ static const struct field ended_fields[] = {
     FIELD(3, KIND_STR, ended.failure.operator_id),
     FIELD(4, KIND_I32, ended.failure.subtask, .min = -1, .max = WEIR_PARALLELISM_MAX - 1),
     FIELD(5, KIND_STR, ended.failure.reason),
+};
+static const struct field ack_fields[] = {
+    FIELD(1, KIND_U64, ack.id, .min = 1),
+    FIELD(2, KIND_U32, ack.options, .max = CHECKPOINT_OPTIONS),
+    FIELD(3, KIND_STR, ack.pack),
+    FIELD(4, KIND_U64, ack.pack_bytes),
+    FIELD(5, KIND_U32, ack.pack_crc32c),
+    FIELD(6, KIND_U64, ack.state_bytes),
+    FIELD(7, KIND_U64, ack.new_bytes),
+    FIELD(8, KIND_U64, ack.sync_us_max),
+    FIELD(9, KIND_U64, ack.align_us_max),
+    FIELD(10, KIND_U64, ack.async_us),
+    LIST(11, KIND_ROWS, ack.ledger, ack.n_ledger, .rows = &ledger_rows),
+};
+static const struct field decline_fields[] = {
+    FIELD(1, KIND_U64, decline.id, .min = 1),
+    FIELD(2, KIND_U32, decline.failure.code),
+    FIELD(3, KIND_STR, decline.failure.operator_id),
+    FIELD(4, KIND_I32, decline.failure.subtask, .min = -1, .max = WEIR_PARALLELISM_MAX - 1),
+    FIELD(5, KIND_STR, decline.failure.reason),
 };
 static const struct field registered_fields[] = {
     FIELD(1, KIND_U32, registered.heartbeat_ms, .min = 1, .max = INT32_MAX),
@@ -215,13 +253,44 @@ static const struct field deploy_fields[] = {
     FIELD(10, KIND_U32, deploy.n_workers, .min = 1, .max = WEIR_TASKMANAGERS_MAX),
     LIST(11, KIND_U32S, deploy.slot_worker, deploy.n_slots, .max = WEIR_TASKMANAGERS_MAX - 1, .n_max = WEIR_PARALLELISM_MAX),
     LIST(12, KIND_ROWS, deploy.splits, deploy.n_splits, .rows = &split_rows),
+    FIELD(13, KIND_STR, deploy.checkpoint.dir),
+    FIELD(14, KIND_U32, deploy.checkpoint.alignment_timeout_ms, .max = INT32_MAX),
+    FIELD(15, KIND_U32, deploy.checkpoint.mode, .max = CHECKPOINT_AT_LEAST_ONCE),
+    FIELD(16, KIND_U64, deploy.restore.id),
+    FIELD(17, KIND_STR, deploy.restore.path),
+    FIELD(18, KIND_U64, deploy.restore.bytes),
+    FIELD(19, KIND_U32, deploy.restore.crc32c),
+    FIELD(20, KIND_U32, deploy.restore.allow_unmatched, .max = 1),
 };
 static const struct field start_fields[] = {
     LIST(1, KIND_ROWS, start.peers, start.n_peers, .rows = &peer_rows, .n_max = WEIR_TASKMANAGERS_MAX),
 };
+static const struct field trigger_fields[] = {
+    FIELD(1, KIND_U64, trigger.id, .min = 1),
+    FIELD(2, KIND_U32, trigger.options, .max = CHECKPOINT_OPTIONS),
+    FIELD(3, KIND_STR, trigger.dir),
+};
+static const struct field complete_fields[] = {
+    FIELD(1, KIND_U64, complete.id, .min = 1),
+};
+static const struct field abort_fields[] = {
+    FIELD(1, KIND_U64, abort.id, .min = 1),
+    FIELD(2, KIND_STR, abort.reason),
+};
 static const struct field alive_fields[] = {
     FIELD(1, KIND_U64, alive.stalled_ms),
 };
+
+/* NULL, in a message built by hand, is "". */
+static bool is_empty(const char *text)
+{
+    return !text || !*text;
+}
+
+static bool is_absolute(const char *path)
+{
+    return path && *path == '/';
+}
 
 static bool chunk_agrees(const struct wire_msg *msg)
 {
@@ -235,7 +304,17 @@ static bool deploy_agrees(const struct wire_msg *msg)
     for (uint32_t i = 0; i < msg->deploy.n_slots; i++) {
         if (msg->deploy.slot_worker[i] >= msg->deploy.n_workers) return false;
     }
+    if (msg->deploy.restore.id && !is_absolute(msg->deploy.restore.path)) return false;
+    if (!is_empty(msg->deploy.checkpoint.dir) && !is_absolute(msg->deploy.checkpoint.dir)) return false;
     return msg->deploy.worker < msg->deploy.n_workers;
+}
+
+/* A savepoint has a folder of its own, and nothing else has; who drains stops. */
+static bool trigger_agrees(const struct wire_msg *msg)
+{
+    uint32_t options = msg->trigger.options;
+    if ((options & CHECKPOINT_DRAIN) && !(options & CHECKPOINT_STOP)) return false;
+    return options & CHECKPOINT_SAVEPOINT ? is_absolute(msg->trigger.dir) : is_empty(msg->trigger.dir);
 }
 
 #define SHAPE(type_, fields_, agrees_)                         \
@@ -251,10 +330,12 @@ static const struct shape shapes[] = {
     SHAPE(REGISTER, register_fields, NULL),
     SHAPE(FETCH, fetch_fields, NULL),
     SHAPE(WORKER_READY, ready_fields, NULL),
-    BARE(WORKER_RUNNING),
+    SHAPE(WORKER_RUNNING, running_fields, NULL),
     SHAPE(WORKER_STATS, stats_fields, NULL),
     BARE(WORKER_PREPARED),
     SHAPE(WORKER_ENDED, ended_fields, NULL),
+    SHAPE(CHECKPOINT_ACK, ack_fields, NULL),
+    SHAPE(CHECKPOINT_DECLINE, decline_fields, NULL),
     SHAPE(REGISTERED, registered_fields, NULL),
     SHAPE(REFUSED, refused_fields, NULL),
     SHAPE(CHUNK, chunk_fields, chunk_agrees),
@@ -262,6 +343,10 @@ static const struct shape shapes[] = {
     SHAPE(START, start_fields, NULL),
     BARE(COMMIT),
     BARE(CANCEL),
+    SHAPE(TRIGGER, trigger_fields, trigger_agrees),
+    SHAPE(CHECKPOINT_COMPLETE, complete_fields, NULL),
+    SHAPE(CHECKPOINT_ABORT, abort_fields, NULL),
+    BARE(FORGET_JOB),
     SHAPE(WORKER_ALIVE, alive_fields, NULL),
 };
 

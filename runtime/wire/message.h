@@ -17,21 +17,27 @@
 
 enum wire_type {
     /* TaskManager -> JobManager */
-    WIRE_REGISTER = 1,        /* first on a link */
-    WIRE_FETCH = 2,           /* wants the chunk of an artifact at offset */
-    WIRE_WORKER_READY = 3,    /* worker has loaded the plugin, checked the fingerprint, bound its data endpoint */
-    WIRE_WORKER_RUNNING = 4,  /* worker has connected to its peers and steps its subtasks */
-    WIRE_WORKER_STATS = 5,    /* counters, once a second and before PREPARED and ENDED */
-    WIRE_WORKER_PREPARED = 6, /* all subtasks of the worker have finished; sinks are durable, not visible */
-    WIRE_WORKER_ENDED = 7,    /* worker is gone: committed, failed or canceled; the last message of an attempt */
+    WIRE_REGISTER = 1,           /* first on a link */
+    WIRE_FETCH = 2,              /* wants the chunk of an artifact at offset */
+    WIRE_WORKER_READY = 3,       /* worker has loaded the plugin, checked the fingerprint, bound its data endpoint */
+    WIRE_WORKER_RUNNING = 4,     /* worker has connected to its peers and steps its subtasks */
+    WIRE_WORKER_STATS = 5,       /* counters, once a second and before PREPARED and ENDED */
+    WIRE_WORKER_PREPARED = 6,    /* all subtasks of the worker have finished; sinks are durable, not visible */
+    WIRE_WORKER_ENDED = 7,       /* worker is gone: committed, failed or canceled; the last message of an attempt */
+    WIRE_CHECKPOINT_ACK = 8,     /* the worker's part of the checkpoint lies in the storage, fsynced */
+    WIRE_CHECKPOINT_DECLINE = 9, /* it will not: the checkpoint fails, the job goes on */
     /* JobManager -> TaskManager */
     WIRE_REGISTERED = 16,
     WIRE_REFUSED = 17, /* registration refused; the TaskManager exits with the reason */
     WIRE_CHUNK = 18,
-    WIRE_DEPLOY = 19, /* start a worker for (job, attempt) */
-    WIRE_START = 20,  /* all workers of the attempt are ready: connect and run */
-    WIRE_COMMIT = 21, /* all workers have prepared: make output visible, then end */
-    WIRE_CANCEL = 22, /* end the attempt's worker */
+    WIRE_DEPLOY = 19,              /* start a worker for (job, attempt) */
+    WIRE_START = 20,               /* all workers of the attempt are ready: connect and run */
+    WIRE_COMMIT = 21,              /* all workers have prepared: make output visible, then end */
+    WIRE_CANCEL = 22,              /* end the attempt's worker */
+    WIRE_TRIGGER = 23,             /* take a checkpoint; once more for one that is under way or older: nothing */
+    WIRE_CHECKPOINT_COMPLETE = 24, /* it is durable, with its pointer: sinks commit all up to it; may come doubled, or not at all */
+    WIRE_CHECKPOINT_ABORT = 25,    /* it will not be: nothing of it is waited for any more */
+    WIRE_FORGET_JOB = 26,          /* the job has ended: its local copies go (attempt 0) */
     /* worker -> TaskManager only */
     WIRE_WORKER_ALIVE = 32, /* the net thread lives; with the time since the slowest task last finished a step */
 };
@@ -44,6 +50,26 @@ struct wire_failure {
     const char *operator_id;
     int32_t subtask;
     const char *reason; /* a sentence; names the signal, file, limit ... */
+};
+
+/* What a checkpoint is beyond a plain one: a set, in TRIGGER and in the flags of its barriers. */
+enum checkpoint_option {
+    CHECKPOINT_SAVEPOINT = 1, /* self-contained: all files, below a folder of its own */
+    CHECKPOINT_STOP = 2,      /* sources rest behind the barrier, without an end of input */
+    CHECKPOINT_DRAIN = 4,     /* with STOP: sources end first, so that windows fire and operators finish, and then rest */
+    CHECKPOINT_FINAL = 8,     /* every subtask of the attempt has finished */
+};
+#define CHECKPOINT_OPTIONS 15u
+
+enum checkpoint_mode { CHECKPOINT_EXACTLY_ONCE = 0, CHECKPOINT_AT_LEAST_ONCE = 1 };
+
+/* What went over a channel between two barriers, as one end of it saw it. */
+enum wire_ledger_side { WIRE_LEDGER_SENDER = 0, WIRE_LEDGER_RECEIVER = 1 };
+struct wire_ledger {
+    uint32_t channel; /* of the plan */
+    uint32_t side;    /* enum wire_ledger_side */
+    uint64_t records, bytes;
+    uint64_t hash; /* chained over its frames */
 };
 
 struct wire_split {
@@ -114,6 +140,11 @@ struct wire_msg {
             struct weir_id incarnation;
             uint64_t fingerprint; /* of the graph it built */
         } ready;
+        struct {                       /* all zero unless DEPLOY named a checkpoint */
+            uint64_t restore_us;       /* from START until every subtask was restored and opened */
+            uint64_t restored_bytes;   /* of files of state ... */
+            uint64_t from_local_bytes; /* ... and of them from this TaskManager's copies */
+        } running;
         struct {
             uint32_t n_subtasks;
             struct wire_subtask_stats *subtasks;
@@ -127,6 +158,22 @@ struct wire_msg {
             uint32_t outcome; /* enum wire_outcome */
             struct wire_failure failure;
         } ended;
+        struct {
+            uint64_t id;
+            uint32_t options; /* as triggered */
+            const char *pack; /* name of the worker's pack in the checkpoint's folder */
+            uint64_t pack_bytes;
+            uint32_t pack_crc32c;
+            uint64_t state_bytes, new_bytes;    /* of all that the pack names; of what no checkpoint had stored before */
+            uint64_t sync_us_max, align_us_max; /* of the slowest subtask: the stop for the snapshot, the wait for barriers before */
+            uint64_t async_us;                  /* writing and storing, until everything was fsynced */
+            uint32_t n_ledger;
+            struct wire_ledger *ledger; /* one entry for each end of a channel that lives in this worker */
+        } ack;
+        struct {
+            uint64_t id;
+            struct wire_failure failure;
+        } decline;
         struct {
             uint32_t heartbeat_ms, heartbeat_timeout_ms;
         } registered;
@@ -155,11 +202,35 @@ struct wire_msg {
             uint32_t *slot_worker; /* worker index of each slot 0 ... n_slots-1; subtask i of every vertex lives in slot i */
             uint32_t n_splits;
             struct wire_split *splits; /* of this worker's source subtasks, in order of index */
+            struct {
+                const char *dir;               /* of the job in the checkpoint storage, absolute; "" = the job has no checkpoints */
+                uint32_t alignment_timeout_ms; /* 0 = none */
+                uint32_t mode;                 /* enum checkpoint_mode */
+            } checkpoint;
+            struct {
+                uint64_t id;      /* 0 = begin without state */
+                const char *path; /* of its manifest, absolute */
+                uint64_t bytes;
+                uint32_t crc32c;
+                uint32_t allow_unmatched; /* 1: state of operators that the job no longer has is left behind */
+            } restore;
         } deploy;
         struct {
             uint32_t n_peers;
             struct wire_peer *peers; /* every worker of the attempt, this one too */
         } start;
+        struct {
+            uint64_t id;      /* above all earlier ones of the job */
+            uint32_t options; /* set of enum checkpoint_option */
+            const char *dir;  /* of a savepoint: where it goes, absolute; "" = below the job's folder */
+        } trigger;
+        struct {
+            uint64_t id;
+        } complete;
+        struct {
+            uint64_t id;
+            const char *reason;
+        } abort;
         struct {
             uint64_t stalled_ms;
         } alive;

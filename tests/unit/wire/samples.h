@@ -55,6 +55,16 @@ static inline const char *sample_str(struct samples *s, uint64_t *seed)
     return text;
 }
 
+/* An absolute one. */
+static inline const char *sample_path(struct samples *s, uint64_t *seed)
+{
+    const char *rest = sample_str(s, seed);
+    char *path = sample_alloc(s, strlen(rest) + 2);
+    path[0] = '/';
+    memcpy(path + 1, rest, strlen(rest));
+    return path;
+}
+
 static inline struct weir_bytes sample_bytes(struct samples *s, uint64_t *seed)
 {
     uint32_t n = draw_below(seed, 4) ? draw_below(seed, 12) : draw_below(seed, 300);
@@ -122,6 +132,18 @@ static inline void sample_stats(struct samples *s, uint64_t *seed, struct wire_m
     }
 }
 
+static inline void sample_restore(struct samples *s, uint64_t *seed, struct wire_msg *m)
+{
+    m->deploy.checkpoint.dir = draw_below(seed, 2) ? sample_path(s, seed) : "";
+    m->deploy.checkpoint.alignment_timeout_ms = draw_below(seed, INT32_MAX);
+    m->deploy.checkpoint.mode = draw_below(seed, 2);
+    m->deploy.restore.id = draw_wide(seed);
+    m->deploy.restore.path = m->deploy.restore.id ? sample_path(s, seed) : "";
+    m->deploy.restore.bytes = draw_wide(seed);
+    m->deploy.restore.crc32c = (uint32_t)draw(seed);
+    m->deploy.restore.allow_unmatched = draw_below(seed, 2);
+}
+
 static inline void sample_deploy(struct samples *s, uint64_t *seed, struct wire_msg *m)
 {
     m->deploy.digest = sample_digest(seed);
@@ -145,6 +167,46 @@ static inline void sample_deploy(struct samples *s, uint64_t *seed, struct wire_
         m->deploy.splits[i] = (struct wire_split){
             .node = draw_below(seed, WEIR_OPERATORS_MAX), .index = draw_below(seed, WEIR_SPLITS_MAX), .data = sample_bytes(s, seed)};
     }
+    sample_restore(s, seed, m);
+}
+
+static inline struct wire_failure sample_failure(struct samples *s, uint64_t *seed)
+{
+    return (struct wire_failure){.code = (weir_err)draw_below(seed, 40),
+                                 .operator_id = sample_str(s, seed),
+                                 .subtask = (int32_t)draw_below(seed, WEIR_PARALLELISM_MAX) - 1,
+                                 .reason = sample_str(s, seed)};
+}
+
+static inline void sample_ack(struct samples *s, uint64_t *seed, struct wire_msg *m)
+{
+    m->ack.id = draw_wide(seed) | 1;
+    m->ack.options = draw_below(seed, CHECKPOINT_OPTIONS + 1);
+    m->ack.pack = sample_str(s, seed);
+    m->ack.pack_bytes = draw_wide(seed);
+    m->ack.pack_crc32c = (uint32_t)draw(seed);
+    m->ack.state_bytes = draw_wide(seed);
+    m->ack.new_bytes = draw_wide(seed);
+    m->ack.sync_us_max = draw_wide(seed);
+    m->ack.align_us_max = draw_wide(seed);
+    m->ack.async_us = draw_wide(seed);
+    m->ack.n_ledger = draw_below(seed, 6);
+    m->ack.ledger = sample_alloc(s, m->ack.n_ledger * sizeof *m->ack.ledger);
+    for (uint32_t i = 0; i < m->ack.n_ledger; i++) {
+        m->ack.ledger[i] = (struct wire_ledger){.channel = draw_below(seed, WEIR_CHANNELS_MAX),
+                                                .side = draw_below(seed, 2),
+                                                .records = draw_wide(seed),
+                                                .bytes = draw_wide(seed),
+                                                .hash = draw(seed)};
+    }
+}
+
+static inline void sample_trigger(struct samples *s, uint64_t *seed, struct wire_msg *m)
+{
+    m->trigger.id = draw_wide(seed) | 1;
+    m->trigger.options = draw_below(seed, CHECKPOINT_OPTIONS + 1);
+    if (m->trigger.options & CHECKPOINT_DRAIN) m->trigger.options |= CHECKPOINT_STOP;
+    m->trigger.dir = m->trigger.options & CHECKPOINT_SAVEPOINT ? sample_path(s, seed) : "";
 }
 
 static inline void sample_start(struct samples *s, uint64_t *seed, struct wire_msg *m)
@@ -167,9 +229,27 @@ static inline void sample_chunk(struct samples *s, uint64_t *seed, struct wire_m
 }
 
 static const enum wire_type sample_types[] = {
-    WIRE_REGISTER,        WIRE_FETCH,        WIRE_WORKER_READY, WIRE_WORKER_RUNNING, WIRE_WORKER_STATS,
-    WIRE_WORKER_PREPARED, WIRE_WORKER_ENDED, WIRE_REGISTERED,   WIRE_REFUSED,        WIRE_CHUNK,
-    WIRE_DEPLOY,          WIRE_START,        WIRE_COMMIT,       WIRE_CANCEL,         WIRE_WORKER_ALIVE,
+    WIRE_REGISTER,
+    WIRE_FETCH,
+    WIRE_WORKER_READY,
+    WIRE_WORKER_RUNNING,
+    WIRE_WORKER_STATS,
+    WIRE_WORKER_PREPARED,
+    WIRE_WORKER_ENDED,
+    WIRE_REGISTERED,
+    WIRE_REFUSED,
+    WIRE_CHUNK,
+    WIRE_DEPLOY,
+    WIRE_START,
+    WIRE_COMMIT,
+    WIRE_CANCEL,
+    WIRE_WORKER_ALIVE,
+    WIRE_CHECKPOINT_ACK,
+    WIRE_CHECKPOINT_DECLINE,
+    WIRE_TRIGGER,
+    WIRE_CHECKPOINT_COMPLETE,
+    WIRE_CHECKPOINT_ABORT,
+    WIRE_FORGET_JOB,
 };
 #define SAMPLE_TYPES (sizeof sample_types / sizeof sample_types[0])
 
@@ -202,10 +282,23 @@ static inline void sample_msg(struct samples *s, uint64_t *seed, enum wire_type 
         return;
     case WIRE_WORKER_ENDED:
         m->ended.outcome = WIRE_COMMITTED + draw_below(seed, 3);
-        m->ended.failure.code = (weir_err)draw_below(seed, 40);
-        m->ended.failure.operator_id = sample_str(s, seed);
-        m->ended.failure.subtask = (int32_t)draw_below(seed, WEIR_PARALLELISM_MAX) - 1;
-        m->ended.failure.reason = sample_str(s, seed);
+        m->ended.failure = sample_failure(s, seed);
+        return;
+    case WIRE_WORKER_RUNNING:
+        m->running.restore_us = draw_wide(seed);
+        m->running.restored_bytes = draw_wide(seed);
+        m->running.from_local_bytes = draw_wide(seed);
+        return;
+    case WIRE_CHECKPOINT_ACK: sample_ack(s, seed, m); return;
+    case WIRE_CHECKPOINT_DECLINE:
+        m->decline.id = draw_wide(seed) | 1;
+        m->decline.failure = sample_failure(s, seed);
+        return;
+    case WIRE_TRIGGER: sample_trigger(s, seed, m); return;
+    case WIRE_CHECKPOINT_COMPLETE: m->complete.id = draw_wide(seed) | 1; return;
+    case WIRE_CHECKPOINT_ABORT:
+        m->abort.id = draw_wide(seed) | 1;
+        m->abort.reason = sample_str(s, seed);
         return;
     case WIRE_REGISTERED:
         m->registered.heartbeat_ms = 1 + draw_below(seed, 10000);
@@ -217,10 +310,10 @@ static inline void sample_msg(struct samples *s, uint64_t *seed, enum wire_type 
     case WIRE_DEPLOY: sample_deploy(s, seed, m); return;
     case WIRE_START: sample_start(s, seed, m); return;
     case WIRE_WORKER_ALIVE: m->alive.stalled_ms = draw_wide(seed); return;
-    case WIRE_WORKER_RUNNING:
     case WIRE_WORKER_PREPARED:
     case WIRE_COMMIT:
-    case WIRE_CANCEL: return;
+    case WIRE_CANCEL:
+    case WIRE_FORGET_JOB: return;
     }
 }
 

@@ -52,6 +52,34 @@ static bool same_stats(const struct wire_msg *a, const struct wire_msg *b)
     return a->stats.frames_dropped == b->stats.frames_dropped;
 }
 
+static bool same_restore(const struct wire_msg *a, const struct wire_msg *b)
+{
+    return !strcmp(a->deploy.checkpoint.dir, b->deploy.checkpoint.dir) &&
+           a->deploy.checkpoint.alignment_timeout_ms == b->deploy.checkpoint.alignment_timeout_ms &&
+           a->deploy.checkpoint.mode == b->deploy.checkpoint.mode && a->deploy.restore.id == b->deploy.restore.id &&
+           !strcmp(a->deploy.restore.path, b->deploy.restore.path) && a->deploy.restore.bytes == b->deploy.restore.bytes &&
+           a->deploy.restore.crc32c == b->deploy.restore.crc32c && a->deploy.restore.allow_unmatched == b->deploy.restore.allow_unmatched;
+}
+
+static bool same_failure(const struct wire_failure *a, const struct wire_failure *b)
+{
+    return a->code == b->code && !strcmp(a->operator_id, b->operator_id) && a->subtask == b->subtask && !strcmp(a->reason, b->reason);
+}
+
+static bool same_ack(const struct wire_msg *a, const struct wire_msg *b)
+{
+    if (a->ack.n_ledger != b->ack.n_ledger) return false;
+    for (uint32_t i = 0; i < a->ack.n_ledger; i++) {
+        const struct wire_ledger *x = &a->ack.ledger[i], *y = &b->ack.ledger[i];
+        if (x->channel != y->channel || x->side != y->side || x->records != y->records || x->bytes != y->bytes || x->hash != y->hash)
+            return false;
+    }
+    return a->ack.id == b->ack.id && a->ack.options == b->ack.options && !strcmp(a->ack.pack, b->ack.pack) &&
+           a->ack.pack_bytes == b->ack.pack_bytes && a->ack.pack_crc32c == b->ack.pack_crc32c && a->ack.state_bytes == b->ack.state_bytes &&
+           a->ack.new_bytes == b->ack.new_bytes && a->ack.sync_us_max == b->ack.sync_us_max && a->ack.align_us_max == b->ack.align_us_max &&
+           a->ack.async_us == b->ack.async_us;
+}
+
 static bool same_deploy(const struct wire_msg *a, const struct wire_msg *b)
 {
     if (a->deploy.n_args != b->deploy.n_args || a->deploy.n_slots != b->deploy.n_slots) return false;
@@ -70,7 +98,7 @@ static bool same_deploy(const struct wire_msg *a, const struct wire_msg *b)
            !strcmp(a->deploy.name, b->deploy.name) && !strcmp(a->deploy.cwd, b->deploy.cwd) &&
            a->deploy.parallelism == b->deploy.parallelism && a->deploy.fingerprint == b->deploy.fingerprint &&
            a->deploy.progress_timeout_ms == b->deploy.progress_timeout_ms && a->deploy.worker == b->deploy.worker &&
-           a->deploy.n_workers == b->deploy.n_workers;
+           a->deploy.n_workers == b->deploy.n_workers && same_restore(a, b);
 }
 
 static bool same_start(const struct wire_msg *a, const struct wire_msg *b)
@@ -96,10 +124,16 @@ static bool same(const struct wire_msg *a, const struct wire_msg *b)
     case WIRE_WORKER_READY:
         return !strcmp(a->ready.endpoint, b->ready.endpoint) && id_equal(a->ready.incarnation, b->ready.incarnation) &&
                a->ready.fingerprint == b->ready.fingerprint;
-    case WIRE_WORKER_ENDED:
-        return a->ended.outcome == b->ended.outcome && a->ended.failure.code == b->ended.failure.code &&
-               !strcmp(a->ended.failure.operator_id, b->ended.failure.operator_id) &&
-               a->ended.failure.subtask == b->ended.failure.subtask && !strcmp(a->ended.failure.reason, b->ended.failure.reason);
+    case WIRE_WORKER_ENDED: return a->ended.outcome == b->ended.outcome && same_failure(&a->ended.failure, &b->ended.failure);
+    case WIRE_WORKER_RUNNING:
+        return a->running.restore_us == b->running.restore_us && a->running.restored_bytes == b->running.restored_bytes &&
+               a->running.from_local_bytes == b->running.from_local_bytes;
+    case WIRE_CHECKPOINT_ACK: return same_ack(a, b);
+    case WIRE_CHECKPOINT_DECLINE: return a->decline.id == b->decline.id && same_failure(&a->decline.failure, &b->decline.failure);
+    case WIRE_TRIGGER:
+        return a->trigger.id == b->trigger.id && a->trigger.options == b->trigger.options && !strcmp(a->trigger.dir, b->trigger.dir);
+    case WIRE_CHECKPOINT_COMPLETE: return a->complete.id == b->complete.id;
+    case WIRE_CHECKPOINT_ABORT: return a->abort.id == b->abort.id && !strcmp(a->abort.reason, b->abort.reason);
     case WIRE_REGISTERED:
         return a->registered.heartbeat_ms == b->registered.heartbeat_ms &&
                a->registered.heartbeat_timeout_ms == b->registered.heartbeat_timeout_ms;
@@ -111,10 +145,10 @@ static bool same(const struct wire_msg *a, const struct wire_msg *b)
     case WIRE_DEPLOY: return same_deploy(a, b);
     case WIRE_START: return same_start(a, b);
     case WIRE_WORKER_ALIVE: return a->alive.stalled_ms == b->alive.stalled_ms;
-    case WIRE_WORKER_RUNNING:
     case WIRE_WORKER_PREPARED:
     case WIRE_COMMIT:
-    case WIRE_CANCEL: return true;
+    case WIRE_CANCEL:
+    case WIRE_FORGET_JOB: return true;
     }
     return false;
 }
@@ -443,6 +477,33 @@ static void nonsense_is_not_encoded(void **state)
     buffer_close(&b);
 }
 
+/* A savepoint says where it goes, and a checkpoint does not; who restores names a manifest. */
+static void checkpoints_that_contradict_themselves_are_not_encoded(void **state)
+{
+    (void)state;
+    struct buffer b;
+    buffer_init(&b, 0);
+    struct wire_msg m = {.type = WIRE_TRIGGER, .trigger = {.id = 1, .options = CHECKPOINT_SAVEPOINT}};
+    assert_int_equal(wire_msg_encode(&m, &b), WEIR_E_ARGUMENT);
+    m.trigger.dir = "relative";
+    buffer_clear(&b);
+    assert_int_equal(wire_msg_encode(&m, &b), WEIR_E_ARGUMENT);
+    m.trigger.options = CHECKPOINT_DRAIN;
+    m.trigger.dir = "";
+    buffer_clear(&b);
+    assert_int_equal(wire_msg_encode(&m, &b), WEIR_E_ARGUMENT);
+    m.trigger = (typeof(m.trigger)){.id = 0};
+    buffer_clear(&b);
+    assert_int_equal(wire_msg_encode(&m, &b), WEIR_E_ARGUMENT);
+    m = (struct wire_msg){.type = WIRE_DEPLOY, .deploy = {.n_workers = 1, .restore = {.id = 3}}};
+    buffer_clear(&b);
+    assert_int_equal(wire_msg_encode(&m, &b), WEIR_E_ARGUMENT);
+    m.deploy.restore.path = "/manifest";
+    buffer_clear(&b);
+    assert_int_equal(wire_msg_encode(&m, &b), WEIR_OK);
+    buffer_close(&b);
+}
+
 static void types_have_names(void **state)
 {
     (void)state;
@@ -464,6 +525,7 @@ int main(void)
         cmocka_unit_test(missing_fields_are_zero_or_empty),
         cmocka_unit_test(values_out_of_range_are_refused),
         cmocka_unit_test(nonsense_is_not_encoded),
+        cmocka_unit_test(checkpoints_that_contradict_themselves_are_not_encoded),
         cmocka_unit_test(types_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
