@@ -13,10 +13,26 @@
 
 #include <pthread.h>
 
+#include "runtime/task/snapshot.h"
 #include "runtime/task/subtask.h"
 
+/* PREPARED: every subtask has finished, or rests behind a checkpoint with STOP; an abort of that one makes it RUNNING again. */
 enum thread_state { THREAD_RUNNING, THREAD_PREPARED, THREAD_COMMITTED, THREAD_FAILED, THREAD_STOPPED };
 enum thread_command { THREAD_RUN, THREAD_COMMIT, THREAD_STOP };
+
+/*
+ * Checkpoints between the threads. Ids only grow, so of each kind of notice the newest says all. Taken when `waiting` says that there is
+ * something, a few times a checkpoint.
+ */
+struct thread_mail {
+    pthread_mutex_t lock;
+    atomic_bool waiting;               /* for the task thread */
+    uint64_t trigger, complete, abort; /* highest ids */
+    uint32_t trigger_options;
+    struct subtask_snapshot *settled;       /* to be freed by the task thread */
+    struct subtask_snapshot *taken, **tail; /* for the net thread, in order */
+    uint32_t n_out;                         /* taken by the net thread and not settled */
+};
 
 struct task_thread {
     /* set up before start */
@@ -42,6 +58,7 @@ struct task_thread {
     struct wire_counter *counters;     /* n_counters, at most counters_cap */
     uint32_t n_counters, counters_cap;
     struct subtask *failed; /* once FAILED */
+    struct thread_mail mail;
     pthread_t thread;
     bool started;
 };
@@ -56,6 +73,22 @@ void task_thread_command(struct task_thread *t, enum thread_command command);
 void task_thread_ask_stats(struct task_thread *t);
 /* Appends the published counters to the STATS message, whose arrays are large enough. */
 void task_thread_read_stats(struct task_thread *t, struct wire_msg *stats);
+/*
+ * Checkpoints. `trigger` begins one in the thread's sources and in subtasks that have finished; one that is not newer than the last is
+ * ignored. `complete`: sinks commit what they prepared for `id` or before. `abort`: `id` and those before it are not waited for any more,
+ * and subtasks that rest behind one of them go on. Each may be repeated, be late, or be left out when a newer one follows.
+ */
+void task_thread_trigger(struct task_thread *t, uint64_t id, uint32_t options);
+void task_thread_complete(struct task_thread *t, uint64_t id);
+void task_thread_abort(struct task_thread *t, uint64_t id);
+/*
+ * The next snapshot that a subtask has handed over, or NULL; the thread wakes `net` for each. The caller persists its frozen state
+ * (keyed_persist), whatever became of the checkpoint, and gives it back by task_thread_settle. The thread does not end, and must not be
+ * joined, before all of them are back.
+ */
+struct subtask_snapshot *task_thread_take_snapshot(struct task_thread *t);
+void task_thread_settle(struct task_thread *t, struct subtask_snapshot *snapshot);
+
 /* Waits for the end of the thread, which must have been told to stop, failed, or committed. */
 void task_thread_join(struct task_thread *t);
 /* Frees; channels of all threads must be closed first, so that every frame is home. */
