@@ -1,0 +1,687 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The checkpoint coordinator: the walk of one checkpoint, what gives it up, what it may not be given up by, and what is retained. */
+/* cmocka wants these first, in this order */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobmanager/checkpoint.h"
+
+enum { WORKERS = 2 };
+
+struct fixture {
+    struct graph graph;
+    struct plan *plan;
+    struct ckpt *c;
+    struct ckpt_actions out;
+    int64_t now_ms;
+};
+
+/* read (2) -> by key -> write (2): four channels. */
+static void make_plan(struct fixture *f)
+{
+    struct graph_input input = {.node = 0, .partition = GRAPH_KEY, .way = "by_key"};
+    struct graph_node nodes[] = {
+        {.id = "read", .name = "source", .kind = GRAPH_SOURCE, .n_outputs = 1},
+        {.id = "write", .name = "sink", .kind = GRAPH_SINK, .n_ports = 1, .n_inputs = 1, .inputs = &input},
+    };
+    struct graph made = {.name = "g", .n_nodes = 2, .nodes = nodes};
+    struct buffer bytes = {0};
+    assert_int_equal(graph_encode(&made, &bytes), WEIR_OK);
+    assert_int_equal(graph_decode(&f->graph, bytes.data, bytes.len, NULL), WEIR_OK);
+    buffer_close(&bytes);
+    assert_int_equal(plan_new(&f->plan, &f->graph, 2, NULL), WEIR_OK);
+    assert_int_equal(f->plan->n_channels, 4);
+}
+
+static void step(struct fixture *f, struct ckpt_event *ev)
+{
+    ev->now_ms = ev->wall_ms = f->now_ms;
+    ckpt_step(f->c, ev, &f->out);
+}
+
+static void make(struct fixture *f, uint32_t tolerable, uint32_t n_retained)
+{
+    struct ckpt_config config = {.interval_ms = 1000,
+                                 .min_pause_ms = 300,
+                                 .timeout_ms = 5000,
+                                 .tolerable_failures = tolerable,
+                                 .n_retained = n_retained,
+                                 .dir = "/c/job"};
+    ckpt_destroy(&f->c);
+    ckpt_new(&f->c, &config);
+}
+
+static void attempt(struct fixture *f, uint32_t number)
+{
+    struct ckpt_event ev = {.type = CKPT_EV_ATTEMPT};
+    ev.attempt.attempt = number;
+    ev.attempt.n_workers = WORKERS;
+    ev.attempt.plan = f->plan;
+    step(f, &ev);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    make_plan(f);
+    make(f, 0, 2);
+    attempt(f, 1);
+    *state = f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    ckpt_actions_close(&f->out);
+    ckpt_destroy(&f->c);
+    plan_destroy(&f->plan);
+    graph_close(&f->graph);
+    free(f);
+    return 0;
+}
+
+static const struct ckpt_action *did(const struct fixture *f, enum ckpt_action_type type)
+{
+    for (uint32_t i = 0; i < f->out.n; i++)
+        if (f->out.at[i].type == type) return &f->out.at[i];
+    return NULL;
+}
+
+static void tick(struct fixture *f, int64_t ms)
+{
+    f->now_ms += ms;
+    step(f, &(struct ckpt_event){.type = CKPT_EV_TICK});
+}
+
+static void answer_of(struct fixture *f, enum ckpt_event_type type, uint64_t id, weir_err err)
+{
+    struct ckpt_event ev = {.type = type};
+    ev.answer.id = id;
+    ev.answer.err = err;
+    ev.answer.reason = "no space left";
+    ev.answer.bytes = 99;
+    step(f, &ev);
+}
+
+static void answer(struct fixture *f, enum ckpt_event_type type)
+{
+    answer_of(f, type, f->c->id, WEIR_OK);
+}
+
+/* Worker w sends on channels 2w and 2w + 1 and receives on w and 2 + w. `lost`: records that its channels did not bring. */
+static void ack(struct fixture *f, uint64_t id, uint32_t w, uint64_t lost)
+{
+    struct wire_ledger ledger[] = {
+        {.channel = 2 * w, .side = WIRE_LEDGER_SENDER, .records = 10, .bytes = 100, .hash = 7},
+        {.channel = 2 * w + 1, .side = WIRE_LEDGER_SENDER, .records = 10, .bytes = 100, .hash = 7},
+        {.channel = w, .side = WIRE_LEDGER_RECEIVER, .records = 10, .bytes = 100, .hash = 7},
+        {.channel = 2 + w, .side = WIRE_LEDGER_RECEIVER, .records = 10 - lost, .bytes = 100, .hash = 7},
+    };
+    struct wire_msg msg = {.type = WIRE_CHECKPOINT_ACK};
+    msg.ack.id = id;
+    msg.ack.pack = w ? "pack-1" : "pack-0";
+    msg.ack.pack_bytes = 11;
+    msg.ack.state_bytes = 1000;
+    msg.ack.new_bytes = 100;
+    msg.ack.sync_us_max = 5 + w;
+    msg.ack.n_ledger = 4;
+    msg.ack.ledger = ledger;
+    struct ckpt_event ev = {.type = CKPT_EV_ACK};
+    ev.worker.worker = w;
+    ev.worker.msg = &msg;
+    step(f, &ev);
+}
+
+static void decline(struct fixture *f, uint64_t id, uint32_t w)
+{
+    struct wire_msg msg = {.type = WIRE_CHECKPOINT_DECLINE};
+    msg.decline.id = id;
+    msg.decline.failure = (struct wire_failure){WEIR_E_IO, "", -1, "the disk is full"};
+    struct ckpt_event ev = {.type = CKPT_EV_DECLINE};
+    ev.worker.worker = w;
+    ev.worker.msg = &msg;
+    step(f, &ev);
+}
+
+static void detach(struct fixture *f)
+{
+    struct ckpt_event ev = {.type = CKPT_EV_DETACH};
+    ev.detach.reason = "the attempt has failed";
+    step(f, &ev);
+}
+
+static struct weir_id id_of(uint8_t n)
+{
+    return (struct weir_id){{n}};
+}
+
+static void request(struct fixture *f, uint8_t id, uint32_t options)
+{
+    struct ckpt_event ev = {.type = CKPT_EV_REQUEST};
+    ev.request.id = id_of(id);
+    ev.request.options = options;
+    snprintf(ev.request.path, sizeof ev.request.path, "/save/%d", id);
+    step(f, &ev);
+}
+
+/* From RESERVING to PENDING. */
+static void let_begin(struct fixture *f)
+{
+    assert_non_null(did(f, CKPT_DO_RESERVE));
+    answer(f, CKPT_EV_RESERVED);
+    assert_non_null(did(f, CKPT_DO_BEGIN));
+    answer(f, CKPT_EV_BEGUN);
+    assert_non_null(did(f, CKPT_DO_TRIGGER));
+}
+
+static void let_acknowledge(struct fixture *f)
+{
+    uint64_t id = f->c->id;
+    ack(f, id, 0, 0);
+    assert_int_equal(f->out.n, 0);
+    ack(f, id, 1, 0);
+    assert_non_null(did(f, CKPT_DO_SEAL));
+}
+
+static void let_complete(struct fixture *f)
+{
+    let_begin(f);
+    let_acknowledge(f);
+    answer(f, CKPT_EV_SEALED);
+    assert_non_null(did(f, CKPT_DO_COMMIT));
+    answer(f, CKPT_EV_POINTER);
+    assert_non_null(did(f, CKPT_DO_COMPLETE));
+}
+
+/* ---- the walk ---- */
+
+static void completes_only_after_every_condition(void **state)
+{
+    struct fixture *f = *state;
+    assert_int_equal(ckpt_deadline_ms(f->c), 1000);
+    tick(f, 999);
+    assert_int_equal(f->out.n, 0);
+    tick(f, 1);
+    let_begin(f);
+    let_acknowledge(f);
+    assert_null(did(f, CKPT_DO_COMPLETE));
+    answer(f, CKPT_EV_SEALED);
+    assert_null(did(f, CKPT_DO_COMPLETE));
+    assert_null(ckpt_restore_point(f->c)); /* not before the catalog has it */
+    answer(f, CKPT_EV_POINTER);
+    assert_non_null(did(f, CKPT_DO_COMPLETE));
+    const struct ckpt_pointer *p = ckpt_restore_point(f->c);
+    assert_int_equal(p->id, 1);
+    assert_string_equal(p->path, "/c/job/chk-1");
+    assert_int_equal(p->bytes, 99);
+    const struct ckpt_stat *stat = &f->c->history.completed;
+    assert_int_equal(stat->id, 1);
+    assert_int_equal(stat->state_bytes, 2000);
+    assert_int_equal(stat->new_bytes, 200);
+    assert_int_equal(stat->sync_us_max, 6);
+    assert_int_equal(stat->n_acked, 2);
+}
+
+static void late_and_doubled_answers_are_outcomes(void **state)
+{
+    struct fixture *f = *state;
+    tick(f, 1000);
+    let_begin(f);
+    ack(f, 1, 0, 0);
+    ack(f, 1, 0, 0);
+    assert_int_equal(f->out.outcome, CKPT_DUPLICATE);
+    decline(f, 1, 0); /* who has acknowledged cannot decline */
+    assert_int_equal(f->out.outcome, CKPT_DUPLICATE);
+    ack(f, 7, 1, 0);
+    assert_int_equal(f->out.outcome, CKPT_STALE);
+    tick(f, 5000); /* expires */
+    assert_non_null(did(f, CKPT_DO_ABORT));
+    ack(f, 1, 1, 0);
+    assert_int_equal(f->out.outcome, CKPT_STALE);
+    answer_of(f, CKPT_EV_SEALED, 1, WEIR_OK);
+    assert_int_equal(f->out.outcome, CKPT_UNEXPECTED);
+    assert_null(ckpt_restore_point(f->c));
+}
+
+static void numbers_are_never_used_twice(void **state)
+{
+    struct fixture *f = *state;
+    make(f, 9, 2);
+    ckpt_used(f->c, 41);
+    attempt(f, 1);
+    tick(f, 1000);
+    assert_int_equal(did(f, CKPT_DO_RESERVE)->id, 42);
+    let_begin(f);
+    decline(f, 42, 1);
+    assert_non_null(did(f, CKPT_DO_DISCARD));
+    tick(f, 1000);
+    assert_int_equal(did(f, CKPT_DO_RESERVE)->id, 43);
+}
+
+static void the_pause_counts_from_the_end(void **state)
+{
+    struct fixture *f = *state;
+    tick(f, 1000);
+    let_begin(f);
+    tick(f, 900);
+    let_acknowledge(f);
+    answer(f, CKPT_EV_SEALED);
+    answer(f, CKPT_EV_POINTER); /* at 1900; the next one was due at 2000 */
+    assert_int_equal(ckpt_deadline_ms(f->c), 2200);
+    tick(f, 299);
+    assert_null(did(f, CKPT_DO_RESERVE));
+    tick(f, 1);
+    assert_non_null(did(f, CKPT_DO_RESERVE));
+}
+
+static void one_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    tick(f, 1000);
+    let_begin(f);
+    tick(f, 3000);
+    assert_int_equal(f->out.n, 0);
+    request(f, 1, 0);
+    assert_int_equal(f->out.answer.code, WEIR_OK);
+    assert_int_equal(f->out.n, 0);
+}
+
+/* ---- giving up ---- */
+
+static void a_failure_that_is_not_tolerated_fails_the_attempt(void **state)
+{
+    struct fixture *f = *state;
+    tick(f, 1000);
+    let_begin(f);
+    decline(f, 1, 1);
+    assert_non_null(did(f, CKPT_DO_ABORT));
+    assert_non_null(did(f, CKPT_DO_DISCARD));
+    assert_non_null(did(f, CKPT_DO_FAIL));
+    assert_non_null(strstr(f->out.failure.text, "worker 1: the disk is full"));
+    assert_int_equal(f->c->history.failed.cause, CKPT_CAUSE_DECLINED);
+}
+
+static void failures_in_a_row_are_counted_and_a_success_forgives(void **state)
+{
+    struct fixture *f = *state;
+    make(f, 1, 2);
+    attempt(f, 1);
+    for (int round = 0; round < 2; round++) {
+        tick(f, 1000);
+        let_begin(f);
+        decline(f, f->c->id, 0);
+        assert_null(did(f, CKPT_DO_FAIL));
+        tick(f, 1000);
+        let_complete(f);
+    }
+    for (int i = 0; i < 2; i++) {
+        tick(f, 1000);
+        let_begin(f);
+        decline(f, f->c->id, 0);
+        assert_int_equal(did(f, CKPT_DO_FAIL) != NULL, i == 1);
+    }
+}
+
+static void a_storage_that_is_away_gives_up_before_the_workers_hear(void **state)
+{
+    struct fixture *f = *state;
+    make(f, 5, 2);
+    attempt(f, 1);
+    tick(f, 1000);
+    answer(f, CKPT_EV_RESERVED);
+    answer_of(f, CKPT_EV_BEGUN, 1, WEIR_E_IO);
+    assert_null(did(f, CKPT_DO_TRIGGER));
+    assert_null(did(f, CKPT_DO_ABORT));
+    assert_null(did(f, CKPT_DO_DISCARD)); /* what lies there is not ours */
+    assert_int_equal(f->c->history.failed.cause, CKPT_CAUSE_STORAGE);
+}
+
+static void what_is_with_the_storage_is_waited_for_and_undone(void **state)
+{
+    struct fixture *f = *state;
+    make(f, 5, 2);
+    attempt(f, 1);
+    tick(f, 1000);
+    let_begin(f);
+    let_acknowledge(f);
+    tick(f, 5000); /* the manifest takes too long */
+    assert_non_null(did(f, CKPT_DO_ABORT));
+    assert_null(did(f, CKPT_DO_DISCARD));
+    tick(f, 5000);
+    assert_int_equal(f->out.n, 0); /* no other one meanwhile */
+    answer(f, CKPT_EV_SEALED);
+    assert_null(did(f, CKPT_DO_COMMIT));
+    assert_int_equal(did(f, CKPT_DO_DISCARD)->id, 1);
+    assert_string_equal(did(f, CKPT_DO_DISCARD)->path, "/c/job/chk-1");
+    tick(f, 300);
+    assert_non_null(did(f, CKPT_DO_RESERVE)); /* overdue, after the pause */
+}
+
+static void a_pointer_on_its_way_is_never_given_up(void **state)
+{
+    struct fixture *f = *state;
+    tick(f, 1000);
+    let_begin(f);
+    let_acknowledge(f);
+    answer(f, CKPT_EV_SEALED);
+    tick(f, 100000);
+    assert_int_equal(f->out.n, 0);
+    detach(f);
+    assert_int_equal(f->out.n, 0);
+    assert_false(ckpt_settled(f->c)); /* what to restore is not known yet */
+    answer(f, CKPT_EV_POINTER);
+    assert_true(ckpt_settled(f->c));
+    assert_null(did(f, CKPT_DO_COMPLETE)); /* the workers have gone */
+    assert_int_equal(ckpt_restore_point(f->c)->id, 1);
+}
+
+static void a_refused_pointer_is_a_failed_checkpoint(void **state)
+{
+    struct fixture *f = *state;
+    make(f, 5, 2);
+    attempt(f, 1);
+    tick(f, 1000);
+    let_begin(f);
+    let_acknowledge(f);
+    answer(f, CKPT_EV_SEALED);
+    answer_of(f, CKPT_EV_POINTER, 1, WEIR_E_IO);
+    assert_non_null(did(f, CKPT_DO_ABORT));
+    assert_non_null(did(f, CKPT_DO_DISCARD));
+    assert_null(ckpt_restore_point(f->c));
+    assert_int_equal(f->c->history.failed.cause, CKPT_CAUSE_CATALOG);
+}
+
+static void the_end_of_the_attempt_gives_up_but_does_not_count(void **state)
+{
+    struct fixture *f = *state;
+    tick(f, 1000);
+    let_begin(f);
+    detach(f);
+    assert_null(did(f, CKPT_DO_FAIL));
+    assert_null(did(f, CKPT_DO_ABORT)); /* nobody is left to hear it */
+    assert_non_null(did(f, CKPT_DO_DISCARD));
+    assert_true(ckpt_settled(f->c));
+    attempt(f, 2);
+    tick(f, 1000);
+    let_complete(f);
+    assert_int_equal(ckpt_restore_point(f->c)->id, 2);
+}
+
+/* ---- the ledger ---- */
+
+static void a_lost_record_is_named_and_fails_the_attempt(void **state)
+{
+    struct fixture *f = *state;
+    make(f, 100, 2);
+    attempt(f, 1);
+    tick(f, 1000);
+    let_begin(f);
+    ack(f, 1, 0, 0);
+    ack(f, 1, 1, 1); /* channel 3 */
+    assert_null(did(f, CKPT_DO_SEAL));
+    assert_non_null(did(f, CKPT_DO_FAIL));
+    assert_int_equal(f->out.failure.code, WEIR_E_CORRUPT);
+    assert_non_null(strstr(f->out.failure.text, "channel 3 from 'read' subtask 1 to 'write' subtask 1"));
+    assert_non_null(strstr(f->out.failure.text, "sender counted 10 records"));
+    assert_non_null(strstr(f->out.failure.text, "receiver 9 records"));
+}
+
+static void every_kind_of_difference_is_seen(void **state)
+{
+    struct fixture *f = *state;
+    struct wire_ledger good[] = {{0, 0, 5, 50, 1}, {0, 1, 5, 50, 1}, {1, 0, 0, 0, 0}, {1, 1, 0, 0, 0},
+                                 {2, 0, 1, 9, 3},  {2, 1, 1, 9, 3},  {3, 0, 8, 8, 8}, {3, 1, 8, 8, 8}};
+    struct ckpt_ledger l;
+    ckpt_ledger_init(&l, 4);
+    assert_true(ckpt_ledger_take(&l, good, 8, NULL));
+    assert_int_equal(ckpt_ledger_compare(&l, f->plan, NULL), WEIR_OK);
+    for (int what = 0; what < 4; what++) {
+        struct wire_ledger bad[8];
+        memcpy(bad, good, sizeof bad);
+        bad[5].records += what == 0;
+        bad[5].bytes += what == 1;
+        bad[5].hash += what == 2;
+        ckpt_ledger_clear(&l);
+        assert_true(ckpt_ledger_take(&l, bad, what == 3 ? 7 : 8, NULL)); /* 3: the last end says nothing */
+        assert_int_equal(ckpt_ledger_compare(&l, f->plan, NULL), WEIR_E_CORRUPT);
+    }
+    struct wire_ledger twice[] = {{3, 0, 8, 8, 8}}, outside[] = {{4, 0, 0, 0, 0}}, side[] = {{3, 2, 0, 0, 0}};
+    assert_false(ckpt_ledger_take(&l, twice, 1, NULL));
+    assert_false(ckpt_ledger_take(&l, outside, 1, NULL));
+    assert_false(ckpt_ledger_take(&l, side, 1, NULL));
+    ckpt_ledger_close(&l);
+}
+
+/* ---- requests ---- */
+
+static void savepoints_come_before_checkpoints(void **state)
+{
+    struct fixture *f = *state;
+    tick(f, 1000);
+    let_begin(f);
+    request(f, 1, 0);
+    request(f, 2, CHECKPOINT_SAVEPOINT);
+    let_acknowledge(f);
+    answer(f, CKPT_EV_SEALED);
+    answer(f, CKPT_EV_POINTER);
+    assert_non_null(did(f, CKPT_DO_RESERVE)); /* at once: neither interval nor pause */
+    assert_int_equal(f->c->options, CHECKPOINT_SAVEPOINT);
+    assert_string_equal(f->c->path, "/save/2");
+    let_complete(f);
+    assert_int_equal(ckpt_find_request(f->c, id_of(2))->state, CKPT_REQUEST_DONE);
+    assert_string_equal(ckpt_find_request(f->c, id_of(2))->path, "/save/2");
+    assert_int_equal(f->c->options, 0);
+    assert_int_equal(ckpt_find_request(f->c, id_of(1))->state, CKPT_REQUEST_RUNNING);
+}
+
+static void a_failed_savepoint_is_answered_and_harms_nobody(void **state)
+{
+    struct fixture *f = *state;
+    request(f, 1, CHECKPOINT_SAVEPOINT);
+    let_begin(f);
+    decline(f, 1, 0);
+    assert_null(did(f, CKPT_DO_FAIL));
+    assert_int_equal(ckpt_find_request(f->c, id_of(1))->state, CKPT_REQUEST_FAILED);
+    assert_non_null(strstr(ckpt_find_request(f->c, id_of(1))->failure, "disk is full"));
+}
+
+static void a_second_stop_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    request(f, 1, CHECKPOINT_SAVEPOINT | CHECKPOINT_STOP);
+    let_begin(f);
+    request(f, 2, CHECKPOINT_SAVEPOINT | CHECKPOINT_STOP);
+    assert_int_equal(f->out.answer.code, WEIR_E_STATE);
+}
+
+static void a_completed_stop_lets_the_workers_end(void **state)
+{
+    struct fixture *f = *state;
+    request(f, 1, CHECKPOINT_SAVEPOINT | CHECKPOINT_STOP);
+    let_complete(f);
+    assert_non_null(did(f, CKPT_DO_STOPPED));
+    tick(f, 100000);
+    assert_int_equal(f->out.n, 0);
+    assert_int_equal(ckpt_deadline_ms(f->c), INT64_MAX);
+    request(f, 2, 0);
+    assert_int_equal(f->out.answer.code, WEIR_E_STATE);
+}
+
+static void a_stop_that_fails_halfway_fails_the_attempt(void **state)
+{
+    struct fixture *f = *state;
+    make(f, 100, 2);
+    attempt(f, 1);
+    request(f, 1, CHECKPOINT_SAVEPOINT | CHECKPOINT_STOP);
+    let_begin(f);
+    decline(f, 1, 0);
+    assert_non_null(did(f, CKPT_DO_FAIL)); /* its sources rest: only a restart moves them again */
+}
+
+static void requests_are_bounded_and_answers_make_room(void **state)
+{
+    struct fixture *f = *state;
+    for (uint8_t i = 1; i <= CKPT_REQUESTS_MAX; i++) request(f, i, 0);
+    assert_int_equal(f->out.answer.code, WEIR_OK);
+    request(f, 100, 0);
+    assert_int_equal(f->out.answer.code, WEIR_E_LIMIT);
+    request(f, 1, 0);
+    assert_int_equal(f->out.answer.code, WEIR_E_EXISTS);
+    detach(f);
+    answer(f, CKPT_EV_RESERVED);
+    attempt(f, 2);
+    request(f, 101, 0);
+    assert_int_equal(f->out.answer.code, WEIR_OK);
+    assert_null(ckpt_find_request(f->c, id_of(1)));
+}
+
+static void the_last_one_is_taken_when_all_have_finished(void **state)
+{
+    struct fixture *f = *state;
+    tick(f, 1000);
+    let_begin(f);
+    step(f, &(struct ckpt_event){.type = CKPT_EV_FINISHED});
+    assert_int_equal(f->out.n, 0);
+    let_acknowledge(f);
+    answer(f, CKPT_EV_SEALED);
+    answer(f, CKPT_EV_POINTER);
+    assert_non_null(did(f, CKPT_DO_RESERVE));
+    assert_int_equal(f->c->options, CHECKPOINT_FINAL);
+    let_complete(f);
+    assert_non_null(did(f, CKPT_DO_STOPPED));
+}
+
+static void a_last_one_that_failed_is_tried_again(void **state)
+{
+    struct fixture *f = *state;
+    make(f, 1, 2);
+    f->c->config.interval_ms = 0;
+    attempt(f, 1);
+    step(f, &(struct ckpt_event){.type = CKPT_EV_FINISHED});
+    let_begin(f);
+    decline(f, 1, 0);
+    tick(f, 1000);
+    let_complete(f);
+    assert_non_null(did(f, CKPT_DO_STOPPED));
+}
+
+/* ---- what is retained ---- */
+
+static void older_ones_go_when_newer_ones_are_complete(void **state)
+{
+    struct fixture *f = *state;
+    for (uint64_t id = 1; id <= 4; id++) {
+        tick(f, 1000);
+        let_complete(f);
+        const struct ckpt_action *gone = did(f, CKPT_DO_DISCARD);
+        assert_int_equal(gone ? gone->id : 0, id > 2 ? id - 2 : 0);
+    }
+    assert_int_equal(f->c->n_retained, 2);
+}
+
+static void a_savepoint_is_a_recovery_point_until_a_newer_one_is_there(void **state)
+{
+    struct fixture *f = *state;
+    tick(f, 1000);
+    let_complete(f);
+    tick(f, 1000);
+    let_complete(f);
+    request(f, 1, CHECKPOINT_SAVEPOINT);
+    let_complete(f);
+    assert_null(did(f, CKPT_DO_DISCARD)); /* it is not counted: the two checkpoints stay */
+    assert_int_equal(f->c->n_retained, 3);
+    assert_string_equal(ckpt_restore_point(f->c)->path, "/save/1");
+    tick(f, 1000);
+    let_complete(f);
+    assert_int_equal(f->c->n_retained, 2); /* 2 and 4; the savepoint left the list, and its files stay */
+    assert_int_equal(did(f, CKPT_DO_DISCARD)->id, 1);
+    assert_int_equal(ckpt_restore_point(f->c)->id, 4);
+}
+
+static void a_refused_one_is_passed_over(void **state)
+{
+    struct fixture *f = *state;
+    tick(f, 1000);
+    let_complete(f);
+    tick(f, 1000);
+    let_complete(f);
+    ckpt_refuse(f->c, 2);
+    assert_int_equal(ckpt_restore_point(f->c)->id, 1);
+    ckpt_refuse(f->c, 1);
+    assert_null(ckpt_restore_point(f->c));
+}
+
+static void what_a_job_began_with_is_never_deleted_unless_claimed(void **state)
+{
+    struct fixture *f = *state;
+    for (int claimed = 0; claimed < 2; claimed++) {
+        make(f, 0, 1);
+        struct ckpt_pointer from = {.id = 7, .options = CHECKPOINT_SAVEPOINT, .owned = claimed, .path = (char *)"/save/old"};
+        assert_true(ckpt_retain(f->c, &from));
+        attempt(f, 1);
+        tick(f, 1000);
+        assert_int_equal(did(f, CKPT_DO_RESERVE)->id, 8);
+        let_complete(f);
+        const struct ckpt_action *gone = did(f, CKPT_DO_DISCARD);
+        assert_int_equal(gone != NULL, claimed);
+        assert_int_equal(f->c->n_retained, 1);
+    }
+}
+
+static void a_job_that_keeps_nothing_discards_all(void **state)
+{
+    struct fixture *f = *state;
+    tick(f, 1000);
+    let_complete(f);
+    tick(f, 1000);
+    let_complete(f);
+    detach(f);
+    ckpt_discard_all(f->c, &f->out);
+    assert_int_equal(f->out.n, 2);
+    assert_null(ckpt_restore_point(f->c));
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(completes_only_after_every_condition),
+        T(late_and_doubled_answers_are_outcomes),
+        T(numbers_are_never_used_twice),
+        T(the_pause_counts_from_the_end),
+        T(one_at_a_time),
+        T(a_failure_that_is_not_tolerated_fails_the_attempt),
+        T(failures_in_a_row_are_counted_and_a_success_forgives),
+        T(a_storage_that_is_away_gives_up_before_the_workers_hear),
+        T(what_is_with_the_storage_is_waited_for_and_undone),
+        T(a_pointer_on_its_way_is_never_given_up),
+        T(a_refused_pointer_is_a_failed_checkpoint),
+        T(the_end_of_the_attempt_gives_up_but_does_not_count),
+        T(a_lost_record_is_named_and_fails_the_attempt),
+        T(every_kind_of_difference_is_seen),
+        T(savepoints_come_before_checkpoints),
+        T(a_failed_savepoint_is_answered_and_harms_nobody),
+        T(a_second_stop_is_refused),
+        T(a_completed_stop_lets_the_workers_end),
+        T(a_stop_that_fails_halfway_fails_the_attempt),
+        T(requests_are_bounded_and_answers_make_room),
+        T(the_last_one_is_taken_when_all_have_finished),
+        T(a_last_one_that_failed_is_tried_again),
+        T(older_ones_go_when_newer_ones_are_complete),
+        T(a_savepoint_is_a_recovery_point_until_a_newer_one_is_there),
+        T(a_refused_one_is_passed_over),
+        T(what_a_job_began_with_is_never_deleted_unless_claimed),
+        T(a_job_that_keeps_nothing_discards_all),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
