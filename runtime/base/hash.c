@@ -28,6 +28,29 @@ void hash_keys(struct weir_key *keys, uint32_t n)
     }
 }
 
+struct hash128_state *hash128_new(void)
+{
+    XXH3_state_t *state = XXH3_createState();
+    if (state) XXH3_128bits_reset(state);
+    return (struct hash128_state *)state;
+}
+
+void hash128_free(struct hash128_state *state)
+{
+    XXH3_freeState((XXH3_state_t *)state);
+}
+
+void hash128_add(struct hash128_state *state, const void *data, size_t n)
+{
+    XXH3_128bits_update((XXH3_state_t *)state, data, n);
+}
+
+struct hash128 hash128_get(const struct hash128_state *state)
+{
+    XXH128_hash_t hash = XXH3_128bits_digest((const XXH3_state_t *)state);
+    return (struct hash128){hash.low64, hash.high64};
+}
+
 uint32_t crc32c(uint32_t crc, const void *data, size_t n)
 {
     const unsigned char *at = data;

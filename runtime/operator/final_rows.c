@@ -197,7 +197,7 @@ static void extract_row(const struct weir_batch *batch, struct weir_key *keys, u
         keys[i].length = rec->size;
     }
 }
-const struct weir_keyer whole_row_key = {sizeof(struct weir_keyer), "row", 0, extract_row};
+const struct weir_keyer whole_row_key = {sizeof(struct weir_keyer), "row", 0, extract_row, NULL};
 
 /* ---- rows by their fields ----------------------------------------------------------------------------------------------------------- */
 

@@ -14,7 +14,7 @@ static void extract_key(const struct weir_batch *batch, struct weir_key *keys, u
         keys[i].length = row->key.length;
     }
 }
-const struct weir_keyer partial_key = {sizeof(struct weir_keyer), "key", 0, extract_key};
+const struct weir_keyer partial_key = {sizeof(struct weir_keyer), "key", 0, extract_key, NULL};
 
 weir_err partial_emit(struct weir_out *out, const struct weir_key *key, int64_t count, struct weir_bytes acc, weir_time time_ms)
 {

@@ -87,8 +87,8 @@ static weir_err check_name(const struct keyed *k, const char *name, struct weir_
         return weir_fail(diag, WEIR_E_ARGUMENT, "state name '%.40s...' is longer than %d bytes", name, WEIR_NAME_MAX);
     uint32_t n = 0;
     for (uint32_t i = 0; i < k->n_members; i++) {
-        n += k->members[i].kind != KEYED_TIMERS;
-        if (strcmp(k->members[i].name, name) == 0) return weir_fail(diag, WEIR_E_EXISTS, "state '%s' is opened twice", name);
+        n += k->members[i].info.kind != KEYED_TIMERS;
+        if (strcmp(k->members[i].info.name, name) == 0) return weir_fail(diag, WEIR_E_EXISTS, "state '%s' is opened twice", name);
     }
     if (n == WEIR_STATES_MAX && name[0] != '~')
         return weir_fail(diag, WEIR_E_LIMIT, "state '%s' is one more than %d of an operator", name, WEIR_STATES_MAX);
@@ -177,8 +177,13 @@ weir_err keyed_add_family(struct keyed *k, const struct family_wants *wants, str
     }
     struct keyed_member *m = &k->members[k->n_members++];
     m->family = family;
-    m->kind = wants->kind;
-    (void)snprintf(m->name, sizeof m->name, "%s", wants->name);
+    m->info = (struct keyed_state_info){.kind = wants->kind,
+                                        .value_size = wants->value_size,
+                                        .ttl_ms = wants->ttl_ms,
+                                        .namespaced = wants->namespaced,
+                                        .value = wants->value,
+                                        .user_key = wants->user_key};
+    (void)snprintf(m->info.name, sizeof m->info.name, "%s", wants->name);
     *out = family;
     return WEIR_OK;
 }
@@ -210,7 +215,10 @@ static struct family_wants wants_of(enum keyed_kind kind, const struct weir_stat
                                  .name = desc->name,
                                  .value_size = kind == KEYED_LIST ? 0 : desc->value_size,
                                  .ttl_ms = desc->ttl_ms,
-                                 .ttl_on_read = desc->flags & WEIR_STATE_TTL_ON_READ};
+                                 .ttl_on_read = desc->flags & WEIR_STATE_TTL_ON_READ,
+                                 .namespaced = desc->flags & WEIR_STATE_NAMESPACED,
+                                 .value = desc->schema,
+                                 .user_key = desc->user_key_schema};
 }
 
 static weir_err make_state(struct weir_state *s, struct family *family, struct weir_diag *diag)

@@ -157,6 +157,26 @@ void keyed_files_close(struct keyed_files *files);
 
 struct keyed_snapshot;
 
+/* What the author said of a state: for tools that read a checkpoint without the job. */
+struct keyed_state_info {
+    char name[WEIR_NAME_MAX + 1]; /* timers: "~event timers", "~processing timers" */
+    enum keyed_kind kind;
+    uint32_t value_size;
+    int64_t ttl_ms;
+    bool namespaced;
+    const struct weir_schema *value, *user_key; /* the plugin's; NULL = not declared */
+};
+
+/* Tells how the bytes of the operator's keys are to be read: as a field of that type (a string is the whole key). Kept; the plugin's. */
+void keyed_describe_key(struct keyed *keyed, const struct weir_field *field);
+
+/*
+ * The states that a snapshot holds, also those without any file: i from 0, NULL at the end; and its keys (NULL: not declared). Borrowed
+ * until keyed_snapshot_destroy. Thread: any.
+ */
+const struct keyed_state_info *keyed_snapshot_state(const struct keyed_snapshot *snapshot, uint32_t i);
+const struct weir_field *keyed_snapshot_key(const struct keyed_snapshot *snapshot);
+
 /*
  * Freezes what the operator's state holds now, as the snapshot of `epoch` (greater than all before). No I/O: copies what changed since the
  * last freeze, at most. One snapshot at a time: the one before must have been destroyed. Errors: WEIR_E_NOMEM, the slot's.

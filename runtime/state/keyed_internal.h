@@ -31,8 +31,7 @@ void keyed_scan_close(struct weir_state *state);
 /* A family of the operator, as snapshots name it. */
 struct keyed_member {
     struct family *family;
-    enum keyed_kind kind;
-    char name[WEIR_NAME_MAX + 1];
+    struct keyed_state_info info;
 };
 
 /* Lists of files that wait for their states to be opened; owned. */
@@ -50,6 +49,7 @@ struct keyed {
     struct state_slot *slot;
     char operator_id[WEIR_NAME_MAX + 1];
     uint16_t first_group, last_group;
+    const struct weir_field *key; /* how its bytes are read; NULL = not known */
     struct keyed_member members[KEYED_MEMBERS_MAX];
     uint32_t n_members;
     struct weir_state *states[WEIR_STATES_MAX];
@@ -75,6 +75,8 @@ struct family_wants {
     uint32_t value_size;
     int64_t ttl_ms;
     bool ttl_on_read;
+    bool namespaced;
+    const struct weir_schema *value, *user_key;
 };
 
 /* A new family of the operator, with what was restored of that name behind it. */

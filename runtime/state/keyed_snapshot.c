@@ -43,12 +43,27 @@ weir_err keyed_freeze(struct keyed *k, uint64_t epoch, struct keyed_snapshot **o
     return WEIR_OK;
 }
 
+void keyed_describe_key(struct keyed *k, const struct weir_field *field)
+{
+    k->key = field;
+}
+
+const struct keyed_state_info *keyed_snapshot_state(const struct keyed_snapshot *snapshot, uint32_t i)
+{
+    return i < snapshot->n ? &snapshot->keyed->members[i].info : NULL;
+}
+
+const struct weir_field *keyed_snapshot_key(const struct keyed_snapshot *snapshot)
+{
+    return snapshot->keyed->key;
+}
+
 static weir_err list_part(const struct keyed_member *m, const struct frozen *part, struct file_list *all)
 {
     for (uint32_t i = 0; i < part->files.n; i++) {
         struct keyed_file file = part->files.items[i];
-        file.kind = m->kind;
-        (void)snprintf(file.state, sizeof file.state, "%s", m->name);
+        file.kind = m->info.kind;
+        (void)snprintf(file.state, sizeof file.state, "%s", m->info.name);
         if (file_list_add(all, &file)) return WEIR_E_NOMEM;
     }
     return WEIR_OK;

@@ -50,6 +50,16 @@ static weir_err init_keys(struct op *op)
     return op_make_state(op);
 }
 
+/* The field that the operator's keys are; NULL: not declared. */
+static const struct weir_field *key_field(const struct op *op)
+{
+    const struct weir_keyer *keyer = op->spec.keyers[0] ? op->spec.keyers[0] : op->spec.keyers[1];
+    for (uint32_t i = 0; keyer && keyer->row && i < keyer->row->n_fields; i++) {
+        if (strcmp(keyer->row->fields[i].name, keyer->name) == 0) return &keyer->row->fields[i];
+    }
+    return NULL;
+}
+
 weir_err op_make_state(struct op *op)
 {
     struct subtask *s = op->subtask;
@@ -57,7 +67,9 @@ weir_err op_make_state(struct op *op)
     uint32_t first, last;
     plan_key_groups(s->index, s->parallelism, &first, &last);
     weir_err err = keyed_new(&op->keyed, s->slot, op->spec.id, (uint16_t)first, (uint16_t)last);
-    return err ? weir_fail(&s->diag, err, "no memory for the state of operator %s", op->spec.id) : WEIR_OK;
+    if (err) return weir_fail(&s->diag, err, "no memory for the state of operator %s", op->spec.id);
+    keyed_describe_key(op->keyed, key_field(op));
+    return WEIR_OK;
 }
 
 /* Chained to a source, the assigner sees which split a batch comes from. Each assigner has its own view: two of one source read other

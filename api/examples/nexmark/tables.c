@@ -45,7 +45,7 @@ WEIR_ROW(part, WEIR_FIELD(part, 1, I64, numbers[0]), WEIR_FIELD(part, 2, I64, nu
             keys[i].length = rec->size - (uint32_t)offsetof(struct row_, member);                          \
         }                                                                                                  \
     }                                                                                                      \
-    static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #member, 0, keyer##_extract}
+    static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #member, 0, keyer##_extract, NULL}
 
 WEIR_KEY_TAIL(by_group, part, day);
 WEIR_KEY_TAIL(by_value_and_group, marked, value);

@@ -77,13 +77,15 @@ struct weir_key {
 
 /*
  * How a stream is keyed. `extract` stores, for each record of the batch, where its key's bytes lie (data, length; not the hash): in the
- * row itself, or in `scratch`, which has room for key_size bytes a record.
+ * row itself, or in `scratch`, which has room for key_size bytes a record. row: when the key is the bytes of the field `name` of these
+ * rows, their schema, so that tools can print keys; else NULL.
  */
 struct weir_keyer {
     size_t struct_size;
     const char *name;
     uint32_t key_size; /* bytes per record of scratch that extract uses; 0 = keys lie in the rows */
     void (*extract)(const struct weir_batch *batch, struct weir_key *keys, unsigned char *scratch);
+    const struct weir_schema *row;
 };
 
 /*
@@ -503,7 +505,7 @@ struct weir_none;
             keys[i].length = row->member.length;                                                           \
         }                                                                                                  \
     }                                                                                                      \
-    static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #member, 0, keyer##_extract}
+    static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #member, 0, keyer##_extract, &row_##_schema}
 
 /* WEIR_KEY_FIXED(keyer, row, member): keyed by the bytes of a fixed-size member (integer, time). */
 #define WEIR_KEY_FIXED(keyer, row_, member)                                                                \
@@ -516,7 +518,7 @@ struct weir_none;
             keys[i].length = (uint32_t)sizeof row->member;                                                 \
         }                                                                                                  \
     }                                                                                                      \
-    static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #member, 0, keyer##_extract}
+    static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #member, 0, keyer##_extract, &row_##_schema}
 
 /*
  * WEIR_KEY_OF(keyer, row, size, fn): keyed by what `uint32_t fn(const struct row *, unsigned char *key)` writes, at most `size` bytes;
@@ -530,7 +532,7 @@ struct weir_none;
             keys[i].data = scratch;                                                                        \
         }                                                                                                  \
     }                                                                                                      \
-    static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #keyer, size_, keyer##_extract}
+    static const struct weir_keyer keyer = {sizeof(struct weir_keyer), #keyer, size_, keyer##_extract, NULL}
 
 /* WEIR_PARTITION(partitioner, row, fn): `uint32_t fn(const struct row *, uint32_t n_subtasks)` chooses. Defines `partitioner`. */
 #define WEIR_PARTITION(partitioner, row_, fn)                                                            \

@@ -43,8 +43,8 @@ struct weir_state_desc {
     size_t struct_size;
     const char *name;    /* unique in its operator, stable over versions of the job: savepoints find state by (operator id, name) */
     uint32_t value_size; /* bytes of a fixed-size value; 0 = values of any length, by weir_value_read and weir_value_write */
-    const struct weir_schema *schema;          /* of the value, for tools; may be NULL */
-    const struct weir_schema *user_key_schema; /* of a map's own keys, for tools; may be NULL */
+    const struct weir_schema *schema;          /* of the value, for tools; may be NULL; kept, as rows' schemas are */
+    const struct weir_schema *user_key_schema; /* of a map's own keys, for tools; may be NULL; kept */
     int64_t ttl_ms;                            /* 0 = for ever */
     uint32_t flags;                            /* enum weir_state_flags */
 };

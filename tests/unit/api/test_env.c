@@ -66,8 +66,8 @@ static void extract(const struct weir_batch *batch, struct weir_key *keys, unsig
 {
     (void)batch, (void)keys, (void)scratch;
 }
-static const struct weir_keyer by_path = {sizeof(struct weir_keyer), "path", 0, extract};
-static const struct weir_keyer by_bytes = {sizeof(struct weir_keyer), "bytes", 0, extract};
+static const struct weir_keyer by_path = {sizeof(struct weir_keyer), "path", 0, extract, NULL};
+static const struct weir_keyer by_bytes = {sizeof(struct weir_keyer), "bytes", 0, extract, NULL};
 
 static void set_time(struct weir_batch *batch)
 {
@@ -649,7 +649,7 @@ static void a_null_member_is_told(void **state)
 
 static void a_keyer_must_be_whole(void **state)
 {
-    static const struct weir_keyer empty = {sizeof(struct weir_keyer), "k", 0, NULL};
+    static const struct weir_keyer empty = {sizeof(struct weir_keyer), "k", 0, NULL, NULL};
     assert_null(weir_key_by(hits(*state), &empty));
     expect_mistake(*state, WEIR_E_GRAPH, "key_by of operator parse: the keyer has no extract function");
 }
