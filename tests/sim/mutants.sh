@@ -42,6 +42,7 @@ mutant() {
 }
 
 job=jobmanager/job.c master=jobmanager/master.c cluster=jobmanager/cluster.c supervisor=taskmanager/supervisor.c
+worker=taskmanager/supervisor_worker.c
 mutant "a job ends before its workers" $job 's/^    if \(workers_before\(job, JOB_WORKER_COMMITTED\)\) return;//' "$@"
 mutant "COMMIT before everybody has prepared" $job 's/if \(workers_before\(job, JOB_WORKER_PREPARED\)\) return;/if (workers_before(job, JOB_WORKER_PREPARED) > 1) return;/' "$@"
 mutant "a cancel is accepted after COMMIT" $job '/^static void on_cancel/,/^}/s/if \(job->committing\)/if (false)/' "$@"
@@ -53,9 +54,9 @@ mutant "a job waits for slots for ever" $job 's/job->deadline_ms = ev->now_ms \+
 mutant "slots of ended workers are not freed" $cluster 's/^        slot->used = false;/        continue;/' "$@"
 mutant "a TaskManager that registers again does not replace its former self" $master 's/^        lose\(m, former, .*$/        (void)former;/' "$@"
 mutant "a job is placed twice" $master 's/if \(m->jobs\[i\]->state == JOB_CREATED\) place/if (m->jobs[i]->state <= JOB_DEPLOYING \&\& m->jobs[i]->described) place/' "$@"
-mutant "workers live on when the JobManager is lost" $supervisor 's/^    kill_all\(s, WEIR_E_UNREACHABLE, .*$//; s/if \(s->state == SUPERVISOR_CLEARING && !s->n_workers\) begin_link/if (s->state == SUPERVISOR_CLEARING) begin_link/' "$@"
-mutant "a worker that ignores CANCEL is left alone" $supervisor '/^static void on_cancel/,/^}/s/w->leave_ms = .*$//' "$@"
-mutant "nobody watches for silent workers" $supervisor 's/w->heard_ms \+ s->config.worker_silence_ms/INT64_MAX/' "$@"
-mutant "nobody watches for stalled steps" $supervisor 's/if \(msg->alive.stalled_ms <= w->progress_timeout_ms\) return;/return;/' "$@"
-mutant "slots of the TaskManager are not freed" $supervisor 's/^    slots_release\(.*$//' "$@"
+mutant "workers live on when the JobManager is lost" $supervisor 's/^    workers_kill\(s, WEIR_E_UNREACHABLE, .*$//; s/if \(s->state == SUPERVISOR_CLEARING && !s->n_workers\) begin_link/if (s->state == SUPERVISOR_CLEARING) begin_link/' "$@"
+mutant "a worker that ignores CANCEL is left alone" $worker '/^void worker_cancel/,/^}/s/w->leave_ms = .*$//' "$@"
+mutant "nobody watches for silent workers" $worker 's/w->heard_ms \+ s->config.worker_silence_ms/INT64_MAX/' "$@"
+mutant "nobody watches for stalled steps" $worker 's/if \(msg->alive.stalled_ms <= w->progress_timeout_ms\) return;/return;/' "$@"
+mutant "slots of the TaskManager are not freed" $worker 's/^    slots_release\(.*$//' "$@"
 exit $failed

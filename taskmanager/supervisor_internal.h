@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The supervisor's parts, which share one structure: supervisor.c (the link, orders, the step), supervisor_worker.c (a worker's life),
+ * supervisor_artifact.c (plugins). Nobody else includes this.
+ */
+#ifndef WEIR_TASKMANAGER_SUPERVISOR_INTERNAL_H
+#define WEIR_TASKMANAGER_SUPERVISOR_INTERNAL_H
+
+#include <string.h>
+
+#include "taskmanager/supervisor.h"
+
+enum { ENDED_KEPT = 256 }; /* ended attempts remembered, so that a repeated DEPLOY does not start them again */
+
+/* How a worker ended, or why it had to; strings are owned. */
+struct words {
+    enum wire_outcome outcome; /* 0 = not known yet */
+    weir_err code;
+    char *operator_id, *reason;
+    int32_t subtask;
+};
+
+struct worker {
+    struct weir_id job;
+    uint32_t attempt;
+    uint64_t epoch;
+    enum supervisor_worker_state state;
+    uint32_t n_slots;
+    struct weir_digest digest;
+    uint32_t progress_timeout_ms;
+    bool canceling;
+    void *deploy; /* encoded; until SPAWN */
+    size_t deploy_len;
+    int64_t heard_ms;      /* STARTED, UP: last message, or the start */
+    int64_t ready_ms;      /* FETCHING, STARTED: when it is too late */
+    int64_t leave_ms;      /* when it must be gone: after CANCEL or ENDED; INT64_MAX before */
+    struct words said;     /* by the worker itself, in ENDED */
+    struct words sentence; /* by us, with KILL */
+};
+
+enum artifact_state { ARTIFACT_FETCHING, ARTIFACT_STORING, ARTIFACT_READY };
+
+struct artifact {
+    struct weir_digest digest;
+    enum artifact_state state;
+    uint64_t total;     /* 0 before the first chunk */
+    uint64_t expected;  /* offset of the next chunk to come */
+    uint64_t requested; /* offset of the next chunk to ask for */
+    uint64_t used;      /* grows with each use, to find the one used longest ago */
+};
+
+struct attempt_id {
+    struct weir_id job;
+    uint32_t attempt;
+};
+
+struct supervisor {
+    struct supervisor_config config;
+    char *taskmanager, *host, *version;
+    enum supervisor_state state;
+    uint64_t epoch; /* highest seen */
+    uint64_t n_incarnations;
+    struct link *link;                           /* NULL in CLEARING, and in STOPPING when it has died */
+    uint32_t heartbeat_ms, heartbeat_timeout_ms; /* of the next link */
+    bool reconnect;                              /* tell the driver of the new link */
+    bool refused;                                /* STOPPING: the JobManager does not want us */
+    char *stop_reason;
+    int64_t farewell_ms; /* STOPPING without workers: leave then; INT64_MAX before */
+
+    struct slots slots;
+    uint32_t n_workers;
+    struct worker *workers[WEIR_SLOTS_MAX]; /* in order of DEPLOY; each holds a slot at least */
+    uint32_t n_artifacts;
+    struct artifact artifacts[SUPERVISOR_ARTIFACTS_MAX];
+    uint64_t uses;
+    uint32_t n_ended; /* all there ever were; the last ENDED_KEPT are in the ring */
+    struct attempt_id ended[ENDED_KEPT];
+    struct supervisor_counts counts;
+
+    /* of the step that runs */
+    int64_t now_ms;
+    struct supervisor_actions *out;
+    struct buffer packet;
+};
+
+/* ---- supervisor.c ---- */
+
+void supervisor_trace(struct supervisor *s, bool notable, const char *fmt, ...) WEIR_PRINTF(3, 4);
+char *supervisor_copy_text(const char *text); /* NULL: ""; never NULL */
+/* Adds an action; its address lasts until the next one. */
+struct supervisor_action *supervisor_act(struct supervisor *s, enum supervisor_action_type type);
+/* A copy that lives as long as the actions of this step, with a NUL behind it. */
+struct weir_bytes supervisor_keep(struct supervisor *s, const void *data, size_t len);
+/* To the JobManager; nothing when there is no link. */
+void supervisor_tell(struct supervisor *s, const struct wire_msg *msg);
+void supervisor_tell_bytes(struct supervisor *s, const void *data, size_t len);
+
+/* ---- supervisor_worker.c ---- */
+
+/* NULL: there is none. */
+struct worker *worker_find(const struct supervisor *s, struct weir_id job, uint32_t attempt);
+struct worker *worker_of_job(const struct supervisor *s, struct weir_id job);
+bool worker_has_ended(const struct supervisor *s, struct weir_id job, uint32_t attempt);
+/* From a DEPLOY message and its bytes; its slots have been taken. */
+struct worker *worker_new(struct supervisor *s, const struct wire_msg *msg, uint32_t n_slots, struct weir_bytes bytes);
+void worker_destroy(struct worker *w);
+/* Its plugin is here: its process starts. */
+void worker_spawn(struct supervisor *s, struct worker *w);
+void worker_send(struct supervisor *s, const struct worker *w, struct weir_bytes bytes);
+void worker_cancel(struct supervisor *s, struct worker *w, struct weir_bytes bytes);
+/* Ends a worker whatever it does. One without a process is finished at once: `w` may be gone afterwards. */
+void worker_kill(struct supervisor *s, struct worker *w, enum wire_outcome outcome, weir_err code, const char *reason);
+void workers_kill(struct supervisor *s, weir_err code, const char *reason);
+/* One that has no process: tells the JobManager how it ended, and forgets it. */
+void worker_finish_now(struct supervisor *s, struct worker *w, enum wire_outcome outcome, weir_err code, const char *reason);
+/* Tells the JobManager of a deployment that did not come to a worker. */
+void worker_refuse(struct supervisor *s, const struct wire_msg *deploy, weir_err code, const char *reason);
+void worker_said(struct supervisor *s, const struct supervisor_event *ev);
+void worker_exited(struct supervisor *s, const struct supervisor_event *ev);
+/* When the next watch on it runs out; workers_watch then ends it. */
+int64_t worker_deadline(const struct supervisor *s, const struct worker *w);
+void workers_watch(struct supervisor *s);
+
+/* ---- supervisor_artifact.c ---- */
+
+/* The plugin for a new worker: from the cache, or on its way. */
+void artifact_provide(struct supervisor *s, struct worker *w);
+void artifact_chunk(struct supervisor *s, const struct wire_msg *msg);
+void artifact_ready(struct supervisor *s, struct weir_digest digest);
+void artifact_failed(struct supervisor *s, const struct supervisor_event *ev);
+/* A worker has waited too long for it: it is on its way, but does not come. */
+void artifact_expire(struct supervisor *s, struct weir_digest digest);
+/* Gives up the fetches that are under way: the link that carried them is dead. */
+void artifact_drop_fetches(struct supervisor *s);
+
+#endif
