@@ -2,6 +2,7 @@
 #include "taskmanager/server.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +28,10 @@ enum {
     PACKET_OVERHEAD = 4096,       /* what a link may put around a control message */
     WORKERS_MAX = WEIR_SLOTS_MAX, /* each holds a slot at least */
     DATA_SUFFIX = 18,             /* "-" or "/" and 16 hex digits, NUL */
+    LOCAL_SUFFIX = 48,            /* LOCAL_DIR, a job's id, NUL */
 };
+
+#define LOCAL_DIR "/local/"
 
 /* What must not be done while the actions of a step are performed, since it steps again: the event it becomes. */
 struct deferred {
@@ -39,6 +43,7 @@ struct deferred {
 struct taskmanager {
     struct taskmanager_config config;
     char host[64];
+    char scratch[PATH_MAX]; /* its own folder: local copies of checkpoints, LOCAL_DIR/JOB; gone with it, or swept by the next one */
     struct supervisor *supervisor;
     struct supervisor_actions actions;
     struct plugin_cache *cache;
@@ -89,6 +94,13 @@ static void reconnect(struct taskmanager *s, struct weir_id incarnation)
     if (err) log_error("cannot connect to the JobManager", "reason=\"%s\"", diag.text); /* the link dies, and the next one tries again */
 }
 
+/* Where the workers of a job keep local copies. The length was checked when the server was made. */
+static void local_dir(const struct taskmanager *s, struct weir_id job, char out[static PATH_MAX])
+{
+    char id[WEIR_ID_TEXT];
+    (void)snprintf(out, PATH_MAX, "%.*s%s%s", PATH_MAX - LOCAL_SUFFIX, s->scratch, LOCAL_DIR, id_text(job, id));
+}
+
 /* The data endpoint of one worker. The length was checked when the server was made. */
 static void data_endpoint(const struct taskmanager *s, char out[static NET_ENDPOINT_MAX])
 {
@@ -116,12 +128,15 @@ static void defer_not_started(struct taskmanager *s, const struct supervisor_act
 static void spawn(struct taskmanager *s, const struct supervisor_action *a)
 {
     char endpoint[NET_ENDPOINT_MAX];
+    char local[PATH_MAX];
     struct weir_diag diag = {0};
     data_endpoint(s, endpoint);
+    local_dir(s, a->spawn.job, local);
     struct worker_process_config config = {
         .worker_path = s->config.worker_path,
         .data = endpoint,
         .state_dir = s->config.state_dir,
+        .local_dir = local,
         .slot_memory = s->config.slot_memory,
         .segment = s->config.segment,
         .plugin_fd = plugin_cache_find(s->cache, a->spawn.digest),
@@ -168,6 +183,14 @@ static void store_chunk(struct taskmanager *s, const struct supervisor_action *a
         defer_artifact(s, a->store_chunk.digest, WEIR_OK, "");
 }
 
+static void forget_job(struct taskmanager *s, struct weir_id job)
+{
+    char local[PATH_MAX];
+    struct weir_diag diag;
+    local_dir(s, job, local);
+    if (folder_remove(local, &diag)) log_warn("local copies stay behind", "reason=\"%s\"", diag.text);
+}
+
 static void end(struct taskmanager *s, const struct supervisor_action *a)
 {
     s->ended = true;
@@ -194,6 +217,7 @@ static void perform(struct taskmanager *s, const struct supervisor_action *a)
         return;
     case SUPERVISOR_DO_STORE_CHUNK: store_chunk(s, a); return;
     case SUPERVISOR_DO_DROP_ARTIFACT: plugin_cache_drop(s->cache, a->drop_artifact.digest); return;
+    case SUPERVISOR_DO_FORGET_JOB: forget_job(s, a->forget_job.job); return;
     case SUPERVISOR_DO_EXIT: end(s, a); return;
     }
 }
@@ -377,7 +401,10 @@ weir_err taskmanager_new(struct taskmanager **out, const struct taskmanager_conf
     net_parts_init(&s->parts);
     weir_err err = check_config(s, diag);
     if (!err) err = folder_make(config->state_dir, diag);
-    if (!err) scratch_sweep(config->state_dir); /* of workers of a TaskManager that was killed with them */
+    if (!err) scratch_sweep(config->state_dir); /* of a TaskManager that was killed, and of its workers */
+    if (!err) err = scratch_path(config->state_dir, s->scratch, diag);
+    if (!err && strlen(s->scratch) + LOCAL_SUFFIX > PATH_MAX)
+        err = weir_fail(diag, WEIR_E_LIMIT, "the path of the state folder is too long: %s", config->state_dir);
     if (!err && plugin_cache_new(&s->cache)) err = weir_fail(diag, WEIR_E_NOMEM, "no memory for the plugin cache");
     if (err) {
         taskmanager_destroy(&s);
@@ -415,5 +442,6 @@ void taskmanager_destroy(struct taskmanager **taskmanager)
     plugin_cache_destroy(&s->cache);
     net_parts_close(&s->parts);
     net_socket_destroy(&s->socket);
+    if (s->scratch[0]) (void)folder_remove(s->scratch, NULL);
     free(s);
 }

@@ -16,9 +16,10 @@ struct taskmanager_config { /* strings are kept by the caller as long as the ser
     const char
         *data; /* tcp://HOST:* or ipc://PATH: each worker gets PATH-HEX, or PATH/HEX if PATH is a folder; ipc://@NAME leaves no file */
     const char *worker_path;
-    const char *state_dir; /* base of the workers' scratch folders (runtime/base/scratch.h) */
-    uint64_t slot_memory;  /* bytes of state a slot may hold in memory; 0 = the default */
-    uint32_t segment;      /* bytes of a frame */
+    /* Base of scratch folders (runtime/base/scratch.h): its own, with local copies of checkpoints, and those of its workers. */
+    const char *state_dir;
+    uint64_t slot_memory; /* bytes of state a slot may hold in memory; 0 = the default */
+    uint32_t segment;     /* bytes of a frame */
     uint32_t slots;
     int signals; /* process_signals_open; borrowed */
 };

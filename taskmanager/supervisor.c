@@ -178,7 +178,7 @@ static void on_deploy(struct supervisor *s, const struct wire_msg *msg, struct w
     artifact_provide(s, worker_new(s, msg, n_slots, bytes));
 }
 
-/* START, COMMIT, CANCEL: for exactly the attempt that they name. */
+/* START, COMMIT, CANCEL and the orders of checkpoints: for exactly the attempt that they name. */
 static void on_order(struct supervisor *s, const struct wire_msg *msg, struct weir_bytes bytes)
 {
     struct worker *w = worker_find(s, msg->job, msg->attempt);
@@ -233,7 +233,11 @@ static void on_master_message(struct supervisor *s, struct weir_bytes bytes)
     case WIRE_DEPLOY: on_deploy(s, &msg, bytes); break;
     case WIRE_START:
     case WIRE_COMMIT:
+    case WIRE_TRIGGER:
+    case WIRE_CHECKPOINT_COMPLETE:
+    case WIRE_CHECKPOINT_ABORT:
     case WIRE_CANCEL: on_order(s, &msg, bytes); break;
+    case WIRE_FORGET_JOB: copies_forget(s, msg.job); break;
     default: s->counts.messages_broken++; break;
     }
     wire_msg_close(&msg);
@@ -292,6 +296,8 @@ static int64_t deadline(const struct supervisor *s)
         int64_t due = link_state(s->link) == LINK_DEAD ? s->now_ms : link_deadline_ms(s->link);
         if (due < at) at = due;
     }
+    int64_t copies = copies_deadline(s);
+    if (copies < at) at = copies;
     for (uint32_t i = 0; i < s->n_workers; i++) {
         int64_t due = worker_deadline(s, s->workers[i]);
         if (due < at) at = due;
@@ -324,6 +330,7 @@ void supervisor_step(struct supervisor *s, const struct supervisor_event *ev, st
         if (s->link) link_tick(s->link, s->now_ms);
         if (s->link && link_state(s->link) == LINK_DEAD) on_link_dead(s);
         workers_watch(s);
+        copies_expire(s);
         if (s->state == SUPERVISOR_CLEARING && !s->n_workers) begin_link(s);
         if (s->state == SUPERVISOR_STOPPING) stop_when_empty(s);
         flush(s);

@@ -18,6 +18,9 @@
  * KILL is for a worker that is silent, stalled, not ready in time, not gone in time after CANCEL or ENDED, or that sends what it must not;
  * and for all of them when the link dies or the TaskManager stops.
  *
+ * Local copies of checkpoints lie in a folder per job. They outlive its workers, and are dropped when the JobManager says that the job has
+ * ended, or when no worker of it has come back for WEIR_LOCAL_COPIES_MS.
+ *
  * A core: no socket, file, clock, thread or randomness. The driver waits until `deadline_ms` or an event, calls supervisor_step, performs
  * the actions in order. There is one peer, the JobManager. Packets may be lost, doubled, delayed and reordered; the link inside the core
  * makes up for it.
@@ -106,6 +109,7 @@ enum supervisor_action_type {
     SUPERVISOR_DO_TO_WORKER,     /* write a message to the worker's pipe; if it is gone, EXITED comes anyway */
     SUPERVISOR_DO_STORE_CHUNK,   /* append to a plugin; offset 0 begins (again); offset + length = total ends: check, then READY/FAILED */
     SUPERVISOR_DO_DROP_ARTIFACT, /* remove a plugin, whole or partly stored, from the cache */
+    SUPERVISOR_DO_FORGET_JOB,    /* remove the job's local copies */
     SUPERVISOR_DO_EXIT,          /* end the process: with err WEIR_OK after STOP, else refused by the JobManager; last action of all */
 };
 
@@ -141,6 +145,9 @@ struct supervisor_action {
         struct {
             struct weir_digest digest;
         } drop_artifact;
+        struct {
+            struct weir_id job;
+        } forget_job;
         struct {
             weir_err err;
             const char *reason;

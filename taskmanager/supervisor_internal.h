@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The supervisor's parts, which share one structure: supervisor.c (the link, orders, the step), supervisor_worker.c (a worker's life),
- * supervisor_artifact.c (plugins). Nobody else includes this.
+ * supervisor_artifact.c (plugins), supervisor_copies.c (local
+ * copies). Nobody else includes this.
  */
 #ifndef WEIR_TASKMANAGER_SUPERVISOR_INTERNAL_H
 #define WEIR_TASKMANAGER_SUPERVISOR_INTERNAL_H
@@ -49,6 +50,14 @@ struct artifact {
     uint64_t used;      /* grows with each use, to find the one used longest ago */
 };
 
+enum { LOCAL_COPIES_MAX = WEIR_SLOTS_MAX + 64 }; /* jobs with local copies; above, the one idle for longest loses its own */
+
+struct local_copies {
+    struct weir_id job;
+    int64_t idle_since_ms; /* since then no worker of the job is here; INT64_MAX = one is */
+    bool forgotten;        /* the job has ended: they go with the worker */
+};
+
 struct attempt_id {
     struct weir_id job;
     uint32_t attempt;
@@ -73,6 +82,8 @@ struct supervisor {
     uint32_t n_artifacts;
     struct artifact artifacts[SUPERVISOR_ARTIFACTS_MAX];
     uint64_t uses;
+    uint32_t n_copies;
+    struct local_copies copies[LOCAL_COPIES_MAX];
     uint32_t n_ended; /* all there ever were; the last ENDED_KEPT are in the ring */
     struct attempt_id ended[ENDED_KEPT];
     struct supervisor_counts counts;
@@ -132,5 +143,16 @@ void artifact_failed(struct supervisor *s, const struct supervisor_event *ev);
 void artifact_expire(struct supervisor *s, struct weir_digest digest);
 /* Gives up the fetches that are under way: the link that carried them is dead. */
 void artifact_drop_fetches(struct supervisor *s);
+
+/* ---- supervisor_copies.c ---- */
+
+/* A worker of a job with checkpoints is here; it has ended. */
+void copies_use(struct supervisor *s, struct weir_id job);
+void copies_rest(struct supervisor *s, struct weir_id job);
+/* Nobody will restore the job here any more. */
+void copies_forget(struct supervisor *s, struct weir_id job);
+/* When copies_expire has something to do: nobody has come back to a job for WEIR_LOCAL_COPIES_MS. */
+int64_t copies_deadline(const struct supervisor *s);
+void copies_expire(struct supervisor *s);
 
 #endif

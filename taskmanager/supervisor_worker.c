@@ -89,6 +89,7 @@ static void finish(struct supervisor *s, struct worker *w, const struct words *w
     static const char *const outcomes[] = {"ended", "committed", "failed", "was canceled"};
     trace_worker(s, w, true, outcomes[words->outcome], words->reason);
     slots_release(&s->slots, w->job, w->attempt);
+    copies_rest(s, w->job);
     s->ended[s->n_ended++ % ENDED_KEPT] = (struct attempt_id){w->job, w->attempt};
     tell_ended(s, w->epoch, w->job, w->attempt, words);
     uint32_t i = 0;
@@ -160,6 +161,7 @@ struct worker *worker_new(struct supervisor *s, const struct wire_msg *msg, uint
     w->deploy_len = bytes.length;
     w->ready_ms = s->now_ms + s->config.ready_timeout_ms;
     w->leave_ms = INT64_MAX;
+    if (*msg->deploy.checkpoint.dir) copies_use(s, w->job);
     s->workers[s->n_workers++] = w; /* there is room: each worker holds a slot */
     return w;
 }
@@ -230,7 +232,9 @@ static bool worker_may_say(const struct worker *w, const struct wire_msg *msg)
     switch (msg->type) {
     case WIRE_WORKER_READY: return w->state != SUPERVISOR_WORKER_UP;
     case WIRE_WORKER_RUNNING:
-    case WIRE_WORKER_PREPARED: return w->state != SUPERVISOR_WORKER_STARTED;
+    case WIRE_WORKER_PREPARED:
+    case WIRE_CHECKPOINT_ACK:
+    case WIRE_CHECKPOINT_DECLINE: return w->state != SUPERVISOR_WORKER_STARTED;
     case WIRE_WORKER_STATS:
     case WIRE_WORKER_ENDED:
     case WIRE_WORKER_ALIVE: return true;
@@ -297,9 +301,7 @@ int64_t worker_deadline(const struct supervisor *s, const struct worker *w)
     int64_t at = w->leave_ms;
     switch (w->state) {
     case SUPERVISOR_WORKER_FETCHING: return w->ready_ms;
-    case SUPERVISOR_WORKER_STARTED:
-        if (w->ready_ms < at) at = w->ready_ms;
-        return silent_ms < at ? silent_ms : at;
+    case SUPERVISOR_WORKER_STARTED: return w->ready_ms < at ? w->ready_ms : at; /* loading a plugin, it says nothing */
     case SUPERVISOR_WORKER_UP: return silent_ms < at ? silent_ms : at;
     case SUPERVISOR_WORKER_LEAVING: return at;
     case SUPERVISOR_WORKER_KILLED: return INT64_MAX;
@@ -319,7 +321,7 @@ static void expire(struct supervisor *s, struct worker *w)
         worker_kill(s, w, WIRE_CANCELED, WEIR_E_TIMEOUT, reason);
         return;
     }
-    if (s->now_ms >= w->heard_ms + s->config.worker_silence_ms)
+    if (w->state == SUPERVISOR_WORKER_UP)
         snprintf(reason, sizeof reason, "the worker was silent for %" PRIu32 " ms", s->config.worker_silence_ms);
     else
         snprintf(reason, sizeof reason, "the worker did not get ready within %" PRIu32 " ms", s->config.ready_timeout_ms);

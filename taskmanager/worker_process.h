@@ -17,6 +17,7 @@ struct worker_process_config {
     const char *worker_path;
     const char *data;      /* endpoint of its data socket; an ipc path is removed after its end */
     const char *state_dir; /* base of scratch folders; those of ended workers are removed after its end */
+    const char *local_dir; /* where it keeps local copies of the job's checkpoints; stays when it ends */
     uint64_t slot_memory;  /* bytes; 0 = the default */
     uint32_t segment;      /* bytes of a frame */
     int plugin_fd;         /* sealed; borrowed */

@@ -38,12 +38,13 @@
 #define WEIR_HEARTBEAT_TIMEOUT_MS 3000 /* silence after which both ends of a link give it up */
 #define WEIR_RETRANSMIT_MS 300         /* an unacknowledged control message is sent again */
 #define WEIR_PROGRESS_TIMEOUT_MS 10000 /* a task step that does not return for so long fails its job (--progress-timeout) */
-#define WEIR_WORKER_SILENCE_MS 5000    /* a worker whose net thread is silent for so long is killed */
+#define WEIR_WORKER_SILENCE_MS 3000    /* a worker that was ready and whose net thread is silent for so long is killed */
 #define WEIR_CANCEL_TIMEOUT_MS 3000    /* a worker that has not ended so long after cancel is killed */
 #define WEIR_SLOT_WAIT_MS 30000        /* a job waits so long for slots, then fails (Flink: slot.request.timeout) */
 #define WEIR_READY_TIMEOUT_MS \
     30000 /* a worker makes no step (a chunk of its plugin, READY) for so long after DEPLOY: it is killed, its job fails */
 #define WEIR_START_TIMEOUT_MS 30000 /* the workers of an attempt have not all connected so long after START: the job fails */
+#define WEIR_LOCAL_COPIES_MS 600000 /* local copies of a job whose next attempt does not come here for so long are dropped */
 #define WEIR_PROBE_MS 500           /* a channel with unacknowledged frames and no new ones is probed for a lost tail */
 
 #endif

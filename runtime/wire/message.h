@@ -63,7 +63,7 @@ enum checkpoint_option {
 
 enum checkpoint_mode { CHECKPOINT_EXACTLY_ONCE = 0, CHECKPOINT_AT_LEAST_ONCE = 1 };
 
-/* What went over a channel between two barriers, as one end of it saw it. */
+/* What went over a channel from the attempt's beginning to the barrier (or its own end), as one end of it saw it. */
 enum wire_ledger_side { WIRE_LEDGER_SENDER = 0, WIRE_LEDGER_RECEIVER = 1 };
 struct wire_ledger {
     uint32_t channel; /* of the plan */

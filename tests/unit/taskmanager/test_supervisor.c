@@ -23,7 +23,8 @@ struct fixture {
     struct link *link;
     struct wire_msg got[96]; /* what it was told; closed by the teardown */
     uint32_t n_got;
-    uint32_t n_spawn, n_kill, n_to_worker, n_drop, n_exit, n_reconnect;
+    uint32_t n_spawn, n_kill, n_to_worker, n_drop, n_exit, n_reconnect, n_forget;
+    struct weir_id forgotten; /* the last job whose local copies were dropped */
 };
 
 static struct weir_id id_of(uint32_t n)
@@ -60,6 +61,10 @@ static void step(struct fixture *f, struct supervisor_event *ev)
         f->n_drop += a->type == SUPERVISOR_DO_DROP_ARTIFACT;
         f->n_exit += a->type == SUPERVISOR_DO_EXIT;
         f->n_reconnect += a->type == SUPERVISOR_DO_RECONNECT;
+        if (a->type == SUPERVISOR_DO_FORGET_JOB) {
+            f->n_forget++;
+            f->forgotten = a->forget_job.job;
+        }
         if (a->type == SUPERVISOR_DO_SEND) take_packet(f, a->send.data);
     }
 }
@@ -141,6 +146,7 @@ static void deploy(struct fixture *f, uint32_t job, uint32_t attempt, uint32_t p
     msg.deploy.n_workers = 1;
     msg.deploy.n_slots = slots;
     msg.deploy.slot_worker = slot_worker;
+    msg.deploy.checkpoint.dir = "/checkpoints/job"; /* so they have local copies */
     forget(f);
     order(f, &msg);
 }
@@ -149,6 +155,8 @@ static void say(struct fixture *f, uint32_t job, enum wire_type type)
 {
     struct wire_msg msg = {.type = type, .epoch = f->epoch, .job = id_of(job), .attempt = 1};
     if (type == WIRE_WORKER_READY) msg.ready.endpoint = "tcp://h:1";
+    if (type == WIRE_CHECKPOINT_ACK) msg.ack.id = 7;
+    if (type == WIRE_CHECKPOINT_DECLINE) msg.decline.id = 7;
     struct buffer bytes = {0};
     assert_int_equal(wire_msg_encode(&msg, &bytes), WEIR_OK);
     struct supervisor_event ev = {.type = SUPERVISOR_EV_WORKER_MESSAGE};
@@ -250,6 +258,99 @@ static void orders_go_to_workers_that_can_take_them(void **state)
     assert_int_equal(f->n_to_worker, 1);
 }
 
+/* What a checkpoint needs passes in both directions, for the attempt that runs, and no other. */
+static void checkpoints_are_relayed(void **state)
+{
+    struct fixture *f = *state;
+    struct wire_msg orders[] = {{.type = WIRE_TRIGGER, .trigger = {.id = 7}},
+                                {.type = WIRE_CHECKPOINT_COMPLETE, .complete = {.id = 7}},
+                                {.type = WIRE_CHECKPOINT_ABORT, .abort = {.id = 7}}};
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    say(f, 1, WIRE_WORKER_READY);
+    for (uint32_t i = 0; i < 3; i++) {
+        orders[i].job = id_of(1);
+        orders[i].attempt = 2; /* one that does not run here */
+        order(f, &orders[i]);
+        assert_int_equal(f->n_to_worker, i);
+        orders[i].attempt = 1;
+        order(f, &orders[i]);
+        assert_int_equal(f->n_to_worker, i + 1);
+    }
+    forget(f);
+    say(f, 1, WIRE_CHECKPOINT_ACK);
+    say(f, 1, WIRE_CHECKPOINT_DECLINE);
+    assert_int_equal(f->n_got, 2);
+    assert_int_equal(f->got[0].type, WIRE_CHECKPOINT_ACK);
+    assert_int_equal(f->got[0].ack.id, 7);
+    assert_int_equal(f->got[1].type, WIRE_CHECKPOINT_DECLINE);
+    assert_int_equal(f->n_kill, 0);
+}
+
+static void tick(struct fixture *f, int64_t later_ms)
+{
+    f->now_ms += later_ms;
+    struct supervisor_event ev = {.type = SUPERVISOR_EV_TICK};
+    step(f, &ev);
+    exchange(f);
+}
+
+/* As long as it takes, with a JobManager that answers. */
+static void pass(struct fixture *f, int64_t ms)
+{
+    for (int64_t end = f->now_ms + ms; f->now_ms < end;) tick(f, 200);
+}
+
+static void local_copies_last_until_their_job_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct wire_msg end = {.type = WIRE_FORGET_JOB, .job = id_of(1)};
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    exited(f, 1, (struct wire_failure){WEIR_E_IO, "", -1, "killed by SIGKILL"});
+    assert_int_equal(f->n_forget, 0); /* the next attempt may come here */
+    deploy(f, 2, 1, 1, 1);
+    order(f, &end);
+    assert_int_equal(f->n_forget, 1);
+    assert_true(id_equal(f->forgotten, id_of(1)));
+    order(f, &end); /* once is enough */
+    assert_int_equal(f->n_forget, 1);
+    end.job = id_of(2); /* still runs: with its end */
+    order(f, &end);
+    assert_int_equal(f->n_forget, 1);
+    exited(f, 2, (struct wire_failure){.subtask = -1});
+    assert_int_equal(f->n_forget, 2);
+    assert_true(id_equal(f->forgotten, id_of(2)));
+}
+
+/* The JobManager may never say that a job has ended: it may have forgotten it itself. */
+static void local_copies_nobody_comes_back_for_are_dropped(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    exited(f, 1, (struct wire_failure){WEIR_E_IO, "", -1, "killed by SIGKILL"});
+    pass(f, WEIR_LOCAL_COPIES_MS - 1000);
+    assert_int_equal(f->n_forget, 0);
+    pass(f, 1000);
+    assert_int_equal(f->n_forget, 1);
+    assert_int_equal(supervisor_state(f->s), SUPERVISOR_REGISTERED);
+}
+
+static void a_silent_worker_is_killed_once_it_was_ready(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    pass(f, 2 * WEIR_WORKER_SILENCE_MS); /* it loads its plugin */
+    assert_int_equal(f->n_kill, 0);
+    say(f, 1, WIRE_WORKER_READY);
+    pass(f, WEIR_WORKER_SILENCE_MS - 400);
+    assert_int_equal(f->n_kill, 0);
+    pass(f, 400);
+    assert_int_equal(f->n_kill, 1);
+}
+
 static void a_worker_that_speaks_out_of_turn_is_killed(void **state)
 {
     struct fixture *f = *state;
@@ -319,6 +420,10 @@ int main(void)
         CASE(a_slot_is_never_given_twice),
         CASE(orders_of_an_older_epoch_are_dropped),
         CASE(orders_go_to_workers_that_can_take_them),
+        CASE(checkpoints_are_relayed),
+        CASE(local_copies_last_until_their_job_ends),
+        CASE(local_copies_nobody_comes_back_for_are_dropped),
+        CASE(a_silent_worker_is_killed_once_it_was_ready),
         CASE(a_worker_that_speaks_out_of_turn_is_killed),
         CASE(the_plugin_used_longest_ago_makes_room),
         CASE(a_missing_plugin_fails_the_worker),
