@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "runtime/coord/image.h"
+#include "runtime/coord/txn.h"
 #include "runtime/wire/frame.h"
 #include "runtime/wire/message.h"
 #include "runtime/wire/pack.h"
@@ -101,6 +103,79 @@ static void write_scripts(void)
     write_seed("fuzz_link", "death", death, sizeof death);
 }
 
+/* ---- coordination -------------------------------------------------------------------------------------------------------------------- */
+
+static void add_txn(struct buffer *all, const struct txn *txn)
+{
+    size_t at = all->len;
+    put_u32(all, 0);
+    put_txn(all, txn);
+    patch_u32(all, at, (uint32_t)(all->len - at - 4));
+}
+
+/* Transactions behind their lengths: a session, nodes of all kinds, changes of them, a failure, the session's end. */
+static void make_history(struct buffer *all, bool whole)
+{
+    struct buffer ops = {0};
+    struct weir_bytes data = bytes_text("data"), none = bytes_of(NULL, 0);
+    const struct op made[] = {
+        {.type = OP_CREATE, .path = bytes_text("/p"), .data = data, .acl = acl_open()},
+        {.type = OP_CREATE, .path = bytes_text("/p/e-0000000000"), .acl = acl_open(), .kind = NODE_EPHEMERAL, .owner = 1, .sequence = 1},
+        {.type = OP_CREATE, .path = bytes_text("/c"), .data = none, .acl = acl_open(), .kind = NODE_CONTAINER},
+        {.type = OP_CREATE, .path = bytes_text("/t"), .data = data, .acl = acl_open(), .kind = NODE_TTL, .owner = 60000},
+        {.type = OP_SET, .path = bytes_text("/p"), .data = none},
+        {.type = OP_SET_ACL, .path = bytes_text("/c"), .acl = acl_open()},
+        {.type = OP_SET_QUOTA, .path = bytes_text("/c"), .quota = {10, 1000}},
+        {.type = OP_CHECK, .path = bytes_text("/")},
+        {.type = OP_DELETE, .path = bytes_text("/t")},
+    };
+    for (size_t i = 0; i < sizeof made / sizeof made[0]; i++) put_txn_op(&ops, &made[i]);
+    add_txn(all, &(struct txn){.type = TXN_OPEN, .order = 1, .ms = 1, .session = 1, .timeout_ms = 1000, .peer = 1, .token = 2});
+    add_txn(all, &(struct txn){.type = TXN_WRITE,
+                               .order = 2,
+                               .ms = 2,
+                               .session = 1,
+                               .xid = 1,
+                               .n_ops = sizeof made / sizeof made[0],
+                               .ops = bytes_of(ops.data, ops.len)});
+    add_txn(all, &(struct txn){.type = TXN_WRITE, .order = 3, .ms = 3, .session = 1, .xid = 2, .acked = 1, .err = COORD_NO_NODE});
+    if (whole) add_txn(all, &(struct txn){.type = TXN_CLOSE, .order = 4, .ms = 4, .session = 1, .reason = TXN_CLOSED});
+    buffer_close(&ops);
+}
+
+static void write_image(const struct buffer *history)
+{
+    struct coord_state s;
+    struct applied applied = {0};
+    struct reader r;
+    struct buffer image = {0};
+    bool last = false;
+    if (coord_state_init(&s)) exit(1);
+    reader_init(&r, history->data, history->len);
+    for (uint64_t i = 1; reader_left(&r) > 0; i++)
+        if (txn_apply(&s, (struct zxid){1, i}, read_bytes(&r, UINT32_MAX), &applied, NULL)) exit(1);
+    struct image *m = image_begin(&s);
+    while (m && !last)
+        if (image_slice(m, IMAGE_SLICE_BYTES, &image, &last)) exit(1);
+    write_seed("fuzz_coord_image", "image", image.data, image.len);
+    image_end(&m);
+    buffer_close(&image);
+    applied_close(&applied);
+    coord_state_close(&s);
+}
+
+static void write_coord(void)
+{
+    struct buffer open = {0}, whole = {0};
+    make_history(&open, false);
+    make_history(&whole, true);
+    write_seed("fuzz_coord_txn", "open", open.data, open.len);
+    write_seed("fuzz_coord_txn", "whole", whole.data, whole.len);
+    write_image(&open);
+    buffer_close(&open);
+    buffer_close(&whole);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -108,6 +183,7 @@ int main(int argc, char **argv)
         return 2;
     }
     root = argv[1];
+    write_coord();
     write_messages();
     write_values();
     write_frames();
