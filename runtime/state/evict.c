@@ -4,7 +4,8 @@
  *
  * CLOCK (Corbató, "A paging experiment with the Multics system", 1968), a hand per store: an entry used since the hand passed gets another
  * turn; a clean one that the keeper holds leaves. When few are clean, a second hand goes ahead and writes out what the keeper does not
- * hold, a tenth of the budget at a time: sorted, as one run, ingested at once.
+ * hold, a tenth of the budget at a time: sorted, as one run, ingested at once. Stores of a family are written out together: a
+ * thousand panes of a few entries each would otherwise be a thousand files, and each ingestion looks at all of them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +14,7 @@
 #include "runtime/base/hash.h"
 #include "runtime/state/internal.h"
 
-#define CHUNK 1024u    /* entries a hand looks at before the next store's turn */
+#define CHUNK 1024u    /* entries a hand looks at, at most, before the next store's turn */
 #define HEALTH_MS 1000 /* between two looks at what RocksDB's threads have met */
 #define LOOK_MS 2      /* between two looks at a compaction that is waited for */
 #define WRITE_OUT_MIN ((uint64_t)64 << 10)
@@ -51,10 +52,10 @@ static struct table_entry *next_round(struct store *s, uint64_t *hand)
     return table_next(&s->table, hand);
 }
 
-/* Returns how many have left. */
-static uint64_t sweep(struct store *s, uint64_t n, uint64_t target)
+/* Looks at a chunk of entries, at each twice at most. Returns how many have left. */
+static uint64_t sweep(struct store *s, uint64_t target)
 {
-    uint64_t left = 0;
+    uint64_t left = 0, n = s->table.count * 2 < CHUNK ? s->table.count * 2 : CHUNK;
     for (uint64_t i = 0; i < n && slot_used(s->family->slot) > target; i++) {
         struct table_entry *e = next_round(s, &s->hand);
         if (!e) break;
@@ -77,9 +78,12 @@ static bool may_leave(const struct store *s)
 /* ---- write-out ----------------------------------------------------------------------------------------------------------------------- */
 
 struct write_out {
-    struct store *store;
+    struct family *family;
     struct run run;
-    struct table_entry **entries;
+    struct written {
+        struct store *store;
+        struct table_entry *entry;
+    } * written;
     uint32_t n, cap;
 };
 
@@ -89,47 +93,62 @@ static bool writable(const struct store *s, const struct table_entry *e)
     return (e->stamp & (STAMP_KEPT | STAMP_DIRTY)) != STAMP_KEPT && !in_flight(s, e);
 }
 
-static weir_err take(struct write_out *w, struct table_entry *e)
+static weir_err take(struct write_out *w, struct store *s, struct table_entry *e)
 {
     if (w->n == w->cap) {
         uint32_t cap = w->cap ? w->cap * 2 : 256;
-        struct table_entry **p = realloc(w->entries, cap * sizeof *p);
-        if (!p) return slot_fail(w->store->family->slot, WEIR_E_NOMEM, "out of memory for a write-out");
-        w->entries = p;
+        struct written *p = realloc(w->written, cap * sizeof *p);
+        if (!p) return slot_fail(w->family->slot, WEIR_E_NOMEM, "out of memory for a write-out");
+        w->written = p;
         w->cap = cap;
     }
-    weir_err err = store_gather(w->store, e, &w->run);
-    if (err) return slot_fail(w->store->family->slot, err, "state '%s': out of memory for a write-out", w->store->family->name);
-    w->entries[w->n++] = e;
+    weir_err err = store_gather(s, e, &w->run);
+    if (err) return slot_fail(w->family->slot, err, "state '%s': out of memory for a write-out", w->family->name);
+    w->written[w->n++] = (struct written){s, e};
     return WEIR_OK;
 }
 
-/* Takes up to `bytes` of entries, those not used lately first. */
-static weir_err collect(struct write_out *w, uint64_t bytes)
+/* Takes entries of one store until the run has `bytes`. */
+static weir_err collect_store(struct write_out *w, struct store *s, bool used_too, uint64_t bytes)
 {
-    struct store *s = w->store;
-    for (int round = 0; round < 2 && w->run.bytes < bytes; round++) {
-        uint32_t n_before = w->n;
-        for (uint64_t i = 0; i < s->table.count && w->run.bytes < bytes; i++) {
-            struct table_entry *e = next_round(s, &s->write_hand);
-            if (!e || !writable(s, e) || (round == 0 && e->stamp & STAMP_REF && !(e->stamp & STAMP_DELETED))) continue;
-            weir_err err = take(w, e);
-            if (err) return err;
-        }
-        if (w->n > n_before) break; /* a second round would meet the same entries again */
+    run_set_prefix(&w->run, s->spec.prefix);
+    for (uint64_t i = 0; i < s->table.count && w->run.bytes < bytes; i++) {
+        struct table_entry *e = next_round(s, &s->write_hand);
+        if (!e || !writable(s, e) || (!used_too && e->stamp & STAMP_REF && !(e->stamp & STAMP_DELETED))) continue;
+        weir_err err = take(w, s, e);
+        if (err) return err;
     }
     return WEIR_OK;
+}
+
+static uint64_t unwritten(const struct store *s)
+{
+    return may_leave(s) ? s->table.count - s->clean : 0;
+}
+
+/* Takes up to `bytes` of entries, from `first` on and around the family; those used lately only if there are no others. */
+static weir_err collect(struct write_out *w, struct store *first, uint64_t bytes)
+{
+    weir_err err = WEIR_OK;
+    for (int round = 0; round < 2 && w->n == 0; round++) {
+        struct store *s = first;
+        do {
+            if (unwritten(s)) err = collect_store(w, s, round > 0, bytes);
+            s = s->next ? s->next : w->family->stores;
+        } while (!err && s != first && w->run.bytes < bytes);
+    }
+    return err;
 }
 
 static weir_err write_file(struct write_out *w)
 {
-    struct family *f = w->store->family;
+    struct family *f = w->family;
     struct state_slot *slot = f->slot;
     char stem[48], path[4096];
     struct weir_diag diag;
     struct file_list files = {0};
     slot_stem(slot, stem);
-    weir_err err = family_write_runs(f, &w->run, 1, f->ranges, f->n_ranges, slot->dir, stem, 0, &files, &diag);
+    weir_err err = family_write_run(f, &w->run, f->ranges, f->n_ranges, slot->dir, stem, 0, &files, &diag);
     for (uint32_t i = 0; i < files.n && !err; i++) {
         slot_path(slot, path, files.items[i].name);
         err = family_ingest(f, path, &diag);
@@ -145,11 +164,12 @@ static weir_err write_file(struct write_out *w)
 static void settle(struct write_out *w)
 {
     for (uint32_t i = 0; i < w->n; i++) {
-        struct table_entry *e = w->entries[i];
+        struct store *s = w->written[i].store;
+        struct table_entry *e = w->written[i].entry;
         if (e->stamp & STAMP_DELETED)
-            store_discard(w->store, e);
+            store_discard(s, e);
         else
-            store_set_clean(w->store, e, STAMP_KEPT);
+            store_set_clean(s, e, STAMP_KEPT);
     }
 }
 
@@ -165,10 +185,10 @@ static void await_compaction(struct family *f)
     f->slot->stats.stalled_ms += ms;
 }
 
-/* Writes a part of what the keeper does not hold. *written: entries. */
-static weir_err write_out(struct store *s, uint64_t *written)
+/* Writes a part of what the keeper does not hold, beginning with a store's. *written: entries. */
+static weir_err write_out(struct store *first, uint64_t *written)
 {
-    struct family *f = s->family;
+    struct family *f = first->family;
     *written = 0;
     if (family_in_flight(f)) {
         f->slot->stats.waits++;
@@ -181,45 +201,38 @@ static weir_err write_out(struct store *s, uint64_t *written)
     await_compaction(f);
     uint64_t bytes = f->slot->budget / 10;
     bytes = bytes < WRITE_OUT_MIN ? WRITE_OUT_MIN : bytes > WRITE_OUT_MAX ? WRITE_OUT_MAX : bytes;
-    struct write_out w = {.store = s};
-    run_init(&w.run, s->spec.prefix, &f->slot->memory);
-    err = collect(&w, bytes);
+    struct write_out w = {.family = f};
+    run_init(&w.run, &f->slot->memory);
+    err = collect(&w, first, bytes);
     if (!err && w.n) err = write_file(&w);
     if (!err) settle(&w);
     *written = err ? 0 : w.n;
     run_close(&w.run);
-    free(w.entries);
+    free(w.written);
     return err;
 }
 
 /* ---- the slot ------------------------------------------------------------------------------------------------------------------------ */
 
-static struct store *next_store(struct state_slot *slot)
+static void move_hand(struct state_slot *slot, struct family *f)
 {
-    for (uint32_t tries = 0; tries < 2; tries++) {
-        for (struct family *f = slot->hand ? slot->hand : slot->families; f; f = f->next) {
-            struct store *s = f == slot->hand && f->hand ? f->hand : f->stores;
-            slot->hand = f;
-            while (s && !may_leave(s)) s = s->next;
-            if (s) {
-                f->hand = s->next;
-                if (!f->hand) slot->hand = f->next;
-                return s;
-            }
-            f->hand = NULL;
-        }
-        slot->hand = NULL;
-    }
-    return NULL;
+    slot->hand = f;
+    if (f) f->hand = f->entries ? f->stores : NULL;
 }
 
-static uint64_t count_stores(const struct state_slot *slot)
+/* The next store with something that may leave, around and around; *laps grows at each end of the way. NULL: there is none. */
+static struct store *next_store(struct state_slot *slot, uint64_t *laps)
 {
-    uint64_t n = 0;
-    for (const struct family *f = slot->families; f; f = f->next) {
-        for (const struct store *s = f->stores; s; s = s->next) n++;
+    for (uint32_t ends = 0; ends < 2; ends++, (*laps)++) {
+        for (; slot->hand; move_hand(slot, slot->hand->next)) {
+            struct store *s = slot->hand->hand;
+            while (s && !may_leave(s)) s = s->next;
+            slot->hand->hand = s ? s->next : NULL;
+            if (s) return s;
+        }
+        move_hand(slot, slot->families);
     }
-    return n;
+    return NULL;
 }
 
 static uint64_t count_entries(const struct state_slot *slot, uint64_t *clean)
@@ -244,32 +257,42 @@ static bool wait_for_any(struct state_slot *slot)
     return false;
 }
 
-/* The store with the most entries the keeper does not hold; NULL: none has any. */
+/* Of the family with the most entries the keeper does not hold the store with the most; NULL: none has any. */
 static struct store *most_unwritten(struct state_slot *slot)
 {
     struct store *best = NULL;
     uint64_t most = 0;
     for (struct family *f = slot->families; f; f = f->next) {
+        struct store *largest = f->stores;
+        uint64_t all = 0;
         if (f->entries - f->clean <= most) continue;
         for (struct store *s = f->stores; s; s = s->next) {
-            if (!may_leave(s) || s->table.count - s->clean <= most) continue;
-            best = s;
-            most = s->table.count - s->clean;
+            all += unwritten(s);
+            if (unwritten(s) > unwritten(largest)) largest = s;
         }
+        if (all <= most) continue;
+        best = largest;
+        most = all;
     }
     return best;
 }
 
-/* Sweeps until the target is met, or all have been looked at twice. */
+/* Entries of the largest family: no store has more. */
+static uint64_t most_entries(const struct state_slot *slot)
+{
+    uint64_t most = 0;
+    for (const struct family *f = slot->families; f; f = f->next) most = f->entries > most ? f->entries : most;
+    return most;
+}
+
+/* Sweeps until the target is met, or nothing has left while all were looked at twice. */
 static bool sweep_all(struct state_slot *slot, uint64_t target)
 {
-    uint64_t clean, budget = 2 * count_entries(slot, &clean) + CHUNK;
-    budget += count_stores(slot) * 2 * CHUNK; /* however few it has, a store takes a turn */
-    for (uint64_t looked = 0; looked <= budget; looked += CHUNK) {
-        if (slot_used(slot) <= target) return true;
-        struct store *s = next_store(slot);
+    uint64_t laps = 0, laps_max = 2 * (most_entries(slot) / CHUNK + 1);
+    while (slot_used(slot) > target && laps <= laps_max) {
+        struct store *s = next_store(slot, &laps);
         if (!s) return false;
-        if (sweep(s, CHUNK, target)) looked = 0;
+        if (sweep(s, target)) laps = 0;
     }
     return slot_used(slot) <= target;
 }
@@ -328,7 +351,7 @@ void slot_relieve(struct state_slot *slot)
     }
     /* Slots count as used though they may be empty: without them the target may be met. */
     if (slot->memory.bytes > slot->budget + slot->budget / 16 || slot_used(slot) > target) release_all(slot);
-    if (slot_used(slot) > slot->budget + slot->budget / 8 + SLOT_SLACK + count_stores(slot) * SLOT_SLACK_STORE)
+    if (slot_used(slot) > slot->budget + slot->budget / 8 + SLOT_SLACK + slot->n_stores * SLOT_SLACK_STORE)
         (void)slot_fail(slot, WEIR_E_NOMEM,
                         "state needs %llu bytes that cannot leave memory (timers, broadcast state, indexes), the budget is %llu: raise it",
                         (unsigned long long)slot_used(slot), (unsigned long long)slot->budget);

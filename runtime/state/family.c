@@ -86,7 +86,7 @@ void family_destroy(struct family **family)
     else
         slot->families = f->next;
     if (f->next) f->next->prev = f->prev;
-    if (slot->hand == f) slot->hand = f->next;
+    if (slot->hand == f) slot->hand = NULL; /* from the front */
     rocks_family_destroy(&f->keeper);
     family_clear_ranges(f);
     file_list_close(&f->files);
@@ -195,11 +195,7 @@ static bool add_range(struct family *f, struct weir_bytes from, struct weir_byte
 
 weir_err family_forget_range(struct family *f, struct weir_bytes from, struct weir_bytes to)
 {
-    if (f->slot->snapshots && !add_range(f, from, to)) return slot_fail(f->slot, WEIR_E_NOMEM, "state '%s': out of memory", f->name);
-    if (!f->keeper) return WEIR_OK;
-    family_wait(f); /* a frozen run would bring the keys back */
-    struct weir_diag diag;
-    return rocks_delete_range(f->keeper, from, to, &diag) ? slot_fail_diag(f->slot, &diag) : WEIR_OK;
+    return add_range(f, from, to) ? WEIR_OK : slot_fail(f->slot, WEIR_E_NOMEM, "state '%s': out of memory", f->name);
 }
 
 static weir_err note_files(struct family *f, const struct run_file *files, uint32_t n, uint64_t epoch, struct file_list *out)
@@ -219,21 +215,35 @@ static weir_err note_files(struct family *f, const struct run_file *files, uint3
     return WEIR_OK;
 }
 
-weir_err family_write_runs(struct family *f, struct run *runs, uint32_t n_runs, const struct run_range *ranges, uint32_t n_ranges,
-                           const char *dir, const char *stem, uint64_t epoch, struct file_list *out, struct weir_diag *diag)
+weir_err family_write_run(struct family *f, struct run *run, const struct run_range *ranges, uint32_t n_ranges, const char *dir,
+                          const char *stem, uint64_t epoch, struct file_list *out, struct weir_diag *diag)
 {
-    weir_err err = WEIR_OK;
-    for (uint32_t i = 0; i < n_runs && !err; i++) err = run_sort(&runs[i]);
+    weir_err err = run_sort(run);
     if (err) return weir_fail(diag, err, "state '%s': out of memory to sort a run", f->name);
     struct run_file *files = NULL;
     uint32_t n = 0;
-    err = run_write(runs, n_runs, f->slot->shared, dir, stem, ranges, n_ranges, &files, &n, diag);
+    err = run_write(run, f->slot->shared, dir, stem, ranges, n_ranges, &files, &n, diag);
     if (!err && note_files(f, files, n, epoch, out)) err = weir_fail(diag, WEIR_E_NOMEM, "out of memory");
     free(files);
     return err ? weir_wrap(diag, err, "state '%s'", f->name) : WEIR_OK;
 }
 
 /* ---- prefixes ---------------------------------------------------------------------------------------------------------------------- */
+
+static bool any_begins(const struct run_range *ranges, uint32_t n, const void *prefix, uint32_t length)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (memcmp(ranges[i].from.data, prefix, length) == 0) return true;
+    }
+    return false;
+}
+
+/* Whether the keeper may hold keys of a prefix that have been forgotten: ranges reach it with the next run. */
+static bool is_forgotten(const struct family *f, const void *prefix, uint32_t length)
+{
+    return any_begins(f->ranges, f->n_ranges, prefix, length) ||
+           (f->frozen && any_begins(f->frozen->ranges, f->frozen->n_ranges, prefix, length));
+}
 
 /* The first key of the keeper from `from` on whose key group, behind `length` bytes of prefix, is this family's. */
 static weir_err first_prefix(struct family *f, struct weir_bytes from, uint32_t length, unsigned char *out, bool *found)
@@ -251,7 +261,7 @@ static weir_err first_prefix(struct family *f, struct weir_bytes from, uint32_t 
         uint32_t group = (uint32_t)p[length] << 8 | p[length + 1];
         unsigned char next[FAMILY_PREFIX_MAX + 2];
         memcpy(next, p, length);
-        if (group >= f->options.first_group && group <= f->options.last_group) {
+        if (group >= f->options.first_group && group <= f->options.last_group && !is_forgotten(f, p, length)) {
             memcpy(out, p, length);
             *found = true;
             break;

@@ -59,7 +59,8 @@ struct state_slot {
     struct rocks *_Atomic rocks; /* opened when first needed, by the slot's thread; others only look */
     int64_t checked_ms;          /* when its health was looked at */
     struct family *families;
-    struct family *hand;             /* the family that evicts next */
+    uint64_t n_stores;               /* of all families */
+    struct family *hand;             /* the family that evicts next; its own hand is valid */
     uint64_t incarnation, next_file; /* names of files */
     unsigned char *scratch;          /* for keys of the keeper */
     size_t scratch_cap;
@@ -141,7 +142,8 @@ bool family_restored(struct family *f, struct weir_bytes prefix);
 bool family_in_flight(const struct family *f);
 void family_wait(struct family *f); /* for it */
 uint64_t family_run_tag(const struct family *f);
-/* Notes that [from, to) must be deleted from what files and keeper hold. */
+/* Notes that [from, to), all keys of a prefix that are the family's, must be deleted from what files and keeper hold: with the next run,
+ * since RocksDB sorts all ranges it has in memory once more for the first read after each. Until then no reader may ask for them. */
 weir_err family_forget_range(struct family *f, struct weir_bytes from, struct weir_bytes to);
 void family_clear_ranges(struct family *f);
 /* Puts a file that others may name, too, into a keeper of the slot's: by a link, or, where RocksDB would change it (rocks.h), by a copy. */
@@ -149,17 +151,16 @@ weir_err family_share(struct family *f, struct rocks_family *keeper, const char 
 /* Puts a file that this slot has written into the family's keeper; it is shared with snapshots, and gone where there are none. Thread: any.
  */
 weir_err family_ingest(struct family *f, const char *path, struct weir_diag *diag);
-/* Sorts runs and writes them as one sequence of files. Thread: any. */
-weir_err family_write_runs(struct family *f, struct run *runs, uint32_t n_runs, const struct run_range *ranges, uint32_t n_ranges,
-                           const char *dir, const char *stem, uint64_t epoch, struct file_list *out, struct weir_diag *diag);
+/* Sorts a run and writes it as a sequence of files. Thread: any. */
+weir_err family_write_run(struct family *f, struct run *run, const struct run_range *ranges, uint32_t n_ranges, const char *dir,
+                          const char *stem, uint64_t epoch, struct file_list *out, struct weir_diag *diag);
 
 /* One family's part of a snapshot. */
 struct frozen {
     struct family *family;
     uint64_t epoch;
     uint64_t tag; /* STAMP_RUN of its entries */
-    struct run *runs;
-    uint32_t n_runs;
+    struct run run;
     struct run_range *ranges;
     uint32_t n_ranges;
     struct file_list files;  /* of the snapshot before, then of this one */
@@ -238,9 +239,9 @@ void store_discard(struct store *s, struct table_entry *e);
 weir_err store_mark_dirty(struct store *s, struct table_entry *e);
 /* Puts a value that the keeper gave into memory. NULL: failed (sticky). */
 struct table_entry *store_admit(struct store *s, const struct weir_key *key, struct weir_bytes stored);
-/* Adds an entry to a run: its value, or its deletion. */
+/* Adds an entry to a run that has the store's prefix: its value, or its deletion. */
 weir_err store_gather(struct store *s, struct table_entry *e, struct run *run);
-weir_err store_freeze(struct store *s, struct run *run); /* all that is dirty */
+weir_err store_freeze(struct store *s, struct run *run); /* adds all that is dirty */
 void store_bury(struct store *s);                        /* removes frozen tombstones that the keeper knows of */
 
 /* ---- safe points -------------------------------------------------------------------------------------------------------------------- */

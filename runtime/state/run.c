@@ -81,11 +81,19 @@ static inline unsigned char *append(unsigned char *to, const void *from, size_t 
 
 /* ---- gathering --------------------------------------------------------------------------------------------------------------------- */
 
-void run_init(struct run *run, struct weir_bytes prefix, struct memory *memory)
+void run_init(struct run *run, struct memory *memory)
+{
+    *run = (struct run){.file_bytes = RUN_FILE_BYTES, .memory = memory};
+}
+
+void run_set_prefix(struct run *run, struct weir_bytes prefix)
 {
     WEIR_ASSERT(prefix.length <= RUN_PREFIX_MAX);
-    *run = (struct run){.file_bytes = RUN_FILE_BYTES, .prefix_length = prefix.length, .memory = memory};
-    append(run->prefix, prefix.data, prefix.length);
+    unsigned char bytes[RUN_PREFIX_MAX] = {0};
+    append(bytes, prefix.data, prefix.length);
+    run->mixed |= run->n > 0 && (prefix.length != run->prefix_length || memcmp(bytes, run->prefix, sizeof bytes) != 0);
+    run->prefix_length = prefix.length;
+    memcpy(run->prefix, bytes, sizeof bytes);
 }
 
 void run_close(struct run *run)
@@ -336,15 +344,15 @@ static inline uint32_t group_of(const struct run *run, const unsigned char *entr
     return (uint32_t)at[0] << 8 | at[1];
 }
 
-static void sort_small(struct run *run, struct run_item *items)
+static void sort_all(struct run *run, struct run_item *items)
 {
-    uint32_t n = 0;
-    EACH_ENTRY(run, entry) items[n++] = (struct run_item){digits_at(entry, run->prefix_length), entry};
-    sort_range(items, n, run->prefix_length, 0);
+    uint32_t depth = run->mixed ? 0 : run->prefix_length, n = 0;
+    EACH_ENTRY(run, entry) items[n++] = (struct run_item){digits_at(entry, depth), entry};
+    sort_range(items, n, depth, 0);
 }
 
 /* next: GROUPS zeros. A group's number of entries, then the place of its first, then of the next, at last its end. */
-static void sort_large(struct run *run, struct run_item *items, uint32_t *next)
+static void sort_by_group(struct run *run, struct run_item *items, uint32_t *next)
 {
     uint32_t depth = run->prefix_length + RUN_PREFIX, sum = 0, from = 0;
     EACH_ENTRY(run, entry) next[group_of(run, entry)]++;
@@ -363,15 +371,15 @@ weir_err run_sort(struct run *run)
     WEIR_ASSERT(run->n <= UINT32_MAX);
     struct run_item *items = memory_alloc(&run->sorting, run->n * sizeof *items);
     if (!items) return WEIR_E_NOMEM;
-    if (run->n < COUNTING_MIN) {
-        sort_small(run, items);
+    if (run->n < COUNTING_MIN || run->mixed) {
+        sort_all(run, items);
     } else {
         uint32_t *next = memory_alloc(&run->sorting, GROUPS * sizeof *next);
         if (!next) {
             memory_free(&run->sorting, items, run->n * sizeof *items);
             return WEIR_E_NOMEM;
         }
-        sort_large(run, items, next);
+        sort_by_group(run, items, next);
         memory_free(&run->sorting, next, GROUPS * sizeof *next);
     }
     run->sorted = items;
@@ -452,14 +460,12 @@ weir_err run_file_checksum(const char *path, uint32_t *crc, uint64_t *bytes, str
 /* ---- writing ----------------------------------------------------------------------------------------------------------------------- */
 
 struct output {
-    const struct run *runs;
-    uint32_t n_runs, run; /* being written */
+    const struct run *run;
     struct rocks_shared *shared;
     const char *dir, *stem;
     const struct run_range *ranges;
     uint32_t n_ranges;
-    uint64_t next;    /* entry of that run to be written */
-    uint64_t entries; /* written */
+    uint64_t next; /* entry to be written */
     struct run_file *files;
     uint32_t n_files, cap;
     struct weir_diag *diag;
@@ -480,28 +486,18 @@ static weir_err put_entry(const struct run *run, uint64_t i, struct rocks_writer
     return rocks_writer_put(w, key.data, key.length, value.data, value.length, diag);
 }
 
-/* Goes on to the next run that has entries, where one is at its end. False: all are. */
-static bool more_entries(struct output *o)
-{
-    for (; o->run < o->n_runs; o->run++, o->next = 0) {
-        if (o->next < o->runs[o->run].n) return true;
-    }
-    return false;
-}
-
 /*
  * Entries from o->next on, up to the first behind the size of a file. The file, which only grows at its end, is read behind the writer for
  * its checksum: RocksDB drops what it has written from the page cache, and afterwards it would have to come from the disk.
  */
 static weir_err put_entries(struct output *o, struct rocks_writer *w, struct reading *r)
 {
+    const struct run *run = o->run;
     weir_err err = WEIR_OK;
     uint64_t size = 0, read_at = FOLLOW_BYTES;
-    while (!err && more_entries(o) && size < o->runs[o->run].file_bytes) {
-        const struct run *run = &o->runs[o->run];
+    while (!err && o->next < run->n && size < run->file_bytes) {
         if (o->next + PREFETCH_AHEAD < run->n) prefetch_entry(run->sorted[o->next + PREFETCH_AHEAD].entry);
         err = put_entry(run, o->next++, w, o->diag);
-        o->entries++;
         size = rocks_writer_size(w);
         if (err || size < read_at) continue;
         err = read_on(r);
@@ -523,7 +519,7 @@ static weir_err make_file(struct output *o, const char *path, struct run_file *f
 {
     struct rocks_writer *w = NULL;
     struct reading r;
-    uint64_t before = o->entries;
+    uint64_t before = o->next;
     weir_err err = rocks_writer_new(&w, o->shared, path, o->diag);
     if (err) return err;
     err = reading_open(&r, path, o->diag);
@@ -540,7 +536,7 @@ static weir_err make_file(struct output *o, const char *path, struct run_file *f
     reading_close(&r);
     file->bytes = r.bytes;
     file->crc32c = r.crc32c;
-    file->entries = o->entries - before;
+    file->entries = o->next - before;
     return err;
 }
 
@@ -589,14 +585,13 @@ static void remove_files(const struct output *o)
     }
 }
 
-weir_err run_write(const struct run *runs, uint32_t n_runs, struct rocks_shared *shared, const char *dir, const char *stem,
-                   const struct run_range *ranges, uint32_t n_ranges, struct run_file **files, uint32_t *n_files, struct weir_diag *diag)
+weir_err run_write(const struct run *run, struct rocks_shared *shared, const char *dir, const char *stem, const struct run_range *ranges,
+                   uint32_t n_ranges, struct run_file **files, uint32_t *n_files, struct weir_diag *diag)
 {
-    for (uint32_t i = 0; i < n_runs; i++) WEIR_ASSERT(runs[i].sorted || runs[i].n == 0);
-    struct output o = {
-        .runs = runs, .n_runs = n_runs, .shared = shared, .dir = dir, .stem = stem, .ranges = ranges, .n_ranges = n_ranges, .diag = diag};
+    WEIR_ASSERT(run->sorted || run->n == 0);
+    struct output o = {.run = run, .shared = shared, .dir = dir, .stem = stem, .ranges = ranges, .n_ranges = n_ranges, .diag = diag};
     weir_err err = WEIR_OK;
-    while (!err && (more_entries(&o) || (n_ranges && o.n_files == 0))) err = write_file(&o);
+    while (!err && (o.next < run->n || (n_ranges && o.n_files == 0))) err = write_file(&o);
     if (err) {
         remove_files(&o);
         free(o.files);

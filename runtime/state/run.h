@@ -6,9 +6,9 @@
  *     gather (task thread)          sort, write (any thread, one at a time)
  *     run_add, run_delete ...  -->  run_sort  -->  run_write
  *
- * Keys are the keeper's keys: the run's prefix, key group (2 bytes, big-endian) and the state's key bytes. Values are 8 bytes of
- * little-endian time_ms and the state's value. The order is memcmp's: a counting sort on the key group, which is nearly uniform, then a
- * radix sort on eight key bytes cached beside each entry's address; memory of entries is read again only where those are equal.
+ * Keys are the keeper's keys: a prefix, key group (2 bytes, big-endian) and the state's key bytes. Values are 8 bytes of little-endian
+ * time_ms and the state's value. The order is memcmp's: in a run of one prefix a counting sort on the key group, which is nearly uniform,
+ * then a radix sort on eight key bytes cached beside each entry's address; memory of entries is read again only where those are equal.
  *
  * Memory of entries comes from the account of the slot: run_init, adding and run_close belong to its thread. Sorting takes 16 bytes an
  * entry (and 256 KiB for as long as it runs) from an account of the run's own, since another thread does it; run_close gives them back.
@@ -23,7 +23,7 @@
 
 #define RUN_FILE_BYTES (64u << 20) /* a file ends at the first key behind this size */
 #define RUN_PREFIX 2u              /* key group in front of a key */
-#define RUN_PREFIX_MAX 16u         /* bytes of a run's prefix */
+#define RUN_PREFIX_MAX 16u         /* bytes of a prefix */
 
 struct run_chunk; /* of entries: 1 KiB doubling to 2 MiB, which is one huge page; an entry above a quarter of that has one of its own */
 
@@ -38,16 +38,19 @@ struct run {
     uint64_t n;                     /* entries, deletions among them; less than 2^32 */
     uint64_t bytes;                 /* of keys, values and their headers */
     uint64_t file_bytes;            /* a file ends at the first key behind this size; RUN_FILE_BYTES unless a test says otherwise */
+    bool mixed;                     /* not all entries have the same prefix */
     uint32_t prefix_length;
-    unsigned char prefix[RUN_PREFIX_MAX]; /* in front of each key, before the key group: a pane's id, or nothing */
+    unsigned char prefix[RUN_PREFIX_MAX]; /* of entries added now, before their key group: a pane's id, or nothing */
     struct run_item *sorted;              /* n of them, by run_sort; NULL before */
     struct memory *memory;
     struct memory sorting; /* account of what run_sort takes */
 };
 
-/* prefix: at most RUN_PREFIX_MAX bytes, copied; they stand before the key group of every key. memory is kept. */
-void run_init(struct run *run, struct weir_bytes prefix, struct memory *memory);
-void run_close(struct run *run); /* accepts a zeroed one, and leaves one */
+void run_init(struct run *run, struct memory *memory); /* memory is kept */
+void run_close(struct run *run);                       /* accepts a zeroed one, and leaves one */
+
+/* What stands before the key group of keys added from now on: at most RUN_PREFIX_MAX bytes, copied; at first nothing. */
+void run_set_prefix(struct run *run, struct weir_bytes prefix);
 
 /*
  * Adds a key with its value, or its deletion. Each key at most once a run, in any order, before run_sort. key and value are copied (NULL is
@@ -78,15 +81,15 @@ struct run_range {
 };
 
 /*
- * Writes sorted runs, whose prefixes ascend, one behind the other below `dir` as files `<stem>-<i>.sst`, i from 0, each fsynced (the folder
- * is not), and reads each once more while it grows, mostly from the page cache, for its checksum. ranges: deleted key ranges that go into
- * the first file and are older than all keys of the run (n_ranges may be 0). Files of one run do not overlap, but for the ranges: with
+ * Writes a sorted run below `dir` as files `<stem>-<i>.sst`, i from 0, each fsynced (the folder is not), and reads each once more while it
+ * grows, mostly from the page cache, for its checksum. ranges: deleted key ranges that go into the first file and are older than all keys
+ * of the run (n_ranges may be 0). Files of one run do not overlap, but for the ranges: with
  * ranges they must be ingested in their order. Gives *files (free) and *n_files; an empty run without ranges gives NULL and 0. On failure
  * no file of this call is left. Errors: of rocks_writer_*, WEIR_E_EXISTS (a file of that name; it stays), WEIR_E_LIMIT (stem or path too
  * long), WEIR_E_NOMEM. Thread: any.
  */
-weir_err run_write(const struct run *runs, uint32_t n_runs, struct rocks_shared *shared, const char *dir, const char *stem,
-                   const struct run_range *ranges, uint32_t n_ranges, struct run_file **files, uint32_t *n_files, struct weir_diag *diag);
+weir_err run_write(const struct run *run, struct rocks_shared *shared, const char *dir, const char *stem, const struct run_range *ranges,
+                   uint32_t n_ranges, struct run_file **files, uint32_t *n_files, struct weir_diag *diag);
 
 /* The checksum of a whole file; *bytes: its size. Errors: WEIR_E_NOT_FOUND, WEIR_E_IO, naming the file, WEIR_E_NOMEM. Thread: any. */
 weir_err run_file_checksum(const char *path, uint32_t *crc32c, uint64_t *bytes, struct weir_diag *diag);

@@ -17,27 +17,15 @@
 
 /* ---- freeze ----------------------------------------------------------------------------------------------------------------------- */
 
-static uint32_t count_stores(const struct family *f)
-{
-    uint32_t n = 0;
-    for (const struct store *s = f->stores; s; s = s->next) n++;
-    return n;
-}
-
 static struct frozen *frozen_new(struct family *f, uint64_t epoch)
 {
     struct frozen *z = calloc(1, sizeof *z);
-    uint32_t n = count_stores(f);
-    if (z && n) z->runs = calloc(n, sizeof *z->runs);
-    if (!z || (n && !z->runs)) {
-        free(z);
-        return NULL;
-    }
+    if (!z) return NULL;
     z->family = f;
     z->epoch = epoch;
     z->tag = (epoch & 0xff) << STAMP_RUN_SHIFT;
     z->ingest = f->spilled;
-    z->n_runs = n;
+    run_init(&z->run, &f->slot->memory);
     gate_init(&z->ingested);
     slot_stem(f->slot, z->stem);
     return z;
@@ -66,13 +54,6 @@ static uint64_t turn_step_bytes(const struct family *f, uint64_t new_bytes)
     return bytes < TURN_BYTES_MIN ? TURN_BYTES_MIN : bytes;
 }
 
-static struct run *run_of(struct frozen *z, const struct store *store)
-{
-    uint32_t i = 0;
-    for (const struct store *s = z->family->stores; s != store; s = s->next) i++;
-    return &z->runs[i];
-}
-
 /* What a turn must take along: what did not change (the rest is taken anyway), and, once there is a keeper, is not there. */
 static bool left_behind(const struct family *f, const struct table_entry *e)
 {
@@ -86,17 +67,19 @@ static weir_err turn_residents(struct frozen *z, uint64_t bytes)
     struct family *f = z->family;
     struct turn *t = &f->turn;
     uint64_t looked = 0;
+    if (t->store) run_set_prefix(&z->run, t->store->spec.prefix);
     while (t->store && looked < bytes) {
         struct table_entry *e = table_next(&t->store->table, &t->cursor);
         if (!e) {
             t->store = t->store->next;
             t->cursor = 0;
+            if (t->store) run_set_prefix(&z->run, t->store->spec.prefix);
             continue;
         }
         looked += RUN_ENTRY_BYTES;
         if (!left_behind(f, e)) continue;
         looked += store_cost(t->store, e);
-        weir_err err = store_gather(t->store, e, run_of(z, t->store));
+        weir_err err = store_gather(t->store, e, &z->run);
         if (err) return err;
         store_set_clean(t->store, e, f->spilled ? STAMP_KEPT | z->tag : 0);
     }
@@ -120,12 +103,9 @@ static weir_err take_all(struct frozen *z)
 {
     struct family *f = z->family;
     weir_err err = WEIR_OK;
-    uint32_t i = 0;
-    for (struct store *s = f->stores; s; s = s->next) run_init(&z->runs[i++], s->spec.prefix, &f->slot->memory);
     begin_turn(f, z->epoch);
     if (f->turn.active && f->turn.residents) err = turn_residents(z, turn_step_bytes(f, dirty_bytes(f)));
-    i = 0;
-    for (struct store *s = f->stores; s && !err; s = s->next) err = store_freeze(s, &z->runs[i++]);
+    for (struct store *s = f->stores; s && !err; s = s->next) err = store_freeze(s, &z->run);
     return err;
 }
 
@@ -276,13 +256,13 @@ static weir_err turn_keeper(struct frozen *z, struct rocks_cursor *cursor, const
     return err;
 }
 
-/* Runs and spills into the folder; into the keeper, too, once there is one. Then others may write to the keeper again: the gate. */
+/* Run and spills into the folder; into the keeper, too, once there is one. Then others may write to the keeper again: the gate. */
 static weir_err write_all(struct frozen *z, const char *dir, struct rocks_cursor **cursor, struct weir_diag *diag)
 {
     struct family *f = z->family;
     weir_err err = bring_spills(z, dir, diag);
     uint32_t first_new = z->files.n;
-    if (!err) err = family_write_runs(f, z->runs, z->n_runs, z->ranges, z->n_ranges, dir, z->stem, z->epoch, &z->files, diag);
+    if (!err) err = family_write_run(f, &z->run, z->ranges, z->n_ranges, dir, z->stem, z->epoch, &z->files, diag);
     if (!err && z->ingest) err = ingest_new(z, dir, first_new, diag);
     if (!err && z->turn_keeper)
         err = rocks_cursor_new(f->keeper, (struct weir_bytes){f->turn.key, f->turn.key_length}, (struct weir_bytes){NULL, 0}, ROCKS_SCAN,
@@ -304,8 +284,7 @@ weir_err frozen_persist(struct frozen *z, const char *dir, struct weir_diag *dia
 {
     struct family *f = z->family;
     struct rocks_cursor *cursor = NULL;
-    uint64_t new_bytes = file_list_bytes(&z->spills); /* the turn goes twice as fast as files come */
-    for (uint32_t i = 0; i < z->n_runs; i++) new_bytes += z->runs[i].bytes;
+    uint64_t new_bytes = file_list_bytes(&z->spills) + z->run.bytes; /* the turn goes twice as fast as files come */
     z->turn_keeper = z->ingest && f->turn.active && !f->turn.residents;
     weir_err err = write_all(z, dir, &cursor, diag);
     if (err) (void)slot_fail_diag(f->slot, diag); /* before the gate: whoever waits finds it */
@@ -342,7 +321,7 @@ void frozen_settle(struct frozen **frozen)
         (void)slot_fail(f->slot, WEIR_E_STATE, "state '%s': a snapshot was given up: what it held is in no file", f->name);
     gate_open(&z->ingested);
     f->frozen = NULL;
-    for (uint32_t i = 0; i < z->n_runs; i++) run_close(&z->runs[i]);
+    run_close(&z->run);
     for (uint32_t i = 0; i < z->n_ranges; i++) {
         free((void *)(uintptr_t)z->ranges[i].from.data);
         free((void *)(uintptr_t)z->ranges[i].to.data);
@@ -351,7 +330,6 @@ void frozen_settle(struct frozen **frozen)
     file_list_close(&z->files);
     file_list_close(&z->spills);
     free(z->ranges);
-    free(z->runs);
     free(z);
     *frozen = NULL;
 }

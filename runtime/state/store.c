@@ -19,6 +19,7 @@ static void link_store(struct family *f, struct store *s)
     s->next = next;
     *(prev ? &prev->next : &f->stores) = s;
     if (next) next->prev = s;
+    f->slot->n_stores++;
 }
 
 static void unlink_store(struct store *s)
@@ -27,6 +28,7 @@ static void unlink_store(struct store *s)
     *(s->prev ? &s->prev->next : &f->stores) = s->next;
     if (s->next) s->next->prev = s->prev;
     if (f->hand == s) f->hand = s->next;
+    f->slot->n_stores--;
     if (f->turn.store == s) {
         f->turn.store = s->next;
         f->turn.cursor = 0;
@@ -696,6 +698,7 @@ weir_err store_freeze(struct store *s, struct run *run)
 {
     uint64_t flags = s->family->spilled ? STAMP_KEPT | family_run_tag(s->family) : 0, cursor = 0;
     weir_err err = WEIR_OK;
+    run_set_prefix(run, s->spec.prefix);
     if (s->n_dirty > s->table.count / 4) {
         for (struct table_entry *e; !err && (e = table_next(&s->table, &cursor)) != NULL;) err = freeze_entry(s, e, run, flags);
     } else {

@@ -23,6 +23,7 @@ struct model {
     struct run run;
     unsigned char prefix[RUN_PREFIX_MAX];
     uint32_t prefix_length;
+    bool mixed; /* prefixes of items differ in a byte */
     struct item *items;
     uint32_t n;
 };
@@ -80,6 +81,7 @@ static struct item draw_item(struct model *m, enum keys kind, uint32_t groups, u
     struct item item = {.key_length = m->prefix_length + RUN_PREFIX + length};
     item.key = obtain(item.key_length);
     memcpy(item.key, m->prefix, m->prefix_length);
+    if (m->mixed && m->prefix_length) item.key[below(&m->r, m->prefix_length)] ^= (unsigned char)below(&m->r, 4);
     item.key[m->prefix_length] = (unsigned char)(group >> 8);
     item.key[m->prefix_length + 1] = (unsigned char)group;
     draw_key(&m->r, kind, i, item.key + m->prefix_length + RUN_PREFIX, length);
@@ -115,6 +117,7 @@ static weir_err add_item(struct model *m, const struct item *item)
     const unsigned char *group = item->key + m->prefix_length, *key = group + RUN_PREFIX;
     uint16_t key_group = (uint16_t)(group[0] << 8 | group[1]);
     uint32_t length = item->key_length - m->prefix_length - RUN_PREFIX;
+    run_set_prefix(&m->run, (struct weir_bytes){item->key, m->prefix_length});
     if (!item->value) return run_delete(&m->run, key_group, length ? key : NULL, length);
     uint64_t time = 0;
     for (uint32_t i = 0; i < 8; i++) time |= (uint64_t)item->value[i] << (8 * i);
@@ -143,7 +146,8 @@ static struct model *make_items(uint64_t seed, enum keys kind, uint32_t groups, 
     m->r.state = seed;
     m->prefix_length = seed % 3 == 0 ? 0 : seed % 3 == 1 ? 8 : below(&m->r, RUN_PREFIX_MAX + 1);
     fill(&m->r, m->prefix, m->prefix_length);
-    run_init(&m->run, (struct weir_bytes){m->prefix, m->prefix_length}, &m->memory);
+    m->mixed = seed % 4 >= 2;
+    run_init(&m->run, &m->memory);
     m->items = obtain(n * sizeof *m->items);
     for (m->n = 0; m->n < n; m->n++) m->items[m->n] = draw_item(m, kind, groups, m->n);
     make_distinct(m);
@@ -225,7 +229,7 @@ static void keys_that_are_prefixes_of_each_other_are_sorted(void **state)
         struct memory memory = {0};
         struct run run;
         memset(key, byte, sizeof key);
-        run_init(&run, (struct weir_bytes){0}, &memory);
+        run_init(&run, &memory);
         for (uint32_t i = 0; i < N; i++) assert_int_equal(run_add(&run, 7, key, i * 7 % N, 0, NULL, 0), WEIR_OK);
         assert_int_equal(run_sort(&run), WEIR_OK);
         for (uint32_t i = 0; i < N; i++) {
@@ -243,7 +247,8 @@ static void an_empty_run_has_nothing_and_takes_no_memory(void **state)
     (void)state;
     struct memory memory = {0};
     struct run run, zeroed = {0};
-    run_init(&run, (struct weir_bytes){"pane", 4}, &memory);
+    run_init(&run, &memory);
+    run_set_prefix(&run, (struct weir_bytes){"pane", 4});
     assert_int_equal(run_sort(&run), WEIR_OK);
     assert_int_equal(run.n, 0);
     assert_int_equal(memory.bytes, 0);
@@ -280,7 +285,7 @@ static void sorting_survives_the_lack_of_memory(void **state)
 {
     (void)state;
     for (uint64_t n = 1; n <= 3; n++) {
-        struct model *m = make_items(n, KEYS_RANDOM, 100, 20000);
+        struct model *m = make_items(4 * n, KEYS_RANDOM, 100, 20000);
         add_shuffled(m);
         m->run.sorting.fail_in = n;
         weir_err err = run_sort(&m->run);
@@ -302,7 +307,7 @@ static void little_memory_is_left_empty(void **state)
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         struct memory memory = {0};
         struct run run;
-        run_init(&run, (struct weir_bytes){0}, &memory);
+        run_init(&run, &memory);
         for (uint32_t i = 0; i < 40; i++) {
             assert_int_equal(run_add(&run, 0, &i, sizeof i, 0, value, 10), WEIR_OK);
             assert_int_equal(run_add(&run, 1, &i, sizeof i, 0, value, sizes[s]), WEIR_OK);
@@ -368,7 +373,7 @@ static weir_err write_run(struct shelf *s, const struct run *run, const struct r
     free(s->files);
     s->files = NULL;
     s->n_files = 0;
-    return run_write(run, 1, s->shared, temp_path(&s->dir, "out"), "run-7", ranges, n_ranges, &s->files, &s->n_files, &s->diag);
+    return run_write(run, s->shared, temp_path(&s->dir, "out"), "run-7", ranges, n_ranges, &s->files, &s->n_files, &s->diag);
 }
 
 /* Names, sizes and checksums are right; gives the number of entries. */
@@ -470,7 +475,7 @@ static void an_empty_run_writes_no_file(void **state)
     struct memory memory = {0};
     struct shelf *s = open_shelf();
     struct run run;
-    run_init(&run, (struct weir_bytes){0}, &memory);
+    run_init(&run, &memory);
     MUST(run_sort(&run));
     MUST(write_run(s, &run, NULL, 0));
     assert_int_equal(s->n_files, 0);
@@ -500,9 +505,9 @@ static void ranges_delete_what_is_older_than_the_run(void **state)
     struct shelf *s = open_shelf();
     const struct run_range range = {{"\0\5", 2}, {"\0\6", 2}};
     struct run old, young, none;
-    run_init(&old, (struct weir_bytes){0}, &memory);
-    run_init(&young, (struct weir_bytes){0}, &memory);
-    run_init(&none, (struct weir_bytes){0}, &memory);
+    run_init(&old, &memory);
+    run_init(&young, &memory);
+    run_init(&none, &memory);
     for (uint32_t i = 0; i < N; i++) {
         assert_int_equal(run_add(&old, (uint16_t)(4 + i % 3), &i, sizeof i, 1, "old", 3), WEIR_OK);
         if (i % 3 == 1) assert_int_equal(run_add(&young, 5, &i, 3, 2, "young", 5), WEIR_OK);
@@ -535,7 +540,7 @@ static void ranges_delete_what_is_older_than_the_run(void **state)
 /* A sorted run of several small files. */
 static void make_run(struct run *run, struct memory *memory)
 {
-    run_init(run, (struct weir_bytes){0}, memory);
+    run_init(run, memory);
     for (uint32_t i = 0; i < 5000; i++) assert_int_equal(run_add(run, (uint16_t)i, &i, sizeof i, 1, "value", 5), WEIR_OK);
     run->file_bytes = 10000;
     assert_int_equal(run_sort(run), WEIR_OK);
@@ -576,11 +581,11 @@ static void a_folder_that_cannot_be_written_fails_the_run(void **state)
     uint32_t n = 99;
     make_run(&run, &memory);
     const char *missing = temp_path(&s->dir, "missing");
-    weir_err err = run_write(&run, 1, s->shared, missing, "r", NULL, 0, &files, &n, &s->diag);
+    weir_err err = run_write(&run, s->shared, missing, "r", NULL, 0, &files, &n, &s->diag);
     assert_true(err == WEIR_E_IO || err == WEIR_E_NOT_FOUND);
     assert_non_null(strstr(s->diag.text, missing));
     temp_write(temp_path(&s->dir, "file"), "", 0);
-    assert_int_equal(run_write(&run, 1, s->shared, temp_path(&s->dir, "file"), "r", NULL, 0, &files, &n, &s->diag), WEIR_E_IO);
+    assert_int_equal(run_write(&run, s->shared, temp_path(&s->dir, "file"), "r", NULL, 0, &files, &n, &s->diag), WEIR_E_IO);
     assert_null(files);
     assert_int_equal(n, 99); /* untouched */
     run_close(&run);
@@ -600,8 +605,8 @@ static void a_name_too_long_is_refused(void **state)
     stem[64] = 0;
     memset(deep, 'd', 4999);
     make_run(&run, &memory);
-    assert_int_equal(run_write(&run, 1, s->shared, temp_path(&s->dir, "out"), stem, NULL, 0, &files, &n, &s->diag), WEIR_E_LIMIT);
-    assert_int_equal(run_write(&run, 1, s->shared, deep, "r", NULL, 0, &files, &n, &s->diag), WEIR_E_LIMIT);
+    assert_int_equal(run_write(&run, s->shared, temp_path(&s->dir, "out"), stem, NULL, 0, &files, &n, &s->diag), WEIR_E_LIMIT);
+    assert_int_equal(run_write(&run, s->shared, deep, "r", NULL, 0, &files, &n, &s->diag), WEIR_E_LIMIT);
     assert_string_equal(temp_list(temp_path(&s->dir, "out")), "");
     free(deep);
     run_close(&run);
