@@ -48,7 +48,10 @@ weir_err archive_begin(struct archive *archive, uint64_t id, struct weir_diag *d
 /* checkpoint_seal in chk-ID, and counts its files. The caller then commits the pointer; if that fails for certain, archive_drop. */
 weir_err archive_complete(struct archive *archive, const struct manifest *manifest, struct files_seal *seal, struct weir_diag *diag);
 
-/* Deletes a checkpoint, kept or begun, with the shared files that only it names. One that is not there is no error. */
+/*
+ * Deletes a checkpoint, kept or begun, with the shared files that only it names; nothing may point to it any more (the catalog forgot it
+ * first). One that is not there is no error.
+ */
 weir_err archive_drop(struct archive *archive, uint64_t id, struct weir_diag *diag);
 
 /* True when a kept checkpoint names the file. For tests and censuses. */

@@ -45,8 +45,9 @@ weir_err files_put(const char *path, const struct files_seal *seal, const char *
                    struct weir_diag *diag);
 
 /*
- * The way back: DIR/CONTENT becomes TO_DIR/CONTENT, as a link or a copy, and is verified. One that is there already is verified and kept
- * when it is right, else replaced. The copy is not fsynced: what is local is scratch. Errors as files_verify.
+ * The way back: DIR/CONTENT becomes TO_DIR/CONTENT, as a link or a copy. A copy is compared on the way, a link or a file that is there
+ * already only by its length: keyed_restore (runtime/state/keyed.h) reads every file anyway and compares its checksum. Nothing is fsynced:
+ * what is local is scratch. Errors as files_verify.
  */
 weir_err files_fetch(const char *dir, const char *content, const struct files_seal *seal, const char *to_dir, struct weir_diag *diag);
 

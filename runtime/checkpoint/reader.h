@@ -29,10 +29,13 @@ void checkpoint_close(struct checkpoint **checkpoint);
 /* Reads every state file and compares its checksum. */
 weir_err checkpoint_verify(const struct checkpoint *checkpoint, struct weir_diag *diag);
 
-/*
- * The instances of an operator, subtask by subtask: *at is 0 at first, NULL at the end. id NULL: of every operator. subtask may be NULL.
- */
-const struct pack_operator *checkpoint_next(const struct checkpoint *checkpoint, const char *id, uint64_t *at,
+/* Where a walk over all operators of all subtasks stands; zeroed at first. */
+struct checkpoint_place {
+    uint32_t pack, subtask, step;
+};
+
+/* The next instance of an operator (id NULL: of any), subtask by subtask; NULL at the end. subtask may be NULL. */
+const struct pack_operator *checkpoint_next(const struct checkpoint *checkpoint, const char *id, struct checkpoint_place *at,
                                             const struct pack_subtask **subtask);
 
 /* True when an instance of it holds state, a split that was begun, or something prepared: it can't be left out without a word. */
@@ -41,6 +44,12 @@ bool checkpoint_has_state(const struct checkpoint *checkpoint, const char *opera
 /* Where a file of a state lies, when it is not inlined. */
 weir_err checkpoint_file_path(const struct checkpoint *checkpoint, const struct pack_file *file, char out[static PATH_MAX],
                               struct weir_diag *diag);
+
+/*
+ * Makes the folders of a savepoint, PATH and PATH/files; its parent must exist. Errors: WEIR_E_EXISTS (something is there),
+ * WEIR_E_NOT_FOUND, WEIR_E_IO.
+ */
+weir_err savepoint_begin(const char *path, struct weir_diag *diag);
 
 /*
  * Completes a checkpoint whose packs and files have been written and fsynced by their workers: opens each pack, compares it with what the

@@ -11,6 +11,7 @@
 #include "runtime/wire/frame.h"
 #include "runtime/wire/message.h"
 #include "runtime/wire/pack.h"
+#include "tests/unit/checkpoint/samples.h"
 #include "tests/unit/wire/samples.h"
 
 static const char *root;
@@ -176,6 +177,25 @@ static void write_coord(void)
     buffer_close(&whole);
 }
 
+/* ---- checkpoints -----------------------------------------------------------------------------------------------------------------------
+ */
+static void write_checkpoints(void)
+{
+    static struct sample_pack pack;
+    static struct sample_manifest manifest;
+    struct sample_journal journal;
+    struct buffer b = {0};
+    if (pack_encode(sample_pack(&pack, 1), &b, NULL)) exit(1);
+    write_seed("fuzz_pack", "all", b.data, b.len);
+    buffer_clear(&b);
+    if (manifest_encode(sample_manifest(&manifest, 1), &b, NULL)) exit(1);
+    write_seed("fuzz_manifest", "all", b.data, b.len);
+    buffer_clear(&b);
+    if (journal_encode(sample_journal(&journal, 1), &b, NULL)) exit(1);
+    write_seed("fuzz_journal", "all", b.data, b.len);
+    buffer_close(&b);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -188,5 +208,6 @@ int main(int argc, char **argv)
     write_values();
     write_frames();
     write_scripts();
+    write_checkpoints();
     return 0;
 }
