@@ -58,6 +58,7 @@ weir_err manifest_encode(const struct manifest *m, struct buffer *out, struct we
     for (uint32_t i = 0; i < m->n_vertices; i++) put_vertex(&w, &m->vertices[i]);
     codec_put_u32(&w, m->n_packs);
     for (uint32_t i = 0; i < m->n_packs; i++) put_pack(&w, &m->packs[i]);
+    codec_put_bytes(&w, m->graph, MANIFEST_MAX);
     return codec_end(&w, "manifest", MANIFEST_MAX, diag);
 }
 
@@ -121,6 +122,7 @@ weir_err manifest_decode(struct manifest *out, const void *data, size_t length, 
     m.n_packs = codec_count(&r, PACKS_MAX, PACK_LEAST);
     m.packs = codec_array(&r, m.n_packs, sizeof *m.packs);
     for (uint32_t i = 0; m.packs && i < m.n_packs && !r.fault; i++) get_pack(&r, &m.packs[i]);
+    m.graph = codec_bytes(&r, MANIFEST_MAX);
     err = codec_close(&r, "manifest", diag);
     if (err) return err;
     m.arena = r.arena;

@@ -55,6 +55,7 @@ struct manifest {
     struct manifest_vertex *vertices;
     uint32_t n_packs;
     struct manifest_pack *packs;
+    struct weir_bytes graph; /* of the job, with its splits, encoded (graph_encode): positions name splits by their index in it */
     void *arena; /* of a decoded manifest */
 };
 

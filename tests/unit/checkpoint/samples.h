@@ -143,7 +143,8 @@ static inline const struct manifest *sample_manifest(struct sample_manifest *m, 
                                     .n_vertices = 2,
                                     .vertices = m->vertices,
                                     .n_packs = 2,
-                                    .packs = m->packs};
+                                    .packs = m->packs,
+                                    .graph = {(const unsigned char *)"graph", 1 + (uint32_t)sample_draw(&seed) % 5}};
     for (size_t i = 0; i < sizeof m->manifest.plugin.bytes; i++) m->manifest.plugin.bytes[i] = (uint8_t)sample_draw(&seed);
     return &m->manifest;
 }
