@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <sys/stat.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "weir/base.h"
@@ -23,7 +25,8 @@ static struct {
     char path[256];
     uint32_t ops;
     uint64_t n, seen;
-    int errnum;
+    int errnum; /* 0: it does not fail */
+    int delay_ms;
     bool sticky;
     uint32_t failed;
     char first[PATH_MAX]; /* path of the first that was failed */
@@ -40,6 +43,7 @@ void weir_fault_set(const char *path, uint32_t ops, uint64_t n, int errnum, bool
     rule.n = n;
     rule.seen = 0;
     rule.errnum = errnum;
+    rule.delay_ms = 0;
     rule.sticky = sticky;
     rule.failed = 0;
     rule.first[0] = '\0';
@@ -56,9 +60,12 @@ uint64_t weir_fault_count(uint32_t *failed, char *path, size_t size)
     return seen;
 }
 
+static void read_file(void);
+
 /* True, and errno set: this call fails. */
 static bool fails(uint32_t op, const char *path)
 {
+    read_file();
     pthread_mutex_lock(&rule.lock);
     bool now = false;
     if ((rule.ops & op) && rule.path[0] && strstr(path, rule.path)) {
@@ -67,10 +74,16 @@ static bool fails(uint32_t op, const char *path)
         if (now && !rule.failed) snprintf(rule.first, sizeof rule.first, "%s", path);
         if (now) rule.failed |= op;
     }
-    int errnum = rule.errnum;
+    int errnum = rule.errnum, delay_ms = rule.delay_ms;
     pthread_mutex_unlock(&rule.lock);
-    if (now) errno = errnum;
-    return now;
+    if (!now) return false;
+    if (errnum == WEIR_FAULT_CRASH) _exit(WEIR_FAULT_CRASH_EXIT);
+    if (delay_ms) {
+        struct timespec rest = {delay_ms / 1000, delay_ms % 1000 * 1000000L};
+        nanosleep(&rest, NULL);
+    }
+    errno = errnum;
+    return errnum != 0;
 }
 
 static bool fails_fd(uint32_t op, int fd)
@@ -89,8 +102,8 @@ static bool fails_fd(uint32_t op, int fd)
 
 static uint32_t ops_of(const char *names)
 {
-    static const char *const all[] = {"open",   "write", "pwrite",    "fsync",     "fdatasync",
-                                      "rename", "link",  "ftruncate", "fallocate", "copy_file_range"};
+    static const char *const all[] = {"open", "write",     "pwrite",    "fsync",           "fdatasync", "rename",
+                                      "link", "ftruncate", "fallocate", "copy_file_range", "unlink",    "mkdir"};
     if (!names) return WEIR_FAULT_ALL;
     uint32_t ops = 0;
     while (*names) {
@@ -106,11 +119,62 @@ static uint32_t ops_of(const char *names)
 static int errno_of(const char *text)
 {
     if (!text || strcmp(text, "EIO") == 0) return EIO;
+    if (strcmp(text, "crash") == 0) return WEIR_FAULT_CRASH;
+    if (strcmp(text, "none") == 0) return 0;
     return strcmp(text, "ENOSPC") == 0 ? ENOSPC : atoi(text);
+}
+
+/*
+ * WEIR_FAULT_FILE: one line "PATH OPS N ERRNO STICKY DELAY_MS", looked at again when it has changed; without the file nothing fails. So a
+ * test turns faults on and off in processes that run.
+ */
+static struct {
+    char path[PATH_MAX];
+    struct timespec changed;
+    ino_t inode;
+    bool there;
+} control;
+
+static void take_line(FILE *f)
+{
+    char path[256], ops[256], errnum[32];
+    unsigned long long n;
+    int sticky, delay_ms;
+    if (fscanf(f, "%255s %255s %llu %31s %d %d", path, ops, &n, errnum, &sticky, &delay_ms) != 6) return;
+    weir_fault_set(path, ops_of(strcmp(ops, "all") ? ops : NULL), n, errno_of(errnum), sticky);
+    pthread_mutex_lock(&rule.lock);
+    rule.delay_ms = delay_ms;
+    pthread_mutex_unlock(&rule.lock);
+}
+
+static void read_file(void)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    struct stat st;
+    int before = errno;
+    if (!control.path[0]) return;
+    pthread_mutex_lock(&lock);
+    bool there = stat(control.path, &st) == 0;
+    if (!there && control.there) weir_fault_set("", 0, 0, 0, false);
+    if (there && (!control.there || st.st_ino != control.inode || st.st_mtim.tv_sec != control.changed.tv_sec ||
+                  st.st_mtim.tv_nsec != control.changed.tv_nsec)) {
+        FILE *f = fopen(control.path, "re");
+        if (f) {
+            take_line(f);
+            fclose(f);
+        }
+        control.inode = st.st_ino;
+        control.changed = st.st_mtim;
+    }
+    control.there = there;
+    pthread_mutex_unlock(&lock);
+    errno = before;
 }
 
 __attribute__((constructor)) static void read_environment(void)
 {
+    const char *file = getenv("WEIR_FAULT_FILE");
+    if (file) snprintf(control.path, sizeof control.path, "%s", file);
     const char *path = getenv("WEIR_FAULT_PATH"), *n = getenv("WEIR_FAULT_N"), *sticky = getenv("WEIR_FAULT_STICKY");
     if (!path) return;
     weir_fault_set(path, ops_of(getenv("WEIR_FAULT_OPS")), n ? strtoull(n, NULL, 10) : 1, errno_of(getenv("WEIR_FAULT_ERRNO")),
@@ -199,6 +263,31 @@ WEIR_EXPORT int rename(const char *from, const char *to)
 WEIR_EXPORT int link(const char *from, const char *to)
 {
     return fails(WEIR_FAULT_LINK, to) ? -1 : REAL(link)(from, to);
+}
+
+WEIR_EXPORT int unlink(const char *path)
+{
+    return fails(WEIR_FAULT_UNLINK, path) ? -1 : REAL(unlink)(path);
+}
+
+WEIR_EXPORT int unlinkat(int dir, const char *path, int flags)
+{
+    return fails(WEIR_FAULT_UNLINK, path) ? -1 : REAL(unlinkat)(dir, path, flags);
+}
+
+WEIR_EXPORT int remove(const char *path)
+{
+    return fails(WEIR_FAULT_UNLINK, path) ? -1 : REAL(remove)(path);
+}
+
+WEIR_EXPORT int rmdir(const char *path)
+{
+    return fails(WEIR_FAULT_UNLINK, path) ? -1 : REAL(rmdir)(path);
+}
+
+WEIR_EXPORT int mkdir(const char *path, mode_t mode)
+{
+    return fails(WEIR_FAULT_MKDIR, path) ? -1 : REAL(mkdir)(path, mode);
 }
 
 WEIR_EXPORT int ftruncate(int fd, off_t length)

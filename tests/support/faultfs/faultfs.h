@@ -18,9 +18,15 @@ enum weir_fault_ops {
     WEIR_FAULT_FTRUNCATE = 1u << 7,
     WEIR_FAULT_FALLOCATE = 1u << 8,
     WEIR_FAULT_COPY = 1u << 9,
+    WEIR_FAULT_UNLINK = 1u << 10, /* unlink, unlinkat, remove, rmdir */
+    WEIR_FAULT_MKDIR = 1u << 11,
     WEIR_FAULT_SYNCS = WEIR_FAULT_FSYNC | WEIR_FAULT_FDATASYNC,
-    WEIR_FAULT_ALL = (1u << 10) - 1,
+    WEIR_FAULT_ALL = (1u << 10) - 1,   /* that write */
+    WEIR_FAULT_EVERY = (1u << 12) - 1, /* and those that make and remove names */
 };
+
+#define WEIR_FAULT_CRASH (-1)     /* as errnum: the process ends at once, before the call */
+#define WEIR_FAULT_CRASH_EXIT 137 /* with this status */
 
 /*
  * From now on the nth of the calls `ops` on paths that contain `path` fails with `errnum`, with `sticky` all later ones, too. Counts begin
