@@ -13,7 +13,7 @@ CLANG_PACKAGES = clang clang-format libclang-rt-14-dev
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 DEMO = $(BUILD)/demo
 
-.PHONY: all deps clang-deps configure build demo test bench sanitize tsan fuzz sim conformance nexmark lint format clean
+.PHONY: all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord conformance nexmark lint format clean
 
 all: build
 
@@ -70,6 +70,10 @@ fuzz: clang-deps
 # The simulator: SEEDS worlds from START on.
 sim: build
 	$(BUILD)/tests/sim --seeds $(SEEDS) --start $(START)
+
+# The coordination ensemble: SEEDS worlds from START on.
+sim-coord: build
+	$(BUILD)/tests/sim_coord --seeds $(SEEDS) --start $(START)
 
 # State against its oracle: SEEDS worlds from START on; in memory, since every snapshot waits for the disk.
 conformance: build

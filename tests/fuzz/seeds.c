@@ -8,6 +8,7 @@
 
 #include "runtime/coord/image.h"
 #include "runtime/coord/txn.h"
+#include "runtime/coord/zab.h"
 #include "runtime/wire/frame.h"
 #include "runtime/wire/message.h"
 #include "runtime/wire/pack.h"
@@ -196,6 +197,74 @@ static void write_checkpoints(void)
     buffer_close(&b);
 }
 
+/* One message of every type, and scripts of fuzz_zab.c: a follower that is led, a leader that is followed. */
+static struct zab_message zab_sample(enum zab_type type)
+{
+    struct zab_message m = {.type = type, .protocol = ZAB_PROTOCOL, .peer = 2, .session = 1, .round = 1, .epoch = 3, .nonce = 1};
+    m.zxid = m.prev = m.commit = (struct zxid){2, 1};
+    m.n_spans = 2;
+    m.spans[0] = (struct zab_span){1, 1};
+    m.spans[1] = (struct zab_span){2, 1};
+    if (type == ZAB_ENTRY) m.zxid = (struct zxid){3, 1};
+    if (type == ZAB_VOTE) m.state = ZAB_VOTE_LEADING;
+    if (type == ZAB_PROMISE) m.flag = true;
+    return m;
+}
+
+static void add_step(struct buffer *out, uint8_t what, uint8_t whom)
+{
+    buffer_add(out, (uint8_t[]){what, whom}, 2);
+}
+
+static void add_message(struct buffer *out, uint8_t from, const struct zab_message *m)
+{
+    struct buffer b = {0};
+    message_encode(m, &b);
+    buffer_add(out, (uint8_t[]){0, from, (uint8_t)b.len}, 3);
+    buffer_add(out, b.data, b.len);
+    buffer_close(&b);
+}
+
+static void write_zab_script(const char *name, const enum zab_type *types, size_t n, enum zab_vote_state state)
+{
+    struct buffer b = {0};
+    add_step(&b, 1, 2);
+    struct zab_message m = zab_sample(ZAB_HELLO);
+    m.zxid = (struct zxid){0};
+    add_message(&b, 2, &m);
+    m = zab_sample(ZAB_VOTE);
+    m.state = state;
+    m.peer = state == ZAB_VOTE_LOOKING ? 1 : 2;
+    m.epoch = 2;
+    add_message(&b, 2, &m);
+    for (size_t i = 0; i < n; i++) {
+        m = zab_sample(types[i]);
+        if (types[i] == ZAB_PROMISE) m.epoch = 2;
+        add_message(&b, 2, &m);
+        add_step(&b, 5, 0);
+    }
+    write_seed("fuzz_zab", name, b.data, b.len);
+    buffer_close(&b);
+}
+
+static void write_zab(void)
+{
+    static const enum zab_type led[] = {ZAB_EPOCH, ZAB_SYNC, ZAB_NEW_LEADER, ZAB_UP_TO_DATE, ZAB_ENTRY, ZAB_COMMIT, ZAB_PING};
+    static const enum zab_type installed[] = {ZAB_EPOCH, ZAB_SNAPSHOT, ZAB_NEW_LEADER, ZAB_UP_TO_DATE};
+    static const enum zab_type followed[] = {ZAB_FOLLOW, ZAB_PROMISE, ZAB_JOINED, ZAB_ACK, ZAB_PONG, ZAB_BARRIER, ZAB_FORWARD};
+    struct buffer b = {0};
+    for (enum zab_type t = ZAB_HELLO; t < ZAB_TYPES; t++) {
+        struct zab_message m = zab_sample(t);
+        buffer_clear(&b);
+        message_encode(&m, &b);
+        write_seed("fuzz_zab", message_name(t), b.data, b.len);
+    }
+    buffer_close(&b);
+    write_zab_script("led", led, sizeof led / sizeof led[0], ZAB_VOTE_LEADING);
+    write_zab_script("installed", installed, sizeof installed / sizeof installed[0], ZAB_VOTE_LEADING);
+    write_zab_script("followed", followed, sizeof followed / sizeof followed[0], ZAB_VOTE_LOOKING);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -209,5 +278,6 @@ int main(int argc, char **argv)
     write_frames();
     write_scripts();
     write_checkpoints();
+    write_zab();
     return 0;
 }

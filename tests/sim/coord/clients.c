@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Clients: each writes or reads one register through one peer. A write goes to the leader, forwarded by a follower, and is answered when
+ * the peer that was asked delivers it; a read is a barrier. An operation whose peer crashed or lost its role is never answered.
+ */
+#include "tests/sim/coord/ensemble.h"
+
+#include <string.h>
+
+void client_op(struct ens *e, uint32_t id, enum ens_op_kind kind, uint32_t key)
+{
+    struct ens_peer *p = &e->peers[id];
+    if (!p->core || p->paused_ms > e->now_ms || e->n_ops == ENS_OPS_MAX) return;
+    uint32_t op = e->n_ops;
+    struct zab_event ev = {.type = kind == ENS_READ ? ZAB_EV_BARRIER : p->role == ZAB_LEADING ? ZAB_EV_PROPOSE : ZAB_EV_FORWARD};
+    if (kind == ENS_READ)
+        ev.token = op;
+    else
+        ev.bytes = (struct weir_bytes){&op, sizeof op};
+    e->ops[e->n_ops++] = (struct ens_op){.kind = kind,
+                                         .key = key,
+                                         .value = op + 1,
+                                         .peer = id,
+                                         .life = p->life,
+                                         .chosen_before = e->n_chosen,
+                                         .asked = 2 * e->n_events_done};
+    uint32_t life = p->life;
+    peer_step(e, p, &ev);
+    if (p->core && p->life == life && e->actions.outcome != ZAB_TAKEN) e->n_ops--; /* refused: it did not happen */
+}
+
+void client_forwarded(struct ens *e, struct ens_peer *p, struct weir_bytes bytes)
+{
+    struct zab_event ev = {.type = ZAB_EV_PROPOSE, .bytes = bytes};
+    peer_step(e, p, &ev);
+}
+
+void client_delivered(struct ens *e, struct ens_peer *p, const struct zab_entry *entry)
+{
+    if (entry->kind != ZAB_ENTRY_DATA) return;
+    uint32_t i;
+    memcpy(&i, entry->bytes.data, sizeof i);
+    struct ens_op *op = &e->ops[i];
+    if (op->peer != p->id || op->life != p->life || op->answered) return;
+    op->answered = 2 * e->n_events_done + 1;
+    e->n_acknowledged++;
+    ens_trace(e, "%u: write %u acknowledged", p->id, i);
+}
+
+static uint32_t value_at(const struct ens *e, uint32_t place, uint32_t key)
+{
+    while (place-- > 0) {
+        const struct zab_entry *entry = &e->chosen[place];
+        if (entry->kind != ZAB_ENTRY_DATA) continue;
+        uint32_t i;
+        memcpy(&i, entry->bytes.data, sizeof i);
+        if (e->ops[i].key == key) return e->ops[i].value;
+    }
+    return 0;
+}
+
+void client_synced(struct ens *e, struct ens_peer *p, uint64_t token)
+{
+    struct ens_op *op = &e->ops[token];
+    op->answered = 2 * e->n_events_done + 1;
+    op->value = value_at(e, p->place, op->key);
+    e->n_reads++;
+    check_read(e, p, op);
+}
+
+/* ---- changes of members ---- */
+
+/* Adds a stranger as observer, turns an observer into a voter or back, or takes somebody out. */
+static struct zab_change draw_change(struct ens *e, const struct zab_members *m)
+{
+    uint32_t id = 1 + (uint32_t)ens_random(e, e->config.n_peers);
+    const struct zab_member *member = members_find(m, id);
+    struct zab_change change = {.member = {.id = id, .observer = true}};
+    if (!member) return change;
+    if (ens_random(e, 3) == 0)
+        change.remove = true;
+    else
+        change.member.observer = !member->observer;
+    return change;
+}
+
+void client_reconfig(struct ens *e)
+{
+    struct ens_peer *p = ens_leader(e);
+    if (!p || p->paused_ms > e->now_ms) return;
+    struct zab_change changes[2] = {draw_change(e, &p->members), draw_change(e, &p->members)};
+    struct zab_event ev = {.type = ZAB_EV_RECONFIG};
+    ev.reconfig.n = 1 + (uint32_t)ens_random(e, 2);
+    ev.reconfig.changes = changes;
+    uint32_t life = p->life;
+    peer_step(e, p, &ev);
+    if (p->core && p->life == life && e->actions.outcome == ZAB_TAKEN) e->n_reconfigured++;
+}
