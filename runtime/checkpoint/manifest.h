@@ -56,7 +56,7 @@ struct manifest {
     uint32_t n_packs;
     struct manifest_pack *packs;
     struct weir_bytes graph; /* of the job, with its splits, encoded (graph_encode): positions name splits by their index in it */
-    void *arena; /* of a decoded manifest */
+    void *arena;             /* of a decoded manifest */
 };
 
 /* As pack_encode, pack_decode, pack_close. */

@@ -15,7 +15,7 @@ static const char MAGIC[CODEC_MAGIC] = {'W', 'E', 'I', 'R', 'P', 'A', 'C', 'K'};
 /* The fewest bytes that one of each takes: what bounds a count by what is left. */
 enum {
     FILE_LEAST = 33,
-    STATE_LEAST = 24,
+    STATE_LEAST = 28,
     SPLIT_LEAST = 17,
     TIME_LEAST = 12,
     COMMITTABLE_LEAST = 12,
@@ -145,6 +145,7 @@ static void put_state(struct codec_writer *w, const struct pack_state *s)
     codec_put_u8(w, (uint8_t)s->kind);
     codec_put_u8(w, s->namespaced ? STATE_NAMESPACED : 0);
     codec_put_u32(w, s->value_size);
+    codec_put_u32(w, s->element_size);
     codec_put_i64(w, s->ttl_ms);
     put_schema(w, &s->value);
     put_schema(w, &s->user_key);
@@ -158,10 +159,12 @@ static void get_state(struct codec_reader *r, struct pack_state *s)
     s->kind = codec_u8(r);
     s->namespaced = get_flags(r, STATE_NAMESPACED) & STATE_NAMESPACED;
     s->value_size = codec_u32(r);
+    s->element_size = codec_u32(r);
     s->ttl_ms = codec_i64(r);
     get_schema(r, &s->value);
     get_schema(r, &s->user_key);
-    if (!s->name[0] || s->kind == 0 || s->kind > PACK_KIND_MAX || s->value_size > WEIR_VALUE_MAX || s->ttl_ms < 0)
+    if (!s->name[0] || s->kind == 0 || s->kind > PACK_KIND_MAX || s->value_size > WEIR_VALUE_MAX || s->element_size > WEIR_VALUE_MAX ||
+        s->ttl_ms < 0)
         codec_fault(r, "no such state");
     s->n_files = codec_count(r, FILES_MAX, FILE_LEAST);
     s->files = codec_array(r, s->n_files, sizeof *s->files);

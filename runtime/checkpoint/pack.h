@@ -41,9 +41,10 @@ struct pack_file {
 /* Of a schema whose author declared none, n_fields is 0. A schema's struct_size is set by decoding. */
 struct pack_state {
     const char *name;
-    uint32_t kind;       /* enum keyed_kind (runtime/state/keyed.h); 1 ... PACK_KIND_MAX */
-    uint32_t value_size; /* 0 = any length */
-    int64_t ttl_ms;      /* 0 = none */
+    uint32_t kind;         /* enum keyed_kind (runtime/state/keyed.h); 1 ... PACK_KIND_MAX */
+    uint32_t value_size;   /* as its files say; 0 = any length */
+    uint32_t element_size; /* of a list's elements (struct keyed_state_info) */
+    int64_t ttl_ms;        /* 0 = none */
     bool namespaced;
     struct weir_schema value;    /* of its values */
     struct weir_schema user_key; /* of a map's own keys */

@@ -95,7 +95,7 @@ static weir_err check_name(const struct keyed *k, const char *name, struct weir_
     return WEIR_OK;
 }
 
-static const char *kind_name(enum keyed_kind kind)
+const char *keyed_kind_name(enum keyed_kind kind)
 {
     static const char *const names[] = {"none",    "value", "reducing", "aggregating", "list",         "map",
                                         "ordered", "panes", "timers",   "broadcast",   "operator list"};
@@ -111,7 +111,7 @@ static weir_err check_kind(const struct keyed_file *file, const struct family_wa
 {
     if (file->kind != wants->kind)
         return weir_fail(diag, WEIR_E_STATE, "state '%s' was stored as %s state and is opened as %s state", wants->name,
-                         kind_name(file->kind), kind_name(wants->kind));
+                         keyed_kind_name(file->kind), keyed_kind_name(wants->kind));
     if (file->value_size != wants->value_size)
         return weir_fail(diag, WEIR_E_STATE, "state '%s' was stored with values of %u bytes and is opened with %u (0 = any length)",
                          wants->name, file->value_size, wants->value_size);
@@ -179,6 +179,7 @@ weir_err keyed_add_family(struct keyed *k, const struct family_wants *wants, str
     m->family = family;
     m->info = (struct keyed_state_info){.kind = wants->kind,
                                         .value_size = wants->value_size,
+                                        .element_size = wants->element_size,
                                         .ttl_ms = wants->ttl_ms,
                                         .namespaced = wants->namespaced,
                                         .value = wants->value,
@@ -213,7 +214,8 @@ static struct family_wants wants_of(enum keyed_kind kind, const struct weir_stat
 {
     return (struct family_wants){.kind = kind,
                                  .name = desc->name,
-                                 .value_size = kind == KEYED_LIST ? 0 : desc->value_size,
+                                 .value_size = kind == KEYED_LIST || is_whole(kind) ? 0 : desc->value_size,
+                                 .element_size = kind == KEYED_LIST || is_whole(kind) ? desc->value_size : 0,
                                  .ttl_ms = desc->ttl_ms,
                                  .ttl_on_read = desc->flags & WEIR_STATE_TTL_ON_READ,
                                  .namespaced = desc->flags & WEIR_STATE_NAMESPACED,
@@ -240,7 +242,7 @@ weir_err keyed_open(struct keyed *k, enum keyed_kind kind, const struct weir_sta
     weir_err err = check_desc(desc, diag);
     if (err) return err;
     if ((kind == KEYED_REDUCING || kind == KEYED_AGGREGATING) && desc->value_size == 0)
-        return weir_fail(diag, WEIR_E_ARGUMENT, "state '%s': %s state needs a value_size", desc->name, kind_name(kind));
+        return weir_fail(diag, WEIR_E_ARGUMENT, "state '%s': %s state needs a value_size", desc->name, keyed_kind_name(kind));
     struct family_wants wants = wants_of(kind, desc);
     struct family *family;
     err = keyed_add_family(k, &wants, &family, diag);
@@ -286,7 +288,6 @@ weir_err keyed_broadcast_open(struct keyed *k, const struct weir_state_desc *des
     weir_err err = check_desc(desc, diag);
     if (err) return err;
     struct family_wants wants = wants_of(KEYED_BROADCAST, desc);
-    wants.value_size = 0;
     struct family *family;
     err = keyed_add_family(k, &wants, &family, diag);
     if (err) return err;
@@ -305,7 +306,6 @@ weir_err keyed_operator_list_open(struct keyed *k, const struct weir_state_desc 
     weir_err err = check_desc(desc, diag);
     if (err) return err;
     struct family_wants wants = wants_of(KEYED_OPERATOR_LIST, desc);
-    wants.value_size = 0;
     struct family *family;
     err = keyed_add_family(k, &wants, &family, diag);
     if (err) return err;

@@ -49,6 +49,9 @@ enum keyed_kind {
     KEYED_OPERATOR_LIST
 };
 
+/* "value", "operator list"; "unknown" for a number that is none. */
+const char *keyed_kind_name(enum keyed_kind kind);
+
 /* Opens a state of any keyed kind but panes; restored bytes of that name are put behind it. Errors: those of weir_value_open;
  * WEIR_E_STATE: restored state of that name has another kind or value size. */
 weir_err keyed_open(struct keyed *keyed, enum keyed_kind kind, const struct weir_state_desc *desc, struct weir_state **out,
@@ -161,7 +164,8 @@ struct keyed_snapshot;
 struct keyed_state_info {
     char name[WEIR_NAME_MAX + 1]; /* timers: "~event timers", "~processing timers" */
     enum keyed_kind kind;
-    uint32_t value_size;
+    uint32_t value_size;   /* as its files say */
+    uint32_t element_size; /* of a list's elements, a broadcast's or operator list's values: as opened; else 0 */
     int64_t ttl_ms;
     bool namespaced;
     const struct weir_schema *value, *user_key; /* the plugin's; NULL = not declared */

@@ -73,6 +73,7 @@ struct family_wants {
     enum keyed_kind kind;
     const char *name;
     uint32_t value_size;
+    uint32_t element_size;
     int64_t ttl_ms;
     bool ttl_on_read;
     bool namespaced;

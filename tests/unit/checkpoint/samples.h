@@ -61,6 +61,7 @@ static inline void sample_operator(struct sample_subtask *s, uint32_t o, uint64_
         s->states[o][i] = (struct pack_state){.name = names[i],
                                               .kind = 1 + (uint32_t)(sample_draw(seed) % 10),
                                               .value_size = i ? 0 : 24,
+                                              .element_size = i ? 8 : 0,
                                               .ttl_ms = (int64_t)(sample_draw(seed) >> 1),
                                               .namespaced = i,
                                               .n_files = SAMPLE_FILES,
