@@ -2,7 +2,6 @@
 #include "runtime/checkpoint/codec.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/base/hash.h"
@@ -96,34 +95,11 @@ void codec_put_bytes(struct codec_writer *w, struct weir_bytes bytes, size_t max
 
 /* ---- memory of what is read ---------------------------------------------------------------------------------------------------------- */
 
-struct block {
-    struct block *next;
-    _Alignas(max_align_t) unsigned char bytes[];
-};
-
-void codec_free(void *arena)
-{
-    struct block *block = arena;
-    while (block) {
-        struct block *next = block->next;
-        free(block);
-        block = next;
-    }
-}
-
 static void *alloc(struct codec_reader *r, size_t n, size_t size)
 {
-    size_t bytes;
-    struct block *block = NULL;
-    if (!__builtin_mul_overflow(n, size, &bytes) && bytes <= SIZE_MAX - sizeof *block) block = calloc(1, sizeof *block + bytes);
-    if (!block) {
-        r->no_memory = true;
-        codec_fault(r, "no memory");
-        return NULL;
-    }
-    block->next = r->arena;
-    r->arena = block;
-    return block->bytes;
+    void *memory = arena_alloc(&r->arena, n, size);
+    if (!memory) codec_fault(r, "no memory");
+    return memory;
 }
 
 /*
@@ -167,16 +143,18 @@ weir_err codec_open(struct codec_reader *r, const void *data, size_t length, con
     r->at = at + CODEC_HEAD;
     r->end = at + length - SEAL;
     r->pool = alloc(r, length, 1);
-    return r->pool ? WEIR_OK : weir_fail(diag, WEIR_E_NOMEM, "no memory to read a %s", what);
+    if (r->pool) return WEIR_OK;
+    arena_close(&r->arena);
+    return weir_fail(diag, WEIR_E_NOMEM, "no memory to read a %s", what);
 }
 
 weir_err codec_close(struct codec_reader *r, const char *what, struct weir_diag *diag)
 {
     if (!r->fault && r->at != r->end) codec_fault(r, "bytes behind its end");
     if (!r->fault) return WEIR_OK;
-    codec_free(r->arena);
-    r->arena = NULL;
-    if (r->no_memory) return weir_fail(diag, WEIR_E_NOMEM, "no memory to read a %s", what);
+    bool no_memory = r->arena.failed;
+    arena_close(&r->arena);
+    if (no_memory) return weir_fail(diag, WEIR_E_NOMEM, "no memory to read a %s", what);
     return weir_fail(diag, WEIR_E_CORRUPT, "%s: damaged at byte %zu: %s", what, r->fault_at, r->fault);
 }
 

@@ -10,6 +10,7 @@
 #ifndef WEIR_RUNTIME_CHECKPOINT_CODEC_H
 #define WEIR_RUNTIME_CHECKPOINT_CODEC_H
 
+#include "runtime/base/arena.h"
 #include "runtime/base/buffer.h"
 #include "weir/row.h"
 
@@ -44,8 +45,7 @@ struct codec_reader {
     const unsigned char *start, *at, *end;
     const char *fault; /* what is wrong first, at byte `fault_at`; NULL = nothing */
     size_t fault_at;
-    bool no_memory;
-    void *arena; /* what codec_free frees: everything that a reader gave */
+    struct arena arena; /* everything that a reader gave */
     unsigned char *pool;
     size_t pool_used;
 };
@@ -58,7 +58,6 @@ weir_err codec_open(struct codec_reader *r, const void *data, size_t length, con
                     const char *what, struct weir_diag *diag);
 /* WEIR_OK when all was read and nothing was wrong; else frees the arena. Errors: WEIR_E_CORRUPT, WEIR_E_NOMEM. */
 weir_err codec_close(struct codec_reader *r, const char *what, struct weir_diag *diag);
-void codec_free(void *arena);
 
 uint8_t codec_u8(struct codec_reader *r);
 uint16_t codec_u16(struct codec_reader *r);

@@ -42,8 +42,8 @@ weir_err journal_decode(struct journal *out, const void *data, size_t length, st
 
 void journal_close(struct journal *j)
 {
-    void *arena = j->arena;
-    if (!arena) return;
+    if (!j->arena.blocks) return;
+    struct arena arena = j->arena;
     *j = (struct journal){0};
-    codec_free(arena);
+    arena_close(&arena);
 }

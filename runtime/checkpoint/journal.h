@@ -7,6 +7,7 @@
 #ifndef WEIR_RUNTIME_CHECKPOINT_JOURNAL_H
 #define WEIR_RUNTIME_CHECKPOINT_JOURNAL_H
 
+#include "runtime/base/arena.h"
 #include "runtime/base/buffer.h"
 #include "runtime/checkpoint/layout.h"
 
@@ -21,7 +22,7 @@ struct journal {
     uint64_t checkpoint_id;
     uint32_t n_files;
     struct journal_file *files;
-    void *arena; /* of a decoded one */
+    struct arena arena; /* of a decoded one */
 };
 
 /* As pack_encode, pack_decode, pack_close (pack.h). */

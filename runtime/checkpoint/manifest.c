@@ -132,8 +132,8 @@ weir_err manifest_decode(struct manifest *out, const void *data, size_t length, 
 
 void manifest_close(struct manifest *m)
 {
-    void *arena = m->arena;
-    if (!arena) return;
+    if (!m->arena.blocks) return;
+    struct arena arena = m->arena;
     *m = (struct manifest){0};
-    codec_free(arena);
+    arena_close(&arena);
 }

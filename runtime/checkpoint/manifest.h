@@ -7,6 +7,7 @@
 #ifndef WEIR_RUNTIME_CHECKPOINT_MANIFEST_H
 #define WEIR_RUNTIME_CHECKPOINT_MANIFEST_H
 
+#include "runtime/base/arena.h"
 #include "runtime/base/buffer.h"
 #include "runtime/base/id.h"
 #include "weir/row.h"
@@ -56,7 +57,7 @@ struct manifest {
     uint32_t n_packs;
     struct manifest_pack *packs;
     struct weir_bytes graph; /* of the job, with its splits, encoded (graph_encode): positions name splits by their index in it */
-    void *arena;             /* of a decoded manifest */
+    struct arena arena;      /* of a decoded manifest */
 };
 
 /* As pack_encode, pack_decode, pack_close. */

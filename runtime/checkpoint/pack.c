@@ -314,8 +314,8 @@ weir_err pack_decode(struct pack *out, const void *data, size_t length, struct w
 
 void pack_close(struct pack *pack)
 {
-    void *arena = pack->arena;
-    if (!arena) return;
+    if (!pack->arena.blocks) return;
+    struct arena arena = pack->arena;
     *pack = (struct pack){0};
-    codec_free(arena);
+    arena_close(&arena);
 }

@@ -18,6 +18,7 @@
 #ifndef WEIR_RUNTIME_CHECKPOINT_PACK_H
 #define WEIR_RUNTIME_CHECKPOINT_PACK_H
 
+#include "runtime/base/arena.h"
 #include "runtime/base/buffer.h"
 #include "runtime/base/id.h"
 #include "runtime/checkpoint/layout.h"
@@ -103,7 +104,7 @@ struct pack {
     uint32_t worker; /* of the attempt, from 0 */
     uint32_t n_subtasks;
     struct pack_subtask *subtasks;
-    void *arena; /* of a decoded pack: what pack_close frees */
+    struct arena arena; /* of a decoded pack: what pack_close frees */
 };
 
 /* Appends to `out`. Errors: WEIR_E_NOMEM, WEIR_E_LIMIT (larger than PACK_MAX, or a name, position, piece beyond its limit). */

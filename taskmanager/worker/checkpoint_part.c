@@ -69,6 +69,7 @@ static void describe_states(struct checkpoint_part *p, const struct keyed_snapsh
         *s = (struct pack_state){.name = arena_text(&p->arena, info->name),
                                  .kind = (uint32_t)info->kind,
                                  .value_size = info->value_size,
+                                 .element_size = info->element_size,
                                  .ttl_ms = info->ttl_ms,
                                  .namespaced = info->namespaced};
         if (info->value) s->value = *info->value; /* the plugin's, which stays */
