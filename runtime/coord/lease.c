@@ -31,7 +31,7 @@ weir_err leases_init(struct leases *l, const struct coord_state *state, int64_t 
     *l = (struct leases){.grain = now_ms / LEASE_GRAIN_MS, .tick_ms = now_ms};
     TAILQ_FOREACH(s, &state->sessions.list, next)
     {
-        struct lease *lease = lease_add(l, s->id, s->timeout_ms, 0, now_ms);
+        struct lease *lease = lease_add(l, s->id, s->timeout_ms, s->peer, now_ms);
         if (!lease) {
             leases_close(l);
             return WEIR_E_NOMEM;

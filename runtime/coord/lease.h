@@ -25,7 +25,7 @@ struct lease {
     uint64_t session;
     uint32_t timeout_ms;
     int64_t due;           /* grain in which it expires */
-    uint64_t peer;         /* where its client is; 0: not yet claimed in this leadership */
+    uint64_t peer;         /* where its client is, when all proposals are applied */
     uint64_t xid;          /* the highest proposed */
     uint64_t n_ephemerals; /* with those under way */
     bool closing;          /* its end is proposed: nothing of it is taken any more */

@@ -381,14 +381,11 @@ static enum prep_outcome finish(struct prep *p, const struct draft *d, struct tx
     return PREP_PROPOSE;
 }
 
-enum prep_outcome prep_write(struct prep *p, const struct write_request *q, int64_t now_ms, struct buffer *txn, enum coord_err *refusal)
+enum prep_outcome prep_write(struct prep *p, const struct write_request *q, int64_t now_ms, struct buffer *txn)
 {
     struct lease *lease = lease_find(p->leases, q->session);
     struct buffer ops = {0};
-    if (!lease || lease->closing) {
-        *refusal = COORD_SESSION_EXPIRED;
-        return PREP_REFUSED;
-    }
+    if (!lease || lease->closing) return PREP_NOTHING;
     if (q->xid <= lease->xid) return PREP_DUPLICATE;
     struct draft d = {.p = p, .session = q->session, .identities = q->identities, .ms = moment_after(p, now_ms), .txn = &ops, .reply = 8};
     struct txn t = {.type = TXN_WRITE, .session = q->session, .xid = q->xid, .acked = q->acked, .n_ops = q->n_ops};
@@ -408,25 +405,52 @@ static uint32_t clamp(uint32_t v, uint32_t low, uint32_t high)
     return v < low ? low : v > high ? high : v;
 }
 
-enum prep_outcome prep_open(struct prep *p, const struct txn *wish, int64_t now_ms, int64_t lease_ms, struct buffer *txn,
-                            enum coord_err *refusal)
+/* A transaction that changes no node. */
+static enum prep_outcome propose_plain(struct prep *p, struct txn *t, int64_t now_ms, struct buffer *txn)
+{
+    size_t at = txn->len;
+    t->order = p->order + 1;
+    t->ms = moment_after(p, now_ms);
+    put_txn(txn, t);
+    if (txn->err) return give_up(p, txn, at);
+    proposed(p, t->ms);
+    return PREP_PROPOSE;
+}
+
+static enum prep_outcome deny(struct prep *p, const struct txn *wish, enum coord_err err, int64_t now_ms, struct buffer *txn)
+{
+    struct txn t = {.type = TXN_DENY, .session = wish->session, .peer = wish->peer, .token = wish->token, .err = (uint16_t)err};
+    return propose_plain(p, &t, now_ms, txn);
+}
+
+enum prep_outcome prep_open(struct prep *p, const struct txn *wish, int64_t now_ms, int64_t lease_ms, struct buffer *txn)
 {
     struct txn t = *wish;
-    size_t at = txn->len;
-    if (p->n_sessions >= p->limits->sessions) {
-        *refusal = COORD_LIMIT;
-        return PREP_REFUSED;
-    }
+    if (p->n_sessions >= p->limits->sessions) return deny(p, wish, COORD_LIMIT, now_ms, txn);
     t.type = TXN_OPEN;
-    t.order = p->order + 1;
-    t.ms = moment_after(p, now_ms);
     t.session = p->last_session + 1;
     t.timeout_ms = clamp(wish->timeout_ms, p->limits->timeout_min_ms, p->limits->timeout_max_ms);
-    put_txn(txn, &t);
-    if (txn->err || !lease_add(p->leases, t.session, t.timeout_ms, t.peer, lease_ms)) return give_up(p, txn, at);
+    struct lease *lease = lease_add(p->leases, t.session, t.timeout_ms, t.peer, lease_ms);
+    if (!lease) return PREP_NOMEM;
+    enum prep_outcome outcome = propose_plain(p, &t, now_ms, txn);
+    if (outcome != PREP_PROPOSE) {
+        lease_remove(p->leases, lease);
+        return outcome;
+    }
     p->last_session = t.session;
     p->n_sessions++;
-    proposed(p, t.ms);
+    return PREP_PROPOSE;
+}
+
+enum prep_outcome prep_move(struct prep *p, const struct txn *wish, int64_t now_ms, int64_t lease_ms, struct buffer *txn)
+{
+    struct lease *lease = lease_find(p->leases, wish->session);
+    if (!lease || lease->closing) return deny(p, wish, COORD_SESSION_EXPIRED, now_ms, txn);
+    struct txn t = {.type = TXN_MOVE, .session = wish->session, .peer = wish->peer, .token = wish->token};
+    enum prep_outcome outcome = propose_plain(p, &t, now_ms, txn);
+    if (outcome != PREP_PROPOSE) return outcome;
+    lease->peer = wish->peer;
+    lease_touch(p->leases, lease, lease_ms);
     return PREP_PROPOSE;
 }
 
@@ -502,7 +526,7 @@ enum prep_outcome prep_clean(struct prep *p, int64_t now_ms, struct buffer *txn)
     uint32_t most = clamp(p->limits->cleanup_nodes, 1, COORD_MULTI_MAX / 2);
     clean_list(&d, &p->state->tree.containers, &t.n_ops, most);
     clean_list(&d, &p->state->tree.ttls, &t.n_ops, most);
-    enum prep_outcome outcome = t.n_ops > 0 ? finish(p, &d, &t, txn) : PREP_REFUSED;
+    enum prep_outcome outcome = t.n_ops > 0 ? finish(p, &d, &t, txn) : PREP_NOTHING;
     buffer_close(&ops);
     return outcome;
 }

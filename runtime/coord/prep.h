@@ -33,24 +33,28 @@ struct write_request {
 enum prep_outcome {
     PREP_PROPOSE,   /* the transaction was appended */
     PREP_DUPLICATE, /* this xid was proposed before: its transaction has brought the answer, or will */
-    PREP_REFUSED,   /* no transaction: *refusal says why */
+    PREP_NOTHING,   /* no transaction: the session has ended, or its end is proposed; or there is nothing to clean */
     PREP_NOMEM,     /* nothing has changed */
 };
 
 /* Appends the transaction of a request to `txn`. now_ms: wall clock. */
-enum prep_outcome prep_write(struct prep *p, const struct write_request *request, int64_t now_ms, struct buffer *txn,
-                             enum coord_err *refusal);
+enum prep_outcome prep_write(struct prep *p, const struct write_request *request, int64_t now_ms, struct buffer *txn);
 
-/* A new session of a client at `peer`; lease_ms: the clock of the leases. The timeout is clamped. */
-enum prep_outcome prep_open(struct prep *p, const struct txn *wish, int64_t now_ms, int64_t lease_ms, struct buffer *txn,
-                            enum coord_err *refusal);
+/*
+ * A new session for whoever asks (peer, token, password, timeout of `wish`); lease_ms: the clock of the leases. The timeout is clamped. A
+ * cluster that is full proposes a DENY.
+ */
+enum prep_outcome prep_open(struct prep *p, const struct txn *wish, int64_t now_ms, int64_t lease_ms, struct buffer *txn);
+
+/* A session's client is at wish->peer from now on; for one that has ended a DENY. */
+enum prep_outcome prep_move(struct prep *p, const struct txn *wish, int64_t now_ms, int64_t lease_ms, struct buffer *txn);
 
 /* The end of a session that has a lease. */
 enum prep_outcome prep_close(struct prep *p, struct lease *lease, enum txn_reason reason, int64_t now_ms, struct buffer *txn);
 
 /*
  * Removes containers that have had children and TTL nodes whose time has passed, at most cleanup_nodes of them, where nobody has come
- * between. PREP_REFUSED: there are none.
+ * between. PREP_NOTHING: there are none.
  */
 enum prep_outcome prep_clean(struct prep *p, int64_t now_ms, struct buffer *txn);
 

@@ -26,7 +26,7 @@ struct session *session_find(const struct sessions *s, uint64_t id)
     return NULL;
 }
 
-struct session *session_open(struct sessions *s, uint64_t id, struct weir_digest password, uint32_t timeout_ms)
+struct session *session_begin(struct sessions *s, uint64_t id, struct weir_digest password, uint32_t timeout_ms)
 {
     WEIR_ASSERT(id > s->last_id);
     struct session *n = calloc(1, sizeof *n);
@@ -113,6 +113,7 @@ void put_session(struct buffer *b, const struct session *session)
     put_u64(b, session->id);
     buffer_add(b, session->password.bytes, sizeof session->password.bytes);
     put_u32(b, session->timeout_ms);
+    put_u64(b, session->peer);
     put_u64(b, session->last_xid);
     put_u32(b, session->n_outcomes);
     STAILQ_FOREACH(o, &session->outcomes, next)
@@ -138,14 +139,15 @@ void read_session(struct reader *r, struct sessions *s)
     uint64_t id = read_u64(r);
     read_exactly(r, password.bytes, sizeof password.bytes);
     uint32_t timeout_ms = read_u32(r);
-    uint64_t last_xid = read_u64(r);
+    uint64_t peer = read_u64(r), last_xid = read_u64(r);
     uint32_t n = read_u32(r);
     if (id <= s->last_id || n > COORD_OUTCOMES_MAX) r->broken = true;
-    struct session *session = r->broken ? NULL : session_open(s, id, password, timeout_ms);
+    struct session *session = r->broken ? NULL : session_begin(s, id, password, timeout_ms);
     if (!session) {
         r->broken = true;
         return;
     }
+    session->peer = peer;
     while (n-- > 0 && !r->broken) read_outcome(r, session, last_xid);
     session->last_xid = last_xid;
 }

@@ -31,6 +31,7 @@ struct session {
     TAILQ_ENTRY(session) next;
     uint64_t id;
     struct weir_digest password; /* SHA-256 of it */
+    uint64_t peer;               /* where its client is, or was last */
     uint32_t timeout_ms;
     uint32_t n_outcomes;
     size_t outcome_bytes;
@@ -52,7 +53,7 @@ void sessions_close(struct sessions *s);
 struct session *session_find(const struct sessions *s, uint64_t id); /* NULL: none */
 
 /* Opens one, whose id is above all before. NULL: no memory. */
-struct session *session_open(struct sessions *s, uint64_t id, struct weir_digest password, uint32_t timeout_ms);
+struct session *session_begin(struct sessions *s, uint64_t id, struct weir_digest password, uint32_t timeout_ms);
 void session_forget(struct sessions *s, struct session *session);
 
 /* Keeps the outcome of a write, whose xid is above all before, and drops those up to `acked`. false: no memory. */

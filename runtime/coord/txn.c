@@ -10,6 +10,11 @@
 
 /* ---- bytes --------------------------------------------------------------------------------------------------------------------- */
 
+static bool by_peer(enum txn_type type)
+{
+    return type == TXN_OPEN || type == TXN_MOVE || type == TXN_DENY;
+}
+
 static void put_write(struct buffer *b, const struct txn *txn)
 {
     put_u64(b, txn->xid);
@@ -29,11 +34,13 @@ void put_txn(struct buffer *b, const struct txn *txn)
     put_u64(b, txn->session);
     if (txn->type == TXN_WRITE) put_write(b, txn);
     if (txn->type == TXN_CLOSE) put_u8(b, txn->reason);
+    if (!by_peer(txn->type)) return;
+    put_u64(b, txn->peer);
+    put_u64(b, txn->token);
+    if (txn->type == TXN_DENY) put_u16(b, txn->err);
     if (txn->type != TXN_OPEN) return;
     put_u32(b, txn->timeout_ms);
     buffer_add(b, txn->password.bytes, sizeof txn->password.bytes);
-    put_u64(b, txn->peer);
-    put_u64(b, txn->token);
 }
 
 static void read_write(struct reader *r, struct txn *txn)
@@ -47,12 +54,14 @@ static void read_write(struct reader *r, struct txn *txn)
     if (txn->err && txn->n_ops) r->broken = true;
 }
 
-static void read_open(struct reader *r, struct txn *txn)
+static void read_by_peer(struct reader *r, struct txn *txn)
 {
-    txn->timeout_ms = read_u32(r);
-    read_exactly(r, txn->password.bytes, sizeof txn->password.bytes);
     txn->peer = read_u64(r);
     txn->token = read_u64(r);
+    if (txn->type == TXN_DENY) txn->err = read_u16(r);
+    if (txn->type != TXN_OPEN) return;
+    txn->timeout_ms = read_u32(r);
+    read_exactly(r, txn->password.bytes, sizeof txn->password.bytes);
 }
 
 bool read_txn(struct weir_bytes bytes, struct txn *txn)
@@ -64,12 +73,14 @@ bool read_txn(struct weir_bytes bytes, struct txn *txn)
     txn->order = read_u64(&r);
     txn->ms = read_i64(&r);
     txn->session = read_u64(&r);
-    switch (txn->type) {
-    case TXN_OPEN: read_open(&r, txn); break;
-    case TXN_CLOSE: txn->reason = read_u8(&r); break;
-    case TXN_WRITE: read_write(&r, txn); break;
-    default: return false;
-    }
+    if (by_peer(txn->type))
+        read_by_peer(&r, txn);
+    else if (txn->type == TXN_WRITE)
+        read_write(&r, txn);
+    else if (txn->type == TXN_CLOSE)
+        txn->reason = read_u8(&r);
+    else
+        return false;
     return reader_done(&r);
 }
 
@@ -202,7 +213,18 @@ static weir_err apply_write(struct coord_state *s, const struct change *c, const
 static weir_err apply_open(struct coord_state *s, const struct change *c, const struct txn *txn)
 {
     if (txn->session <= s->sessions.last_id) return misfit(c, "a session number that was given before", bytes_of("", 0));
-    return session_open(&s->sessions, txn->session, txn->password, txn->timeout_ms) ? WEIR_OK : no_memory(c);
+    struct session *session = session_begin(&s->sessions, txn->session, txn->password, txn->timeout_ms);
+    if (!session) return no_memory(c);
+    session->peer = txn->peer;
+    return WEIR_OK;
+}
+
+static weir_err apply_move(struct coord_state *s, const struct change *c, const struct txn *txn)
+{
+    struct session *session = session_find(&s->sessions, txn->session);
+    if (!session) return misfit(c, "a move of a session that is not there", bytes_of("", 0));
+    session->peer = txn->peer;
+    return WEIR_OK;
 }
 
 static weir_err delete_ephemeral(const struct change *c, struct node *n)
@@ -227,6 +249,18 @@ static weir_err apply_close(struct coord_state *s, const struct change *c, const
     return err;
 }
 
+static weir_err apply(struct coord_state *s, const struct change *c, const struct txn *txn)
+{
+    switch (txn->type) {
+    case TXN_OPEN: return apply_open(s, c, txn);
+    case TXN_CLOSE: return apply_close(s, c, txn);
+    case TXN_WRITE: return apply_write(s, c, txn);
+    case TXN_MOVE: return apply_move(s, c, txn);
+    case TXN_DENY: break; /* a message to whoever asked */
+    }
+    return WEIR_OK;
+}
+
 void applied_close(struct applied *a)
 {
     buffer_close(&a->body);
@@ -242,9 +276,7 @@ weir_err txn_apply(struct coord_state *s, struct zxid zxid, struct weir_bytes by
     if (out->skipped) return WEIR_OK;
     if (!read_txn(bytes, &out->txn)) return misfit(&c, "these bytes are no transaction of this version", bytes_of("", 0));
     c.when.ms = out->txn.ms;
-    weir_err err = out->txn.type == TXN_OPEN    ? apply_open(s, &c, &out->txn)
-                   : out->txn.type == TXN_CLOSE ? apply_close(s, &c, &out->txn)
-                                                : apply_write(s, &c, &out->txn);
+    weir_err err = apply(s, &c, &out->txn);
     if (!err && (out->body.err || out->events.err)) err = no_memory(&c);
     if (err) return err;
     s->last = zxid;

@@ -18,6 +18,8 @@ enum txn_type {
     TXN_OPEN = 1,  /* a session begins */
     TXN_CLOSE = 2, /* a session ends, and its ephemerals with it: all it has when this is applied, so none can be forgotten */
     TXN_WRITE = 3, /* operations, or the error that a request got; of a session, or of the leader's cleaning (session 0) */
+    TXN_MOVE = 4,  /* a session's client is at another peer now; requests that still come by way of the former one are dropped */
+    TXN_DENY = 5,  /* a wish to open or move a session cannot be granted: `err` says why; nothing changes */
 };
 
 enum txn_reason { TXN_CLOSED = 1, TXN_EXPIRED = 2 };

@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 
 #include "runtime/coord/image.h"
+#include "runtime/coord/protocol.h"
 #include "runtime/coord/txn.h"
+#include "runtime/coord/watch.h"
 #include "runtime/coord/zab.h"
 #include "runtime/wire/frame.h"
 #include "runtime/wire/message.h"
@@ -166,6 +168,49 @@ static void write_image(const struct buffer *history)
     coord_state_close(&s);
 }
 
+static void add_ask(struct buffer *all, uint8_t what, const struct ask *ask)
+{
+    put_u8(all, what);
+    size_t at = all->len;
+    put_u32(all, 0);
+    put_ask(all, ask);
+    patch_u32(all, at, (uint32_t)(all->len - at - 4));
+}
+
+static void add_reads(struct buffer *all, uint64_t xid)
+{
+    struct buffer list = {0};
+    struct weir_bytes top = bytes_text("/"), none = bytes_of("", 0);
+    for (enum get_type t = GET_DATA; t <= GET_WATCH; t++)
+        put_get(&list, &(struct get){.type = t, .path = top, .watch = true, .after = none, .kind = WATCH_RECURSIVE});
+    add_ask(all, 0, &(struct ask){.type = ASK_READ, .xid = xid, .linear = true, .n = GET_WATCH, .ops = bytes_of(list.data, list.len)});
+    buffer_clear(&list);
+    for (uint8_t kind = WATCH_DATA; kind <= WATCH_RECURSIVE; kind = (uint8_t)(2 * kind))
+        put_rewatch(&list, &(struct rewatch){.kind = kind, .path = top});
+    add_ask(all, 0, &(struct ask){.type = ASK_WATCHES, .xid = xid + 1, .n = 5, .ops = bytes_of(list.data, list.len)});
+    add_ask(all, 0, &(struct ask){.type = ASK_UNWATCH, .xid = xid + 2, .kinds = WATCH_PERSISTENT, .path = top});
+    buffer_close(&list);
+}
+
+static void write_conversation(void)
+{
+    struct buffer all = {0}, ops = {0};
+    struct op op = {.type = OP_CREATE, .path = bytes_text("/n-"), .acl = acl_open(), .kind = NODE_EPHEMERAL, .sequential = true};
+    for (int i = 0; i < 2; i++) add_ask(&all, (uint8_t)i, &(struct ask){.type = ASK_CONNECT, .timeout_ms = 1000});
+    add_ask(&all, 0, &(struct ask){.type = ASK_AUTH, .xid = 1, .scheme = ACL_DIGEST, .credentials = bytes_text("u:p")});
+    add_reads(&all, 2);
+    put_request_op(&ops, &op);
+    put_request_op(&ops, &(struct op){.type = OP_SET, .path = bytes_text("/"), .data = bytes_text("data"), .version = OP_ANY_VERSION});
+    for (uint8_t i = 0; i < 2; i++)
+        add_ask(&all, i, &(struct ask){.type = ASK_WRITE, .xid = 9, .acked = 1, .n = 2, .ops = bytes_of(ops.data, ops.len)});
+    add_ask(&all, 9, &(struct ask){.type = ASK_PING});
+    add_ask(&all, 0, &(struct ask){.type = ASK_SYNC, .xid = 10});
+    add_ask(&all, 1, &(struct ask){.type = ASK_CLOSE, .xid = 10});
+    write_seed("fuzz_coord_server", "conversation", all.data, all.len);
+    buffer_close(&all);
+    buffer_close(&ops);
+}
+
 static void write_coord(void)
 {
     struct buffer open = {0}, whole = {0};
@@ -174,6 +219,7 @@ static void write_coord(void)
     write_seed("fuzz_coord_txn", "open", open.data, open.len);
     write_seed("fuzz_coord_txn", "whole", whole.data, whole.len);
     write_image(&open);
+    write_conversation();
     buffer_close(&open);
     buffer_close(&whole);
 }

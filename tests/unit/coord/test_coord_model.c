@@ -222,10 +222,9 @@ static void write_something(struct world *w)
     q.ops = bytes_of(bytes.data, bytes.len);
     if (user) q.identities = bytes_of(w->user.data, w->user.len);
     struct entry *e = append(w);
-    enum coord_err refusal;
     struct model_ask ask = {session, user, {e->zxid, w->now_ms}};
-    assert_int_equal(prep_write(w->prep, &q, w->now_ms, &e->txn, &refusal), PREP_PROPOSE);
-    assert_int_equal(prep_write(w->prep, &q, w->now_ms, &e->txn, &refusal), PREP_DUPLICATE);
+    assert_int_equal(prep_write(w->prep, &q, w->now_ms, &e->txn), PREP_PROPOSE);
+    assert_int_equal(prep_write(w->prep, &q, w->now_ms, &e->txn), PREP_DUPLICATE);
     model_write(&w->model, ops, n, &ask, &e->body);
     appended(w, e);
     buffer_close(&bytes);
@@ -237,8 +236,7 @@ static void open_session(struct world *w)
     uint32_t at = draw(w, MODEL_SESSIONS);
     if (w->model.sessions[at]) return;
     struct entry *e = append(w);
-    enum coord_err refusal;
-    assert_int_equal(prep_open(w->prep, &wish, w->now_ms, w->now_ms, &e->txn, &refusal), PREP_PROPOSE);
+    assert_int_equal(prep_open(w->prep, &wish, w->now_ms, w->now_ms, &e->txn), PREP_PROPOSE);
     w->model.sessions[at] = ++w->model.last_session;
     appended(w, e);
 }
@@ -253,9 +251,7 @@ static void close_session(struct world *w)
     model_end_session(&w->model, session, (struct moment){e->zxid, w->now_ms});
     appended(w, e);
     struct write_request late = {.session = session, .xid = ++w->xid};
-    enum coord_err refusal = COORD_OK;
-    assert_int_equal(prep_write(w->prep, &late, w->now_ms, &e->txn, &refusal), PREP_REFUSED);
-    assert_int_equal(refusal, COORD_SESSION_EXPIRED);
+    assert_int_equal(prep_write(w->prep, &late, w->now_ms, &e->txn), PREP_NOTHING);
 }
 
 /* The leader cleans; the model follows what it says, but checks that each may go. */
@@ -263,7 +259,7 @@ static void clean(struct world *w)
 {
     struct entry *e = append(w);
     struct txn txn;
-    if (prep_clean(w->prep, w->now_ms, &e->txn) == PREP_REFUSED) return;
+    if (prep_clean(w->prep, w->now_ms, &e->txn) == PREP_NOTHING) return;
     assert_true(read_txn(bytes_of(e->txn.data, e->txn.len), &txn));
     struct reader r;
     struct op ops[64];

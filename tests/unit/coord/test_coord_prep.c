@@ -38,8 +38,7 @@ static void apply(struct fixture *f)
 static uint64_t open_session(struct fixture *f)
 {
     struct txn wish = {.timeout_ms = 1000};
-    enum coord_err refusal;
-    assert_int_equal(prep_open(f->prep, &wish, f->now_ms, f->now_ms, &f->txn, &refusal), PREP_PROPOSE);
+    assert_int_equal(prep_open(f->prep, &wish, f->now_ms, f->now_ms, &f->txn), PREP_PROPOSE);
     apply(f);
     return f->applied.txn.session;
 }
@@ -50,10 +49,10 @@ static void add_op(struct fixture *f, const struct op *op)
     f->n_ops++;
 }
 
-static enum prep_outcome ask(struct fixture *f, enum coord_err *refusal)
+static enum prep_outcome ask(struct fixture *f)
 {
     struct write_request q = {.session = f->session, .xid = ++f->xid, .n_ops = f->n_ops, .ops = bytes_of(f->ops.data, f->ops.len)};
-    enum prep_outcome outcome = prep_write(f->prep, &q, f->now_ms, &f->txn, refusal);
+    enum prep_outcome outcome = prep_write(f->prep, &q, f->now_ms, &f->txn);
     buffer_clear(&f->ops);
     f->n_ops = 0;
     return outcome;
@@ -67,8 +66,7 @@ static struct op create_op(const char *path, uint8_t kind)
 /* Asks for what was added, applies it; the error. */
 static enum coord_err commit(struct fixture *f)
 {
-    enum coord_err refusal;
-    assert_int_equal(ask(f, &refusal), PREP_PROPOSE);
+    assert_int_equal(ask(f), PREP_PROPOSE);
     apply(f);
     return f->applied.txn.err;
 }
@@ -133,15 +131,14 @@ static void numbers_under_way_are_not_given_twice(void **state)
 {
     struct fixture *f = *state;
     struct op op = create_op("/n-", NODE_EPHEMERAL);
-    enum coord_err refusal;
     op.sequential = true;
     add_op(f, &op);
     add_op(f, &op);
-    assert_int_equal(ask(f, &refusal), PREP_PROPOSE);
+    assert_int_equal(ask(f), PREP_PROPOSE);
     struct buffer first = f->txn;
     f->txn = (struct buffer){0};
     add_op(f, &op);
-    assert_int_equal(ask(f, &refusal), PREP_PROPOSE);
+    assert_int_equal(ask(f), PREP_PROPOSE);
     struct buffer second = f->txn;
     f->txn = first;
     apply(f);
@@ -173,9 +170,8 @@ static void the_end_of_a_session_counts_what_is_under_way(void **state)
 {
     struct fixture *f = *state;
     struct op mine = create_op("/mine", NODE_EPHEMERAL), again = create_op("/mine", NODE_PERSISTENT);
-    enum coord_err refusal;
     add_op(f, &mine);
-    assert_int_equal(ask(f, &refusal), PREP_PROPOSE);
+    assert_int_equal(ask(f), PREP_PROPOSE);
     struct buffer first = f->txn;
     f->txn = (struct buffer){0};
     struct lease *lease = lease_find(&f->leases, f->session);
@@ -189,8 +185,7 @@ static void the_end_of_a_session_counts_what_is_under_way(void **state)
     assert_null(tree_find(&f->s.tree, bytes_text("/mine")));
     assert_null(lease_find(&f->leases, f->session));
     add_op(f, &again);
-    assert_int_equal(ask(f, &refusal), PREP_REFUSED);
-    assert_int_equal(refusal, COORD_SESSION_EXPIRED);
+    assert_int_equal(ask(f), PREP_NOTHING);
     f->session = open_session(f);
     assert_int_equal(create(f, "/mine", NODE_PERSISTENT), COORD_OK);
 }
@@ -246,10 +241,12 @@ static void a_full_cluster_takes_no_session(void **state)
 {
     struct fixture *f = *state;
     struct txn wish = {.timeout_ms = 1};
-    enum coord_err refusal = COORD_OK;
     f->limits.sessions = 1;
-    assert_int_equal(prep_open(f->prep, &wish, 0, 0, &f->txn, &refusal), PREP_REFUSED);
-    assert_int_equal(refusal, COORD_LIMIT);
+    assert_int_equal(prep_open(f->prep, &wish, 0, 0, &f->txn), PREP_PROPOSE);
+    apply(f);
+    assert_int_equal(f->applied.txn.type, TXN_DENY);
+    assert_int_equal(f->applied.txn.err, COORD_LIMIT);
+    assert_int_equal(f->s.sessions.by_id.n, 1);
 }
 
 static void timeouts_are_clamped(void **state)
@@ -258,8 +255,7 @@ static void timeouts_are_clamped(void **state)
     static const uint32_t wishes[] = {0, 1000, UINT32_MAX}, given[] = {500, 1000, 600000};
     for (int i = 0; i < 3; i++) {
         struct txn wish = {.timeout_ms = wishes[i]};
-        enum coord_err refusal;
-        assert_int_equal(prep_open(f->prep, &wish, 0, 0, &f->txn, &refusal), PREP_PROPOSE);
+        assert_int_equal(prep_open(f->prep, &wish, 0, 0, &f->txn), PREP_PROPOSE);
         apply(f);
         assert_int_equal(session_find(&f->s.sessions, f->applied.txn.session)->timeout_ms, given[i]);
     }
@@ -275,13 +271,13 @@ static void containers_and_ttl_nodes_go(void **state)
     assert_int_equal(create(f, "/t/x", NODE_PERSISTENT), COORD_OK);
     assert_int_equal(create(f, "/c/x", NODE_PERSISTENT), COORD_OK);
     f->now_ms += 101;
-    assert_int_equal(prep_clean(f->prep, f->now_ms, &f->txn), PREP_REFUSED); /* both have children */
+    assert_int_equal(prep_clean(f->prep, f->now_ms, &f->txn), PREP_NOTHING); /* both have children */
     add_op(f, &del);
     del.path = bytes_text("/t/x");
     add_op(f, &del);
     assert_int_equal(commit(f), COORD_OK);
     assert_int_equal(prep_clean(f->prep, f->now_ms - 2, &f->txn), PREP_PROPOSE); /* a clock that runs back is held */
-    assert_int_equal(prep_clean(f->prep, f->now_ms, &f->txn), PREP_REFUSED);     /* both are going already */
+    assert_int_equal(prep_clean(f->prep, f->now_ms, &f->txn), PREP_NOTHING);     /* both are going already */
     apply(f);
     assert_null(tree_find(&f->s.tree, bytes_text("/c")));
     assert_null(tree_find(&f->s.tree, bytes_text("/t")));
@@ -301,8 +297,7 @@ static void outcomes_are_kept_until_acknowledged(void **state)
     assert_null(session_outcome(s, 10));
     assert_non_null(session_outcome(s, 11));
     struct write_request q = {.session = f->session, .xid = ++f->xid, .acked = f->xid - 2};
-    enum coord_err refusal;
-    assert_int_equal(prep_write(f->prep, &q, f->now_ms, &f->txn, &refusal), PREP_PROPOSE);
+    assert_int_equal(prep_write(f->prep, &q, f->now_ms, &f->txn), PREP_PROPOSE);
     apply(f);
     assert_int_equal(f->applied.txn.err, COORD_BAD_ARGUMENTS); /* no operation at all */
     assert_int_equal(s->n_outcomes, 2);
