@@ -27,6 +27,7 @@ enum option_key {
     KEY_NAME,
     KEY_PROGRESS_TIMEOUT,
     KEY_DOT,
+    KEY_LIMIT,
 };
 
 struct syntax {
@@ -69,6 +70,11 @@ static const struct argp_option plan_options[] = {
     {0},
 };
 
+static const struct argp_option state_options[] = {
+    {"limit", KEY_LIMIT, "N", 0, "scan, get: print at most N entries", 0},
+    {0},
+};
+
 static const struct argp_option no_options[] = {{0}};
 
 /* For argp, which leaks a byte for a table that is there and empty. */
@@ -98,6 +104,17 @@ static const char plan_doc[] = /* */
     "  jobctl plan -p 4 job.so -- --input FILE\n"
     "  jobctl plan --dot job.so -- --input FILE | dot -Tsvg > plan.svg";
 
+static const char state_doc[] = /* */
+    "Reads the state in a checkpoint or savepoint: PATH is its folder. Asks no JobManager and needs no plugin: the types that the job "
+    "declared "
+    "stand in the checkpoint; what has none is printed as its bytes. `ls` lists the states, `scan` prints every entry of one, `get` those "
+    "of a "
+    "key, each as a line of JSON.\v"
+    "KEY is a number or text, as the key's type is; hex:0a0b gives its bytes.\n\n"
+    "Examples:\n"
+    "  jobctl state ls /ckpt/4f2a.../chk-7\n"
+    "  jobctl state get /ckpt/4f2a.../chk-7 tally/count alice";
+
 static const struct syntax commands[CTL_COMMANDS] = {
     [CTL_RUN] = {"run", "JOB.so [-- ARGUMENT...]", "submit a job plugin and watch it to its end", run_doc, run_options, 1, 1, true},
     [CTL_LIST] = {"list", "", "list the jobs", "Lists the jobs the JobManager knows, running ones and ended ones.", no_options, 0, 0,
@@ -119,6 +136,8 @@ static const struct syntax commands[CTL_COMMANDS] = {
                           "Lists the registered TaskManagers, or shows one.", no_options, 0, 1, false},
     [CTL_STATUS] = {"status", "", "show the cluster at a glance", "Shows how many TaskManagers, slots and jobs there are.", no_options, 0,
                     0, false},
+    [CTL_STATE] = {"state", "ls PATH | scan PATH OPERATOR/STATE | get PATH OPERATOR/STATE KEY",
+                   "read the state in a checkpoint or savepoint", state_doc, state_options, 0, 4, false},
     [CTL_VERSION] = {"version", "", "print the version", "Prints the version of jobctl. Asks no JobManager.", no_options, 0, 0, false},
     [CTL_COMPLETION] = {"completion", "bash", "print a completion script for a shell",
                         "Prints a script that completes commands and options.\vUse it with: source <(jobctl completion bash)", no_options,
@@ -131,7 +150,7 @@ struct parse {
     struct ctl_arguments args;
     struct weir_diag *diag;
     const struct syntax *syntax; /* NULL while the command is not known */
-    const char *operands[2];
+    const char *operands[4];
     unsigned n_operands;
     int command_at; /* index of the command's name in argv; -1 = not seen */
     int bad_at;     /* argv index where argp gave up */
@@ -323,6 +342,7 @@ static error_t parse_command_option(int key, char *arg, struct argp_state *state
     case 'd': p->args.detached = true; return 0;
     case KEY_NAME: p->args.name = arg; return 0;
     case KEY_DOT: p->args.dot = true; return 0;
+    case KEY_LIMIT: return parse_whole(p, "limit", arg, UINT32_MAX, &p->args.limit);
     case KEY_PROGRESS_TIMEOUT: return parse_whole(p, "progress-timeout", arg, CTL_PROGRESS_TIMEOUT_MS_MAX, &p->args.progress_timeout_ms);
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -497,6 +517,22 @@ static weir_err check_plugins(struct parse *p)
     return WEIR_OK;
 }
 
+static weir_err check_state(struct parse *p)
+{
+    static const char *const verbs[] = {"ls", "scan", "get"}; /* with 2, 3 and 4 operands */
+    unsigned i = p->n_operands ? 0 : 3;
+    while (i < 3 && strcmp(p->operands[0], verbs[i]) != 0) i++;
+    if (i == 3 || p->n_operands != i + 2) return weir_fail(p->diag, WEIR_E_ARGUMENT, "the use is `jobctl state %s`", p->syntax->operands);
+    p->args.subject = p->operands[1];
+    if (i >= 1) p->args.state = p->operands[2];
+    if (i == 2) p->args.key = p->operands[3];
+    if (i >= 1 && (!strchr(p->args.state, '/') || strchr(p->args.state, '/') - p->args.state > WEIR_NAME_MAX))
+        return weir_fail(p->diag, WEIR_E_ARGUMENT, "'%s' names no state: it is OPERATOR/STATE, as `jobctl state ls %s` lists them",
+                         p->args.state, p->args.subject);
+    if (i == 0 && p->args.limit) return weir_fail(p->diag, WEIR_E_ARGUMENT, "--limit is for scan and get");
+    return WEIR_OK;
+}
+
 static weir_err check_operands(struct parse *p)
 {
     const struct syntax *s = p->syntax;
@@ -509,6 +545,7 @@ static weir_err check_operands(struct parse *p)
     case CTL_RUN: return check_run(&p->args, p->diag);
     case CTL_PLAN: return check_plan(&p->args, p->diag);
     case CTL_PLUGINS: return check_plugins(p);
+    case CTL_STATE: return check_state(p);
     case CTL_HELP: return p->args.subject ? find_command(p->args.subject, &p->args.help_on, p->diag) : WEIR_OK;
     case CTL_COMPLETION:
         if (strcmp(p->args.subject, "bash") == 0) return WEIR_OK;
@@ -643,7 +680,8 @@ void arguments_completion(FILE *out)
     print_option_words(run_options, out);
     fputs("' ;;\n    plan) words+='", out);
     print_option_words(plan_options, out);
-    fputs("' ;;\n    plugins) words+=' list rm' ;;\n    completion) words+=' bash' ;;\n    esac\n"
+    fputs("' ;;\n    plugins) words+=' list rm' ;;\n    state) words+=' ls scan get --limit' ;;\n    completion) words+=' bash' ;;\n    "
+          "esac\n"
           "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
           "    [[ ( $command == run || $command == plan ) && $cur != -* ]] && COMPREPLY+=($(compgen -f -X '!*.so' -- \"$cur\") $(compgen "
           "-d -- \"$cur\"))\n"

@@ -33,6 +33,7 @@ enum ctl_command {
     CTL_PLUGINS, /* list, or remove when `remove` is set */
     CTL_TASKMANAGERS,
     CTL_STATUS,
+    CTL_STATE, /* of a checkpoint: ls without `state`, get with `key`, else scan */
     CTL_VERSION,
     CTL_COMPLETION,
     CTL_HELP,
@@ -66,8 +67,12 @@ struct ctl_arguments {
     int n_job_args;
     char **job_args;
 
-    const char *subject; /* JOB.so, JOB, TaskManager or plugin; NULL = none given */
+    const char *subject; /* JOB.so, JOB, TaskManager, plugin or a checkpoint's folder; NULL = none given */
     bool remove;         /* plugins rm */
+
+    const char *state; /* OPERATOR/STATE; NULL: all are listed */
+    const char *key;   /* of the entries to get; NULL: all are printed */
+    uint32_t limit;    /* of entries to print; 0 = none */
 };
 
 /*

@@ -6,6 +6,7 @@
 #include "api/jobctl/plan.h"
 #include "api/jobctl/run.h"
 #include "api/jobctl/session.h"
+#include "api/jobctl/state.h"
 #include "api/jobctl/view.h"
 
 enum { PATH_BYTES = 1024, SHORT_ID = 12 };
@@ -102,6 +103,7 @@ int commands_run(const struct ctl_arguments *args)
     switch (args->command) {
     case CTL_RUN: return run_command(args);
     case CTL_PLAN: return plan_command(args);
+    case CTL_STATE: return state_command(args);
     case CTL_HELP: arguments_help(args->help_on, stdout); return CTL_EXIT_OK;
     case CTL_COMPLETION: arguments_completion(stdout); return CTL_EXIT_OK;
     case CTL_VERSION: return print_version(args);

@@ -2,6 +2,7 @@
 #include "api/jobctl/commands.h"
 #include "api/jobctl/exit.h"
 #include "api/jobctl/interrupt.h"
+#include "runtime/base/log.h"
 #include "runtime/net/socket.h"
 #include <locale.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "jobctl: %s\n", diag.text);
         return CTL_EXIT_USAGE;
     }
+    log_init("jobctl", LOG_LEVEL_WARN); /* what the libraries have to say */
     interrupt_watch();
     if (net_start(1)) {
         fputs("jobctl: out of memory\n", stderr);

@@ -288,9 +288,31 @@ static void help_and_completion_name_all_there_is(void **state)
     free(completion);
 }
 
+static void a_state_of_a_checkpoint(void **state)
+{
+    (void)state;
+    struct ctl_arguments a = parse("jobctl state ls /ckpt/chk-7");
+    assert_int_equal(a.command, CTL_STATE);
+    assert_string_equal(a.subject, "/ckpt/chk-7");
+    assert_null(a.state);
+    a = parse("jobctl state scan --limit 5 /ckpt/chk-7 tally/count");
+    assert_string_equal(a.state, "tally/count");
+    assert_null(a.key);
+    assert_int_equal(a.limit, 5);
+    a = parse("jobctl state get /ckpt/chk-7 tally/count alice");
+    assert_string_equal(a.key, "alice");
+    refused("jobctl state ls", "the use is `jobctl state ls PATH | scan");
+    refused("jobctl state ls a b", "the use is");
+    refused("jobctl state get a b/c", "the use is");
+    refused("jobctl state rm a", "the use is");
+    refused("jobctl state scan a count", "OPERATOR/STATE");
+    refused("jobctl state ls --limit 5 a", "--limit");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_state_of_a_checkpoint),
         cmocka_unit_test(a_run_with_everything),
         cmocka_unit_test(the_least_that_runs),
         cmocka_unit_test(a_plan_is_of_a_job_or_of_a_plugin),
