@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file sink. Each subtask writes its rows to a part file (writer.h), which has no visible name until the whole job has finished; a
- * subtask without rows has none.
+ * The file sink. Each subtask writes its rows to part files (writer.h), which have no visible name until they are committed; a subtask
+ * without rows has none.
  *
  *     open       folder made; part files of an earlier run refused unless `replace`
- *     process    rows -> buffer -> file
- *     finish     the rest of the buffer, fsync: durable, not visible
- *     commit     rename, fsync of the folder; with `replace` the files that this run has not replaced go
- *     close      what was not committed is removed
+ *     process    rows -> buffer -> file; a file that is large or old enough is followed by another
+ *     prepare    the rest of the buffer, fsync, temporary name: durable, not visible; a committable for each file
+ *     commit     rename, fsync of the folder; with `replace` the files of earlier runs go
+ *     recover    temporary files of earlier attempts that no committable tells of go
+ *     close      what was not prepared is removed
  *
  * Rows that are divided over folders: folders.c.
  */
@@ -18,6 +19,7 @@
 
 struct file_sink {
     struct file_sink_config config;
+    struct lineage lineage; /* this job: a folder is looked through at its start only, and what it continues was there before */
     struct writer_format format;
     struct writer writer;
 };
@@ -30,19 +32,34 @@ weir_err sink_open_folder(const struct weir_file_sink *sink, struct weir_diag *d
         return weir_fail(diag, WEIR_E_ARGUMENT, "file sink: the folder \"%s\" is not absolute; make it so with weir_env_path",
                          sink->dir ? sink->dir : "");
     }
-    weir_err err = part_make_folder(sink->dir, diag);
+    weir_err err = folder_make_all(sink->dir, diag);
     if (!err && access(sink->dir, W_OK | X_OK)) err = weir_fail_errno(diag, errno, "write to folder %s", sink->dir);
     return err;
 }
 
-/* Refuses a folder that holds somebody's result. Every subtask looks before any commits: commits wait for the end of the whole job. */
-weir_err sink_check_empty(const char *dir, struct weir_diag *diag)
+/* Refuses a folder that holds somebody's result. Every subtask looks before any commits. */
+weir_err sink_check_empty(const char *dir, const struct lineage *lineage, struct weir_diag *diag)
 {
     bool found = false;
-    char name[64];
-    weir_err err = part_find(dir, &found, name, diag);
+    char name[PART_NAME_MAX];
+    weir_err err = folder_find_foreign(dir, lineage, &found, name, diag);
     if (err || !found) return err;
     return weir_fail(diag, WEIR_E_EXISTS, "folder %s holds %s of an earlier run; set replace, or give another folder", dir, name);
+}
+
+struct writer_options sink_writer_options(const struct weir_file_sink *sink, const struct weir_ctx *ctx, const char *dir,
+                                          const struct lineage *lineage)
+{
+    return (struct writer_options){.dir = dir,
+                                   .job_id = ctx->job_id,
+                                   .lineage = lineage,
+                                   .subtask = ctx->subtask,
+                                   .parallelism = ctx->parallelism,
+                                   .attempt = ctx->attempt,
+                                   .roll_bytes = sink->roll_bytes,
+                                   .roll_ms = sink->roll_ms,
+                                   .at_least_once = sink->at_least_once,
+                                   .replace = sink->replace};
 }
 
 static weir_err file_sink_open(void *self, struct weir_ctx *ctx)
@@ -50,11 +67,20 @@ static weir_err file_sink_open(void *self, struct weir_ctx *ctx)
     struct file_sink *s = self;
     memcpy(&s->config, ctx->config, sizeof s->config);
     const struct weir_file_sink *sink = &s->config.sink;
-    writer_init(&s->writer, &(struct part_options){.dir = sink->dir, .index = ctx->subtask, .job_id = ctx->job_id});
+    lineage_add(&s->lineage, ctx->job_id);
+    struct writer_options options = sink_writer_options(sink, ctx, sink->dir, &s->lineage);
+    options.replace &= ctx->restored == 0; /* else what there is belongs to this output, or has gone already */
+    writer_init(&s->writer, &options);
     weir_err err = writer_format_init(&s->format, sink, s->config.schema, ctx->diag);
     if (!err) err = sink_open_folder(sink, ctx->diag);
-    if (!err && !sink->replace) err = sink_check_empty(sink->dir, ctx->diag);
+    if (!err && !sink->replace && ctx->restored == 0) err = sink_check_empty(sink->dir, &s->lineage, ctx->diag);
     return err;
+}
+
+static weir_err file_sink_recover(void *self, struct weir_ctx *ctx, const struct weir_bytes *kept, uint32_t n_kept)
+{
+    const struct file_sink *s = self;
+    return sink_remove_orphans(s->config.sink.dir, false, ctx, kept, n_kept);
 }
 
 /* ---- process ----------------------------------------------------------------------------------------------------------------------- */
@@ -68,38 +94,32 @@ weir_err sink_refuse_kind(struct weir_ctx *ctx, const struct weir_record *rec)
 static weir_err file_sink_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
 {
     struct file_sink *s = self;
+    weir_time now_ms = weir_now_ms(ctx);
+    weir_err err = writer_roll_by_time(&s->writer, now_ms, ctx->diag);
     (void)input;
-    for (uint32_t i = 0; i < batch->count; i++) {
+    for (uint32_t i = 0; i < batch->count && !err; i++) {
         const struct weir_record *rec = weir_batch_record(batch, i);
         if (WEIR_UNLIKELY(rec->kind != WEIR_INSERT && !s->format.changes)) return sink_refuse_kind(ctx, rec);
-        weir_err err = writer_row(&s->writer, &s->format, rec, ctx->diag);
-        if (WEIR_UNLIKELY(err)) return err;
+        err = writer_row(&s->writer, &s->format, rec, now_ms, ctx->diag);
     }
-    return WEIR_OK;
+    return err;
 }
 
-/* ---- the end ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- the two phases ---------------------------------------------------------------------------------------------------------------- */
 
-static weir_err file_sink_finish(void *self, struct weir_ctx *ctx)
+static weir_err file_sink_prepare(void *self, struct weir_ctx *ctx, uint64_t checkpoint_id, struct weir_committables *out)
 {
     struct file_sink *s = self;
-    return writer_finish(&s->writer, ctx->diag);
+    return writer_prepare(&s->writer, checkpoint_id, 0, out, ctx->diag);
 }
 
-/* What an earlier run has left under names this run has not used: this subtask's own, and, by the first subtask, those beyond the last. */
-static weir_err remove_old(const struct file_sink *s, struct weir_ctx *ctx)
-{
-    const char *dir = s->config.sink.dir;
-    weir_err err = s->writer.begun ? WEIR_OK : part_remove(&s->writer.part, ctx->diag);
-    if (!err && ctx->subtask == 0) err = part_remove_from(dir, ctx->parallelism, ctx->job_id, ctx->diag);
-    return err ? err : part_sync_folder(dir, ctx->diag);
-}
-
-static weir_err file_sink_commit(void *self, struct weir_ctx *ctx)
+static weir_err file_sink_commit(void *self, struct weir_ctx *ctx, struct weir_bytes committable)
 {
     struct file_sink *s = self;
-    weir_err err = writer_commit(&s->writer, s->config.sink.replace, ctx->diag);
-    return err || !s->config.sink.replace ? err : remove_old(s, ctx);
+    struct show file;
+    weir_err err = show_read(&file, committable, ctx->diag);
+    if (!err) err = writer_commit(&s->writer, &file, ctx->diag);
+    return err ? err : show(&file, &s->lineage, ctx->job_id, ctx->diag);
 }
 
 static void file_sink_close(void *self, struct weir_ctx *ctx)
@@ -112,8 +132,8 @@ static void file_sink_close(void *self, struct weir_ctx *ctx)
 #define FILE_SINK(flags_)                                                                                                      \
     {                                                                                                                          \
         .struct_size = sizeof(struct weir_operator), .name = "file", .self_size = sizeof(struct file_sink), .flags = (flags_), \
-        .open = file_sink_open, .process = file_sink_process, .finish = file_sink_finish, .commit = file_sink_commit,          \
-        .close = file_sink_close                                                                                               \
+        .open = file_sink_open, .process = file_sink_process, .prepare = file_sink_prepare, .commit = file_sink_commit,        \
+        .recover = file_sink_recover, .close = file_sink_close                                                                 \
     }
 static const struct weir_operator file_sink = FILE_SINK(WEIR_OPERATOR_SINK);
 static const struct weir_operator file_changelog_sink = FILE_SINK(WEIR_OPERATOR_SINK | WEIR_OPERATOR_TAKES_CHANGES);

@@ -16,7 +16,17 @@ extern const struct weir_operator file_folders_sink;
 weir_err sink_open_folder(const struct weir_file_sink *sink, struct weir_diag *diag);
 
 /* Refuses a folder that holds part files of an earlier run: WEIR_E_EXISTS. */
-weir_err sink_check_empty(const char *dir, struct weir_diag *diag);
+weir_err sink_check_empty(const char *dir, const struct lineage *lineage, struct weir_diag *diag);
+
+/* For a writer of the sink's. */
+struct writer_options sink_writer_options(const struct weir_file_sink *sink, const struct weir_ctx *ctx, const char *dir,
+                                          const struct lineage *lineage);
+
+/*
+ * Removes the temporary files of earlier attempts below `dir`, but not those that a committable tells of. By one subtask for all, since
+ * there may have been more of them. deep: in all folders below, too. Errors: WEIR_E_IO, WEIR_E_CORRUPT.
+ */
+weir_err sink_remove_orphans(const char *dir, bool deep, struct weir_ctx *ctx, const struct weir_bytes *kept, uint32_t n_kept);
 
 /* Fails: rows that are no inserts cannot be written. */
 weir_err sink_refuse_kind(struct weir_ctx *ctx, const struct weir_record *rec);

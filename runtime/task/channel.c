@@ -86,7 +86,7 @@ static void hand_over(struct channel *ch, struct frame *frame)
     }
 }
 
-void channel_send(struct channel *ch, struct frame *frame)
+static void put(struct channel *ch, struct frame *frame)
 {
     frame->head->channel = ch->id;
     frame->head->seq = ch->n_sent++;
@@ -97,6 +97,31 @@ void channel_send(struct channel *ch, struct frame *frame)
     frame->next = NULL;
     *ch->waiting_tail = frame;
     ch->waiting_tail = &frame->next;
+}
+
+static struct frame *copy_of(struct frame_pool *pool, const struct frame *frame)
+{
+    struct frame *copy = frame_take(pool, frame->head->bytes);
+    WEIR_ASSERT(copy);
+    memcpy(copy->head, frame->head, sizeof *frame->head + frame->head->bytes);
+    return copy;
+}
+
+/* True: the frame is lost. */
+static bool commit_fault(struct channel *ch, struct frame *frame)
+{
+    struct channel_fault *fault = ch->fault;
+    if (frame->head->kind != FRAME_DATA || ++fault->n != fault->at) return false;
+    if (fault->kind == CHANNEL_DOUBLE) put(ch, copy_of(fault->pool, frame));
+    if (fault->kind == CHANNEL_DROP) frame_release(frame);
+    return fault->kind == CHANNEL_DROP;
+}
+
+void channel_send(struct channel *ch, struct frame *frame)
+{
+    ledger_add(&ch->sent, frame->head);
+    if (WEIR_UNLIKELY(ch->fault != NULL) && commit_fault(ch, frame)) return;
+    put(ch, frame);
 }
 
 bool channel_drain(struct channel *ch)
@@ -124,6 +149,7 @@ struct frame *channel_take(struct channel *ch)
 {
     struct frame *frame = ring_take(&ch->ring);
     if (!frame) return NULL;
+    ledger_add(&ch->taken, frame->head);
     uint64_t taken = atomic_load_explicit(&ch->n_taken, memory_order_relaxed) + 1;
     atomic_store_explicit(&ch->n_taken, taken, memory_order_release);
     if (ch->sender)

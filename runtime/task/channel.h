@@ -12,6 +12,7 @@
 #define WEIR_RUNTIME_TASK_CHANNEL_H
 
 #include "runtime/task/frame_pool.h"
+#include "runtime/task/ledger.h"
 #include "runtime/task/ring.h"
 #include "runtime/task/wake.h"
 
@@ -44,6 +45,18 @@ static inline void outbox_announce(struct outbox *box)
 /* Releases the frames that never left. Neither thread may use it any more. */
 void outbox_close(struct outbox *box);
 
+/*
+ * For tests of the ledger: the sender counts its data frame number `at`, from 1, and then loses or doubles it, before it is numbered: so
+ * what checks numbers sees nothing.
+ */
+enum channel_fault_kind { CHANNEL_DROP = 1, CHANNEL_DOUBLE = 2 };
+struct channel_fault {
+    enum channel_fault_kind kind;
+    uint64_t at;
+    struct frame_pool *pool; /* the sender's, for the double */
+    uint64_t n;              /* data frames so far */
+};
+
 struct channel;
 /* Net thread: the next thing to send: a frame, or a channel whose credit is due. false: nothing. */
 bool outbox_take(struct outbox *box, struct frame **frame, struct channel **credit);
@@ -57,6 +70,8 @@ struct channel {
     uint64_t n_sent;       /* frames numbered and handed over or waiting */
     uint64_t n_out;        /* frames handed over */
     struct frame *waiting, **waiting_tail;
+    struct ledger sent;
+    struct channel_fault *fault; /* NULL but in tests */
     /* both */
     _Alignas(64) _Atomic uint64_t n_taken; /* frames the receiver has taken; written by it (local) or by the net thread (remote sender) */
     struct wake *sender;                   /* woken when a credit comes back; NULL on a remote receiver */
@@ -64,6 +79,7 @@ struct channel {
     struct ring ring;
     struct outbox *credits; /* remote receiver: where a due credit is announced; else NULL */
     uint64_t n_told;        /* taken count at the last announcement; receiver's task thread */
+    struct ledger taken;    /* receiver's task thread */
     atomic_bool
         credit_due; /* an announcement lies in the outbox: a channel has one there at most, however often probes bring credit back */
     /* net thread only */

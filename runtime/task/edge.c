@@ -234,17 +234,28 @@ weir_err edge_flush_copies(struct edge *e)
     return WEIR_OK;
 }
 
-weir_err edge_event(struct edge *e, enum frame_kind kind, weir_time time_ms)
+static weir_err send_marker(struct edge *e, enum frame_kind kind, weir_time time_ms, uint16_t flags)
 {
     weir_err err = edge_flush(e);
     for (uint32_t i = 0; !err && i < e->n_channels; i++) {
         struct frame *frame = frame_take(e->subtask->pool, 0);
         if (!frame) return weir_fail(&e->subtask->diag, WEIR_E_NOMEM, "no memory for an event frame");
         frame->head->kind = (uint8_t)kind;
+        frame->head->flags = flags;
         frame->head->time_ms = time_ms;
         err = subtask_send(e->subtask, e->channels[i], frame);
     }
     return err;
+}
+
+weir_err edge_event(struct edge *e, enum frame_kind kind, weir_time time_ms)
+{
+    return send_marker(e, kind, time_ms, 0);
+}
+
+weir_err edge_barrier(struct edge *e, uint64_t id, uint16_t options)
+{
+    return send_marker(e, FRAME_BARRIER, (weir_time)id, options);
 }
 
 weir_err edge_watermark(struct edge *e)

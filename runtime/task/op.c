@@ -94,7 +94,8 @@ weir_err op_init(struct op *op, struct subtask *s, const struct op_spec *spec)
                                 .operator_id = spec->id,
                                 .job_id = s->job_id,
                                 .diag = &s->diag,
-                                .host = op};
+                                .host = op,
+                                .attempt = s->attempt};
     op->ctx.sel = calloc(WEIR_BATCH_MAX, sizeof *op->ctx.sel);
     if (!op->ctx.sel) return WEIR_E_NOMEM;
     if (spec->kind == OP_USER) {
@@ -127,6 +128,8 @@ void op_close(struct op *op)
     free(op->own);
     free(op->own_offsets);
     splits_close(&op->splits);
+    committables_close(&op->committables);
+    committables_close(&op->restored);
     keyed_destroy(&op->keyed);
     op->outs = NULL;
     op->ctx.out = NULL;
@@ -181,6 +184,7 @@ weir_err op_judge_state(struct op *op, weir_err err)
 
 weir_err op_open(struct op *op)
 {
+    if (op->done && !op_is_sink(op)) return WEIR_OK;
     op->opened = true;
     if (op->spec.kind != OP_USER || !op->spec.table->open) return WEIR_OK;
     int32_t before = enter(op);
@@ -242,6 +246,7 @@ static weir_err call_process(struct op *op, uint32_t input, struct weir_batch *b
     weir_err err = op_prepare_state(op);
     if (op->spec.table->flags & WEIR_OPERATOR_UPSERTS) drop_befores(op, batch);
     if (err || batch->count == 0) return err;
+    op->taken += batch->count;
     if (op->keys) err = key_batch(op, op->spec.keyers[input], batch);
     if (err) return err;
     return op->spec.table->process ? op->spec.table->process(op->self, &op->ctx, input, batch) : WEIR_OK;

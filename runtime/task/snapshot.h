@@ -53,7 +53,7 @@ struct snapshot_time {
 struct snapshot_op {
     const char *operator_id;      /* borrowed from the graph */
     weir_time watermark;          /* passed on so far */
-    struct keyed_snapshot *state; /* to be persisted; NULL: no state, or the subtask has finished */
+    struct keyed_snapshot *state; /* to be persisted; NULL: there is none */
     struct snapshot_time *times;  /* of an assigner of watermarks; else none */
     uint32_t n_times;
     struct weir_committables committables; /* of this and of earlier checkpoints that the sink was not told of yet */

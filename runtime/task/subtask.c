@@ -61,7 +61,7 @@ static bool drain(struct subtask *s)
     return s->n_blocked == 0;
 }
 
-static weir_err flush_edges(struct subtask *s)
+weir_err subtask_flush(struct subtask *s)
 {
     weir_err err = WEIR_OK;
     for (uint32_t e = 0; !err && e < s->n_edges; e++) {
@@ -149,6 +149,24 @@ static weir_err take_data(struct subtask *s, const struct subtask_input *in, str
     return err ? err : op_process(&s->ops[0], in->port, &batch);
 }
 
+/* The end stands for all barriers to come, so a snapshot that waited for it comes first, without what the end brings about. */
+static weir_err take_end(struct subtask *s, uint32_t index)
+{
+    s->inputs[index].counts = s->inputs[index].channel->taken;
+    weir_err err = subtask_align(s, (struct align_event){.type = ALIGN_EV_END, .input = index});
+    if (err) return err;
+    bool moved = valve_end(&s->valve, index);
+    if (valve_ended(&s->valve)) s->state = SUBTASK_DRAINING;
+    return moved ? advance_to(s, s->valve.watermark, s->valve.idle) : WEIR_OK;
+}
+
+static weir_err take_barrier(struct subtask *s, uint32_t index, const struct frame_header *head)
+{
+    s->inputs[index].counts = s->inputs[index].channel->taken;
+    return subtask_align(
+        s, (struct align_event){.type = ALIGN_EV_BARRIER, .input = index, .id = (uint64_t)head->time_ms, .options = head->flags});
+}
+
 static weir_err take_frame(struct subtask *s, uint32_t index, struct frame *frame)
 {
     struct subtask_input *in = &s->inputs[index];
@@ -170,24 +188,26 @@ static weir_err take_frame(struct subtask *s, uint32_t index, struct frame *fram
     case FRAME_WATERMARK: moved = valve_watermark(&s->valve, index, head->time_ms); break;
     case FRAME_IDLE:
     case FRAME_ACTIVE: moved = valve_idle(&s->valve, index, head->kind == FRAME_IDLE); break;
-    case FRAME_END:
-        moved = valve_end(&s->valve, index);
-        if (valve_ended(&s->valve)) s->state = SUBTASK_DRAINING;
-        break;
+    case FRAME_END: return take_end(s, index);
+    case FRAME_BARRIER: return take_barrier(s, index, head);
     default: return weir_fail(&s->diag, WEIR_E_PROTOCOL, "a frame of unknown kind %u on channel %u", head->kind, in->channel->id);
     }
     return moved ? advance_to(s, s->valve.watermark, s->valve.idle) : WEIR_OK;
 }
 
+/* While barriers are awaited an input that is ahead is read all the same: the others may not come before its barrier has passed. */
 static bool must_wait(const struct subtask *s, uint32_t input)
 {
-    return valve_ahead(&s->valve, input) >= s->ahead_max;
+    return align_blocked(&s->checkpoints.align, input) ||
+           (valve_ahead(&s->valve, input) >= s->ahead_max && !align_waits(&s->checkpoints.align));
 }
 
 /* No channel had a frame that may be taken. waiting: some have to wait for the others. */
 static void note_quiet(struct subtask *s, bool waiting)
 {
-    if (!waiting) {
+    if (align_waits(&s->checkpoints.align)) {
+        s->ahead_waiting_ms = 0; /* nor is anybody idle who is not asked */
+    } else if (!waiting) {
         s->ahead_waiting_ms = 0;
         note_asked(s, 0);
     } else if (s->ahead_waiting_ms == 0 || s->now_ms < s->ahead_waiting_ms) {
@@ -238,7 +258,7 @@ static bool inputs_quiet(const struct subtask *s)
 /* ---- sources
  * ------------------------------------------------------------------------------------------------------------------------------ */
 
-static void set_split_state(struct subtask *s, uint32_t i, enum split_state state)
+void subtask_set_split(struct subtask *s, uint32_t i, enum split_state state)
 {
     s->progress.items[i].state = state;
     for (uint32_t k = 0; k < s->n_ops; k++)
@@ -255,8 +275,8 @@ static weir_err open_reader(struct subtask *s, uint32_t i)
     if (!split->self) return weir_fail(&s->diag, WEIR_E_NOMEM, "no memory for a reader of source %s", source->name);
     memset(split->self, 0, size ? size : 64);
     split->opened = true;
-    set_split_state(s, i, SPLIT_READING);
-    return source->open(split->self, &op->ctx, split->data, (struct weir_bytes){NULL, 0});
+    subtask_set_split(s, i, SPLIT_READING);
+    return source->open(split->self, &op->ctx, split->data, split->position);
 }
 
 static void close_reader(struct subtask *s, struct subtask_split *split)
@@ -271,7 +291,7 @@ static void close_reader(struct subtask *s, struct subtask_split *split)
 static weir_err end_split(struct subtask *s, uint32_t i)
 {
     close_reader(s, &s->splits[i]);
-    set_split_state(s, i, SPLIT_DONE);
+    subtask_set_split(s, i, SPLIT_DONE);
     s->splits_left--;
     s->pumping = true; /* the split no longer holds the watermark back */
     return WEIR_OK;
@@ -338,9 +358,10 @@ static weir_err step_source(struct subtask *s, bool *progress, bool *more_left)
         if (err) return err == WEIR_AGAIN ? WEIR_OK : err;
         if (subtask_blocked(s)) return WEIR_OK;
     }
-    if (s->splits_left == 0) s->state = SUBTASK_DRAINING;
     *more_left = quiet < s->n_splits;
-    return WEIR_OK;
+    if (s->splits_left > 0) return WEIR_OK;
+    s->state = SUBTASK_DRAINING;
+    return subtask_align(s, (struct align_event){.type = ALIGN_EV_END});
 }
 
 /* ---- the end
@@ -349,7 +370,7 @@ static weir_err step_source(struct subtask *s, bool *progress, bool *more_left)
 static weir_err send_ends(struct subtask *s)
 {
     for (uint32_t e = 0; e < s->n_edges; e++) {
-        weir_err err = flush_edges(s);
+        weir_err err = subtask_flush(s);
         if (!err) err = edge_event(&s->edges[e], FRAME_END, 0);
         if (err) return err;
     }
@@ -365,8 +386,10 @@ static weir_err step_draining(struct subtask *s)
     for (uint32_t i = 0; !err && i < s->n_ops; i++) err = op_finish(&s->ops[i]);
     if (err == WEIR_AGAIN) return WEIR_OK; /* outputs are full; go on in the next step */
     if (!err) err = send_ends(s);
-    if (!err) s->state = SUBTASK_PREPARED;
-    return err;
+    for (uint32_t i = 0; !err && i < s->n_ops && !s->checkpoints.on; i++) err = op_prepare(&s->ops[i], 0);
+    if (err) return err;
+    s->state = SUBTASK_PREPARED;
+    return subtask_align(s, (struct align_event){.type = ALIGN_EV_FINISHED});
 }
 
 /* ---- the step
@@ -386,6 +409,18 @@ static weir_err begin_step(struct subtask *s, weir_time now_ms, bool *progress)
     return WEIR_OK;
 }
 
+/* A checkpoint that waits to begin, or whose barriers are overdue. */
+static weir_err serve_checkpoint(struct subtask *s)
+{
+    struct subtask_checkpoints *c = &s->checkpoints;
+    weir_err err = WEIR_OK;
+    if (s->pumping) return WEIR_OK; /* an emission is under way: it belongs before the barrier as a whole */
+    if (c->trigger > c->align.triggered)
+        err = subtask_align(s, (struct align_event){.type = ALIGN_EV_TRIGGER, .id = c->trigger, .options = c->trigger_options});
+    if (!err && c->align.id) err = subtask_align(s, (struct align_event){.type = ALIGN_EV_TIME});
+    return err;
+}
+
 static weir_err run_step(struct subtask *s, weir_time now_ms, bool *progress)
 {
     bool source = s->ops[0].spec.kind == OP_SOURCE, source_more = false;
@@ -394,9 +429,10 @@ static weir_err run_step(struct subtask *s, weir_time now_ms, bool *progress)
         err = s->n_splits || source ? pump_source(s) : pump(s);
         if (err == WEIR_AGAIN) {
             *progress = true;
-            return flush_edges(s);
+            return subtask_flush(s);
         }
     }
+    if (!err) err = serve_checkpoint(s);
     if (!err && s->state == SUBTASK_RUNNING) err = source ? step_source(s, progress, &source_more) : step_inputs(s, progress);
     if (err == WEIR_AGAIN) err = WEIR_OK; /* a long emitter paused inside a watermark; `pumping` brings it back */
     if (!err && s->state == SUBTASK_DRAINING && !subtask_blocked(s)) {
@@ -412,25 +448,35 @@ static weir_err run_step(struct subtask *s, weir_time now_ms, bool *progress)
     bool due = now_ms >= s->watermark_at_ms || now_ms < s->watermark_at_ms - EDGE_WATERMARK_MS; /* the latter: the clock was set back */
     if (more && !due) return WEIR_OK;
     s->watermark_at_ms = now_ms + EDGE_WATERMARK_MS;
-    return flush_edges(s);
+    return subtask_flush(s);
+}
+
+static enum subtask_step fail_step(struct subtask *s, weir_err err)
+{
+    (void)op_fail(&s->ops[0], err); /* unless an operator said it first */
+    s->state = SUBTASK_FAILED;
+    return STEP_FAILED;
+}
+
+/* What it can do without taking or firing anything: checkpoints need neither credit nor input. */
+static enum subtask_step step_aside(struct subtask *s, weir_time now_ms, bool drained)
+{
+    s->now_ms = now_ms;
+    s->ahead_waiting_ms = 0; /* it does not look at its inputs */
+    weir_err err = serve_checkpoint(s);
+    if (err) return fail_step(s, err);
+    if (s->state == SUBTASK_RESTING) return STEP_DONE; /* what it could still send, nobody takes */
+    return s->state >= SUBTASK_PREPARED && drained ? STEP_DONE : STEP_BLOCKED;
 }
 
 enum subtask_step subtask_step(struct subtask *s, weir_time now_ms)
 {
     if (s->state == SUBTASK_FAILED) return STEP_FAILED;
     bool drained = drain(s);
-    if (s->state >= SUBTASK_PREPARED) return drained ? STEP_DONE : STEP_BLOCKED;
-    if (!drained) {
-        s->ahead_waiting_ms = 0; /* it does not look at its inputs */
-        return STEP_BLOCKED;
-    }
+    if (s->state >= SUBTASK_RESTING || !drained) return step_aside(s, now_ms, drained);
     bool progress = false;
     weir_err err = run_step(s, now_ms, &progress);
-    if (err) {
-        (void)op_fail(&s->ops[0], err); /* unless an operator said it first */
-        s->state = SUBTASK_FAILED;
-        return STEP_FAILED;
-    }
+    if (err) return fail_step(s, err);
     return progress ? STEP_PROGRESS : STEP_IDLE;
 }
 
@@ -463,20 +509,43 @@ static uint64_t ahead_share(const struct subtask *s)
     return share > AHEAD_BYTES_LEAST ? share : AHEAD_BYTES_LEAST;
 }
 
+static weir_err init_inputs(struct subtask *s)
+{
+    struct align_options options = s->checkpoints.options;
+    options.source = s->ops[0].spec.kind == OP_SOURCE;
+    weir_err err = valve_init(&s->valve, s->n_inputs);
+    if (!err) err = align_init(&s->checkpoints.align, s->n_inputs, &options);
+    for (uint32_t i = 0; !err && i < s->n_inputs; i++) s->valve.inputs[i].stream = s->inputs[i].stream;
+    return err;
+}
+
+/* Splits that were being read are opened at once, so that one that cannot go on where it stood says so before anything is read. */
+static weir_err open_splits(struct subtask *s)
+{
+    weir_err err = WEIR_OK;
+    s->splits_left = 0;
+    for (uint32_t i = 0; i < s->n_splits && !err; i++) {
+        enum split_state state = s->progress.items[i].state;
+        s->splits_left += state != SPLIT_DONE;
+        if (state == SPLIT_READING) err = open_reader(s, i);
+    }
+    return err;
+}
+
 weir_err subtask_open(struct subtask *s, weir_time now_ms)
 {
     s->stats.vertex = s->vertex;
     s->stats.subtask = s->index;
     s->stats.watermark_ms = WEIR_TIME_MIN;
-    s->splits_left = s->n_splits;
     s->now_ms = now_ms; /* for the times to live of what an operator finds in its open */
     if (s->yield_flushes == 0) s->yield_flushes = YIELD_FLUSHES;
     if (s->ahead_max == 0) s->ahead_max = ahead_share(s);
     for (uint32_t i = 0; i < s->n_ops; i++) op_choose_direct(&s->ops[i]);
-    weir_err err = valve_init(&s->valve, s->n_inputs);
-    for (uint32_t i = 0; !err && i < s->n_inputs; i++) s->valve.inputs[i].stream = s->inputs[i].stream;
+    weir_err err = init_inputs(s);
     /* Children open before parents, so that what is emitted in an open finds its receivers ready. */
     for (uint32_t i = s->n_ops; !err && i > 0; i--) err = op_open(&s->ops[i - 1]);
+    for (uint32_t i = 0; !err && i < s->n_ops; i++) err = op_recover(&s->ops[i]);
+    if (!err) err = open_splits(s);
     if (err) {
         (void)op_fail(&s->ops[0], err); /* unless an operator said it first */
         s->state = SUBTASK_FAILED;
@@ -488,29 +557,24 @@ weir_err subtask_open(struct subtask *s, weir_time now_ms)
 
 weir_err subtask_commit(struct subtask *s)
 {
-    WEIR_ASSERT(s->state == SUBTASK_PREPARED);
-    for (uint32_t i = 0; i < s->n_ops; i++) {
-        struct op *op = &s->ops[i];
-        if (op->spec.kind != OP_USER || !op->spec.table->commit) continue;
-        atomic_store_explicit(s->probe.op, (int32_t)op->spec.node, memory_order_relaxed);
-        weir_err err = op->spec.table->commit(op->self, &op->ctx);
-        atomic_store_explicit(s->probe.op, -1, memory_order_relaxed);
-        if (err) {
-            s->state = SUBTASK_FAILED;
-            return op_fail(op, err);
-        }
-    }
-    s->state = SUBTASK_COMMITTED;
-    return WEIR_OK;
+    WEIR_ASSERT(s->state == SUBTASK_PREPARED || s->state == SUBTASK_RESTING);
+    weir_err err = subtask_complete(s, UINT64_MAX);
+    if (!err) s->state = SUBTASK_COMMITTED;
+    return err;
 }
 
 void subtask_close(struct subtask *s)
 {
-    for (uint32_t i = 0; i < s->n_splits; i++)
+    for (struct subtask_snapshot *left; (left = subtask_take_snapshot(s));) subtask_settle(left);
+    WEIR_ASSERT(s->checkpoints.n_unsettled == 0);
+    for (uint32_t i = 0; i < s->n_splits; i++) {
         if (s->splits[i].self) close_reader(s, &s->splits[i]);
+        free((void *)(uintptr_t)s->splits[i].position.data);
+    }
     for (uint32_t i = 0; s->ops && i < s->n_ops; i++) op_close(&s->ops[i]);
     for (uint32_t i = 0; s->edges && i < s->n_edges; i++) edge_close(&s->edges[i]);
     valve_close(&s->valve);
+    align_close(&s->checkpoints.align);
     splits_close(&s->progress);
     free(s->ops);
     free(s->edges);

@@ -3,14 +3,22 @@
  * A subtask: one parallel instance of a vertex, stepped cooperatively by its task thread.
  *
  *     CREATED ──open──▶ RUNNING ──(all inputs ended)──▶ DRAINING ──(finish done, ends sent)──▶ PREPARED ──commit──▶ COMMITTED
+ *                        │ ▲                                                                                           ▲
+ *       checkpoint with STOP │abort                                                                                    │
+ *                        ▼ │                                                                                           │
+ *                      RESTING ──────────────────────────────────────commit──────────────────────────────────────────┘
  *         any of them ──(error)──▶ FAILED
  *
  * A step takes frames from input channels (or batches from split readers), runs the chain of operators over each, and writes what comes out
  * into the frames of the outgoing channels. It never blocks: without credit it stops taking input and says BLOCKED. Frames leave when they
  * are full or when the step ends without more input.
  *
- * The parts: subtask.c (step, inputs, sources), op.c (an operator instance: batches, watermarks, timers, outputs), edge.c (partitioning
- * into channels), context.c and state.c (the functions of weir/operator.h and weir/state.h). Owner of all: the task thread.
+ * At a barrier (align.h) it hands over a snapshot (snapshot.h) and sends the barrier on. It begins with one when subtask_restore was called
+ * before subtask_open.
+ *
+ * The parts: subtask.c (step, inputs, sources), checkpoint.c (barriers, snapshots), restore.c, commit.c (the phases of a sink), op.c (an
+ * operator instance: batches, watermarks, timers, outputs), edge.c (partitioning into channels), context.c and state.c (the functions of
+ * weir/operator.h and weir/state.h). Owner of all: the task thread.
  */
 #ifndef WEIR_RUNTIME_TASK_SUBTASK_H
 #define WEIR_RUNTIME_TASK_SUBTASK_H
@@ -18,7 +26,9 @@
 #include "runtime/base/id.h"
 #include "runtime/plan/plan.h"
 #include "runtime/state/keyed.h"
+#include "runtime/task/align.h"
 #include "runtime/task/channel.h"
+#include "runtime/task/snapshot.h"
 #include "runtime/task/watermark.h"
 #include "runtime/wire/message.h"
 #include "weir/weir.h"
@@ -83,6 +93,7 @@ weir_err edge_write(struct edge *e, const struct weir_batch *batch);
 weir_err edge_flush(struct edge *e);
 weir_err edge_flush_copies(struct edge *e);                                   /* the open frames only, not a direct output's */
 weir_err edge_event(struct edge *e, enum frame_kind kind, weir_time time_ms); /* flushes first */
+weir_err edge_barrier(struct edge *e, uint64_t id, uint16_t options);
 /*
  * Sends the watermark noted in time_noted, behind all data, if it is newer than the last. A watermark cuts the open frames, so under load
  * it goes out every EDGE_WATERMARK_MS only; delaying one is always right.
@@ -122,6 +133,7 @@ struct op {
     struct subtask *subtask;
     void *self;
     bool opened, finished;
+    bool done; /* it had finished in the checkpoint that was restored: only a sink is opened again, to commit */
     struct op_out *outs;
     /* keys of the current batch */
     struct weir_key *keys;
@@ -135,6 +147,10 @@ struct op {
     weir_time time_in, time_out; /* watermark to work up to; watermark passed on */
     bool idle_in, idle_out;
     struct splits splits; /* OP_WATERMARKS: one for each split of the source it is chained to, else one for all inputs */
+    /* sinks */
+    uint64_t taken;                        /* records given to it since its last prepare */
+    struct weir_committables committables; /* prepared, and not known to be committed */
+    struct weir_committables restored;     /* until it is opened: what all former instances had prepared */
     /* counters */
     struct {
         const char *name;
@@ -156,7 +172,14 @@ weir_err op_advance(struct op *op);          /* works from time_out up to time_i
 weir_err op_processing_time(struct op *op, weir_time now_ms, bool *fired);
 weir_err op_finish(struct op *op);             /* WEIR_AGAIN: not done yet */
 weir_err op_fail(struct op *op, weir_err err); /* notes the first failing operator */
-weir_err op_make_state(struct op *op);         /* makes op->keyed, in the subtask's slot */
+static inline bool op_is_sink(const struct op *op)
+{
+    return op->spec.kind == OP_USER && (op->spec.table->flags & WEIR_OPERATOR_SINK);
+}
+weir_err op_prepare(struct op *op, uint64_t checkpoint_id); /* sinks; others have nothing to do in these three */
+weir_err op_commit(struct op *op, uint64_t checkpoint_id);  /* all that was prepared for it or before */
+weir_err op_recover(struct op *op);                         /* after open: commits what was restored, removes what is left over */
+weir_err op_make_state(struct op *op);                      /* makes op->keyed, in the subtask's slot */
 /*
  * Before each call into the operator, s->depth counted: keeps the slot's state within its budget. No address of it is in use then, unless
  * the call comes from inside that of an operator earlier in the chain, which may hold some: only calls that do not nest do anything here.
@@ -189,7 +212,8 @@ struct subtask_input {
     uint32_t stream; /* the same for the channels from the subtasks of one step */
     bool remote;
     const struct weir_schema *schema;
-    bool has_strings; /* of the schema */
+    bool has_strings;     /* of the schema */
+    struct ledger counts; /* of its channel at its last barrier, or at its end */
 };
 
 struct subtask_split {
@@ -197,6 +221,7 @@ struct subtask_split {
     struct weir_bytes data;
     void *self; /* reader; NULL until opened */
     bool opened;
+    struct weir_bytes position; /* restored, owned: where the reader will be opened; length 0 = at the beginning */
 };
 
 /* Where the thread says what user code it runs: in the black box, or a dummy. */
@@ -205,11 +230,30 @@ struct task_probe {
     _Atomic int32_t *subtask;
 };
 
-enum subtask_state { SUBTASK_CREATED, SUBTASK_RUNNING, SUBTASK_DRAINING, SUBTASK_PREPARED, SUBTASK_COMMITTED, SUBTASK_FAILED };
+enum subtask_state {
+    SUBTASK_CREATED,
+    SUBTASK_RUNNING,
+    SUBTASK_DRAINING,
+    SUBTASK_RESTING, /* behind a checkpoint with STOP: it takes nothing and fires nothing */
+    SUBTASK_PREPARED,
+    SUBTASK_COMMITTED,
+    SUBTASK_FAILED
+};
 enum subtask_step { STEP_IDLE, STEP_PROGRESS, STEP_BLOCKED, STEP_DONE, STEP_FAILED };
+
+struct subtask_checkpoints {
+    bool on;                      /* the owner's: the job has checkpoints: sinks prepare with them, and not at the end */
+    struct align_options options; /* the owner's, but for `source` */
+    struct align align;
+    uint64_t trigger; /* newest one that came; done when no emission is under way */
+    uint32_t trigger_options;
+    struct subtask_snapshot *taken; /* not yet fetched by the owner; oldest first */
+    uint32_t n_unsettled;           /* snapshots with frozen state that are out */
+};
 
 struct subtask {
     uint32_t vertex, index, parallelism;
+    uint32_t attempt;
     const char *job_id;
     enum subtask_state state;
     struct op *ops; /* parents before children; ops[0] the head */
@@ -225,6 +269,7 @@ struct subtask {
     uint32_t n_splits, current_split;
     uint32_t splits_left;
     struct splits progress;
+    struct subtask_checkpoints checkpoints;
     struct frame_pool *pool;
     uint32_t segment;        /* of the pool (frame_pool_set_segment); buffers of outputs are not filled beyond it either */
     struct state_slot *slot; /* kept: where state lives, shared by the subtasks of the thread; NULL: no operator has state */
@@ -259,5 +304,23 @@ static inline bool subtask_blocked(const struct subtask *s)
 /* True when a step would find something to do (used before parking). */
 bool subtask_has_work(const struct subtask *s);
 weir_err subtask_send(struct subtask *s, struct channel *ch, struct frame *frame);
+weir_err subtask_flush(struct subtask *s); /* all that its outputs hold leaves, with the time behind it */
+void subtask_set_split(struct subtask *s, uint32_t i, enum split_state state);
+
+/* ---- checkpoints: between two steps ---------------------------------------------------------------------------------------------------
+ *
+ * trigger: of a source begins a checkpoint, of a subtask that has finished is one; done within one of the next steps. complete: sinks
+ * commit. abort: it is not waited for any more. Ids of each only grow; older ones are ignored. Errors: the operator's, or of the snapshot:
+ * the subtask has FAILED.
+ */
+void subtask_trigger(struct subtask *s, uint64_t id, uint32_t options);
+weir_err subtask_complete(struct subtask *s, uint64_t id);
+weir_err subtask_abort(struct subtask *s, uint64_t id);
+/* The next snapshot that was taken, or NULL. */
+struct subtask_snapshot *subtask_take_snapshot(struct subtask *s);
+/* Frees a snapshot that is no longer needed, its frozen state having been persisted. Before subtask_close. */
+void subtask_settle(struct subtask_snapshot *snapshot);
+/* For the parts of a subtask: tells the aligner, and does what it says. Not while an emission is under way (pumping). */
+weir_err subtask_align(struct subtask *s, struct align_event ev);
 
 #endif

@@ -34,6 +34,8 @@ weir_err task_thread_init(struct task_thread *t, uint64_t n_outbox, struct weir_
     frame_pool_init(&t->pool);
     frame_pool_set_segment(&t->pool, t->segment);
     (void)pthread_mutex_init(&t->stats_lock, NULL);
+    (void)pthread_mutex_init(&t->mail.lock, NULL);
+    t->mail.tail = &t->mail.taken;
     err = outbox_init(&t->outbox, n_outbox, t->net);
     t->stats = calloc(t->n_subtasks ? t->n_subtasks : 1, sizeof *t->stats);
     t->counters = calloc(t->counters_cap ? t->counters_cap : 1, sizeof *t->counters);
@@ -63,6 +65,7 @@ static uint32_t wire_state(const struct subtask *s)
     switch (s->state) {
     case SUBTASK_CREATED: return WIRE_SUBTASK_CREATED;
     case SUBTASK_RUNNING:
+    case SUBTASK_RESTING:
     case SUBTASK_DRAINING: return WIRE_SUBTASK_RUNNING;
     case SUBTASK_PREPARED:
     case SUBTASK_COMMITTED: return WIRE_SUBTASK_FINISHED;
@@ -181,7 +184,6 @@ struct round {
 
 static struct subtask *step_all(struct task_thread *t, struct round *r)
 {
-    *r = (struct round){0};
     weir_time now_ms = clock_wall_ms();
     for (uint32_t i = 0; i < t->n_subtasks; i++) {
         struct subtask *s = &t->subtasks[i];
@@ -197,10 +199,135 @@ static struct subtask *step_all(struct task_thread *t, struct round *r)
     return NULL;
 }
 
+/* ---- checkpoints ------------------------------------------------------------------------------------------------------------------- */
+
+static void post(struct task_thread *t)
+{
+    atomic_store_explicit(&t->mail.waiting, true, memory_order_release);
+    pthread_mutex_unlock(&t->mail.lock);
+    wake_up(&t->wake);
+}
+
+void task_thread_trigger(struct task_thread *t, uint64_t id, uint32_t options)
+{
+    pthread_mutex_lock(&t->mail.lock);
+    if (id > t->mail.trigger) {
+        t->mail.trigger = id;
+        t->mail.trigger_options = options;
+    }
+    post(t);
+}
+
+void task_thread_complete(struct task_thread *t, uint64_t id)
+{
+    pthread_mutex_lock(&t->mail.lock);
+    if (id > t->mail.complete) t->mail.complete = id;
+    post(t);
+}
+
+void task_thread_abort(struct task_thread *t, uint64_t id)
+{
+    pthread_mutex_lock(&t->mail.lock);
+    if (id > t->mail.abort) t->mail.abort = id;
+    post(t);
+}
+
+void task_thread_settle(struct task_thread *t, struct subtask_snapshot *snapshot)
+{
+    pthread_mutex_lock(&t->mail.lock);
+    snapshot->next = t->mail.settled;
+    t->mail.settled = snapshot;
+    t->mail.n_out--;
+    post(t);
+}
+
+struct subtask_snapshot *task_thread_take_snapshot(struct task_thread *t)
+{
+    pthread_mutex_lock(&t->mail.lock);
+    struct subtask_snapshot *snapshot = t->mail.taken;
+    if (snapshot) {
+        t->mail.taken = snapshot->next;
+        if (!t->mail.taken) t->mail.tail = &t->mail.taken;
+        snapshot->next = NULL;
+        t->mail.n_out++;
+    }
+    pthread_mutex_unlock(&t->mail.lock);
+    return snapshot;
+}
+
+static void settle_all(struct subtask_snapshot *list)
+{
+    while (list) {
+        struct subtask_snapshot *next = list->next;
+        subtask_settle(list);
+        list = next;
+    }
+}
+
+/* What the net thread has put in the mail since the last round. */
+static struct subtask *open_mail(struct task_thread *t)
+{
+    struct thread_mail *mail = &t->mail;
+    if (!atomic_load_explicit(&mail->waiting, memory_order_acquire)) return NULL;
+    pthread_mutex_lock(&mail->lock);
+    atomic_store_explicit(&mail->waiting, false, memory_order_relaxed);
+    uint64_t trigger = mail->trigger, complete = mail->complete, aborted = mail->abort;
+    uint32_t options = mail->trigger_options;
+    struct subtask_snapshot *settled = mail->settled;
+    mail->settled = NULL;
+    pthread_mutex_unlock(&mail->lock);
+    settle_all(settled);
+    for (uint32_t i = 0; i < t->n_subtasks; i++) {
+        struct subtask *s = &t->subtasks[i];
+        atomic_store_explicit(s->probe.subtask, (int32_t)s->index, memory_order_relaxed);
+        if (subtask_complete(s, complete) || subtask_abort(s, aborted)) return s;
+        subtask_trigger(s, trigger, options);
+    }
+    return NULL;
+}
+
+/* Hands the net thread what the subtasks have taken. */
+static void send_snapshots(struct task_thread *t)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < t->n_subtasks; i++) {
+        for (struct subtask_snapshot *s; (s = subtask_take_snapshot(&t->subtasks[i]));) {
+            pthread_mutex_lock(&t->mail.lock);
+            *t->mail.tail = s;
+            t->mail.tail = &s->next;
+            pthread_mutex_unlock(&t->mail.lock);
+            any = true;
+        }
+    }
+    if (any) wake_up(t->net);
+}
+
+/* Their frozen state is the subtasks', which therefore stay until all that is out has come back. What nobody has fetched is not out. */
+static void await_snapshots(struct task_thread *t)
+{
+    struct thread_mail *mail = &t->mail;
+    for (;;) {
+        wake_prepare(&t->wake);
+        pthread_mutex_lock(&mail->lock);
+        struct subtask_snapshot *unfetched = mail->taken, *settled = mail->settled;
+        uint32_t n_out = mail->n_out;
+        mail->taken = mail->settled = NULL;
+        mail->tail = &mail->taken;
+        pthread_mutex_unlock(&mail->lock);
+        settle_all(unfetched);
+        settle_all(settled);
+        if (n_out == 0) break;
+        wake_wait(&t->wake, NAP_US);
+        wake_clear(&t->wake);
+    }
+    wake_clear(&t->wake);
+}
+
 static bool has_work(const struct task_thread *t, int command)
 {
     if (atomic_load_explicit(&t->command, memory_order_acquire) != command) return true;
     if (atomic_load_explicit(&t->stats_wanted, memory_order_relaxed)) return true;
+    if (atomic_load_explicit(&t->mail.waiting, memory_order_acquire)) return true;
     for (uint32_t i = 0; i < t->n_subtasks; i++)
         if (subtask_has_work(&t->subtasks[i])) return true;
     return false;
@@ -235,19 +362,41 @@ static void account(struct task_thread *t, const struct round *r, int64_t *since
     }
 }
 
+static enum thread_state commit_all(struct task_thread *t)
+{
+    atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
+    for (uint32_t i = 0; i < t->n_subtasks && !t->failed; i++)
+        if (subtask_commit(&t->subtasks[i])) t->failed = &t->subtasks[i];
+    atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
+    return t->failed ? THREAD_FAILED : THREAD_COMMITTED;
+}
+
+static void one_round(struct task_thread *t, struct round *r)
+{
+    atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
+    *r = (struct round){0};
+    t->failed = open_mail(t);
+    if (!t->failed) t->failed = step_all(t, r);
+    outbox_announce(&t->outbox);
+    send_snapshots(t);
+    atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
+}
+
+/* Steps go on when all is done, too: of subtasks that have finished or rest, checkpoints are taken and aborted all the same. */
 static enum thread_state run(struct task_thread *t)
 {
     struct round r;
     int64_t since_ns = clock_mono_ns();
+    enum thread_state state = THREAD_RUNNING;
     for (;;) {
         int command = atomic_load_explicit(&t->command, memory_order_acquire);
         if (command == THREAD_STOP) return THREAD_STOPPED;
-        atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
-        t->failed = step_all(t, &r);
-        outbox_announce(&t->outbox);
-        atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
+        if (command == THREAD_COMMIT && state == THREAD_PREPARED) return commit_all(t);
+        one_round(t, &r);
         if (t->failed) return THREAD_FAILED;
-        if (r.n_done == t->n_subtasks) return THREAD_PREPARED;
+        enum thread_state now = r.n_done == t->n_subtasks ? THREAD_PREPARED : THREAD_RUNNING;
+        if (now != state) become(t, now);
+        state = now;
         account(t, &r, &since_ns);
         answer_stats(t);
         if (!r.progress) {
@@ -255,21 +404,6 @@ static enum thread_state run(struct task_thread *t)
             account(t, &r, &since_ns);
         }
     }
-}
-
-static enum thread_state await_commit(struct task_thread *t)
-{
-    int command;
-    while ((command = atomic_load_explicit(&t->command, memory_order_acquire)) == THREAD_RUN) {
-        answer_stats(t);
-        park(t, command, NAP_US);
-    }
-    if (command == THREAD_STOP) return THREAD_STOPPED;
-    atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
-    for (uint32_t i = 0; i < t->n_subtasks && !t->failed; i++)
-        if (subtask_commit(&t->subtasks[i])) t->failed = &t->subtasks[i];
-    atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
-    return t->failed ? THREAD_FAILED : THREAD_COMMITTED;
 }
 
 static enum thread_state open_all(struct task_thread *t)
@@ -291,11 +425,8 @@ static void *thread_main(void *arg)
     frame_pool_adopt(&t->pool);
     enum thread_state state = open_all(t);
     if (state == THREAD_RUNNING) state = run(t);
-    if (state == THREAD_PREPARED) {
-        become(t, THREAD_PREPARED);
-        state = await_commit(t);
-    }
     publish_stats(t);
+    await_snapshots(t);
     for (uint32_t i = 0; i < t->n_subtasks; i++) {
         atomic_store_explicit(t->subtasks[i].probe.subtask, (int32_t)t->subtasks[i].index, memory_order_relaxed);
         subtask_close(&t->subtasks[i]);

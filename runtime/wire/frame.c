@@ -5,6 +5,7 @@
 
 #include "runtime/base/hash.h"
 #include "runtime/base/limits.h"
+#include "runtime/wire/message.h"
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "frames are written as they lie in memory");
 static_assert(sizeof(struct weir_record) == 16, "record header");
@@ -61,7 +62,10 @@ static weir_err check_records(const struct frame_header *h, const unsigned char 
 
 static weir_err check_marker(const struct frame_header *h, struct weir_diag *diag)
 {
-    if (h->bytes || h->count || h->flags) return weir_fail(diag, WEIR_E_CORRUPT, "frame of kind %u has records or flags", h->kind);
+    if (h->bytes || h->count || (h->flags && h->kind != FRAME_BARRIER))
+        return weir_fail(diag, WEIR_E_CORRUPT, "frame of kind %u has records or flags", h->kind);
+    if (h->kind == FRAME_BARRIER && h->time_ms <= 0)
+        return weir_fail(diag, WEIR_E_CORRUPT, "a barrier of checkpoint %" PRId64 "; ids are above 0", h->time_ms);
     return WEIR_OK;
 }
 
@@ -85,7 +89,8 @@ weir_err frame_check_inside(const void *data, struct weir_diag *diag)
     const unsigned char *body = (const unsigned char *)data + sizeof h;
     if (checksum(&h, body) != h.crc) return weir_fail(diag, WEIR_E_CORRUPT, "frame's checksum differs");
     if (!known_kind(h.kind)) return weir_fail(diag, WEIR_E_CORRUPT, "frame of unknown kind %u", h.kind);
-    if (h.flags & ~(unsigned)FRAME_UNIFORM) return weir_fail(diag, WEIR_E_CORRUPT, "frame has unknown flags %04x", h.flags);
+    unsigned known = h.kind == FRAME_BARRIER ? CHECKPOINT_OPTIONS : FRAME_UNIFORM;
+    if (h.flags & ~known) return weir_fail(diag, WEIR_E_CORRUPT, "frame has unknown flags %04x", h.flags);
     return h.kind == FRAME_DATA ? check_records(&h, body, diag) : check_marker(&h, diag);
 }
 

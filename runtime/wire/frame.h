@@ -17,13 +17,13 @@ enum frame_kind {
     FRAME_IDLE = 3,      /* this channel does not hold the watermark back until it is active again */
     FRAME_ACTIVE = 4,
     FRAME_END = 5,     /* end of input: nothing follows on this channel */
-    FRAME_BARRIER = 6, /* checkpoint barrier; time_ms = checkpoint id */
+    FRAME_BARRIER = 6, /* time_ms = id of the checkpoint, above 0; flags = set of enum checkpoint_option (message.h) */
     /* between net threads; not part of a channel's sequence */
     FRAME_CREDIT = 16, /* receiver to sender: seq = frames consumed so far, time_ms = next frame expected */
     FRAME_PROBE = 17,  /* sender to receiver: seq = next number to be sent; a receiver that expects less has lost a tail */
 };
 
-enum { FRAME_UNIFORM = 1 }; /* flag: every record of the frame has the span `stride` */
+enum { FRAME_UNIFORM = 1 }; /* flag of DATA: every record of the frame has the span `stride` */
 
 struct frame_header {
     uint32_t magic;

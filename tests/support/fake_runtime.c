@@ -183,6 +183,8 @@ struct fake *fake_new(const struct fake_options *o)
         .job_id = o->job_id ? o->job_id : "00000000000000000000000000000000",
         .diag = &f->diag,
         .host = f,
+        .attempt = o->attempt ? o->attempt : 1,
+        .restored = o->restored,
     };
     return f;
 }
@@ -209,6 +211,8 @@ void fake_close(struct fake *f)
         free(f->outs[i].base);
         free(f->outs[i].offsets);
     }
+    for (uint32_t i = 0; i < f->committables.n; i++) free((void *)(uintptr_t)f->committables.items[i].data);
+    free(f->committables.items);
     free(f->owned);
     free(f->self);
     free(f);
@@ -295,12 +299,45 @@ weir_err fake_op_finish(struct fake *f)
 {
     weir_err err = f->op->finish ? WEIR_AGAIN : WEIR_OK;
     while (err == WEIR_AGAIN) err = after(f, f->op->finish(f->self, &f->ctx));
-    return err;
+    return err ? err : fake_op_prepare(f, 0);
+}
+
+weir_err weir_committable_add(struct weir_committables *out, const void *data, uint32_t length)
+{
+    assert_in_range(length, 1, WEIR_COMMITTABLE_MAX);
+    void *copy = malloc(length);
+    memcpy(copy, data, length);
+    out->items = realloc(out->items, (out->n + 1) * sizeof *out->items);
+    out->items[out->n++] = (struct weir_bytes){copy, length};
+    return WEIR_OK;
+}
+
+void weir_committables_records(struct weir_committables *out, uint64_t n)
+{
+    out->records += n;
+}
+
+weir_err fake_op_prepare(struct fake *f, uint64_t checkpoint_id)
+{
+    f->committables.records = 0;
+    return f->op->prepare ? after(f, f->op->prepare(f->self, &f->ctx, checkpoint_id, &f->committables)) : WEIR_OK;
+}
+
+weir_err fake_op_commit_one(struct fake *f, struct weir_bytes committable)
+{
+    return f->op->commit ? after(f, f->op->commit(f->self, &f->ctx, committable)) : WEIR_OK;
 }
 
 weir_err fake_op_commit(struct fake *f)
 {
-    return f->op->commit ? after(f, f->op->commit(f->self, &f->ctx)) : WEIR_OK;
+    weir_err err = WEIR_OK;
+    for (uint32_t i = 0; i < f->committables.n && !err; i++) err = fake_op_commit_one(f, f->committables.items[i]);
+    return err;
+}
+
+weir_err fake_op_recover(struct fake *f, const struct weir_bytes *kept, uint32_t n_kept)
+{
+    return f->op->recover ? after(f, f->op->recover(f->self, &f->ctx, kept, n_kept)) : WEIR_OK;
 }
 
 /* ---- what came out ----------------------------------------------------------------------------------------------------------------- */

@@ -42,6 +42,13 @@ struct fake_output {
 
 struct keyed;
 
+/* What a sink prepared, all of it. */
+struct weir_committables {
+    struct weir_bytes *items;
+    uint32_t n;
+    uint64_t records; /* of the last prepare */
+};
+
 struct fake {
     struct weir_ctx ctx; /* what the table sees; tests may set watermark_ms, keys, key_index */
     struct weir_diag diag;
@@ -58,6 +65,7 @@ struct fake {
     void *self;
     const struct weir_source *source;
     const struct weir_operator *op;
+    struct weir_committables committables;
     void *owned;             /* batches made mutable during the present call */
     struct state_slot *slot; /* fake_state.h */
     struct keyed *keyed;
@@ -72,6 +80,8 @@ struct fake_options {
     uint32_t frame_bytes;    /* 0 = 32 KiB */
     const char *operator_id; /* NULL = "test" */
     const char *job_id;      /* NULL = 32 zeros */
+    uint32_t attempt;        /* 0 = 1 */
+    uint64_t restored;
 };
 
 struct fake *fake_new(const struct fake_options *options);
@@ -99,8 +109,11 @@ weir_err fake_op_process_input(struct fake *f, uint32_t input, struct weir_batch
 
 /* Hands every batch that another fake's output holds to the operator's input. */
 weir_err fake_op_feed(struct fake *f, const struct fake *from, uint32_t output);
-weir_err fake_op_finish(struct fake *f); /* calls again while it says WEIR_AGAIN */
-weir_err fake_op_commit(struct fake *f);
+weir_err fake_op_finish(struct fake *f); /* calls again while it says WEIR_AGAIN; a sink is then prepared, as without checkpoints */
+weir_err fake_op_prepare(struct fake *f, uint64_t checkpoint_id); /* adds to f->committables */
+weir_err fake_op_commit(struct fake *f);                          /* all of f->committables, which stay */
+weir_err fake_op_commit_one(struct fake *f, struct weir_bytes committable);
+weir_err fake_op_recover(struct fake *f, const struct weir_bytes *kept, uint32_t n_kept);
 
 /* ---- what came out ----------------------------------------------------------------------------------------------------------------- */
 

@@ -277,6 +277,8 @@ struct weir_ctx {
     const char *job_id;     /* 32 hex digits */
     struct weir_diag *diag; /* where a failing function leaves its sentence */
     void *host;             /* the runtime's own */
+    uint32_t attempt;       /* of the job, from 1: each restart after a failure is a new one */
+    uint64_t restored;      /* id of the checkpoint that the instance begins with; 0 = it begins without */
 };
 
 /* Makes record i's key the current one: state and timers then belong to it. Keyed inputs only. */
@@ -296,6 +298,34 @@ WEIR_EXPORT weir_time weir_now_ms(struct weir_ctx *ctx);
 
 /* Adds to a named counter of this instance, shown by `jobctl show`. name: a string constant, at most 8 different names an instance. */
 WEIR_EXPORT void weir_count(struct weir_ctx *ctx, const char *name, uint64_t n);
+
+/* ---- what sinks prepare ---------------------------------------------------------------------------------------------------------- */
+
+/*
+ * A sink writes in two phases, so that its output is visible exactly once whatever fails:
+ *
+ *     process ... process ── prepare ── process ... process ── prepare ── ...
+ *                               └─▶ committables, kept in the checkpoint ──(it is complete)──▶ commit each
+ *
+ * prepare makes durable, and not visible, what was written since the last prepare, and says in committables how to make it visible. The
+ * runtime keeps them with the checkpoint, and once that is complete it calls commit for each. When that was in vain, or the word of the
+ * completed checkpoint was lost, commit is called again: with the next checkpoint, or after a restore, by any subtask, in another process.
+ * A committable must therefore be all that commit needs. What was prepared for a checkpoint that fails stays part of the output and of the
+ * next one; what was written behind the checkpoint that is restored is not, and recover removes it.
+ */
+#define WEIR_COMMITTABLE_MAX 65536u /* bytes of one committable */
+
+struct weir_committables; /* where prepare puts them; owner: the runtime */
+
+/* Adds a committable: any bytes, copied. Errors: WEIR_E_LIMIT (empty, or WEIR_COMMITTABLE_MAX), WEIR_E_NOMEM. */
+WEIR_EXPORT weir_err weir_committable_add(struct weir_committables *out, const void *data, uint32_t length);
+
+/*
+ * Says how many records all committables of this prepare hold, added up over several calls. The runtime compares the number with the
+ * records that it gave to the sink since the last prepare, and fails the job back to the last good checkpoint when they differ: the last
+ * link of the ledger that follows every record from its source. A sink whose output is not one record for each that came says nothing.
+ */
+WEIR_EXPORT void weir_committables_records(struct weir_committables *out, uint64_t n);
 
 /* ---- operator table ------------------------------------------------------------------------------------------------------------ */
 
@@ -318,7 +348,10 @@ struct weir_timer {
 
 #define WEIR_SIDES_MAX 15 /* side outputs of an operator */
 
-/* Functions may be NULL where nothing is to be done. `self` has self_size zeroed bytes, 64-byte aligned. */
+/*
+ * Functions may be NULL where nothing is to be done. `self` has self_size zeroed bytes, 64-byte aligned. It lives as long as the instance
+ * and is no part of a checkpoint: what must outlive a failure belongs in state (weir/state.h), or, of a sink, in committables.
+ */
 struct weir_operator {
     size_t struct_size;
     const char *name; /* kind of step, shown in plans: "map", "filter", "top-paths" */
@@ -333,13 +366,31 @@ struct weir_operator {
     /* The operator's event time reached watermark_ms; called after the timers up to it have fired. May return WEIR_AGAIN. */
     weir_err (*on_watermark)(void *self, struct weir_ctx *ctx, weir_time watermark_ms);
     weir_err (*on_timer)(void *self, struct weir_ctx *ctx, const struct weir_timer *timer);
-    /* All inputs have ended; after the last watermark. A sink makes its output durable here, not yet visible. May return WEIR_AGAIN. */
+    /* All inputs have ended; after the last watermark. Once in a job's life: an instance that had finished in the checkpoint that is
+     * restored is not opened again (but for a sink, to commit). May return WEIR_AGAIN. */
     weir_err (*finish)(void *self, struct weir_ctx *ctx);
-    /* Sinks: the whole job has finished; make the output visible. Idempotent. */
-    weir_err (*commit)(void *self, struct weir_ctx *ctx);
-    /* Frees what open made. Always called once after open, also after failure or cancel; a sink then removes what it did not commit. */
+    /*
+     * Sinks: makes the output that `committable` tells of visible. Idempotent: what is visible already is a success, and must be known to
+     * be the same and not guessed; a failure that cannot be proven harmless is returned, and stops the job. Called after open, before
+     * recover and between calls of process.
+     */
+    weir_err (*commit)(void *self, struct weir_ctx *ctx, struct weir_bytes committable);
+    /* Frees what open made. Always called once after open, also after failure or cancel. A sink removes what it has not prepared; what it
+     * has prepared stays, since a checkpoint may tell of it. */
     void (*close)(void *self, struct weir_ctx *ctx);
     const struct weir_schema *second; /* WEIR_OPERATOR_TWO_INPUTS: of input 1; NULL = any */
+    /*
+     * Sinks: what was written since the last prepare becomes durable, not visible; nothing to add when nothing was written. checkpoint_id
+     * grows over the life of the job, restarts included, and is 0 for the one prepare at the end of a job without checkpoints. It may block
+     * as long as a disk takes. What it changes in the sink's state is in the checkpoint.
+     */
+    weir_err (*prepare)(void *self, struct weir_ctx *ctx, uint64_t checkpoint_id, struct weir_committables *out);
+    /*
+     * Sinks: after open, once, before any record: removes what earlier attempts of the job (ctx->attempt) have left behind, of any of their
+     * subtasks, whose number may have been another. `kept`: the committables of the checkpoint that was restored, of all former subtasks;
+     * what they tell of must stay: other subtasks may still be about to commit it.
+     */
+    weir_err (*recover)(void *self, struct weir_ctx *ctx, const struct weir_bytes *kept, uint32_t n_kept);
 };
 
 /*

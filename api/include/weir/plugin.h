@@ -19,9 +19,9 @@ extern "C" {
 #endif
 
 #ifndef WEIR_ABI_MAJOR /* tests build plugins for other versions */
-#define WEIR_ABI_MAJOR 0u
+#define WEIR_ABI_MAJOR 1u
 #endif
-#define WEIR_ABI_MINOR 4u
+#define WEIR_ABI_MINOR 0u
 #define WEIR_NOTE_TYPE 1u
 #define WEIR_NOTE_OWNER "Weir"
 

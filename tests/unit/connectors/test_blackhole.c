@@ -9,6 +9,7 @@
 
 #include "api/src/env.h"
 #include "runtime/base/hash.h"
+#include "tests/support/fake_state.h"
 #include "tests/unit/connectors/sample_row.h"
 #include "weir/connector/generator.h"
 
@@ -42,6 +43,7 @@ static void it_counts_and_sums_hashes(void **state)
         rec->kind = (uint8_t)(i % 4);
         expected += hash64_seed(weir_record_row(rec), rec->size, rec->kind);
     }
+    fake_state_open(f);
     assert_ok(f, fake_op_open(f, the_operator()));
     assert_ok(f, fake_op_feed(f, rows, 0));
     assert_int_equal(fake_counter(f, "rows"), 5000);
@@ -57,8 +59,11 @@ static void order_and_batches_make_no_difference(void **state)
     struct fake *rows = random_rows(2, 1000, 0), *small = random_rows(2, 1000, 512);
     struct fake *a = fake_new(&(struct fake_options){0}), *b = fake_new(&(struct fake_options){0}),
                 *c = fake_new(&(struct fake_options){0});
+    fake_state_open(a);
     assert_ok(a, fake_op_open(a, the_operator()));
+    fake_state_open(b);
     assert_ok(b, fake_op_open(b, the_operator()));
+    fake_state_open(c);
     assert_ok(c, fake_op_open(c, the_operator()));
     assert_ok(a, fake_op_feed(a, rows, 0));
     for (uint32_t i = 1000; i-- > 0;) {

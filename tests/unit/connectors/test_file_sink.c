@@ -14,6 +14,7 @@
 
 #include "api/src/env.h"
 #include "connectors/file/part.h"
+#include "tests/support/fake_state.h"
 #include "tests/support/temp_dir.h"
 #include "tests/unit/connectors/sample_row.h"
 
@@ -51,10 +52,20 @@ static struct job open_job(const struct weir_file_sink *config, const struct wei
     return job;
 }
 
+/* Its attempt and what it was restored from, for the subtasks opened from here on. */
+static uint32_t attempt;
+static uint64_t restored;
+
 static struct fake *open_subtask(const struct job *job, uint32_t subtask, uint32_t parallelism, weir_err *err)
 {
-    struct fake *f = fake_new(&(struct fake_options){
-        .config = job->sink->config, .subtask = subtask, .parallelism = parallelism, .job_id = JOB, .operator_id = "out"});
+    struct fake *f = fake_new(&(struct fake_options){.config = job->sink->config,
+                                                     .subtask = subtask,
+                                                     .parallelism = parallelism,
+                                                     .job_id = JOB,
+                                                     .operator_id = "out",
+                                                     .attempt = attempt,
+                                                     .restored = restored});
+    if (job->sink->op->flags & WEIR_OPERATOR_KEYED) fake_state_open(f);
     *err = fake_op_open(f, job->sink->op);
     return f;
 }
@@ -80,10 +91,24 @@ static struct fake *pairs(int64_t first, int64_t n, const char *text)
     return f;
 }
 
+/* By the ten that the id is in, where keys are wanted. */
+static weir_err feed(struct fake *f, const struct fake *rows)
+{
+    if (!f->keyed) return fake_op_feed(f, rows, 0);
+    weir_err err = WEIR_OK;
+    for (uint32_t i = 0; i < fake_count(rows, 0) && !err; i++) {
+        int64_t ten = ((const struct pair *)fake_row(rows, 0, i))->id / 10;
+        struct weir_key key = {.data = &ten, .length = sizeof ten};
+        struct weir_batch one = {.data = (unsigned char *)fake_record(rows, 0, i), .count = 1};
+        err = fake_op_process_keyed(f, &one, &key);
+    }
+    return err;
+}
+
 static void feed_pairs(struct fake *f, int64_t first, int64_t n, const char *text)
 {
     struct fake *rows = pairs(first, n, text);
-    assert_ok(f, fake_op_feed(f, rows, 0));
+    assert_ok(f, feed(f, rows));
     fake_close(rows);
 }
 
@@ -223,8 +248,9 @@ static void replace_leaves_only_this_run(void **state)
         temp_write(temp_path(dir, name), "old", 3);
     }
     temp_write(temp_path(dir, "out/part-x"), "mine", 4);
-    temp_write(temp_path(dir, "out/.part-00001.ffffffffffffffffffffffffffffffff.tmp"), "left over", 9);
-    temp_write(temp_path(dir, "out/.part-00001." JOB ".tmp"), "of an attempt", 13);
+    temp_write(temp_path(dir, "out/part-00001-3"), "old", 3);
+    temp_write(temp_path(dir, "out/part-00000-ffffffff-12"), "old", 3);
+    temp_write(temp_path(dir, "out/.part-00001-0.ffffffffffffffffffffffffffffffff.1.tmp"), "left over", 9);
     struct weir_file_sink config = csv_to(temp_path(dir, "out"));
     config.replace = true;
     struct job job = open_job(&config, &pair_schema);
@@ -314,9 +340,9 @@ static void a_full_disk_fails_for_good(void **state)
     weir_err err = fake_op_feed(f, rows, 0);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_int_equal(err, WEIR_E_IO);
-    assert_non_null(strstr(f->diag.text, "out/part-00000 at byte 100000: File too large"));
+    assert_non_null(strstr(f->diag.text, "out/.part-00000-0." JOB ".1.tmp at byte 100000: File too large"));
     assert_int_equal(fake_op_finish(f), WEIR_E_IO); /* although there is room again: bytes may be missing in the middle */
-    assert_int_equal(fake_op_commit(f), WEIR_E_IO);
+    assert_int_equal(f->committables.n, 0);
     fake_close(rows);
     fake_close(f);
     assert_string_equal(temp_list(config.dir), "");
@@ -393,38 +419,43 @@ static void a_named_temporary_file_does_the_same(void **state)
     struct temp_dir *dir = *state;
     struct weir_diag diag;
     struct part part;
-    struct part_options o = {.dir = dir->path, .index = 12, .job_id = JOB, .always_named = true};
-    temp_write(temp_path(dir, ".part-00012." JOB ".tmp"), "what a killed attempt left", 26);
-    assert_int_equal(part_open(&part, &o, &diag), WEIR_OK);
+    assert_int_equal(part_open(&part, dir->path, ".one.tmp", true, &diag), WEIR_OK);
     assert_int_equal(part_write(&part, "new\n", 4, &diag), WEIR_OK);
-    assert_int_equal(part_sync(&part, &diag), WEIR_OK);
-    assert_string_equal(temp_list(dir->path), ".part-00012." JOB ".tmp ");
-    assert_int_equal(part_commit(&part, false, &diag), WEIR_OK);
-    assert_int_equal(part_commit(&part, false, &diag), WEIR_OK);
-    part_close(&part);
-    assert_string_equal(temp_list(dir->path), "part-00012 ");
-    assert_file(temp_path(dir, "part-00012"), "new\n");
-
-    o.index = 13;
-    assert_int_equal(part_open(&part, &o, &diag), WEIR_OK);
-    assert_int_equal(part_write(&part, "gone", 4, &diag), WEIR_OK);
-    part_close(&part);
-    part_close(&part); /* idempotent */
-    assert_string_equal(temp_list(dir->path), "part-00012 ");
+    assert_int_equal(part_seal(&part, true, &diag), WEIR_OK);
+    assert_int_equal(part.fd, -1);
+    assert_string_equal(temp_list(dir->path), ".one.tmp ");
+    struct part again; /* a name is used once */
+    assert_int_equal(part_open(&again, dir->path, ".one.tmp", true, &diag), WEIR_E_IO);
+    part_discard(&part, true);
+    part_discard(&part, true); /* idempotent */
+    assert_string_equal(temp_list(dir->path), "");
 }
 
 static void names_of_part_files(void **state)
 {
     (void)state;
-    uint32_t index = 7;
-    static const char *const others[] = {"part-",      "part-1",     "part-0001",   "part-00001x",
-                                         "part-x0001", "Part-00001", ".part-00001", "part-0000000001"};
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) assert_false(part_index(others[i], &index));
-    assert_int_equal(index, 7);
-    assert_true(part_index("part-00042", &index));
-    assert_int_equal(index, 42);
-    assert_true(part_index("part-123456", &index));
-    assert_int_equal(index, 123456);
+    struct part_name name;
+    static const char *const others[] = {
+        "part-",       "part-1",          "part-0001",   "part-00001x",         "part-x0001",      "Part-00001",
+        ".part-00001", "part-0000000001", "part-00001-", "part-00001-abcdef01", "part-00001-1-2x", "part-00001-ABCDEF01-1"};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (name_is_part(others[i], &name)) fail_msg("%s", others[i]);
+    assert_true(name_is_part("part-00042", &name));
+    assert_int_equal(name.subtask, 42);
+    assert_true(name_is_part("part-123456-7", &name));
+    assert_int_equal(name.subtask, 123456);
+    assert_int_equal(name.number, 7);
+    assert_string_equal(name.job, "");
+    assert_true(name_is_part("part-00003-0123abcd-17-2", &name));
+    assert_string_equal(name.job, "0123abcd");
+    char made[PART_NAME_MAX];
+    name_temporary(made, 3, 9, JOB, 2);
+    assert_true(name_is_orphan(made, JOB, 3));
+    assert_false(name_is_orphan(made, JOB, 2));
+    assert_false(name_is_left_over(made, JOB));
+    assert_true(name_is_left_over(made, "ffffffffffffffffffffffffffffffff"));
+    assert_false(name_is_orphan(".part-00001.tmp", JOB, 9));
+    assert_false(name_is_left_over(".part-00001-0..tmp", JOB));
 }
 
 /* ---- folders ------------------------------------------------------------------------------------------------------------------------ */
@@ -450,9 +481,9 @@ static struct weir_file_sink folders_in(const char *dir)
     return (struct weir_file_sink){.dir = dir, .format = WEIR_FILE_CSV, .folders = &tens};
 }
 
-static void assert_watermark(const struct job *job, struct fake *f, weir_time watermark)
+static void assert_watermark(struct fake *f, weir_time watermark)
 {
-    assert_ok(f, job->sink->op->on_watermark(f->self, &f->ctx, watermark));
+    assert_ok(f, fake_op_watermark(f, watermark));
 }
 
 static void rows_are_divided_over_folders(void **state)
@@ -463,10 +494,10 @@ static void rows_are_divided_over_folders(void **state)
     struct fake *f = open_good(&job, 2, 3);
     feed_pairs(f, 8, 4, "x");
     assert_string_equal(temp_list(temp_path(dir, "out/g=0/h")), ""); /* in the buffer still */
-    assert_watermark(&job, f, 9);
-    assert_string_equal(temp_list(temp_path(dir, "out/g=0/h")), ".part-00002." JOB ".tmp "); /* durable, not visible */
+    assert_watermark(f, 9);
+    assert_string_equal(temp_list(temp_path(dir, "out/g=0/h")), ".part-00002-0." JOB ".1.tmp "); /* durable, not visible */
     feed_pairs(f, 7, 1, "late");
-    assert_watermark(&job, f, WEIR_TIME_MAX);
+    assert_watermark(f, WEIR_TIME_MAX - 1);
     assert_ok(f, fake_op_finish(f));
     assert_ok(f, fake_op_commit(f));
     assert_ok(f, fake_op_commit(f));
@@ -491,7 +522,7 @@ static void many_folders_share_few_descriptors(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
     for (int round = 0; round < 2; round++)
         for (int64_t g = 0; g < 150; g++) feed_pairs(f, g * 10 + round, 1, "x");
-    assert_watermark(&job, f, WEIR_TIME_MAX);
+    assert_watermark(f, WEIR_TIME_MAX - 1);
     assert_ok(f, fake_op_finish(f));
     assert_ok(f, fake_op_commit(f));
     fake_close(f);
@@ -512,7 +543,7 @@ static void folders_of_a_failed_run_stay_empty(void **state)
     struct job job = open_job(&config, &pair_schema);
     struct fake *f = open_good(&job, 0, 1);
     feed_pairs(f, 1, 30, "x");
-    assert_watermark(&job, f, 20);
+    assert_watermark(f, 20);
     fake_close(f);
     assert_string_equal(temp_list(temp_path(dir, "out/g=0/h")), "");
     assert_string_equal(temp_list(temp_path(dir, "out/g=1/h")), "");
@@ -528,6 +559,7 @@ static void a_folder_of_an_earlier_run_is_replaced_or_refused(void **state)
         struct job job = open_job(&config, &pair_schema);
         struct fake *f = open_good(&job, run, 2);
         feed_pairs(f, 1, 2, run ? "new" : "old");
+        assert_watermark(f, WEIR_TIME_MAX - 1);
         assert_ok(f, fake_op_finish(f));
         assert_ok(f, fake_op_commit(f));
         fake_close(f);
@@ -538,7 +570,7 @@ static void a_folder_of_an_earlier_run_is_replaced_or_refused(void **state)
     config.replace = false;
     struct job job = open_job(&config, &pair_schema);
     struct fake *f = open_good(&job, 0, 1), *rows = pairs(1, 1, "x");
-    assert_int_equal(fake_op_feed(f, rows, 0), WEIR_E_EXISTS);
+    assert_int_equal(feed(f, rows), WEIR_E_EXISTS);
     assert_non_null(strstr(f->diag.text, "holds part-00001 of an earlier run"));
     fake_close(rows);
     fake_close(f);
@@ -552,7 +584,7 @@ static void a_folder_leads_nowhere_else(void **state)
     for (int64_t bad = -7; bad < 0; bad++) {
         struct job job = open_job(&config, &pair_schema);
         struct fake *f = open_good(&job, 0, 1), *rows = pairs(bad, 1, "x");
-        assert_int_equal(fake_op_feed(f, rows, 0), WEIR_E_USER);
+        assert_int_equal(feed(f, rows), WEIR_E_USER);
         fake_close(rows);
         fake_close(f);
         weir_env_destroy(&job.env);

@@ -937,16 +937,23 @@ static weir_err note_call(char what)
 static weir_err sink_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
 {
     (void)self, (void)ctx, (void)input, (void)batch;
-    return note_call('p');
+    return note_call('r');
 }
 static weir_err sink_finish(void *self, struct weir_ctx *ctx)
 {
     (void)self, (void)ctx;
     return note_call('f');
 }
-static weir_err sink_commit(void *self, struct weir_ctx *ctx)
+static weir_err sink_prepare(void *self, struct weir_ctx *ctx, uint64_t checkpoint_id, struct weir_committables *out)
+{
+    (void)self, (void)ctx, (void)checkpoint_id;
+    weir_err err = weir_committable_add(out, "all", 3);
+    return err ? err : note_call('p');
+}
+static weir_err sink_commit(void *self, struct weir_ctx *ctx, struct weir_bytes committable)
 {
     (void)self, (void)ctx;
+    assert_memory_equal(committable.data, "all", 3);
     return note_call('c');
 }
 static void sink_close(void *self, struct weir_ctx *ctx)
@@ -960,6 +967,7 @@ static const struct weir_operator noting = {.struct_size = sizeof noting,
                                             .flags = WEIR_OPERATOR_SINK,
                                             .process = sink_process,
                                             .finish = sink_finish,
+                                            .prepare = sink_prepare,
                                             .commit = sink_commit,
                                             .close = sink_close};
 
@@ -972,7 +980,7 @@ static void a_sink_is_finished_and_committed_or_only_closed(void **state)
         OK(weir_harness_line(h, 0, "+I 1,a", 0));
         if (finish) OK(weir_harness_finish(h));
         weir_harness_destroy(&h);
-        assert_string_equal(calls, finish ? "pfcx" : "px");
+        assert_string_equal(calls, finish ? "rfpcx" : "rx");
     }
 }
 

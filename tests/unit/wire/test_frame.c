@@ -12,6 +12,7 @@
 #include "runtime/base/hash.h"
 #include "runtime/base/limits.h"
 #include "runtime/wire/frame.h"
+#include "runtime/wire/message.h"
 
 /* A frame in a space of its own, 8-byte aligned as the data plane has it. */
 struct space {
@@ -71,9 +72,15 @@ static void a_sealed_frame_passes(void **state)
     assert_int_equal(check(f, sizeof f->header + f->header.bytes), WEIR_OK);
     static const uint8_t markers[] = {FRAME_WATERMARK, FRAME_IDLE, FRAME_ACTIVE, FRAME_END, FRAME_BARRIER, FRAME_CREDIT, FRAME_PROBE};
     for (size_t i = 0; i < sizeof markers; i++) {
-        struct space m = {.header = {.kind = markers[i], .seq = 9, .time_ms = WEIR_TIME_MIN}};
+        struct space m = {.header = {.kind = markers[i], .seq = 9, .time_ms = markers[i] == FRAME_BARRIER ? 1 : WEIR_TIME_MIN}};
         assert_int_equal(reseal(&m), WEIR_OK);
+        m.header.flags = CHECKPOINT_SAVEPOINT | CHECKPOINT_STOP; /* a barrier's options; nobody else has flags */
+        assert_int_equal(reseal(&m), markers[i] == FRAME_BARRIER ? WEIR_OK : WEIR_E_CORRUPT);
+        m.header.flags = CHECKPOINT_OPTIONS + 1;
+        assert_int_equal(reseal(&m), WEIR_E_CORRUPT);
     }
+    struct space nameless = {.header = {.kind = FRAME_BARRIER, .time_ms = 0}};
+    assert_int_equal(reseal(&nameless), WEIR_E_CORRUPT);
 }
 
 static void every_bit_counts(void **state)

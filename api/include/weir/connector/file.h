@@ -56,11 +56,17 @@ struct weir_file_source {
 WEIR_EXPORT struct weir_stream *weir_from_file(struct weir_env *env, const char *id, const struct weir_file_source *config);
 
 /*
- * Writes `DIR/part-00000` (subtask number) of the rows of each subtask, first out of sight (a file without a name, or where the file system
- * has no such thing a hidden temporary name in the same folder), shown when the whole job has finished: a failed or cancelled job leaves no
- * part file. The folder is made if missing (parents too). A subtask without rows leaves no file. Every file is fsynced before its rename
- * and the folder after it. Rows must be inserts unless `changes` says otherwise (weir_final_rows makes inserts of an updating stream).
- * Errors name the file and, for a full disk, the byte.
+ * Writes part files of the rows of each subtask, first out of sight (a file without a name, or where the file system has no such thing a
+ * hidden temporary name in the same folder). The folder is made if missing (parents too). A subtask without rows leaves no file. Every file
+ * is fsynced before its rename and the folder after it. Rows must be inserts unless `changes` says otherwise (weir_final_rows makes inserts
+ * of an updating stream). Errors name the file and, for a full disk, the byte.
+ *
+ * In a job without checkpoints: `DIR/part-00000` (subtask number), shown when the whole job has finished; a failed or cancelled job leaves
+ * no part file. In a job with checkpoints: exactly once. Each checkpoint closes the file of each subtask and shows it, once it is complete,
+ * as `DIR/part-00000-JOB-17` (first digits of the job's id, number of the checkpoint); whatever fails and restarts, every row is in one
+ * file that can be seen, once, and no file that can be seen ever changes. So readers must read files that can be seen only: names that
+ * begin with
+ * '.' are not. Do not take files away before the next checkpoint is complete: that a file was shown must be provable.
  */
 #define WEIR_FILE_FOLDER_MAX 255 /* bytes of a row's folder */
 
@@ -84,10 +90,16 @@ struct weir_file_sink {
     const char *dir; /* absolute: weir_env_path, or an option of type PATH */
     enum weir_file_format format;
     enum weir_file_time time_format;
-    bool replace; /* true: part files of an earlier run are replaced and those beyond this run's parallelism removed; false: their presence
-                     fails the job at its start. With folders: of each folder that this run writes to, when it first does */
+    bool replace; /* true: part files of an earlier run are replaced or removed when this one first shows its own; false: their presence
+                     fails the job at its start. With folders: of each folder that this run writes to, when it first does. A run that
+                     continues one from its savepoint leaves that one's files alone */
     bool changes; /* takes a stream with updates and deletes, and writes it as a changelog: '+' or '-' before each row. Not with folders */
     const struct weir_file_folders *folders; /* NULL: all rows in `dir` */
+    int64_t roll_bytes;                      /* a file of at least so many bytes takes no more rows; 0 = any size */
+    int64_t roll_ms;                         /* nor does one whose first row is so old, which is looked at when rows come; 0 = any age */
+    /* Files are shown as soon as they are closed, without waiting for a checkpoint to be complete: earlier, but after a failure rows
+     * written since the last checkpoint show again in other files. */
+    bool at_least_once;
 };
 WEIR_EXPORT struct weir_stream *weir_to_file(struct weir_stream *in, const char *id, const struct weir_file_sink *config);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Print: writes each row as a CSV line to the worker's standard output, "PREFIX:SUBTASK> " in front. For looking, not for keeping: no
- * promise survives a failure. */
+/* Print: writes each row as a CSV line to the worker's standard output, "PREFIX:SUBTASK> " in front. For looking, not for keeping: a
+ * line is out when its row comes, so after a failure the rows since the last checkpoint are printed again (at least once). */
 #ifndef WEIR_CONNECTOR_PRINT_H
 #define WEIR_CONNECTOR_PRINT_H
 
