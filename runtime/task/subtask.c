@@ -496,14 +496,16 @@ bool subtask_has_work(const struct subtask *s)
 /* ---- life
  * -------------------------------------------------------------------------------------------------------------------------------- */
 
-/* Where no operator waits for event time, nothing is kept for it either. */
+/* Nothing is kept where no operator waits for event time, nor for what its other input brings. */
+static bool may_wait(const struct op_spec *spec)
+{
+    return spec->kind == OP_USER && (spec->table->on_watermark || spec->table->on_timer || spec->table->flags & WEIR_OPERATOR_TWO_INPUTS);
+}
+
 static uint64_t ahead_share(const struct subtask *s)
 {
     bool waits = false;
-    for (uint32_t i = 0; i < s->n_ops; i++) {
-        const struct op_spec *spec = &s->ops[i].spec;
-        waits |= spec->kind == OP_USER && (spec->table->on_watermark || spec->table->on_timer);
-    }
+    for (uint32_t i = 0; i < s->n_ops; i++) waits |= may_wait(&s->ops[i].spec);
     if (!waits || s->n_inputs == 0) return UINT64_MAX;
     uint64_t share = AHEAD_BYTES_MAX / s->n_inputs;
     return share > AHEAD_BYTES_LEAST ? share : AHEAD_BYTES_LEAST;

@@ -197,10 +197,10 @@ static inline struct op *op_of(struct weir_ctx *ctx)
 /* ---- subtasks ----------------------------------------------------------------------------------------------------------------------- */
 
 /*
- * Channels of one stream drift apart when their senders are not equally fast, and an operator that waits for event time keeps all that the
- * fast ones brought. So one that is ahead of the slowest is not taken from, and soon lacks credit: its sender waits. All channels of a
- * subtask together may be AHEAD_BYTES_MAX ahead, each its share, AHEAD_BYTES_LEAST at least. When nothing else comes for AHEAD_WAIT_MS, the
- * slow ones are not just slow (a partition fell silent): the subtask's limit is doubled.
+ * Channels of one stream drift apart when their senders are not equally fast, and an operator that waits for event time, or for partners
+ * from its other input, keeps all that the fast ones brought. So one that is ahead of the slowest is not taken from, and soon lacks credit:
+ * its sender waits. All channels of a subtask together may be AHEAD_BYTES_MAX ahead, each its share, AHEAD_BYTES_LEAST at least. When
+ * nothing else comes for AHEAD_WAIT_MS, the slow ones are not just slow (a partition fell silent): the subtask's limit is doubled.
  */
 #define AHEAD_BYTES_MAX (2u << 20)
 #define AHEAD_BYTES_LEAST (128u << 10)

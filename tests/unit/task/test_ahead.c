@@ -39,13 +39,22 @@ static const struct weir_operator timed_op = {
 static const struct weir_operator untimed_op = {
     .struct_size = sizeof untimed_op, .name = "untimed", .flags = WEIR_OPERATOR_SINK, .process = see_rows};
 
+static const struct weir_operator joining_op = {.struct_size = sizeof joining_op,
+                                                .name = "joining",
+                                                .flags = WEIR_OPERATOR_SINK | WEIR_OPERATOR_KEYED | WEIR_OPERATOR_TWO_INPUTS,
+                                                .process = see_rows};
+
 static const struct weir_operator *sink_op;
 
 static weir_err build(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
 {
     (void)argc, (void)argv, (void)diag;
     struct weir_stream *rows = weir_from_generator(env, "rows", &(struct weir_generator){.rows = -1, .rate = 1000});
-    (void)weir_apply(weir_key_by(rows, &by_seq), "see", sink_op, NULL, 0);
+    struct weir_stream *keyed = weir_key_by(rows, &by_seq);
+    if (sink_op->flags & WEIR_OPERATOR_TWO_INPUTS)
+        (void)weir_co_apply(keyed, keyed, "see", sink_op, NULL, 0);
+    else
+        (void)weir_apply(keyed, "see", sink_op, NULL, 0);
     return WEIR_OK;
 }
 
@@ -110,6 +119,18 @@ static void a_fast_sender_waits_for_a_slow_one(void **state)
     local_job_close(&f.job);
 }
 
+/* It does not look at the time, but keeps what the fast sender brought until the slow one's partners come. */
+static void at_a_join_a_fast_sender_waits_too(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_job(&f, &joining_op);
+    run(&f, 1);
+    assert_true(first_waits(&f));
+    assert_in_range(rows_seen * RECORD_BYTES, AHEAD_BYTES_MAX / 2, AHEAD_BYTES_MAX + 2 * SENDERS * WEIR_FRAME_BYTES);
+    local_job_close(&f.job);
+}
+
 /* Only time tells a slow sender from a silent one. */
 static void a_silent_sender_does_not_stop_the_others(void **state)
 {
@@ -142,6 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fast_sender_waits_for_a_slow_one),
+        cmocka_unit_test(at_a_join_a_fast_sender_waits_too),
         cmocka_unit_test(a_silent_sender_does_not_stop_the_others),
         cmocka_unit_test(without_event_time_nobody_waits),
     };
