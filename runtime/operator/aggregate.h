@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The operators behind weir_group_aggregate and weir_two_stage_aggregate. */
+/* The operators behind weir_group_aggregate, weir_two_stage_aggregate and weir_two_stage_window_aggregate. */
 #ifndef WEIR_RUNTIME_OPERATOR_AGGREGATE_H
 #define WEIR_RUNTIME_OPERATOR_AGGREGATE_H
 
@@ -11,6 +11,7 @@ struct aggregate_config {
     const struct weir_group_aggregate *aggregate;
     const struct weir_keyer *keyer; /* of the local stage */
     bool partials;                  /* the input is of partial.h */
+    struct weir_window window;      /* local stage: each partial is of one slice of it; zeros: there is none */
 };
 
 /* A key's value: how many records it has, and their accumulator. */
@@ -38,6 +39,9 @@ static inline bool takes_back(uint8_t kind)
 {
     return kind == WEIR_UPDATE_BEFORE || kind == WEIR_DELETE;
 }
+
+/* The local stage `id`.local, keyed for the next one; config's keyer is checked. Of its aggregate only acc_size, add and subtract count. */
+struct weir_stream *aggregate_locally(struct weir_stream *in, const char *id, const struct aggregate_config *config);
 
 /* True when the descriptor may be used for the step; else the job is refused. */
 bool aggregate_check(struct weir_stream *in, const char *id, const struct weir_group_aggregate *aggregate);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The first of two stages of an aggregate: each batch is folded by key, and a row a key goes on with the accumulator. No state: nothing is
- * held between two batches, so there is nothing to lose, and nothing waits. What leaves is a sum of changes and itself no change.
+ * held between two batches, so there is nothing to lose, and nothing waits. What leaves is a sum of changes and itself no change. For
+ * windows a batch is cut where the slice of time changes, since what is one row falls to one slice; it has the highest of its records'
+ * times.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +13,13 @@
 #include "runtime/operator/groups.h"
 #include "runtime/operator/partial.h"
 #include "runtime/operator/step.h"
+#include "runtime/operator/window_grid.h"
 
 struct local_aggregate {
     const struct weir_group_aggregate *aggregate;
     const struct weir_keyer *keyer;
+    bool sliced;
+    struct window_grid grid; /* of the slices */
     uint32_t piece;
     unsigned char *key_scratch;
     unsigned char *group_accs;
@@ -32,6 +37,8 @@ static weir_err local_open(void *self, struct weir_ctx *ctx)
     const struct aggregate_config *config = ctx->config;
     op->aggregate = config->aggregate;
     op->keyer = config->keyer;
+    op->sliced = config->window.kind != 0;
+    if (op->sliced && window_grid_init(&op->grid, &config->window)) return WEIR_E_ARGUMENT; /* the next stage's builder has refused it */
     op->piece = aggregate_piece(op->aggregate->acc_size);
     op->key_scratch = calloc(WEIR_BATCH_MAX, op->keyer->key_size ? op->keyer->key_size : 1);
     op->group_accs = malloc((size_t)op->piece * op->aggregate->acc_size);
@@ -76,6 +83,24 @@ static weir_err emit_groups(struct local_aggregate *op, struct weir_ctx *ctx, ui
     return WEIR_OK;
 }
 
+/* How many records from `from` on, `most` at most, are folded together. */
+static uint32_t piece_of(const struct local_aggregate *op, const struct weir_batch *batch, uint32_t from, uint32_t most)
+{
+    weir_time t = weir_batch_record(batch, from)->time_ms, lowest = t, last = t;
+    uint32_t n = 1;
+    if (!op->sliced) return most;
+    if (t != WEIR_TIME_MIN) { /* else it is no time, as the next stage will say */
+        window_slice slice = window_grid_slice(&op->grid, t);
+        lowest = window_grid_lowest(&op->grid, slice);
+        last = window_grid_last(&op->grid, slice);
+    }
+    for (; n < most; n++) {
+        t = weir_batch_record(batch, from + n)->time_ms;
+        if (t < lowest || t > last) break;
+    }
+    return n;
+}
+
 static weir_err local_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
 {
     struct local_aggregate *op = self;
@@ -83,8 +108,8 @@ static weir_err local_process(void *self, struct weir_ctx *ctx, uint32_t input, 
     (void)input; /* one input */
     op->keyer->extract(batch, op->keys, op->key_scratch);
     hash_keys(op->keys, batch->count);
-    for (uint32_t from = 0; !err && from < batch->count; from += op->piece) {
-        uint32_t n = batch->count - from < op->piece ? batch->count - from : op->piece;
+    for (uint32_t from = 0, n; !err && from < batch->count; from += n) {
+        n = piece_of(op, batch, from, batch->count - from < op->piece ? batch->count - from : op->piece);
         gather(op, batch, from, n);
         aggregate_fold(&op->fold, op->aggregate, batch, from, n, op->accs);
         err = emit_groups(op, ctx, from);
@@ -102,6 +127,14 @@ const struct weir_operator local_aggregate_operator = {
     .close = local_close,
 };
 
+struct weir_stream *aggregate_locally(struct weir_stream *in, const char *id, const struct aggregate_config *config)
+{
+    struct weir_operator table = local_aggregate_operator;
+    table.in = config->aggregate->in;
+    if (config->aggregate->subtract) table.flags |= WEIR_OPERATOR_TAKES_CHANGES;
+    return weir_key_by(step_apply(in, step_part_id(in, id, "local"), &table, config, sizeof *config), &partial_key);
+}
+
 static struct weir_stream *two_stages(struct weir_stream *in, const char *id, const struct weir_keyer *keyer,
                                       const struct weir_group_aggregate *aggregate, bool at_end)
 {
@@ -109,12 +142,8 @@ static struct weir_stream *two_stages(struct weir_stream *in, const char *id, co
     if (!aggregate->merge)
         return weir_refuse(weir_stream_env(in), "operator %s: aggregate %s has no merge function, which two stages need", id,
                            aggregate->name);
-    struct weir_operator table = local_aggregate_operator;
-    table.in = aggregate->in;
-    if (aggregate->subtract) table.flags |= WEIR_OPERATOR_TAKES_CHANGES;
     const struct aggregate_config config = {.aggregate = aggregate, .keyer = keyer};
-    struct weir_stream *local = step_apply(in, step_part_id(in, id, "local"), &table, &config, sizeof config);
-    return partial_merge(weir_key_by(local, &partial_key), id, aggregate, at_end);
+    return partial_merge(aggregate_locally(in, id, &config), id, aggregate, at_end);
 }
 
 struct weir_stream *weir_two_stage_aggregate(struct weir_stream *in, const char *id, const struct weir_keyer *keyer,

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/operator/partial.h"
+
 /* ---- the aggregate that stands in front of rows ---------------------------------------------------------------------------------------
  */
 
@@ -42,6 +44,7 @@ weir_err window_fold_open(struct window_fold *f, struct weir_ctx *ctx, const str
     *f = (struct window_fold){.aggregate = config->aggregate};
     if (config->aggregate) {
         uint32_t size = config->aggregate->summary_size;
+        f->partials = config->aggregate->in == &partial_schema;
         if (size && !(f->summary = malloc(size))) return no_memory(ctx);
         return WEIR_OK;
     }
@@ -84,9 +87,33 @@ static weir_err keep_rows(struct window_fold *f, struct weir_ctx *ctx, const str
     return err;
 }
 
+static bool is_new(const unsigned char *acc, uint32_t size)
+{
+    return acc[0] == 0 && memcmp(acc, acc + 1, size - 1) == 0;
+}
+
+/* A new accumulator becomes the first partial: to merge, both must hold something. */
+static weir_err merge_partials(struct window_fold *f, struct weir_ctx *ctx, void *const *accs, const struct weir_batch *batch,
+                               const uint32_t *idx, uint32_t n)
+{
+    uint32_t size = f->aggregate->acc_size;
+    for (uint32_t i = 0; i < n; i++) {
+        const void *from;
+        int64_t count;
+        weir_err err = partial_read(ctx, weir_batch_record(batch, idx ? idx[i] : i), size, &count, &from);
+        if (err) return err;
+        if (is_new(accs[i], size))
+            memcpy(accs[i], from, size);
+        else
+            f->aggregate->merge(accs[i], from);
+    }
+    return WEIR_OK;
+}
+
 weir_err window_fold_add(struct window_fold *f, struct weir_ctx *ctx, void *const *accs, const struct weir_batch *batch,
                          const uint32_t *idx, uint32_t n, int64_t place)
 {
+    if (f->partials) return merge_partials(f, ctx, accs, batch, idx, n);
     f->aggregate->add(accs, batch, idx, n);
     return f->keeps_rows ? keep_rows(f, ctx, batch, idx, n, place) : WEIR_OK;
 }

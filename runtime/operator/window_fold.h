@@ -22,6 +22,7 @@ struct window_fold {
     uint32_t row_cap;
     void *summary; /* of a survey */
     bool keeps_rows;
+    bool partials; /* what comes are partial.h's */
 };
 
 /* Where the rows of a window lie: a list for each place, one behind the other. Unused by aggregates. */

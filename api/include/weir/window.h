@@ -186,6 +186,15 @@ struct weir_aggregate {
 WEIR_EXPORT struct weir_stream *weir_window_aggregate(struct weir_stream *keyed, const char *id, const struct weir_window *window,
                                                       const struct weir_aggregate *aggregate);
 
+/*
+ * The same for few or hot keys, of an aggregate with `merge`, whose order must not matter: each sender folds the records of a batch by key
+ * and slice of time into accumulators (step `id`.local, chained to the sender), and only these cross to the keys' subtasks, where they are
+ * merged (step `id`). `in` is not keyed yet; `keyer` says how. Tumbling, sliding and cumulating windows by event time, without a trigger.
+ * What is late is counted, an accumulator as one, and dropped: there are no rows to give out.
+ */
+WEIR_EXPORT struct weir_stream *weir_two_stage_window_aggregate(struct weir_stream *in, const char *id, const struct weir_keyer *keyer,
+                                                                const struct weir_window *window, const struct weir_aggregate *aggregate);
+
 /* ---- what: a reduction --------------------------------------------------------------------------------------------------------------- */
 
 /*

@@ -248,6 +248,118 @@ static void an_aggregate_of_an_aggregate(void **state)
     runs_as(build_two_stages, model_averages);
 }
 
+/* ---- windows in two stages
+ * ---------------------------------------------------------------------------------------------------------------- */
+
+/* Sum and maximum; merging two that hold nothing would be wrong, as it is of many a job's. */
+struct span_acc {
+    int64_t sum, lowest;
+};
+struct span {
+    weir_time start, end;
+    int64_t key, sum, lowest;
+};
+WEIR_ROW(span, WEIR_FIELD(span, 1, TIME, start), WEIR_FIELD(span, 2, TIME, end), WEIR_FIELD(span, 3, I64, key),
+         WEIR_FIELD(span, 4, I64, sum), WEIR_FIELD(span, 5, I64, lowest));
+
+static inline void span_add(struct span_acc *a, const struct fact *row, weir_time t)
+{
+    (void)t;
+    if (a->lowest == 0 || row->value + 1 < a->lowest) a->lowest = row->value + 1;
+    a->sum += row->value;
+}
+
+static inline void span_merge(struct span_acc *into, const struct span_acc *from)
+{
+    if (from->lowest < into->lowest) into->lowest = from->lowest;
+    into->sum += from->sum;
+}
+
+static inline weir_err span_emit(struct weir_ctx *ctx, const struct span_acc *a, const struct weir_key *key, weir_time start, weir_time end)
+{
+    struct span row = {.start = start, .end = end, .sum = a->sum, .lowest = a->lowest};
+    memcpy(&row.key, key->data, sizeof row.key);
+    return weir_emit(ctx->out, &row, sizeof row, end - 1);
+}
+WEIR_AGGREGATE(spans, fact, span_acc, span, span_add, span_merge, span_emit);
+
+static void render_span(const void *row, char *line)
+{
+    const struct span *s = row;
+    snprintf(line, FACT_LINE_MAX, "%" PRId64 " to %" PRId64 ": %" PRId64 " %" PRId64 " %" PRId64, s->start, s->end, s->key, s->sum,
+             s->lowest);
+}
+
+static struct weir_window span_window;
+
+static weir_err build_spans(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
+{
+    (void)argc, (void)argv, (void)diag;
+    collect(weir_two_stage_window_aggregate(source(env, 0), "spans", &fact_key, &span_window, &spans), render_span);
+    return WEIR_OK;
+}
+
+static bool lies_in(const struct event *e, int64_t key, int64_t start, int64_t end)
+{
+    return e->key == key && e->time_ms >= start && e->time_ms < end;
+}
+
+static void model_span(struct tallies *out, int64_t start, int64_t end)
+{
+    for (int64_t key = 0; key < KEYS; key++) {
+        struct span row = {.start = start, .end = end, .key = key};
+        for (uint32_t i = 0; i < FACTS; i++) {
+            const struct event *e = &facts[0][i];
+            if (!lies_in(e, key, start, end)) continue;
+            row.sum += e->value;
+            if (row.lowest == 0 || e->value + 1 < row.lowest) row.lowest = e->value + 1;
+        }
+        char line[FACT_LINE_MAX];
+        render_span(&row, line);
+        if (row.lowest) tally_add(out, line, 1);
+    }
+}
+
+static void model_spans(struct tallies *out)
+{
+    const struct weir_window *w = &span_window;
+    int64_t slide = w->kind == WEIR_SLIDING ? w->slide_ms : w->size_ms, step = w->kind == WEIR_CUMULATING ? w->step_ms : w->size_ms;
+    for (int64_t start = w->offset_ms - 10 * slide; start <= FACTS; start += slide)
+        for (int64_t size = step; size <= w->size_ms; size += step) model_span(out, start, start + size);
+}
+
+static void windows_in_two_stages(void **state)
+{
+    (void)state;
+    const struct weir_window windows[] = {{.kind = WEIR_TUMBLING, .size_ms = 17, .offset_ms = 3},
+                                          {.kind = WEIR_SLIDING, .size_ms = 20, .slide_ms = 5},
+                                          {.kind = WEIR_SLIDING, .size_ms = 4, .slide_ms = 9, .offset_ms = 2},
+                                          {.kind = WEIR_CUMULATING, .size_ms = 24, .step_ms = 8}};
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        span_window = windows[i];
+        runs_as(build_spans, model_spans);
+    }
+}
+
+/* What cannot be cut in two is refused while the graph is built. */
+static void windows_that_two_stages_cannot_have(void **state)
+{
+    (void)state;
+    const struct weir_trigger often = {.early_count = 3};
+    const struct weir_window windows[] = {{.kind = WEIR_SESSION, .gap_ms = 4},
+                                          {.kind = WEIR_GLOBAL},
+                                          {.kind = WEIR_TUMBLING, .size_ms = 8, .domain = WEIR_PROCESSING_TIME},
+                                          {.kind = WEIR_TUMBLING, .size_ms = 8, .trigger = &often}};
+    for (size_t i = 0; i < sizeof windows / sizeof *windows; i++) {
+        struct local_job job;
+        struct weir_diag diag = {0};
+        span_window = windows[i];
+        assert_int_equal(local_job_run(&job, build_spans, 1, 0, NULL, &diag), WEIR_E_GRAPH);
+        assert_non_null(strstr(diag.text, "two stages need"));
+        local_job_close(&job);
+    }
+}
+
 /* ---- first rows, and one row
  * ---------------------------------------------------------------------------------------------------------------- */
 
@@ -624,9 +736,10 @@ static void graphs_that_cannot_be_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(an_aggregate_of_an_aggregate),      cmocka_unit_test(first_rows_of_keys),
-        cmocka_unit_test(distinct_values_of_a_single_group), cmocka_unit_test(joins_of_two_sources),
-        cmocka_unit_test(rows_over_the_rows_before),         cmocka_unit_test(graphs_that_cannot_be_are_refused),
+        cmocka_unit_test(an_aggregate_of_an_aggregate),        cmocka_unit_test(windows_in_two_stages),
+        cmocka_unit_test(windows_that_two_stages_cannot_have), cmocka_unit_test(first_rows_of_keys),
+        cmocka_unit_test(distinct_values_of_a_single_group),   cmocka_unit_test(joins_of_two_sources),
+        cmocka_unit_test(rows_over_the_rows_before),           cmocka_unit_test(graphs_that_cannot_be_are_refused),
     };
     return LOCAL_JOB_RUN_TESTS(tests);
 }
