@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The life of one job attempt inside its worker. A core: no I/O; the driver is worker.c.
+ * The life of one job attempt inside its worker. A core: no I/O; the driver is worker.c. Checkpoints have a core of their own
+ * (checkpointing.h).
  *
- *     NEW ──deployed──▶ READY ──START──▶ RUNNING ──all threads prepared──▶ PREPARED ──COMMIT──▶ COMMITTING ──all committed──▶
- * ENDED(committed) any ──first failure, or CANCEL──▶ STOPPING ──all threads closed──▶ ENDED(failed | canceled)
+ *     NEW ──deployed──▶ READY ──START──▶ (RESTORING ──restored──▶) OPENING ──all threads opened──▶ RUNNING
+ *     RUNNING ──all threads prepared──▶ PREPARED ──COMMIT──▶ COMMITTING ──all committed──▶ ENDED(committed)
+ *     RUNNING ──all threads rest behind a checkpoint──▶ RESTING ──COMMIT──▶ COMMITTING     RESTING ──completed, aborted──▶ as RUNNING
+ *     any ──first failure, or CANCEL──▶ STOPPING ──all threads closed──▶ ENDED(failed | canceled)
  *
  * Orders that do not fit the state (a COMMIT before PREPARED, a second START) are late or doubled: ignored.
  */
@@ -12,11 +15,23 @@
 
 #include "runtime/wire/message.h"
 
-enum attempt_state { ATTEMPT_NEW, ATTEMPT_READY, ATTEMPT_RUNNING, ATTEMPT_PREPARED, ATTEMPT_COMMITTING, ATTEMPT_STOPPING, ATTEMPT_ENDED };
+enum attempt_state {
+    ATTEMPT_NEW,
+    ATTEMPT_READY,
+    ATTEMPT_RESTORING,
+    ATTEMPT_OPENING,
+    ATTEMPT_RUNNING,
+    ATTEMPT_RESTING,
+    ATTEMPT_PREPARED,
+    ATTEMPT_COMMITTING,
+    ATTEMPT_STOPPING,
+    ATTEMPT_ENDED
+};
 
 enum attempt_event_type {
     ATTEMPT_EV_DEPLOYED, /* plugin loaded, subtasks made, data socket bound */
-    ATTEMPT_EV_START,
+    ATTEMPT_EV_START,    /* with `restores`: from a checkpoint */
+    ATTEMPT_EV_RESTORED, /* every subtask has been given what the checkpoint has of it */
     ATTEMPT_EV_COMMIT,
     ATTEMPT_EV_CANCEL,
     ATTEMPT_EV_FAILED,  /* something failed; the driver has noted the reason */
@@ -25,17 +40,22 @@ enum attempt_event_type {
 
 struct attempt_event {
     enum attempt_event_type type;
-    uint32_t n_threads, n_prepared, n_committed, n_closed; /* started threads and how many of them are where */
+    bool restores;
+    uint32_t n_threads, n_opened, n_prepared, n_committed, n_closed; /* started threads and how many of them are where */
+    bool resting;                                                    /* who is prepared may only rest (checkpointing.h) */
 };
 
 /* Set of things to do, in this order. */
 enum attempt_action {
     ATTEMPT_DO_SAY_READY = 1,
-    ATTEMPT_DO_RUN = 2, /* connect to the peers, start the threads, say RUNNING; a failure of it comes back as FAILED */
-    ATTEMPT_DO_SAY_PREPARED = 4,
-    ATTEMPT_DO_COMMIT = 8,     /* tell the threads */
-    ATTEMPT_DO_STOP = 16,      /* tell the threads */
-    ATTEMPT_DO_SAY_ENDED = 32, /* with `outcome`; then end the process */
+    ATTEMPT_DO_CONNECT = 2, /* to the peers; a failure of it, and of the next two, comes back as FAILED */
+    ATTEMPT_DO_RESTORE = 4,
+    ATTEMPT_DO_RUN = 8, /* start the threads */
+    ATTEMPT_DO_SAY_RUNNING = 16,
+    ATTEMPT_DO_SAY_PREPARED = 32,
+    ATTEMPT_DO_COMMIT = 64,     /* tell the threads */
+    ATTEMPT_DO_STOP = 128,      /* tell the threads */
+    ATTEMPT_DO_SAY_ENDED = 256, /* with `outcome`; then end the process */
 };
 
 struct attempt {

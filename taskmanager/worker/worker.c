@@ -2,6 +2,7 @@
 #include "taskmanager/worker/worker.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +13,15 @@
 #include "runtime/base/log.h"
 #include "runtime/net/pipe.h"
 #include "taskmanager/worker/attempt.h"
+#include "taskmanager/worker/checkpoints.h"
 #include "taskmanager/worker/crash.h"
 #include "taskmanager/worker/exchange.h"
 #include "taskmanager/worker/plugin.h"
 
 #define ALIVE_MS 500
+#define OPENED_STEPS 2 /* of a thread's counter: the first round of all opens its subtasks */
 #define STATS_MS 1000
+#define OPENING_MS 1    /* longest sleep while threads open their subtasks, which wakes nobody */
 #define TICK_MS 100     /* longest sleep: the watchdog looks so often */
 #define GOODBYE_MS 2000 /* for the last message to leave */
 
@@ -30,7 +34,10 @@ struct worker {
     struct deployment *d;
     struct exchange *x;
     struct attempt attempt;
-    struct wire_failure failure; /* the first one */
+    struct checkpoints checkpoints;
+    struct restoring_result restored; /* of the checkpoint that DEPLOY named */
+    int64_t started_ns;               /* when START came */
+    struct wire_failure failure;      /* the first one */
     struct weir_diag diag;
     bool parent_gone;
     int64_t alive_at_ms, stats_at_ms;
@@ -44,7 +51,8 @@ struct worker {
 /* ---- saying
  * --------------------------------------------------------------------------------------------------------------------------------- */
 
-static void say(struct worker *w, struct wire_msg *msg)
+/* Errors: WEIR_E_LIMIT, it is too large; WEIR_E_UNREACHABLE. */
+static weir_err say(struct worker *w, struct wire_msg *msg)
 {
     msg->epoch = w->deploy.epoch;
     msg->job = w->deploy.job;
@@ -57,6 +65,7 @@ static void say(struct worker *w, struct wire_msg *msg)
     if (err && err != WEIR_E_UNREACHABLE)
         log_error("message to the TaskManager lost", " type=%s error=%s", wire_type_name(msg->type), weir_err_name(err));
     buffer_close(&bytes);
+    return err;
 }
 
 static void note_failure(struct worker *w, weir_err code, const char *operator_id, int32_t subtask, const char *reason)
@@ -81,7 +90,7 @@ static void say_stats(struct worker *w)
     msg.stats.frames_dropped = exchange_dropped(w->x);
     bool room = msg.stats.subtasks && msg.stats.counters && msg.stats.slots;
     for (uint32_t t = 0; room && t < w->d->n_threads; t++) task_thread_read_stats(&w->d->threads[t], &msg);
-    if (room) say(w, &msg);
+    if (room) (void)say(w, &msg);
     free(msg.stats.subtasks);
     free(msg.stats.counters);
     free(msg.stats.slots);
@@ -101,11 +110,46 @@ static void say_ended(struct worker *w)
     if (w->attempt.outcome != WIRE_FAILED) msg.ended.failure = (struct wire_failure){.subtask = -1};
     if (!msg.ended.failure.operator_id) msg.ended.failure.operator_id = "";
     if (!msg.ended.failure.reason) msg.ended.failure.reason = "";
-    say(w, &msg);
+    (void)say(w, &msg);
 }
 
 /* ---- doing
  * ---------------------------------------------------------------------------------------------------------------------------------- */
+
+static void step(struct worker *w, const struct attempt_event *ev, const struct wire_msg *msg);
+
+static void fail(struct worker *w, weir_err err)
+{
+    note_failure(w, err, "", -1, w->diag.text);
+    step(w, &(struct attempt_event){.type = ATTEMPT_EV_FAILED}, NULL);
+}
+
+static weir_err say_for_checkpoints(void *arg, struct wire_msg *msg)
+{
+    return say(arg, msg);
+}
+
+static void fail_for_checkpoints(void *arg, weir_err err, const char *reason)
+{
+    struct worker *w = arg;
+    (void)weir_fail(&w->diag, err, "%s", reason);
+    fail(w, err);
+}
+
+static void on_restored(void *arg, const struct restoring_result *result, uint64_t us)
+{
+    struct worker *w = arg;
+    w->restored = *result;
+    log_info("checkpoint restored", "checkpoint=%" PRIu64 " files=%" PRIu32 " bytes=%" PRIu64 " from_local_bytes=%" PRIu64 " us=%" PRIu64,
+             w->deploy.deploy.restore.id, result->n_files, result->bytes, result->from_local_bytes, us);
+    step(w, &(struct attempt_event){.type = ATTEMPT_EV_RESTORED}, NULL);
+}
+
+static weir_err make_checkpoints(struct worker *w)
+{
+    const struct checkpoints_owner owner = {.arg = w, .say = say_for_checkpoints, .fail = fail_for_checkpoints, .restored = on_restored};
+    return checkpoints_init(&w->checkpoints, &owner, &w->deploy, w->d, w->config.local_dir, &w->diag);
+}
 
 static weir_err deploy(struct worker *w)
 {
@@ -121,10 +165,15 @@ static weir_err deploy(struct worker *w)
     if (!err)
         err = plugin_build(&env, plugin, w->deploy.deploy.cwd, w->deploy.deploy.parallelism, (int)w->deploy.deploy.n_args, argv, &w->diag);
     w->blackbox->loading = 0;
-    const struct deployment_state state = {.dir = w->config.state_dir, .slot_memory = w->config.slot_memory, .segment = w->config.segment};
+    const struct deployment_state state = {.dir = w->config.state_dir,
+                                           .slot_memory = w->config.slot_memory,
+                                           .segment = w->config.segment,
+                                           .snapshots = *w->deploy.deploy.checkpoint.dir != 0};
     if (!err) err = deployment_new(&w->d, &w->deploy, env, &state, w->blackbox, &w->diag);
     if (err) return err;
     for (uint32_t t = 0; t < w->d->n_threads; t++) w->d->threads[t].on_start = crash_watch_thread;
+    err = make_checkpoints(w);
+    if (err) return err;
     struct weir_id incarnation = id_random();
     err = exchange_new(&w->x, w->d, &w->deploy, incarnation, w->config.data_endpoint, &w->diag);
     if (err) return err;
@@ -132,18 +181,26 @@ static weir_err deploy(struct worker *w)
     ready.ready.endpoint = exchange_endpoint(w->x);
     ready.ready.incarnation = incarnation;
     ready.ready.fingerprint = w->d->graph.fingerprint;
-    say(w, &ready);
+    (void)say(w, &ready);
     return WEIR_OK;
 }
 
-static weir_err run(struct worker *w, const struct wire_msg *start)
+static weir_err run(struct worker *w)
 {
-    weir_err err = exchange_connect(w->x, start, &w->diag);
+    weir_err err = WEIR_OK;
     for (uint32_t t = 0; !err && t < w->d->n_threads; t++) err = task_thread_start(&w->d->threads[t], &w->diag);
-    if (err) return err;
-    struct wire_msg running = {.type = WIRE_WORKER_RUNNING};
-    say(w, &running);
-    return WEIR_OK;
+    return err;
+}
+
+static void say_running(struct worker *w)
+{
+    struct wire_msg msg = {.type = WIRE_WORKER_RUNNING};
+    if (checkpoints_has_restore(&w->checkpoints)) {
+        msg.running.restore_us = (uint64_t)(clock_mono_ns() - w->started_ns) / 1000;
+        msg.running.restored_bytes = w->restored.bytes;
+        msg.running.from_local_bytes = w->restored.from_local_bytes;
+    }
+    (void)say(w, &msg);
 }
 
 static void command_threads(struct worker *w, enum thread_command command)
@@ -154,25 +211,18 @@ static void command_threads(struct worker *w, enum thread_command command)
 
 static struct attempt_event thread_counts(const struct worker *w)
 {
-    struct attempt_event ev = {.type = ATTEMPT_EV_THREADS};
+    struct attempt_event ev = {.type = ATTEMPT_EV_THREADS, .resting = checkpoints_resting(&w->checkpoints)};
     for (uint32_t t = 0; w->d && t < w->d->n_threads; t++) {
         const struct task_thread *thread = &w->d->threads[t];
         if (!thread->started) continue;
         int state = atomic_load_explicit(&thread->state, memory_order_acquire);
         ev.n_threads++;
-        ev.n_prepared += state == THREAD_PREPARED;
+        ev.n_opened += atomic_load_explicit(thread->steps, memory_order_acquire) >= OPENED_STEPS;
+        ev.n_prepared += state == THREAD_PREPARED && !checkpoints_resumes(&w->checkpoints, t);
         ev.n_committed += state == THREAD_COMMITTED;
         ev.n_closed += atomic_load_explicit(&thread->closed, memory_order_acquire);
     }
     return ev;
-}
-
-static void step(struct worker *w, const struct attempt_event *ev, const struct wire_msg *msg);
-
-static void fail(struct worker *w, weir_err err)
-{
-    note_failure(w, err, "", -1, w->diag.text);
-    step(w, &(struct attempt_event){.type = ATTEMPT_EV_FAILED}, NULL);
 }
 
 static void step(struct worker *w, const struct attempt_event *ev, const struct wire_msg *msg)
@@ -182,13 +232,21 @@ static void step(struct worker *w, const struct attempt_event *ev, const struct 
         weir_err err = deploy(w);
         if (err) fail(w, err);
     }
+    if (todo & ATTEMPT_DO_CONNECT) {
+        w->started_ns = clock_mono_ns();
+        weir_err err = exchange_connect(w->x, msg, &w->diag);
+        if (err) fail(w, err);
+        if (err) return;
+    }
+    if (todo & ATTEMPT_DO_RESTORE) checkpoints_restore(&w->checkpoints);
     if (todo & ATTEMPT_DO_RUN) {
-        weir_err err = run(w, msg);
+        weir_err err = run(w);
         if (err) fail(w, err);
     }
+    if (todo & ATTEMPT_DO_SAY_RUNNING) say_running(w);
     if (todo & ATTEMPT_DO_SAY_PREPARED) {
         say_stats(w);
-        say(w, &(struct wire_msg){.type = WIRE_WORKER_PREPARED});
+        (void)say(w, &(struct wire_msg){.type = WIRE_WORKER_PREPARED});
     }
     if (todo & ATTEMPT_DO_COMMIT) command_threads(w, THREAD_COMMIT);
     if (todo & ATTEMPT_DO_STOP) command_threads(w, THREAD_STOP);
@@ -197,6 +255,29 @@ static void step(struct worker *w, const struct attempt_event *ev, const struct 
 
 /* ---- hearing
  * -------------------------------------------------------------------------------------------------------------------------------- */
+
+/* Threads that run may be told of checkpoints. */
+static bool takes_checkpoints(const struct worker *w)
+{
+    return w->attempt.state >= ATTEMPT_OPENING && w->attempt.state <= ATTEMPT_PREPARED;
+}
+
+static void obey(struct worker *w, const struct wire_msg *msg)
+{
+    switch ((int)msg->type) {
+    case WIRE_START:
+        step(w, &(struct attempt_event){.type = ATTEMPT_EV_START, .restores = checkpoints_has_restore(&w->checkpoints)}, msg);
+        return;
+    case WIRE_COMMIT: step(w, &(struct attempt_event){.type = ATTEMPT_EV_COMMIT}, NULL); return;
+    case WIRE_CANCEL: step(w, &(struct attempt_event){.type = ATTEMPT_EV_CANCEL}, NULL); return;
+    case WIRE_TRIGGER:
+    case WIRE_CHECKPOINT_COMPLETE:
+    case WIRE_CHECKPOINT_ABORT:
+        if (takes_checkpoints(w)) checkpoints_order(&w->checkpoints, msg);
+        return;
+    default: return;
+    }
+}
 
 static void take_message(struct worker *w, struct weir_bytes bytes)
 {
@@ -213,9 +294,7 @@ static void take_message(struct worker *w, struct weir_bytes bytes)
         return;
     }
     bool ours = w->deployed && id_equal(msg.job, w->deploy.job) && msg.attempt == w->deploy.attempt;
-    if (ours && msg.type == WIRE_START) step(w, &(struct attempt_event){.type = ATTEMPT_EV_START}, &msg);
-    if (ours && msg.type == WIRE_COMMIT) step(w, &(struct attempt_event){.type = ATTEMPT_EV_COMMIT}, NULL);
-    if (ours && msg.type == WIRE_CANCEL) step(w, &(struct attempt_event){.type = ATTEMPT_EV_CANCEL}, NULL);
+    if (ours) obey(w, &msg);
     wire_msg_close(&msg);
 }
 
@@ -264,7 +343,7 @@ static void tick(struct worker *w, int64_t now_ms)
     if (now_ms >= w->alive_at_ms && w->deployed) {
         struct wire_msg msg = {.type = WIRE_WORKER_ALIVE};
         msg.alive.stalled_ms = (uint64_t)stalled;
-        say(w, &msg);
+        (void)say(w, &msg);
         w->alive_at_ms = now_ms + ALIVE_MS;
     }
     if (now_ms >= w->stats_at_ms && w->attempt.state == ATTEMPT_RUNNING) {
@@ -287,8 +366,8 @@ static void wait_for_work(struct worker *w)
     /* What became of the threads since they were last looked at, and before we announced that we sleep, wakes nobody. */
     struct attempt_event threads = thread_counts(w);
     bool prepared = w->attempt.state == ATTEMPT_RUNNING && threads.n_prepared == threads.n_threads;
-    bool busy = (w->x && exchange_has_output(w->x)) || prepared || threads.n_closed > 0;
-    int64_t timeout_ms = busy || w->attempt.state == ATTEMPT_STOPPING ? 0 : TICK_MS;
+    bool busy = checkpoints_pump(&w->checkpoints) || (w->x && exchange_has_output(w->x)) || prepared || threads.n_closed > 0;
+    int64_t timeout_ms = busy || w->attempt.state == ATTEMPT_STOPPING ? 0 : w->attempt.state == ATTEMPT_OPENING ? OPENING_MS : TICK_MS;
     (void)net_poll(w->waits, n, timeout_ms);
     if (w->d) wake_clear(&w->d->wake);
     if (w->waits[0].readable) read_pipe(w);
@@ -303,6 +382,7 @@ static void loop(struct worker *w)
             weir_err err = exchange_pump(w->x, clock_mono_ms(), &moved, &w->diag);
             if (err) fail(w, err);
         }
+        moved |= checkpoints_pump(&w->checkpoints);
         look_at_threads(w);
         tick(w, clock_mono_ms());
         if (!moved && w->attempt.state != ATTEMPT_ENDED) wait_for_work(w);

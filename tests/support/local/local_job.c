@@ -10,6 +10,7 @@
 
 struct deployment_state local_job_state;
 struct local_job_watch local_job_watch;
+struct wire_msg local_job_order;
 
 /* Splits of all sources, in one list as the JobManager sends it. */
 static weir_err discover(const struct weir_env *env, uint32_t parallelism, struct wire_msg *deploy, struct weir_diag *diag)
@@ -40,7 +41,10 @@ static uint32_t widest(const struct weir_env *env, uint32_t parallelism)
 
 static weir_err deploy(struct local_job *job, struct weir_env *env, uint32_t parallelism, struct weir_diag *diag)
 {
-    struct wire_msg msg = {.type = WIRE_DEPLOY, .attempt = 1};
+    struct wire_msg msg = {
+        .type = WIRE_DEPLOY, .job = local_job_order.job, .attempt = local_job_order.attempt ? local_job_order.attempt : 1};
+    msg.deploy.checkpoint = local_job_order.deploy.checkpoint;
+    msg.deploy.restore = local_job_order.deploy.restore;
     struct graph graph;
     weir_err err = describe_graph(&graph, env, "local");
     if (err) return err;

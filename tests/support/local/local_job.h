@@ -23,6 +23,10 @@ struct local_job {
  */
 extern struct deployment_state local_job_state;
 
+/* Job, attempt, deploy.checkpoint and deploy.restore of the jobs deployed from here on; zeros: the first attempt of one without
+ * checkpoints. */
+extern struct wire_msg local_job_order;
+
 /*
  * With `look`: called about every `every_us` while a job runs, by the thread that called local_job_run, with job->stats as the threads told
  * them when they were asked the time before. A step that lasts longer than every_us answers late.

@@ -9,17 +9,37 @@
 
 #include "taskmanager/worker/attempt.h"
 
-/* Counts of threads, as the driver reads them: started, prepared, committed, closed. */
-#define THREADS(n, p, c, d) \
-    ((struct attempt_event){.type = ATTEMPT_EV_THREADS, .n_threads = (n), .n_prepared = (p), .n_committed = (c), .n_closed = (d)})
+/* Counts of threads, as the driver reads them: started (and opened), prepared, committed, closed. */
+#define THREADS(n, p, c, d)  \
+    ((struct attempt_event){ \
+        .type = ATTEMPT_EV_THREADS, .n_threads = (n), .n_opened = (n), .n_prepared = (p), .n_committed = (c), .n_closed = (d)})
+#define OPENED(n, o) ((struct attempt_event){.type = ATTEMPT_EV_THREADS, .n_threads = (n), .n_opened = (o)})
+#define RESTING(n, p) \
+    ((struct attempt_event){.type = ATTEMPT_EV_THREADS, .n_threads = (n), .n_opened = (n), .n_prepared = (p), .resting = true})
+#define RESTART ((struct attempt_event){.type = ATTEMPT_EV_START, .restores = true})
 #define EVENT(name) ((struct attempt_event){.type = ATTEMPT_EV_##name})
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
-static const struct attempt_event events[] = {EVENT(DEPLOYED),     EVENT(START),        EVENT(COMMIT),       EVENT(CANCEL),
-                                              EVENT(FAILED),       THREADS(3, 0, 0, 0), THREADS(3, 2, 0, 0), THREADS(3, 3, 0, 0),
-                                              THREADS(3, 0, 3, 2), THREADS(3, 0, 3, 3), THREADS(3, 1, 1, 3), THREADS(0, 0, 0, 0)};
-static const char *const event_names[] = {"DEPLOYED",     "START",        "COMMIT",         "CANCEL",        "FAILED",     "none prepared",
-                                          "two prepared", "all prepared", "not all closed", "all committed", "all closed", "no threads"};
+static const struct attempt_event events[] = {EVENT(DEPLOYED),
+                                              EVENT(START),
+                                              EVENT(COMMIT),
+                                              EVENT(CANCEL),
+                                              EVENT(FAILED),
+                                              THREADS(3, 0, 0, 0),
+                                              THREADS(3, 2, 0, 0),
+                                              THREADS(3, 3, 0, 0),
+                                              THREADS(3, 0, 3, 2),
+                                              THREADS(3, 0, 3, 3),
+                                              THREADS(3, 1, 1, 3),
+                                              THREADS(0, 0, 0, 0),
+                                              RESTART,
+                                              EVENT(RESTORED),
+                                              OPENED(3, 2),
+                                              RESTING(3, 3)};
+static const char *const event_names[] = {
+    "DEPLOYED",     "START",          "COMMIT",        "CANCEL",     "FAILED",     "none prepared",           "two prepared",
+    "all prepared", "not all closed", "all committed", "all closed", "no threads", "START from a checkpoint", "RESTORED",
+    "two opened",   "all rest"};
 
 /* What an event leads to: state afterwards and actions. A row not listed: nothing happens. */
 static const struct {
@@ -31,12 +51,36 @@ static const struct {
     {ATTEMPT_NEW, 0, ATTEMPT_READY, ATTEMPT_DO_SAY_READY},
     {ATTEMPT_NEW, 3, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
     {ATTEMPT_NEW, 4, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
-    {ATTEMPT_READY, 1, ATTEMPT_RUNNING, ATTEMPT_DO_RUN},
+    {ATTEMPT_READY, 1, ATTEMPT_OPENING, ATTEMPT_DO_CONNECT | ATTEMPT_DO_RUN},
+    {ATTEMPT_READY, 12, ATTEMPT_RESTORING, ATTEMPT_DO_CONNECT | ATTEMPT_DO_RESTORE},
+    {ATTEMPT_RESTORING, 3, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
+    {ATTEMPT_RESTORING, 4, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
+    {ATTEMPT_RESTORING, 13, ATTEMPT_OPENING, ATTEMPT_DO_RUN},
+    {ATTEMPT_OPENING, 3, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
+    {ATTEMPT_OPENING, 4, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
+    {ATTEMPT_OPENING, 5, ATTEMPT_RUNNING, ATTEMPT_DO_SAY_RUNNING},
+    {ATTEMPT_OPENING, 6, ATTEMPT_RUNNING, ATTEMPT_DO_SAY_RUNNING},
+    {ATTEMPT_OPENING, 7, ATTEMPT_PREPARED, ATTEMPT_DO_SAY_RUNNING | ATTEMPT_DO_SAY_PREPARED}, /* nothing to do */
+    {ATTEMPT_OPENING, 8, ATTEMPT_RUNNING, ATTEMPT_DO_SAY_RUNNING},
+    {ATTEMPT_OPENING, 9, ATTEMPT_RUNNING, ATTEMPT_DO_SAY_RUNNING},
+    {ATTEMPT_OPENING, 10, ATTEMPT_RUNNING, ATTEMPT_DO_SAY_RUNNING},
+    {ATTEMPT_OPENING, 15, ATTEMPT_RESTING, ATTEMPT_DO_SAY_RUNNING},
     {ATTEMPT_READY, 3, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
     {ATTEMPT_READY, 4, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
     {ATTEMPT_RUNNING, 3, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
     {ATTEMPT_RUNNING, 4, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
     {ATTEMPT_RUNNING, 7, ATTEMPT_PREPARED, ATTEMPT_DO_SAY_PREPARED},
+    {ATTEMPT_RUNNING, 15, ATTEMPT_RESTING, 0},
+    {ATTEMPT_RESTING, 2, ATTEMPT_COMMITTING, ATTEMPT_DO_COMMIT},
+    {ATTEMPT_RESTING, 3, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
+    {ATTEMPT_RESTING, 4, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
+    {ATTEMPT_RESTING, 5, ATTEMPT_RUNNING, 0}, /* the checkpoint was aborted */
+    {ATTEMPT_RESTING, 6, ATTEMPT_RUNNING, 0},
+    {ATTEMPT_RESTING, 7, ATTEMPT_PREPARED, ATTEMPT_DO_SAY_PREPARED}, /* it is complete, or had drained */
+    {ATTEMPT_RESTING, 8, ATTEMPT_RUNNING, 0},
+    {ATTEMPT_RESTING, 9, ATTEMPT_RUNNING, 0},
+    {ATTEMPT_RESTING, 10, ATTEMPT_RUNNING, 0},
+    {ATTEMPT_RESTING, 14, ATTEMPT_RUNNING, 0},
     {ATTEMPT_PREPARED, 2, ATTEMPT_COMMITTING, ATTEMPT_DO_COMMIT},
     {ATTEMPT_PREPARED, 3, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
     {ATTEMPT_PREPARED, 4, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
@@ -54,8 +98,8 @@ static void every_event_in_every_state(void **state)
     for (int in = ATTEMPT_NEW; in <= ATTEMPT_ENDED; in++) {
         for (uint32_t e = 0; e < N(events); e++) {
             /* A driver counts threads only once they are started. */
-            if (in == ATTEMPT_RUNNING && events[e].type == ATTEMPT_EV_THREADS && events[e].n_threads == 0) continue;
-            if (in == ATTEMPT_COMMITTING && events[e].type == ATTEMPT_EV_THREADS && events[e].n_threads == 0) continue;
+            bool started = (in >= ATTEMPT_OPENING && in <= ATTEMPT_PREPARED) || in == ATTEMPT_COMMITTING;
+            if (started && events[e].type == ATTEMPT_EV_THREADS && events[e].n_threads == 0) continue;
             struct attempt a = {.state = (enum attempt_state)in, .outcome = WIRE_FAILED};
             enum attempt_state out = a.state;
             uint32_t actions = 0;
@@ -84,8 +128,9 @@ static void a_whole_life_ends_committed(void **state)
 {
     (void)state;
     struct attempt a = {0};
-    const struct attempt_event life[] = {EVENT(DEPLOYED),     EVENT(DEPLOYED),     EVENT(START),        EVENT(START),  THREADS(2, 1, 0, 0),
-                                         EVENT(COMMIT),       THREADS(2, 2, 0, 0), THREADS(2, 2, 0, 0), EVENT(COMMIT), EVENT(COMMIT),
+    const struct attempt_event life[] = {EVENT(DEPLOYED),     EVENT(DEPLOYED),     EVENT(START),        EVENT(START),
+                                         OPENED(2, 1),        OPENED(2, 2),        THREADS(2, 1, 0, 0), EVENT(COMMIT),
+                                         THREADS(2, 2, 0, 0), THREADS(2, 2, 0, 0), EVENT(COMMIT),       EVENT(COMMIT),
                                          THREADS(2, 0, 1, 1), EVENT(CANCEL),       THREADS(2, 0, 2, 2)};
     assert_int_equal(play(&a, life, N(life)), ATTEMPT_DO_SAY_ENDED);
     assert_int_equal(a.outcome, WIRE_COMMITTED);
