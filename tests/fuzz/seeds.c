@@ -6,7 +6,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "runtime/base/hash.h"
+#include "runtime/coord/epochs.h"
 #include "runtime/coord/image.h"
+#include "runtime/coord/log_record.h"
 #include "runtime/coord/protocol.h"
 #include "runtime/coord/txn.h"
 #include "runtime/coord/watch.h"
@@ -147,27 +150,6 @@ static void make_history(struct buffer *all, bool whole)
     buffer_close(&ops);
 }
 
-static void write_image(const struct buffer *history)
-{
-    struct coord_state s;
-    struct applied applied = {0};
-    struct reader r;
-    struct buffer image = {0};
-    bool last = false;
-    if (coord_state_init(&s)) exit(1);
-    reader_init(&r, history->data, history->len);
-    for (uint64_t i = 1; reader_left(&r) > 0; i++)
-        if (txn_apply(&s, (struct zxid){1, i}, read_bytes(&r, UINT32_MAX), &applied, NULL)) exit(1);
-    struct image *m = image_begin(&s);
-    while (m && !last)
-        if (image_slice(m, IMAGE_SLICE_BYTES, &image, &last)) exit(1);
-    write_seed("fuzz_coord_image", "image", image.data, image.len);
-    image_end(&m);
-    buffer_close(&image);
-    applied_close(&applied);
-    coord_state_close(&s);
-}
-
 static void add_ask(struct buffer *all, uint8_t what, const struct ask *ask)
 {
     put_u8(all, what);
@@ -209,6 +191,69 @@ static void write_conversation(void)
     write_seed("fuzz_coord_server", "conversation", all.data, all.len);
     buffer_close(&all);
     buffer_close(&ops);
+}
+
+/* Files of a peer's folder, behind a byte that says which: 1 a segment of the log, 2 a snapshot, 3 the epochs. */
+static void write_files(const struct buffer *image)
+{
+    static const uint8_t head_rest[16];
+    struct buffer log = {0}, epochs = {0}, snapshot = {0};
+    put_u8(&log, 1);
+    put_u32(&log, 0x474f4c57);
+    put_u32(&log, 1);
+    put_u64(&log, 1);
+    put_zxid(&log, (struct zxid){1, 1});
+    put_zxid(&log, (struct zxid){0});
+    buffer_add(&log, head_rest, 16);
+    for (uint64_t i = 1; i <= 3; i++) {
+        struct zab_entry e = {.zxid = {1, i}, .prev = {i > 1, i - 1}, .bytes = bytes_text("an entry")};
+        put_log_record(&log, &e, i > 1 ? 64 : 0);
+    }
+    put_u8(&epochs, 3);
+    epochs_encode(&epochs, &(struct epochs){.cluster = {{1}}, .peer = 1, .accepted = 2, .current = 1, .generation = 1});
+    put_u8(&snapshot, 2);
+    put_u32(&snapshot, 0x504e5357);
+    put_u32(&snapshot, 1);
+    put_zxid(&snapshot, (struct zxid){1, 3});
+    put_u32(&snapshot, 0);
+    put_u32(&snapshot, crc32c(0, snapshot.data + 1, 28));
+    put_u32(&snapshot, (uint32_t)image->len);
+    put_u32(&snapshot, crc32c(0, image->data, image->len));
+    buffer_add(&snapshot, image->data, image->len);
+    size_t at = snapshot.len;
+    put_u32(&snapshot, 0);
+    put_u32(&snapshot, 0);
+    put_u64(&snapshot, 1);
+    put_u64(&snapshot, at - 1);
+    patch_u32(&snapshot, at + 4, crc32c(0, snapshot.data + at + 8, 16));
+    write_seed("fuzz_coord_log", "log", log.data, log.len);
+    write_seed("fuzz_coord_log", "epochs", epochs.data, epochs.len);
+    write_seed("fuzz_coord_log", "snapshot", snapshot.data, snapshot.len);
+    buffer_close(&log);
+    buffer_close(&epochs);
+    buffer_close(&snapshot);
+}
+
+static void write_image(const struct buffer *history)
+{
+    struct coord_state s;
+    struct applied applied = {0};
+    struct reader r;
+    struct buffer image = {0};
+    bool last = false;
+    if (coord_state_init(&s)) exit(1);
+    reader_init(&r, history->data, history->len);
+    for (uint64_t i = 1; reader_left(&r) > 0; i++)
+        if (txn_apply(&s, (struct zxid){1, i}, read_bytes(&r, UINT32_MAX), &applied, NULL)) exit(1);
+    struct image *m = image_begin(&s);
+    while (m && !last)
+        if (image_slice(m, IMAGE_SLICE_BYTES, &image, &last)) exit(1);
+    write_seed("fuzz_coord_image", "image", image.data, image.len);
+    write_files(&image);
+    image_end(&m);
+    buffer_close(&image);
+    applied_close(&applied);
+    coord_state_close(&s);
 }
 
 static void write_coord(void)
