@@ -150,9 +150,18 @@ static weir_err item_discover(const void *config, uint32_t parallelism, struct w
 
 static weir_err item_open(void *self, struct weir_ctx *ctx, struct weir_bytes split, struct weir_bytes position)
 {
-    (void)ctx, (void)position;
+    (void)ctx;
     struct item_reader *r = self;
+    if (position.length == sizeof *r) memcpy(r, position.data, sizeof *r);
     memcpy(&r->sender, split.data, sizeof r->sender);
+    return WEIR_OK;
+}
+
+static weir_err item_position(void *self, struct weir_ctx *ctx, void *data, uint32_t *length)
+{
+    (void)ctx;
+    memcpy(data, self, sizeof(struct item_reader));
+    *length = sizeof(struct item_reader);
     return WEIR_OK;
 }
 
@@ -175,7 +184,8 @@ static const struct weir_source item_source = {.struct_size = sizeof item_source
                                                .schema = &item_schema,
                                                .discover = item_discover,
                                                .open = item_open,
-                                               .read = item_read};
+                                               .read = item_read,
+                                               .position = item_position};
 
 /* ---- the sink
  * ------------------------------------------------------------------------------------------------------------------------------ */
