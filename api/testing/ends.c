@@ -84,12 +84,21 @@ static weir_err source_read(void *self, struct weir_ctx *ctx)
     return err ? err : WEIR_AGAIN;
 }
 
+/* What was released has been read, and what waits is not the graph's yet. */
+static weir_err source_position(void *self, struct weir_ctx *ctx, void *data, uint32_t *length)
+{
+    (void)self, (void)ctx, (void)data;
+    *length = 0;
+    return WEIR_OK;
+}
+
 const struct weir_source harness_source = {.struct_size = sizeof harness_source,
                                            .name = "harness input",
                                            .self_size = sizeof(struct reader),
                                            .discover = source_discover,
                                            .open = source_open,
-                                           .read = source_read};
+                                           .read = source_read,
+                                           .position = source_position};
 
 static weir_err changes_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
 {

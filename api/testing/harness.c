@@ -134,7 +134,7 @@ static weir_err deploy(struct weir_harness *h, struct weir_diag *diag)
 {
     char dir[PATH_MAX];
     struct graph graph;
-    struct wire_msg msg = {.type = WIRE_DEPLOY, .attempt = 1};
+    struct wire_msg msg = {.type = WIRE_DEPLOY, .attempt = h->home->n_harnesses + 1};
     if (describe_graph(&graph, h->env, "harness")) return weir_fail(diag, WEIR_E_NOMEM, "no memory for a harness");
     msg.deploy.fingerprint = graph.fingerprint;
     describe_graph_close(&graph);

@@ -115,6 +115,7 @@ struct weir_harness {
     uint32_t n_rounds; /* since the last event was released */
     uint32_t n_idle;   /* rounds in which no subtask had anything to do, one after the other */
     bool finished;     /* committed */
+    bool checkpointed; /* a snapshot was taken, or restored: it ends as a job with checkpoints does */
     const char *failed_id;
     weir_err failed; /* what user code returned; the sentence: */
     struct weir_diag failure;
@@ -131,6 +132,8 @@ weir_err harness_fail(struct weir_harness *h, const struct subtask *s);
 
 /* Delivers all that waits, until nothing is left to do. Errors: user code's, also an earlier one. */
 weir_err harness_settle(struct weir_harness *h);
+/* Gives every subtask a step. Errors: as above. */
+weir_err harness_round(struct weir_harness *h);
 /* Before reading: the same unless the test steps by hand. A failure stays noted. */
 void harness_catch_up(struct weir_harness *h);
 
@@ -141,8 +144,12 @@ void output_close(struct output *o);
 
 /* ---- snapshot.c ------------------------------------------------------------------------------------------------------------------ */
 
-/* Puts the snapshot's state behind the operators, which are not open yet. Errors: those of keyed_restore; WEIR_E_STATE. */
+/* Gives the subtasks, which are not open yet, what the snapshot has of them. Errors: those of subtask_restore; WEIR_E_STATE. */
 weir_err harness_restore(struct weir_harness *h, const struct weir_harness_snapshot *from);
 struct home *harness_snapshot_home(const struct weir_harness_snapshot *from);
+
+/* A checkpoint of all subtasks, which have nothing else to do. Gives *out. */
+struct kept;
+weir_err harness_checkpoint(struct weir_harness *h, struct kept **out);
 
 #endif

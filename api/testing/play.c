@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/testing/harness.h"
+#include "api/testing/kept.h"
 
 #define LAG_ONE_IN 4u /* rounds of a slot that WEIR_HARNESS_DRAWN leaves out */
 /* Idle rounds after which all is done: an idle step may send what its receiver, stepped before it, takes in the next round, or note what it
@@ -40,8 +41,7 @@ static weir_err give_up(struct weir_harness *h)
                      WEIR_HARNESS_ROUNDS_MAX);
 }
 
-/* Gives every subtask a step. */
-static weir_err round_of_steps(struct weir_harness *h)
+weir_err harness_round(struct weir_harness *h)
 {
     bool busy = false;
     weir_err err = WEIR_OK;
@@ -117,7 +117,7 @@ static bool quiet(const struct weir_harness *h)
 weir_err harness_settle(struct weir_harness *h)
 {
     while (!h->failed && (!quiet(h) || release(h)))
-        if (round_of_steps(h)) break;
+        if (harness_round(h)) break;
     if (h->failed) h->diag = h->failure;
     return h->failed;
 }
@@ -133,7 +133,7 @@ weir_err weir_harness_step(struct weir_harness *h, bool *more)
         return weir_fail(&h->diag, WEIR_E_STATE, "weir_harness_step is for a harness made with the option `manual`; this one steps itself");
     *more = false;
     if (h->finished || (quiet(h) && !release(h))) return WEIR_OK;
-    if (!h->failed) (void)round_of_steps(h);
+    if (!h->failed) (void)harness_round(h);
     if (h->failed) h->diag = h->failure;
     *more = !h->failed && (!quiet(h) || h->queue.first);
     return h->failed;
@@ -292,6 +292,9 @@ weir_err weir_harness_finish(struct weir_harness *h)
     for (uint32_t i = 0; i < h->n_inputs && !err; i++)
         if (!h->inputs[i].ended) err = weir_harness_end(h, i);
     if (!err) err = harness_settle(h);
+    struct kept *last = NULL;
+    if (!err && h->checkpointed) err = harness_checkpoint(h, &last);
+    kept_destroy(&last);
     if (!err) err = harness_each(h, commit, NULL);
     if (h->failed) h->diag = h->failure;
     h->finished = !err;

@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Snapshots: what the state layer of every operator instance freezes, and its way back at any parallelism. */
+/* Snapshots: a checkpoint as a job takes it, with barriers through the whole graph, and its way back at any parallelism. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/testing/harness.h"
+#include "api/testing/kept.h"
 #include "runtime/base/folder.h"
-
-/* One operator instance's. */
-struct part {
-    char operator_id[WEIR_NAME_MAX + 1];
-    struct keyed_files files;
-};
 
 struct weir_harness_snapshot {
     struct home *home;
-    char dir[PATH_MAX]; /* in it; the files of all snapshots */
-    uint32_t n, cap;
-    struct part *parts; /* of an operator in the order of its subtasks */
+    struct kept *kept;
 };
 
 struct home *harness_snapshot_home(const struct weir_harness_snapshot *from)
@@ -29,39 +22,68 @@ void weir_harness_snapshot_destroy(struct weir_harness_snapshot **snapshot)
 {
     struct weir_harness_snapshot *s = *snapshot;
     if (!s) return;
-    for (uint32_t i = 0; i < s->n; i++) keyed_files_close(&s->parts[i].files);
+    kept_destroy(&s->kept);
     home_release(&s->home);
-    free(s->parts);
     free(s);
     *snapshot = NULL;
 }
 
 /* ---- taking ---------------------------------------------------------------------------------------------------------------------- */
 
-static weir_err add_part(struct weir_harness *h, struct weir_harness_snapshot *to, const struct op *op)
+static weir_err trigger(struct weir_harness *h, struct subtask *s, void *arg)
 {
-    struct keyed_snapshot *frozen = NULL;
-    if (to->n == to->cap) {
-        struct part *grown = realloc(to->parts, (to->cap * 2u + 8u) * sizeof *grown);
-        if (!grown) return weir_fail(&h->diag, WEIR_E_NOMEM, "no memory for a snapshot");
-        to->parts = grown;
-        to->cap = to->cap * 2 + 8;
-    }
-    struct part *part = &to->parts[to->n];
-    weir_err err = keyed_freeze(op->keyed, h->home->epoch, &frozen, &h->diag);
-    if (!err) err = keyed_persist(frozen, to->dir, &part->files, &h->diag);
-    keyed_snapshot_destroy(&frozen);
-    if (err) return err;
-    (void)snprintf(part->operator_id, sizeof part->operator_id, "%s", op->spec.id);
-    to->n++;
+    (void)arg;
+    s->checkpoints.on = true; /* from here on sinks prepare with snapshots */
+    subtask_trigger(s, h->home->epoch, 0);
     return WEIR_OK;
 }
 
-static weir_err add_subtask(struct weir_harness *h, struct subtask *s, void *to)
+static weir_err fetch(struct weir_harness *h, struct subtask *s, void *kept)
 {
     weir_err err = WEIR_OK;
-    for (uint32_t i = 0; i < s->n_ops && !err; i++)
-        if (s->ops[i].keyed) err = add_part(h, to, &s->ops[i]);
+    for (struct subtask_snapshot *taken; (taken = subtask_take_snapshot(s));) {
+        if (!err) err = kept_add(kept, taken, &h->diag);
+        subtask_settle(taken);
+    }
+    return err;
+}
+
+static weir_err count(struct weir_harness *h, struct subtask *s, void *n)
+{
+    (void)h, (void)s;
+    ++*(uint32_t *)n;
+    return WEIR_OK;
+}
+
+static weir_err collect(struct weir_harness *h, struct kept *kept)
+{
+    uint32_t n = 0, channel;
+    weir_err err = harness_each(h, count, &n);
+    h->n_rounds = 0;
+    while (!err && kept_count(kept) < n) {
+        err = harness_round(h);
+        if (err) h->diag = h->failure;
+        if (!err) err = harness_each(h, fetch, kept);
+    }
+    if (err || kept_ledgers_agree(kept, &channel)) return err;
+    return weir_fail(&h->diag, WEIR_E_STATE, "the two ends of channel %u tell different things of what went over it", channel);
+}
+
+weir_err harness_checkpoint(struct weir_harness *h, struct kept **out)
+{
+    char dir[PATH_MAX];
+    struct kept *kept = NULL;
+    (void)snprintf(dir, sizeof dir, "%s/snapshots", h->home->path);
+    weir_err err = folder_make(dir, &h->diag);
+    if (!err) err = kept_new(&kept, ++h->home->epoch, dir, &h->diag);
+    if (err) return err;
+    h->checkpointed = true;
+    (void)harness_each(h, trigger, NULL);
+    err = collect(h, kept);
+    if (err)
+        kept_destroy(&kept);
+    else
+        *out = kept;
     return err;
 }
 
@@ -74,10 +96,7 @@ weir_err weir_harness_snapshot(struct weir_harness *h, struct weir_harness_snaps
     if (!s) return weir_fail(&h->diag, WEIR_E_NOMEM, "no memory for a snapshot");
     s->home = h->home;
     s->home->n_keepers++;
-    s->home->epoch++;
-    (void)snprintf(s->dir, sizeof s->dir, "%s/snapshots", h->home->path);
-    err = folder_make(s->dir, &h->diag);
-    if (!err) err = harness_each(h, add_subtask, s);
+    err = harness_checkpoint(h, &s->kept);
     if (err)
         weir_harness_snapshot_destroy(&s);
     else
@@ -85,61 +104,55 @@ weir_err weir_harness_snapshot(struct weir_harness *h, struct weir_harness_snaps
     return err;
 }
 
-/* ---- restoring ------------------------------------------------------------------------------------------------------------------- */
-
-/* The parts of one operator, from all of its instances. */
-static uint32_t parts_of(const struct weir_harness_snapshot *from, const char *operator_id, struct keyed_restore_from *parts)
+static weir_err complete(struct weir_harness *h, struct subtask *s, void *arg)
 {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < from->n; i++)
-        if (strcmp(from->parts[i].operator_id, operator_id) == 0)
-            parts[n++] = (struct keyed_restore_from){.dir = from->dir, .files = &from->parts[i].files};
-    return n;
+    (void)arg;
+    return subtask_complete(s, h->home->epoch) ? harness_fail(h, s) : WEIR_OK;
 }
 
-static weir_err restore_op(struct weir_harness *h, struct op *op, const struct weir_harness_snapshot *from)
+weir_err weir_harness_complete(struct weir_harness *h)
 {
-    struct subtask *s = op->subtask;
-    struct keyed_restore_from *parts = calloc((size_t)from->n + 1, sizeof *parts);
-    if (!parts) return weir_fail(&h->diag, WEIR_E_NOMEM, "no memory to restore a snapshot");
-    uint32_t n = parts_of(from, op->spec.id, parts);
-    weir_err err = WEIR_OK;
-    if (n && !op->keyed && op_make_state(op)) {
-        h->diag = s->diag;
-        err = s->diag.code;
-    }
-    if (n && !err) {
-        err = keyed_safe_point(op->keyed, h->now_ms); /* the clock, for times to live */
-        if (err) (void)slot_error(s->slot, &h->diag);
-        if (!err) err = keyed_restore(op->keyed, parts, n, s->index, s->parallelism, &h->diag);
-    }
-    free(parts);
+    weir_err err = h->failed ? h->failed : harness_each(h, complete, NULL);
+    if (err) h->diag = h->failure;
     return err;
 }
+
+/* ---- restoring ------------------------------------------------------------------------------------------------------------------- */
 
 static weir_err restore_subtask(struct weir_harness *h, struct subtask *s, void *from)
 {
-    weir_err err = WEIR_OK;
-    for (uint32_t i = 0; i < s->n_ops && !err; i++)
-        if (s->ops[i].spec.kind == OP_USER) err = restore_op(h, &s->ops[i], from);
-    return err;
+    return subtask_restore(s, from, h->now_ms, &h->diag);
 }
 
-static bool has_operator(const struct weir_harness *h, const char *id)
+static const struct graph_node *find_node(const struct weir_harness *h, const char *id)
 {
     for (uint32_t i = 0; i < h->d->graph.n_nodes; i++)
-        if (strcmp(h->d->graph.nodes[i].id, id) == 0) return true;
-    return false;
+        if (strcmp(h->d->graph.nodes[i].id, id) == 0) return &h->d->graph.nodes[i];
+    return NULL;
 }
 
-weir_err harness_restore(struct weir_harness *h, const struct weir_harness_snapshot *from)
+/* An input that had ended has ended. */
+static void end_inputs(struct weir_harness *h, const struct restore *from)
 {
-    for (uint32_t i = 0; i < from->n && !h->options.allow_lost_state; i++) {
-        if (from->parts[i].files.n == 0 || has_operator(h, from->parts[i].operator_id)) continue;
+    for (uint32_t i = 0; i < from->n_splits; i++)
+        for (uint32_t k = 0; k < h->n_inputs; k++)
+            if (from->splits[i].split.state == SPLIT_DONE &&
+                strcmp(from->splits[i].operator_id, h->d->graph.nodes[h->inputs[k].node].id) == 0)
+                h->inputs[k].ended = true;
+}
+
+weir_err harness_restore(struct weir_harness *h, const struct weir_harness_snapshot *snapshot)
+{
+    struct restore from = kept_restore(snapshot->kept);
+    for (uint32_t i = 0; i < from.n_ops && !h->options.allow_lost_state; i++) {
+        const struct restore_op *part = &from.ops[i];
+        if (!part->state.files || part->state.files->n == 0 || find_node(h, part->operator_id)) continue;
         return weir_fail(&h->diag, WEIR_E_STATE,
                          "the snapshot has state of operator %s, which the graph does not have: give a step that id, or set "
                          "allow_lost_state",
-                         from->parts[i].operator_id);
+                         part->operator_id);
     }
-    return harness_each(h, restore_subtask, (void *)(uintptr_t)from);
+    end_inputs(h, &from);
+    h->checkpointed = true;
+    return harness_each(h, restore_subtask, &from);
 }

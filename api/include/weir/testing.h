@@ -172,7 +172,10 @@ WEIR_EXPORT weir_err weir_harness_end(struct weir_harness *h, uint32_t input);
 /* Moves the wall clock; timers in processing time up to it fire. Errors: WEIR_E_ARGUMENT when it goes back. */
 WEIR_EXPORT weir_err weir_harness_set_time(struct weir_harness *h, weir_time now_ms);
 
-/* Ends all inputs that have not ended, then commits: as a job that finishes. With `manual`, too, it runs to the end. */
+/*
+ * Ends all inputs that have not ended, then has sinks prepare and commit: as a job that finishes, with a last checkpoint if snapshots were
+ * taken or restored. With `manual`, too, it runs to the end.
+ */
 WEIR_EXPORT weir_err weir_harness_finish(struct weir_harness *h);
 
 /* With `manual`: delivers the next batch or event if all before it is done, and gives each subtask one step. *more: there is more to do. */
@@ -213,11 +216,16 @@ WEIR_EXPORT uint64_t weir_harness_counter(struct weir_harness *h, const char *op
 /* ---- snapshots ------------------------------------------------------------------------------------------------------------------- */
 
 /*
- * All state of all operators as a checkpoint would hold it: the barrier comes behind everything that was put in, so an emission that paused
- * (WEIR_AGAIN) is finished first, also with `manual`. The harness goes on afterwards. Gives `*out`, which may outlive the harness.
- * Event time is no state: a restored harness begins without watermarks. Errors: WEIR_E_STATE after finish; WEIR_E_IO; user code's.
+ * A checkpoint, as a job takes it: barriers go through the graph behind everything that was put in, so an emission that paused (WEIR_AGAIN)
+ * is finished first, also with `manual`; sinks prepare. The harness goes on afterwards. Gives `*out`, which may outlive the harness.
+ *
+ * A harness that is made with it (options.restore) begins where this one stood: state, timers, the event time of each operator; inputs that
+ * had ended have ended. Sinks are told to commit what they had prepared, and to recover. What is pushed into an input begins with the test.
+ * Errors: WEIR_E_STATE after finish; WEIR_E_IO; user code's.
  */
 WEIR_EXPORT weir_err weir_harness_snapshot(struct weir_harness *h, struct weir_harness_snapshot **out);
+/* The last snapshot is complete: sinks commit what they prepared for it and before. Without it a crash came first. Errors: user code's. */
+WEIR_EXPORT weir_err weir_harness_complete(struct weir_harness *h);
 WEIR_EXPORT void weir_harness_snapshot_destroy(struct weir_harness_snapshot **snapshot);
 
 /* ---- errors ---------------------------------------------------------------------------------------------------------------------- */
