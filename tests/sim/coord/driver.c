@@ -33,6 +33,7 @@ static void on_role(struct ens *e, struct ens_peer *p, const struct zab_action *
     ens_trace(e, "%u is %s %u epoch %llu%s", p->id, names[p->role], p->leader, (unsigned long long)p->epoch,
               p->established ? ", established" : "");
     check_role(e, p);
+    fault_at_role(e, p);
 }
 
 static void push_read(struct ens *e, struct ens_peer *p, const struct zab_action *a)

@@ -110,6 +110,8 @@ struct ens_config {
     uint32_t break_ms;                          /* longest time until a broken link is noticed */
     uint32_t fsync_ms;
     uint32_t ops, reconfigs, faults; /* how many */
+    uint32_t lies;                   /* per mille of votes: with another epoch and zxid. Safety must not rest on votes */
+    uint32_t strikes;                /* per mille of changes of role at which something happens to that peer */
     int64_t rage_ms;
     uint64_t window_bytes;
     uint32_t read_bytes, flight_bytes;
@@ -248,5 +250,6 @@ bool check_settled(struct ens *e, const char **why);
 /* ---- faults.c ---- */
 
 void fault_strike(struct ens *e);
+void fault_at_role(struct ens *e, struct ens_peer *p); /* elections are short: faults are sent there */
 
 #endif

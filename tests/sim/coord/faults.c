@@ -94,6 +94,23 @@ void fault_strike(struct ens *e)
     }
 }
 
+void fault_at_role(struct ens *e, struct ens_peer *p)
+{
+    if (e->healed || !ens_chance(e, e->config.strikes)) return;
+    uint32_t other = any_peer(e);
+    switch (ens_random(e, 4)) {
+    case 0:
+        p->crash_in = (int32_t)up_to(e, 25);
+        ens_push(e, (struct ens_event){.kind = ENS_EV_START, .peer = p->id}, e->now_ms + 20 + ens_delay(e, 200));
+        return;
+    case 1: pause_peer(e, p); return;
+    case 2: p->fsync_ms = ens_chance(e, 500) ? 100 : e->config.fsync_ms; return;
+    default:
+        if (other != p->id) net_break(e, p->id, other);
+        return;
+    }
+}
+
 /* ---- a seed ---- */
 
 static struct ens_config draw_config(struct ens *e)
@@ -110,6 +127,8 @@ static struct ens_config draw_config(struct ens *e)
     c.slow_ms = 20 + up_to(e, 300);
     c.ops = up_to(e, 150);
     c.faults = ens_random(e, 8) ? up_to(e, 24) : 0;
+    c.lies = ens_random(e, 3) ? 0 : 300;
+    c.strikes = ens_random(e, 2) ? 0 : up_to(e, 300);
     c.rage_ms = 500 + (int64_t)ens_random(e, 2500);
     c.window_bytes = ens_random(e, 2) ? 1u << 20 : 64 + up_to(e, 2000);
     c.read_bytes = ens_random(e, 2) ? 1u << 16 : up_to(e, 64);
