@@ -153,19 +153,6 @@ static void leave_role(struct zab *z)
     z->outstanding_bytes = 0;
 }
 
-void election_start(struct zab *z, const char *why)
-{
-    leave_role(z);
-    z->role = zab_is_member(z, z->config.id) ? ZAB_LOOKING : ZAB_DETACHED;
-    z->round++;
-    z->vote = own_vote(z);
-    z->finalize_ms = INT64_MAX;
-    z->resend_ms = z->now_ms + z->config.resend_ms;
-    zab_trace(z, true, "looking for a leader in round %" PRIu64 ": %s", z->round, why);
-    election_tell_all(z);
-    if (z->role == ZAB_LOOKING) decide(z);
-}
-
 /* The vote of another who looks, too. */
 static void weigh(struct zab *z, struct peer *p)
 {
@@ -181,6 +168,30 @@ static void weigh(struct zab *z, struct peer *p)
     z->vote = adopt ? p->vote : mine;
     z->finalize_ms = INT64_MAX;
     election_tell_all(z);
+}
+
+/* Those who began to look before this peer did have told their votes already, and need not say them again. */
+static void weigh_earlier(struct zab *z)
+{
+    for (uint32_t i = 0; i < ZAB_PEERS_MAX; i++) {
+        struct peer *p = &z->peers[i];
+        if (p->voted && p->vote.state == ZAB_VOTE_LOOKING && p->vote.round >= z->round) weigh(z, p);
+    }
+}
+
+void election_start(struct zab *z, const char *why)
+{
+    leave_role(z);
+    z->role = zab_is_member(z, z->config.id) ? ZAB_LOOKING : ZAB_DETACHED;
+    z->round++;
+    z->vote = own_vote(z);
+    z->finalize_ms = INT64_MAX;
+    z->resend_ms = z->now_ms + z->config.resend_ms;
+    zab_trace(z, true, "looking for a leader in round %" PRIu64 ": %s", z->round, why);
+    election_tell_all(z);
+    if (z->role != ZAB_LOOKING) return;
+    weigh_earlier(z);
+    decide(z);
 }
 
 /* Word of the leader while following it: does it still lead? */

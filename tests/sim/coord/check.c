@@ -85,7 +85,7 @@ void check_history(struct ens *e)
     struct linear *l = linear_new();
     for (uint32_t i = 0; i < e->n_ops; i++) {
         const struct ens_op *op = &e->ops[i];
-        if (op->kind == ENS_READ && !op->answered) continue;
+        if (op->refused || (op->kind == ENS_READ && !op->answered)) continue;
         linear_add(l, (struct linear_op){.kind = op->kind == ENS_WRITE ? LINEAR_WRITE : LINEAR_READ,
                                          .key = op->key,
                                          .value = op->value,

@@ -10,23 +10,24 @@
 void client_op(struct ens *e, uint32_t id, enum ens_op_kind kind, uint32_t key)
 {
     struct ens_peer *p = &e->peers[id];
-    if (!p->core || p->paused_ms > e->now_ms || e->n_ops == ENS_OPS_MAX) return;
-    uint32_t op = e->n_ops;
-    struct zab_event ev = {.type = kind == ENS_READ ? ZAB_EV_BARRIER : p->role == ZAB_LEADING ? ZAB_EV_PROPOSE : ZAB_EV_FORWARD};
-    if (kind == ENS_READ)
-        ev.token = op;
+    if (!p->core || e->n_ops == ENS_OPS_MAX) return;
+    uint32_t i = e->n_ops++;
+    ens_push(e, (struct ens_event){.kind = ENS_EV_ASKED, .peer = id, .life = p->life, .offset = i}, e->now_ms);
+    e->ops[i] = (struct ens_op){
+        .kind = kind, .key = key, .value = i + 1, .peer = id, .life = p->life, .chosen_before = e->n_chosen, .asked = 2 * e->n_events_done};
+}
+
+/* The request has reached the peer: at once, or when it goes on after a pause. */
+void client_asked(struct ens *e, struct ens_peer *p, uint32_t i)
+{
+    struct ens_op *op = &e->ops[i];
+    struct zab_event ev = {.type = op->kind == ENS_READ ? ZAB_EV_BARRIER : p->role == ZAB_LEADING ? ZAB_EV_PROPOSE : ZAB_EV_FORWARD};
+    if (op->kind == ENS_READ)
+        ev.token = i;
     else
-        ev.bytes = (struct weir_bytes){&op, sizeof op};
-    e->ops[e->n_ops++] = (struct ens_op){.kind = kind,
-                                         .key = key,
-                                         .value = op + 1,
-                                         .peer = id,
-                                         .life = p->life,
-                                         .chosen_before = e->n_chosen,
-                                         .asked = 2 * e->n_events_done};
-    uint32_t life = p->life;
+        ev.bytes = (struct weir_bytes){&i, sizeof i};
     peer_step(e, p, &ev);
-    if (p->core && p->life == life && e->actions.outcome != ZAB_TAKEN) e->n_ops--; /* refused: it did not happen */
+    op->refused = p->core && p->life == op->life && e->actions.outcome != ZAB_TAKEN; /* it did not happen */
 }
 
 void client_forwarded(struct ens *e, struct ens_peer *p, struct weir_bytes bytes)

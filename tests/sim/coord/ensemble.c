@@ -60,7 +60,7 @@ struct ens_block {
     struct ens_block *next;
 };
 
-#define ARENA_BLOCK (256u << 10)
+#define ARENA_BLOCK (64u << 10)
 
 static void *arena_take(struct ens *e, size_t len)
 {
@@ -153,6 +153,7 @@ static void dispatch(struct ens *e, const struct ens_event *ev)
     case ENS_EV_FSYNC: peer_step(e, p, &(struct zab_event){.type = ZAB_EV_PERSISTED, .ticket = disk_synced(e, p)}); return;
     case ENS_EV_LOG_READ: disk_answer_log(e, p, ev); return;
     case ENS_EV_SNAPSHOT_READ: disk_answer_snapshot(e, p, ev); return;
+    case ENS_EV_ASKED: client_asked(e, p, (uint32_t)ev->offset); return;
     case ENS_EV_FORWARDED: client_forwarded(e, p, (struct weir_bytes){ev->data, ev->len}); return;
     case ENS_EV_START:
         if (!p->core) peer_start(e, ev->peer);

@@ -99,6 +99,7 @@ struct ens_op {
     enum ens_op_kind kind;
     uint32_t key, value;
     uint32_t peer, life;
+    bool refused;
     uint32_t chosen_before;   /* entries chosen when it was asked */
     uint64_t asked, answered; /* event numbers; answered 0: never */
 };
@@ -108,6 +109,8 @@ struct ens_config {
     uint32_t n_members;
     uint32_t delay_ms, slow_per_mille, slow_ms; /* of a message */
     uint32_t break_ms;                          /* longest time until a broken link is noticed */
+    uint32_t detect_ms;                         /* until a link breaks on which something was lost */
+    uint32_t retry_ms;                          /* between attempts to connect */
     uint32_t fsync_ms;
     uint32_t ops, reconfigs, faults; /* how many */
     uint32_t lies;                   /* per mille of votes: with another epoch and zxid. Safety must not rest on votes */
@@ -115,7 +118,8 @@ struct ens_config {
     int64_t rage_ms;
     uint64_t window_bytes;
     uint32_t read_bytes, flight_bytes;
-    uint32_t snapshot_every; /* entries; 0 = never */
+    uint32_t snapshot_every;                                         /* entries; 0 = never */
+    uint32_t tick_ms, sync_timeout_ms, init_timeout_ms, finalize_ms; /* of the cores; 0 = their defaults */
 };
 
 enum ens_kind {
@@ -128,6 +132,7 @@ enum ens_kind {
     ENS_EV_FSYNC,
     ENS_EV_LOG_READ,
     ENS_EV_SNAPSHOT_READ,
+    ENS_EV_ASKED,
     ENS_EV_FORWARDED,
     ENS_EV_START,
     ENS_EV_OP,
@@ -234,6 +239,7 @@ struct ens_peer *ens_leader(struct ens *e); /* an established one with the highe
 /* ---- clients.c ---- */
 
 void client_op(struct ens *e, uint32_t peer, enum ens_op_kind kind, uint32_t key);
+void client_asked(struct ens *e, struct ens_peer *p, uint32_t op);
 void client_reconfig(struct ens *e);
 void client_forwarded(struct ens *e, struct ens_peer *p, struct weir_bytes bytes);
 void client_delivered(struct ens *e, struct ens_peer *p, const struct zab_entry *entry);

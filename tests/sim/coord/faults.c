@@ -115,7 +115,8 @@ void fault_at_role(struct ens *e, struct ens_peer *p)
 
 static struct ens_config draw_config(struct ens *e)
 {
-    struct ens_config c = {.delay_ms = 1 + up_to(e, 8), .break_ms = up_to(e, 200), .fsync_ms = 1 + up_to(e, 10)};
+    struct ens_config c = {
+        .delay_ms = 1 + up_to(e, 8), .break_ms = up_to(e, 200), .detect_ms = 600, .retry_ms = 40, .fsync_ms = 1 + up_to(e, 10)};
     c.n_voters = ens_random(e, 4) == 0 ? 5 : ens_random(e, 8) == 0 ? 1 : 3;
     c.n_members = c.n_voters + (ens_random(e, 3) == 0);
     c.n_peers = c.n_members;
@@ -124,7 +125,7 @@ static struct ens_config draw_config(struct ens *e)
         c.n_peers = c.n_voters == 5 ? 7 : c.n_members + up_to(e, 2);
     }
     c.slow_per_mille = ens_random(e, 2) ? up_to(e, 30) : 0;
-    c.slow_ms = 20 + up_to(e, 300);
+    c.slow_ms = 20 + up_to(e, ens_random(e, 3) ? 300 : 1500);
     c.ops = up_to(e, 150);
     c.faults = ens_random(e, 8) ? up_to(e, 24) : 0;
     c.lies = ens_random(e, 3) ? 0 : 300;
@@ -178,7 +179,8 @@ bool ens_heal(struct ens *e, int64_t ms)
     ens_trace(e, "healed");
     mend(e);
     e->config.slow_per_mille = 0;
-    int64_t rest = e->config.break_ms; /* breaks not yet noticed and pauses are still of the bad times */
+    /* breaks not yet noticed, messages on their way and pauses are still of the bad times */
+    int64_t rest = e->config.break_ms > e->config.slow_ms ? e->config.break_ms : e->config.slow_ms;
     for (uint32_t id = 1; id <= e->config.n_peers; id++) {
         struct ens_peer *p = &e->peers[id];
         if (p->paused_ms - e->now_ms > rest) rest = p->paused_ms - e->now_ms;
@@ -226,6 +228,7 @@ void ens_run_seed(struct ens **out, uint64_t seed, bool print)
     e->seed = seed;
     *out = e;
     schedule_all(e);
+    if (ens_chance(e, 300)) e->peers[any_peer(e)].fsync_ms = up_to(e, 250); /* one bad disk */
     rage(e);
     if (!e->violated && ens_heal(e, HEAL_MS)) prove_well(e);
     if (!e->violated) check_history(e);

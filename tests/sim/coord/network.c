@@ -7,9 +7,6 @@
 
 #include "runtime/base/assert.h"
 
-#define RETRY_MS 40   /* between attempts to connect */
-#define DETECT_MS 600 /* a link that loses something is noticed within so long */
-
 static struct ens_link *link_of(struct ens *e, uint32_t a, uint32_t b)
 {
     return a < b ? &e->links[a][b] : &e->links[b][a];
@@ -73,7 +70,8 @@ static void doom(struct ens *e, struct ens_link *l, uint32_t a, uint32_t b)
 {
     if (l->doomed) return;
     l->doomed = true;
-    ens_push(e, (struct ens_event){.kind = ENS_EV_BREAK, .peer = a, .other = b, .link = l->number}, e->now_ms + ens_delay(e, DETECT_MS));
+    ens_push(e, (struct ens_event){.kind = ENS_EV_BREAK, .peer = a, .other = b, .link = l->number},
+             e->now_ms + ens_delay(e, e->config.detect_ms));
 }
 
 /* The vote as it might have been: whoever wins by it, discovery must get it right. */
@@ -125,7 +123,7 @@ static bool wanted(const struct ens *e, uint32_t a, uint32_t b)
 static void on_connect(struct ens *e, uint32_t a, uint32_t b)
 {
     struct ens_link *l = link_of(e, a, b);
-    push_connect(e, a, b, RETRY_MS);
+    push_connect(e, a, b, e->config.retry_ms);
     if (l->connected || l->end_up[0] || l->end_up[1] || !wanted(e, a, b) || e->cut[a][b] || e->cut[b][a]) return;
     if (e->peers[a].paused_ms > e->now_ms || e->peers[b].paused_ms > e->now_ms) return;
     *l = (struct ens_link){.connected = true, .end_up = {true, true}, .number = l->number + 1, .last_ms = {e->now_ms, e->now_ms}};
