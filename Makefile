@@ -4,6 +4,8 @@ JOBS ?= $(shell nproc)
 CMAKE_FLAGS ?=
 SEEDS ?= 2000
 START ?= 1
+FAULTS ?= 4
+STATES ?= 1000000
 NEXMARK_SEEDS ?= 20
 FUZZ_SECONDS ?= 60
 PACKAGES = build-essential cmake ninja-build pkg-config git ca-certificates libzmq3-dev libczmq-dev libmsgpack-dev librocksdb-dev libsodium-dev \
@@ -13,7 +15,7 @@ CLANG_PACKAGES = clang clang-format libclang-rt-14-dev
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 DEMO = $(BUILD)/demo
 
-.PHONY: all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord conformance nexmark lint format clean
+.PHONY: all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance nexmark lint format clean
 
 all: build
 
@@ -74,6 +76,10 @@ sim: build
 # The coordination ensemble: SEEDS worlds from START on.
 sim-coord: build
 	$(BUILD)/tests/sim_coord --seeds $(SEEDS) --start $(START)
+
+# Three peers and every placement of FAULTS faults, up to STATES states.
+explore-coord: build
+	$(BUILD)/tests/explore_coord --faults $(FAULTS) --states $(STATES)
 
 # State against its oracle: SEEDS worlds from START on; in memory, since every snapshot waits for the disk.
 conformance: build

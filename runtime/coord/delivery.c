@@ -15,6 +15,7 @@ static void deliver_one(struct zab *z, const struct zab_entry *entry)
 static void read_log(struct zab *z)
 {
     z->reading = true;
+    z->read_after = z->delivered;
     struct zab_action *a = zab_act(z, ZAB_DO_READ_LOG);
     a->read_log.after = z->delivered;
     a->read_log.max = z->config.read_bytes;
@@ -41,6 +42,9 @@ void zab_deliver_read(struct zab *z, const struct zab_event *ev)
 {
     if (!z->reading) return;
     z->reading = false;
+    if (ev->log_read.n == 0 && zxid_eq(z->read_after, z->delivered))
+        zab_fail(z, "the log on disk has nothing behind %" PRIu64 ".%" PRIu64 ", but more was committed", z->delivered.epoch,
+                 z->delivered.counter);
     for (uint32_t i = 0; i < ev->log_read.n; i++)
         if (is_next(z, &ev->log_read.entries[i])) deliver_one(z, &ev->log_read.entries[i]);
 }

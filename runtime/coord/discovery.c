@@ -159,8 +159,8 @@ static void promise(struct zab *z, bool counts)
 
 void discovery_on_epoch(struct zab *z, struct peer *p, const struct zab_message *m)
 {
-    if (z->phase != PHASE_ASKING) {
-        zab_peer_reset(z, p, "peer %" PRIu32 " asked twice for a promise", p->id);
+    if (z->phase != PHASE_ASKING || m->epoch > EPOCH_MAX) {
+        zab_peer_reset(z, p, "peer %" PRIu32 " asked twice for a promise, or for epoch %" PRIu64, p->id, m->epoch);
         return;
     }
     z->progress_ms = z->now_ms;

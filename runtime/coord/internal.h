@@ -146,7 +146,8 @@ struct zab {
     struct zxid commit, delivered;
     struct zxid serve_from; /* established towards the outside once this is delivered */
     bool members_changed;   /* the role may have to follow, at the end of the step */
-    bool reading;           /* READ_LOG under way */
+    bool reading;           /* READ_LOG under way ... */
+    struct zxid read_after; /* ... behind this */
     struct barrier *barriers;
     uint32_t n_barriers, barriers_cap;
 

@@ -13,8 +13,8 @@
  *
  * Files: election.c (phase 0), discovery.c (1), synchronisation.c (2), broadcast.c (3), reads.c (barriers), peer.c (links, hello, time).
  *
- * No socket, file, clock or thread. The driver waits until `deadline_ms` or an event, fills struct zab_event, calls zab_step, and performs
- * the actions in order.
+ * No socket, file, clock, thread or chance. The driver waits until `deadline_ms` or an event, fills struct zab_event, calls zab_step, and
+ * performs the actions in order.
  *
  * Links. Between two peers there is at most one link at a time; it delivers in order and whole, or breaks (then nothing that was sent on it
  * comes any more). LINK_UP and LINK_DOWN tell; a RESET_LINK breaks it without a LINK_DOWN. Both ends get a link or none: a break at one end
@@ -28,6 +28,7 @@
  *
  * Delivery. DELIVER comes in the order of zxids, once each per incarnation, starting behind the snapshot of the recovery; INSTALL with
  * `last` replaces the state machine, and delivery goes on behind it. A member entry is delivered, too (the state machine skips it).
+ * It may run ahead of this peer's own disk (a quorum has the entry), never ahead of what it was told to append.
  * A snapshot of the state machine may be written at any delivered zxid, with the newest MEMBERS list whose version is not above it; its
  * file must not become durable before the log up to there.
  *
@@ -63,7 +64,6 @@ struct zab;
 struct zab_config {
     uint32_t id;            /* of this peer, above zero */
     struct weir_id cluster; /* peers of another cluster are refused */
-    uint64_t seed;          /* for what must differ between peers */
     /* zero = the default above */
     uint32_t tick_ms, sync_timeout_ms, init_timeout_ms, finalize_ms, resend_ms;
     uint64_t window_bytes;
@@ -81,7 +81,7 @@ enum zab_event_type {
     ZAB_EV_LINK_DOWN,      /* it broke */
     ZAB_EV_MESSAGE,        /* from the link of `peer` */
     ZAB_EV_PERSISTED,      /* every disk action up to `ticket` is durable */
-    ZAB_EV_LOG_READ,       /* answers READ_LOG */
+    ZAB_EV_LOG_READ,       /* answers READ_LOG, always */
     ZAB_EV_SNAPSHOT_READ,  /* answers READ_SNAPSHOT */
     ZAB_EV_SNAPSHOT_TAKEN, /* a snapshot is durable and the log was cut: entries up to `floor` are gone */
     ZAB_EV_PROPOSE,        /* leader: an entry of the log. Outcome; its number in actions.proposed */

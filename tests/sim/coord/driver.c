@@ -130,7 +130,6 @@ void peer_start(struct ens *e, uint32_t id)
     if (!disk_recover(e, p, &initial, &recovery)) return;
     if (ens_chance(e, 500)) recovery_committed(&recovery, p->hint);
     struct zab_config config = {.id = id,
-                                .seed = ens_random(e, UINT64_MAX),
                                 .tick_ms = e->config.tick_ms,
                                 .sync_timeout_ms = e->config.sync_timeout_ms,
                                 .init_timeout_ms = e->config.init_timeout_ms,

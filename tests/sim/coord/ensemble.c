@@ -161,6 +161,7 @@ static void dispatch(struct ens *e, const struct ens_event *ev)
     case ENS_EV_OP: client_op(e, ev->peer, (enum ens_op_kind)ev->other, ev->len); return;
     case ENS_EV_RECONFIG: client_reconfig(e); return;
     case ENS_EV_FAULT: fault_strike(e); return;
+    case ENS_EV_POWER: fault_power(e); return;
     }
 }
 

@@ -138,6 +138,7 @@ enum ens_kind {
     ENS_EV_OP,
     ENS_EV_RECONFIG,
     ENS_EV_FAULT,
+    ENS_EV_POWER,
 };
 
 struct ens_event {
@@ -256,6 +257,7 @@ bool check_settled(struct ens *e, const char **why);
 /* ---- faults.c ---- */
 
 void fault_strike(struct ens *e);
+void fault_power(struct ens *e);                       /* everybody crashes */
 void fault_at_role(struct ens *e, struct ens_peer *p); /* elections are short: faults are sent there */
 
 #endif

@@ -33,8 +33,9 @@ static void crash(struct ens *e, uint32_t id)
 }
 
 /* Everybody at once: a power cut. */
-static void crash_all(struct ens *e)
+void fault_power(struct ens *e)
 {
+    if (e->healed) return;
     for (uint32_t id = 1; id <= e->config.n_peers; id++) {
         peer_crash(e, id, up_to(e, e->peers[id].disk.n));
         ens_push(e, (struct ens_event){.kind = ENS_EV_START, .peer = id}, e->now_ms + 20 + ens_delay(e, 300));
@@ -78,7 +79,7 @@ void fault_strike(struct ens *e)
     case 0:
     case 1: crash(e, id); return;
     case 2:
-        if (ens_chance(e, 300)) crash_all(e);
+        if (ens_chance(e, 300)) fault_power(e);
         return;
     case 3: pause_peer(e, &e->peers[id]); return;
     case 4:
@@ -98,13 +99,17 @@ void fault_at_role(struct ens *e, struct ens_peer *p)
 {
     if (e->healed || !ens_chance(e, e->config.strikes)) return;
     uint32_t other = any_peer(e);
-    switch (ens_random(e, 4)) {
+    switch (ens_random(e, 5)) {
     case 0:
         p->crash_in = (int32_t)up_to(e, 25);
         ens_push(e, (struct ens_event){.kind = ENS_EV_START, .peer = p->id}, e->now_ms + 20 + ens_delay(e, 200));
         return;
     case 1: pause_peer(e, p); return;
     case 2: p->fsync_ms = ens_chance(e, 500) ? 100 : e->config.fsync_ms; return;
+    case 3: /* the power goes while every disk is slow: much was written, little is there */
+        for (uint32_t id = 1; id <= e->config.n_peers; id++) e->peers[id].fsync_ms = 60;
+        ens_push(e, (struct ens_event){.kind = ENS_EV_POWER}, e->now_ms + ens_delay(e, 120));
+        return;
     default:
         if (other != p->id) net_break(e, p->id, other);
         return;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Breaks the cores of Zab on purpose, one line at a time, and demands that the simulated ensemble notices each within SEEDS seeds, or else its
-# stories do. Numbers are those of real bugs of ZooKeeper with the same cause.
+# stories or the unit tests of a phase do. Numbers are those of real bugs of ZooKeeper with the same cause.
 #
 #     mutants.sh SOURCE-FOLDER SCRATCH-FOLDER COMPILER LIBRARY...
 #
@@ -25,7 +25,7 @@ build() {
 # noticed PROGRAM ARGUMENT...: it fails, or does not end
 noticed() {
     local status
-    status=$(timeout 60 "$@" >"$scratch/lines" 2>&1; echo $?) 2>/dev/null
+    status=$(timeout 240 "$@" >"$scratch/lines" 2>&1; echo $?) 2>/dev/null
     [ "$status" != 0 ] || return 1
     echo "caught    $name ($(grep -aE '^seed |^[./a-z_]+\.c:|assert|FAILED' "$scratch/lines" | head -1 | cut -c1-140))"
 }
@@ -50,6 +50,10 @@ mutant() {
     if noticed "$scratch/sim" --seeds "$SEEDS"; then return; fi
     build stories tests/sim/coord/test_coord_stories.c -lcmocka
     if noticed "$scratch/stories"; then return; fi
+    for phase in election discovery synchronisation broadcast reads reconfig; do
+        build unit tests/unit/coord/test_zab_$phase.c -lcmocka
+        if noticed "$scratch/unit"; then return; fi
+    done
     echo "SURVIVED  $name"
     failed=1
 }

@@ -124,6 +124,7 @@ static void the_vote_for_a_peer_that_died_is_taken_back(void **state)
     scripted_close(&f);
 }
 
+/* It looks, too, and hears its former leader's vote at once. */
 static void a_follower_hears_that_its_leader_looks(void **state)
 {
     (void)state;
@@ -131,7 +132,11 @@ static void a_follower_hears_that_its_leader_looks(void **state)
     scripted_init(&f, &(struct scripted_options){.id = 1, .voters = 3});
     established_follower(&f, 1);
     vote(&f, 2, ZAB_VOTE_LOOKING, 2, 2, 1, Z(0, 0));
-    expect_line(&f, "role looking 0 epoch 0");
+    expect(&f, "> 2 VOTE looking 1 round 2\n"
+               "> 2 VOTE looking 2 round 2\n"
+               "> 2 VOTE following 2 round 2\n"
+               "> 2 FOLLOW accepted 1\n"
+               "role following 2 epoch 0\n");
     scripted_close(&f);
 }
 
