@@ -256,6 +256,7 @@ static void begin(struct ckpt *c, uint32_t options, struct ckpt_request *request
     if (request) {
         request->state = CKPT_REQUEST_RUNNING;
         request->checkpoint = c->id;
+        request->attempt = c->attempt;
     }
     c->state = CKPT_RESERVING;
     act(out, CKPT_DO_RESERVE, c);

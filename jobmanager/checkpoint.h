@@ -74,6 +74,7 @@ struct ckpt_request {
     struct weir_id id; /* drawn by the driver; people poll with it */
     uint32_t options;
     enum ckpt_request_state state;
+    uint32_t attempt;            /* in which it was begun */
     uint64_t checkpoint;         /* its number, once it has one */
     uint32_t parallelism;        /* of a rescale: the new one; 0 = no rescale */
     struct weir_id successor;    /* of a rescale: the job that goes on */

@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The states of a job (job.h). */
 #include "jobmanager/job.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "jobmanager/catalog_records.h"
+#include "jobmanager/job_internal.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/limits.h"
+#include "runtime/checkpoint/layout.h"
 #include "runtime/wire/link.h"
 #include "weir/stream.h"
+
+enum { RESULT_RETRY_MS = 1000 }; /* the end of a job that the catalog refused is put again after so long */
 
 static char *copy_text(const char *text)
 {
@@ -23,22 +30,6 @@ static void *zeroed(size_t n, size_t size)
     void *p = calloc(n ? n : 1, size);
     WEIR_ASSERT(p);
     return p;
-}
-
-const char *job_state_name(enum job_state state)
-{
-    switch (state) {
-    case JOB_INITIALIZING: return "INITIALIZING";
-    case JOB_CREATED: return "CREATED";
-    case JOB_DEPLOYING: return "DEPLOYING";
-    case JOB_RUNNING: return "RUNNING";
-    case JOB_FAILING: return "FAILING";
-    case JOB_CANCELLING: return "CANCELLING";
-    case JOB_FINISHED: return "FINISHED";
-    case JOB_FAILED: return "FAILED";
-    case JOB_CANCELED: return "CANCELED";
-    }
-    return "?";
 }
 
 /* ---- actions ---- */
@@ -55,16 +46,17 @@ void job_actions_close(struct job_actions *a)
     *a = (struct job_actions){0};
 }
 
-static void clear(struct job_actions *a)
+void job_clear(struct job_actions *a)
 {
     a->n = 0;
     buffer_clear(&a->bytes);
+    buffer_add(&a->bytes, "", 1); /* so that no text lies at 0 */
     a->outcome = JOB_TAKEN;
     a->answer.code = WEIR_OK;
     a->answer.text[0] = '\0';
 }
 
-static struct job_action *act(struct job_actions *a, enum job_action_type type, uint64_t member)
+struct job_action *job_act(struct job_actions *a, enum job_action_type type)
 {
     if (a->n == a->cap) {
         a->cap = a->cap ? 2 * a->cap : 16;
@@ -72,153 +64,86 @@ static struct job_action *act(struct job_actions *a, enum job_action_type type, 
         WEIR_ASSERT(a->at);
     }
     struct job_action *action = &a->at[a->n++];
-    *action = (struct job_action){.type = type, .member = member};
+    *action = (struct job_action){.type = type};
     return action;
 }
 
-/* ---- messages to workers ---- */
-
-static weir_err send(const struct job *job, const struct job_worker *to, struct wire_msg *msg, struct job_actions *out)
+size_t job_text(struct job_actions *a, const char *text)
 {
-    msg->epoch = job->epoch;
-    msg->job = job->id;
-    msg->attempt = job->attempt;
-    size_t offset = out->bytes.len;
-    weir_err err = wire_msg_encode(msg, &out->bytes);
-    if (err) return err;
-    if (out->bytes.len - offset > LINK_MESSAGE_MAX) return WEIR_E_LIMIT;
-    struct job_action *action = act(out, JOB_DO_SEND, to->member);
-    action->message = msg->type;
-    action->offset = offset;
-    action->len = out->bytes.len - offset;
-    return WEIR_OK;
+    size_t at = a->bytes.len;
+    buffer_add(&a->bytes, text, strlen(text) + 1);
+    WEIR_ASSERT(!a->bytes.err);
+    return at;
 }
 
-/* Parallelism of the vertex that `node`, a source, leads: a source has no input, so it is the head of its vertex. */
-static uint32_t source_parallelism(const struct job *job, uint32_t node)
+void job_tell(struct job_actions *out, const char *fmt, ...)
 {
-    for (uint32_t v = 0; v < job->plan->n_vertices; v++)
-        if (job->plan->vertices[v].ops[0].node == node) return job->plan->vertices[v].parallelism;
-    WEIR_ASSERT(false); /* the plan has every node */
-    return 1;
+    char text[2 * WEIR_DIAG_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    size_t at = job_text(out, text);
+    job_act(out, JOB_DO_TELL)->text = at;
 }
 
-/* The splits that the subtasks on worker `w` read, in order of source and index. `out` has room for all splits of the job. */
-static uint32_t collect_splits(const struct job *job, uint32_t w, struct wire_split *out)
+void job_put(struct job *job, enum job_key key, size_t from, bool waits, struct job_actions *out)
 {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < job->graph.n_nodes; i++) {
-        const struct graph_node *node = &job->graph.nodes[i];
-        if (!node->n_splits) continue;
-        uint32_t parallelism = source_parallelism(job, i);
-        for (uint32_t k = 0; k < node->n_splits; k++) {
-            if (job->slot_worker[plan_split_owner(k, parallelism)] != w) continue;
-            out[n++] = (struct wire_split){.node = i, .index = k, .data = node->splits[k]};
-        }
-    }
-    return n;
+    WEIR_ASSERT(!out->bytes.err);
+    struct job_action *action = job_act(out, JOB_DO_PUT);
+    action->key = key;
+    action->id = job->put_of[key] = ++job->last_put;
+    action->offset = from;
+    action->len = out->bytes.len - from;
+    if (waits) job->storing |= 1u << key;
 }
 
-static uint64_t count_splits(const struct graph *graph)
+void job_put_attempt(struct job *job, uint32_t attempt, bool committing, struct job_actions *out)
 {
-    uint64_t n = 0;
-    for (uint32_t i = 0; i < graph->n_nodes; i++) n += graph->nodes[i].n_splits;
-    return n;
-}
-
-/* DEPLOY for every worker. On failure some may be in `out`; the caller clears it. */
-static weir_err send_deploy(const struct job *job, struct job_actions *out)
-{
-    struct wire_split *splits = zeroed(count_splits(&job->graph), sizeof *splits);
-    weir_err err = WEIR_OK;
-    for (uint32_t w = 0; w < job->n_workers && !err; w++) {
-        struct wire_msg msg = {.type = WIRE_DEPLOY};
-        msg.deploy.digest = job->digest;
-        msg.deploy.size = job->size;
-        msg.deploy.name = job_name(job); /* a worker runs under the name the graph was described with */
-        msg.deploy.cwd = job->cwd;
-        msg.deploy.parallelism = job->parallelism;
-        msg.deploy.fingerprint = job->graph.fingerprint;
-        msg.deploy.progress_timeout_ms = job->progress_timeout_ms;
-        msg.deploy.n_args = job->n_args;
-        msg.deploy.args = (const char **)job->args;
-        msg.deploy.worker = w;
-        msg.deploy.n_workers = job->n_workers;
-        msg.deploy.n_slots = job->n_slots;
-        msg.deploy.slot_worker = job->slot_worker;
-        msg.deploy.n_splits = collect_splits(job, w, splits);
-        msg.deploy.splits = splits;
-        err = send(job, &job->workers[w], &msg, out);
-    }
-    free(splits);
-    return err;
-}
-
-static weir_err send_start(const struct job *job, struct job_actions *out)
-{
-    struct wire_peer *peers = zeroed(job->n_workers, sizeof *peers);
-    for (uint32_t w = 0; w < job->n_workers; w++)
-        peers[w] = (struct wire_peer){.worker = w, .endpoint = job->workers[w].endpoint, .incarnation = job->workers[w].incarnation};
-    weir_err err = WEIR_OK;
-    for (uint32_t w = 0; w < job->n_workers && !err; w++) {
-        struct wire_msg msg = {.type = WIRE_START};
-        msg.start.n_peers = job->n_workers;
-        msg.start.peers = peers;
-        err = send(job, &job->workers[w], &msg, out);
-    }
-    free(peers);
-    return err;
-}
-
-/* COMMIT or CANCEL, which have no body and always fit, to every worker that is not gone. */
-static void send_all(const struct job *job, enum wire_type type, struct job_actions *out)
-{
-    for (uint32_t w = 0; w < job->n_workers; w++) {
-        if (job_worker_gone(job->workers[w].state)) continue;
-        struct wire_msg msg = {.type = type};
-        weir_err err = send(job, &job->workers[w], &msg, out);
-        WEIR_ASSERT(!err);
-    }
+    size_t at = out->bytes.len;
+    records_attempt(job->epoch, attempt, committing, &out->bytes);
+    job_put(job, JOB_KEY_ATTEMPT, at, true, out);
 }
 
 /* ---- states ---- */
 
-static void enter(struct job *job, enum job_state state, const struct job_event *ev)
+void job_enter(struct job *job, enum job_state state, const struct job_event *ev)
 {
     WEIR_ASSERT(!job_state_terminal(job->state));
     job->state = state;
     job->deadline_ms = INT64_MAX;
-    if (job->n_history < JOB_HISTORY_MAX) job->n_history++;
-    job->history[job->n_history - 1] = (struct job_change){.state = state, .wall_ms = ev->wall_ms};
+    if (job->n_history == JOB_HISTORY_MAX) memmove(&job->history[0], &job->history[1], --job->n_history * sizeof job->history[0]);
+    job->history[job->n_history++] = (struct job_change){.state = state, .wall_ms = ev->wall_ms};
+    job->n_changes++;
 }
 
-static void end(struct job *job, enum job_state state, const struct job_event *ev, struct job_actions *out)
+static void put_result(struct job *job, struct job_actions *out)
 {
-    enter(job, state, ev);
+    size_t at = out->bytes.len;
+    records_result(job, job->outcome, job->ended_wall_ms, &out->bytes);
+    job_put(job, JOB_KEY_RESULT, at, true, out);
+}
+
+/* Stores how the job ends; it has ended when that is stored. */
+static void conclude(struct job *job, enum job_state outcome, const struct job_event *ev, struct job_actions *out)
+{
+    job->outcome = outcome;
     job->ended_wall_ms = ev->wall_ms;
-    act(out, JOB_DO_ENDED, 0);
+    if (outcome == JOB_FINISHED) job_find_successor(job);
+    put_result(job, out);
 }
 
-/* Workers that are not gone and have come less far than `state`; JOB_WORKER_COMMITTED counts all that are not gone. */
-static uint32_t workers_before(const struct job *job, enum job_worker_state state)
+static void on_concluded(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
-    uint32_t n = 0;
-    for (uint32_t w = 0; w < job->n_workers; w++) n += job->workers[w].state < state;
-    return n;
-}
-
-static bool all_committed(const struct job *job)
-{
-    for (uint32_t w = 0; w < job->n_workers; w++)
-        if (job->workers[w].state != JOB_WORKER_COMMITTED) return false;
-    return true;
-}
-
-/* In FAILING and CANCELLING: ends the job when no worker is left. */
-static void end_if_empty(struct job *job, const struct job_event *ev, struct job_actions *out)
-{
-    if (workers_before(job, JOB_WORKER_COMMITTED)) return;
-    end(job, job->state == JOB_FAILING ? JOB_FAILED : JOB_CANCELED, ev, out);
+    if (ev->stored.err) {
+        job_tell(out, "the catalog does not take how the job ended, and is asked again: %s", ev->stored.reason);
+        job->deadline_ms = ev->now_ms + RESULT_RETRY_MS;
+        return;
+    }
+    job_checkpoints_end(job, job->outcome, out);
+    job_act(out, JOB_DO_DELETE)->key = JOB_KEY_GRAPH;
+    job_enter(job, job->outcome, ev);
+    job_act(out, JOB_DO_ENDED);
 }
 
 static void close_failure(struct job_failure *f)
@@ -228,13 +153,22 @@ static void close_failure(struct job_failure *f)
     free(f->taskmanager);
 }
 
-/* A cause of failure on its way into job->failure. Everything is borrowed. */
-struct cause {
-    weir_err code;
-    const char *operator_id, *reason, *taskmanager;
-    int32_t subtask;
-    bool symptom; /* seen from afar: a later cause that is none takes its place */
-};
+static struct job_failure no_failure(void)
+{
+    return (struct job_failure){.operator_id = copy_text(""), .reason = copy_text(""), .taskmanager = copy_text(""), .subtask = -1};
+}
+
+/* It is overcome: the next attempt begins without. */
+static void remember_failure(struct job *job)
+{
+    if (!job->failure.code) return;
+    if (job->n_failures == JOB_FAILURES_MAX) {
+        close_failure(&job->failures[0]);
+        memmove(&job->failures[0], &job->failures[1], --job->n_failures * sizeof job->failures[0]);
+    }
+    job->failures[job->n_failures++] = job->failure;
+    job->failure = no_failure();
+}
 
 static void set_failure(struct job *job, const struct cause *cause, const struct job_event *ev)
 {
@@ -252,38 +186,78 @@ static void set_failure(struct job *job, const struct cause *cause, const struct
     job->failure = f;
 }
 
-/* A failure of the job or of one of its workers, in any state that is not terminal. */
-static void fail(struct job *job, const struct cause *cause, const struct job_event *ev, struct job_actions *out)
+/* ---- after a failure ---- */
+
+/* Without checkpoints what was committed stays; with them a restart commits the rest. */
+static bool may_restart(const struct job *job)
 {
+    return !job->fatal && !job->cancel_requested && job->attempt > 0 && !(job->committing && !job->ckpt);
+}
+
+static void restart_or_end(struct job *job, const struct job_event *ev, struct job_actions *out)
+{
+    struct restart_decision decision = {0};
+    bool may = may_restart(job);
+    if (may) restart_failed(&job->restart, ev->now_ms, &decision);
+    if (may && !decision.restart && job->restart.config.kind != RESTART_NONE) job_tell(out, "no restart: %s", decision.why);
+    if (!decision.restart) {
+        conclude(job, JOB_FAILED, ev, out);
+        return;
+    }
+    job_enter(job, JOB_RESTARTING, ev);
+    job->n_restarts++;
+    job->deadline_ms = ev->now_ms + decision.delay_ms;
+    job_tell(out, "restart %" PRIu32 " in %" PRId64 " ms", job->n_restarts, decision.delay_ms);
+}
+
+void job_leave_if_empty(struct job *job, const struct job_event *ev, struct job_actions *out)
+{
+    if (job->outcome || job_workers_before(job, JOB_WORKER_COMMITTED)) return;
+    if (job->state == JOB_RUNNING && job_all_committed(job)) job_checkpoints_detach(job, "the job has finished", ev, out);
+    if (!job_checkpoints_settled(job)) return;
+    if (job->state == JOB_FAILING)
+        restart_or_end(job, ev, out);
+    else if (job->state == JOB_CANCELLING)
+        conclude(job, JOB_CANCELED, ev, out);
+    else if (job->state == JOB_RUNNING && job_all_committed(job))
+        conclude(job, JOB_FINISHED, ev, out);
+}
+
+static void begin_failing(struct job *job, const struct cause *cause, const struct job_event *ev, struct job_actions *out)
+{
+    struct wire_msg cancel = {.type = WIRE_CANCEL};
+    set_failure(job, cause, ev);
+    job_enter(job, JOB_FAILING, ev);
+    job->storing = 0;
+    job_checkpoints_detach(job, "the attempt has failed", ev, out);
+    /* Workers that were told to commit are let finish: to stop them halfway only makes more of the output partial. */
+    if (!job->committing) job_send_all(job, &cancel, out);
+    job_leave_if_empty(job, ev, out);
+}
+
+void job_fail(struct job *job, const struct cause *cause, const struct job_event *ev, struct job_actions *out)
+{
+    if (job->outcome || job_state_terminal(job->state)) return;
+    job->fatal |= cause->fatal;
     switch (job->state) {
     case JOB_INITIALIZING:
     case JOB_CREATED:
-        set_failure(job, cause, ev);
-        end(job, JOB_FAILED, ev, out);
-        return;
     case JOB_DEPLOYING:
     case JOB_RUNNING:
-        set_failure(job, cause, ev);
-        enter(job, JOB_FAILING, ev);
-        /* Workers that were told to commit are let finish: to stop them halfway only makes more of the output partial. */
-        if (!job->committing) send_all(job, WIRE_CANCEL, out);
-        end_if_empty(job, ev, out);
-        return;
+    case JOB_RESTARTING: begin_failing(job, cause, ev, out); return;
     case JOB_FAILING:
         if (job->failure.symptom && !cause->symptom) set_failure(job, cause, ev);
-        end_if_empty(job, ev, out);
+        job_leave_if_empty(job, ev, out);
         return;
-    case JOB_CANCELLING: /* the user does not care any more */ end_if_empty(job, ev, out); return;
+    case JOB_CANCELLING: /* the user does not care any more */ job_leave_if_empty(job, ev, out); return;
     case JOB_FINISHED:
     case JOB_FAILED:
     case JOB_CANCELED: return;
     }
 }
 
-static void fail_text(struct job *job, weir_err code, const char *taskmanager, const struct job_event *ev, struct job_actions *out,
-                      const char *fmt, ...) WEIR_PRINTF(6, 7);
-static void fail_text(struct job *job, weir_err code, const char *taskmanager, const struct job_event *ev, struct job_actions *out,
-                      const char *fmt, ...)
+void job_fail_text(struct job *job, weir_err code, const char *taskmanager, const struct job_event *ev, struct job_actions *out,
+                   const char *fmt, ...)
 {
     char text[WEIR_DIAG_MAX];
     va_list args;
@@ -291,60 +265,119 @@ static void fail_text(struct job *job, weir_err code, const char *taskmanager, c
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
     struct cause cause = {.code = code, .operator_id = "", .reason = text, .taskmanager = taskmanager, .subtask = -1};
-    fail(job, &cause, ev, out);
+    job_fail(job, &cause, ev, out);
 }
 
-/* ---- described, placed ---- */
+/* ---- from the submission to CREATED ---- */
 
-static void on_described(struct job *job, const struct job_event *ev, struct job_actions *out)
+static void on_begin(struct job *job, struct job_actions *out)
 {
-    if (job->state != JOB_INITIALIZING) return; /* canceled or timed out meanwhile */
-    if (ev->described.err) {
-        fail_text(job, ev->described.err, "", ev, out, "%s",
-                  ev->described.reason ? ev->described.reason : "the plugin could not be described");
-        return;
-    }
+    struct job_submission sub = job_submission_of(job);
+    size_t at = out->bytes.len;
+    records_submission(&sub, job->number, job->submitted_wall_ms, &out->bytes);
+    job_put(job, JOB_KEY_SUBMISSION, at, true, out);
+}
+
+static void describe(struct job *job, const struct job_event *ev, struct job_actions *out)
+{
+    job->deadline_ms = ev->now_ms + job->describe_timeout_ms;
+    job_act(out, JOB_DO_DESCRIBE);
+}
+
+/* Takes the graph. False: it has failed the job. */
+static bool take_graph(struct job *job, struct graph *graph, const struct job_event *ev, struct job_actions *out)
+{
     struct weir_diag diag;
-    weir_err err = plan_new(&job->plan, ev->described.graph, job->parallelism, &diag);
+    weir_err err = plan_new(&job->plan, graph, job->parallelism, &diag);
     WEIR_ASSERT(err != WEIR_E_NOMEM);
     if (err) {
-        fail_text(job, err, "", ev, out, "%s", diag.text);
-        return;
+        job_fail_text(job, err, "", ev, out, "%s", diag.text);
+        return false;
     }
-    job->graph = *ev->described.graph;
-    *ev->described.graph = (struct graph){0};
+    job->graph = *graph;
+    *graph = (struct graph){0};
     job->described = true;
     job->n_slots = job->plan->n_slots;
     for (uint32_t v = 0; v < job->plan->n_vertices; v++) job->n_subtasks += job->plan->vertices[v].parallelism;
-    enter(job, JOB_CREATED, ev);
+    return true;
+}
+
+/* The graph with its splits, and the number of the next attempt. CREATED when they are stored. */
+static void store_graph(struct job *job, struct job_actions *out)
+{
+    size_t at = out->bytes.len;
+    weir_err err = graph_encode(&job->graph, &out->bytes);
+    WEIR_ASSERT(!err);
+    job_put(job, JOB_KEY_GRAPH, at, true, out);
+    job_put_attempt(job, job->attempt + 1, false, out);
+}
+
+static void on_described(struct job *job, const struct job_event *ev, struct job_actions *out)
+{
+    if (job->state != JOB_INITIALIZING || job->described) return; /* canceled or timed out meanwhile */
+    if (ev->described.err) {
+        job_fail_text(job, ev->described.err, "", ev, out, "%s",
+                      ev->described.reason ? ev->described.reason : "the plugin could not be described");
+        return;
+    }
+    if (!take_graph(job, ev->described.graph, ev, out)) return;
+    job->deadline_ms = INT64_MAX;
+    if (*job->from)
+        job_act(out, JOB_DO_OPEN);
+    else
+        store_graph(job, out);
+}
+
+static void on_opened(struct job *job, const struct job_event *ev, struct job_actions *out)
+{
+    if (job->state != JOB_INITIALIZING) return; /* canceled meanwhile */
+    job_on_opened(job, ev, out);
+    if (job->state == JOB_INITIALIZING) store_graph(job, out);
+}
+
+static void become_created(struct job *job, const struct job_event *ev)
+{
+    job_enter(job, JOB_CREATED, ev);
     job->deadline_ms = ev->now_ms + job->slot_wait_ms;
 }
 
-static void forget_workers(struct job *job)
+/* ---- what the catalog has stored ---- */
+
+/* Everything that the state waited for is stored. */
+static void go_on(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
-    for (uint32_t w = 0; w < job->n_workers; w++) {
-        struct job_worker *worker = &job->workers[w];
-        free(worker->taskmanager);
-        free(worker->host);
-        free(worker->endpoint);
-        if (worker->has_stats) wire_msg_close(&worker->stats);
-    }
-    free(job->workers);
-    free(job->slot_worker);
-    free(job->subtasks);
-    job->workers = NULL;
-    job->slot_worker = NULL;
-    job->subtasks = NULL;
-    job->n_workers = 0;
+    if (job->outcome)
+        on_concluded(job, ev, out);
+    else if (job->state == JOB_INITIALIZING && !job->described)
+        describe(job, ev, out);
+    else if (job->state == JOB_INITIALIZING || job->state == JOB_RESTARTING)
+        become_created(job, ev);
+    else if (job->state == JOB_RUNNING)
+        job_commit(job, out); /* without checkpoints */
 }
 
-/* The index of a subtask in job->subtasks. */
-static uint32_t subtask_index(const struct job *job, uint32_t vertex, uint32_t subtask)
+static void on_stored(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
-    uint32_t base = 0;
-    for (uint32_t v = 0; v < vertex; v++) base += job->plan->vertices[v].parallelism;
-    return base + subtask;
+    uint32_t bit = 1u << ev->stored.key;
+    if (ev->stored.number != job->put_of[ev->stored.key]) return; /* another one of the same key has followed it */
+    if (ev->stored.key == JOB_KEY_COUNTER || (ev->stored.key == JOB_KEY_POINTERS && !(job->storing & bit))) {
+        struct ckpt_event answer = {.type = ev->stored.key == JOB_KEY_COUNTER ? CKPT_EV_RESERVED : CKPT_EV_POINTER};
+        answer.answer.id = job->ckpt->id;
+        answer.answer.err = ev->stored.err;
+        answer.answer.reason = ev->stored.reason;
+        (void)job_checkpoints_step(job, &answer, ev, out);
+        job_leave_if_empty(job, ev, out); /* it may have waited for this */
+        return;
+    }
+    if (!(job->storing & bit)) return; /* canceled or failed meanwhile */
+    job->storing &= ~bit;
+    if (ev->stored.err && !job->outcome)
+        job_fail_text(job, ev->stored.err, "", ev, out, "the catalog does not take the job: %s", ev->stored.reason);
+    else if (!job->storing)
+        go_on(job, ev, out);
 }
+
+/* ---- placed ---- */
 
 static void reset_subtasks(struct job *job)
 {
@@ -357,7 +390,7 @@ static void reset_subtasks(struct job *job)
 
 static void take_places(struct job *job, const struct job_event *ev)
 {
-    forget_workers(job);
+    job_forget_workers(job);
     job->n_workers = ev->placed.n_workers;
     job->workers = zeroed(job->n_workers, sizeof *job->workers);
     job->slot_worker = zeroed(job->n_slots, sizeof *job->slot_worker);
@@ -375,246 +408,179 @@ static void take_places(struct job *job, const struct job_event *ev)
     reset_subtasks(job);
 }
 
-/* The worker is gone from its TaskManager; when that one still lives its slots are free again. */
-static void worker_gone(struct job_worker *worker, enum job_worker_state state, struct job_actions *out)
-{
-    worker->state = state;
-    if (state != JOB_WORKER_LOST) act(out, JOB_DO_RELEASE, worker->member);
-    worker->member = 0;
-}
-
 static void on_placed(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
     WEIR_ASSERT(job->state == JOB_CREATED);
     WEIR_ASSERT(ev->placed.n_slots == job->n_slots);
+    const struct ckpt_pointer *from = job->ckpt ? ckpt_restore_point(job->ckpt) : NULL;
     take_places(job, ev);
+    remember_failure(job);
     job->attempt++;
     job->started = false;
     job->committing = false;
-    enter(job, JOB_DEPLOYING, ev);
-    weir_err err = send_deploy(job, out);
+    job->restored_id = from ? from->id : 0;
+    job_enter(job, JOB_DEPLOYING, ev);
+    if (from) job_tell(out, "attempt %" PRIu32 " restores checkpoint %" PRIu64 " at %s", job->attempt, from->id, from->path);
+    size_t told = out->n;
+    weir_err err = job_send_deploy(job, out);
     if (!err) return;
-    clear(out); /* nobody has heard of this attempt, so nobody needs to be told of its end */
-    for (uint32_t w = 0; w < job->n_workers; w++) worker_gone(&job->workers[w], JOB_WORKER_CANCELED, out);
-    fail_text(job, err, "", ev, out, "the order to deploy is larger than %u bytes: too many splits or arguments for one worker",
-              LINK_MESSAGE_MAX);
-}
-
-/* ---- messages of workers ---- */
-
-static bool come_to(struct job_worker *worker, enum job_worker_state from, enum job_worker_state to)
-{
-    if (worker->state != from) return false;
-    worker->state = to;
-    return true;
-}
-
-/* Takes the steps that are due when the slowest worker has come far enough. */
-static void advance(struct job *job, const struct job_event *ev, struct job_actions *out)
-{
-    if (job->state != JOB_DEPLOYING && job->state != JOB_RUNNING) return;
-    if (!job->started && !workers_before(job, JOB_WORKER_READY)) {
-        job->started = true;
-        job->deadline_ms = ev->now_ms + job->start_timeout_ms;
-        weir_err err = send_start(job, out);
-        if (err) fail_text(job, err, "", ev, out, "the order to start is larger than %u bytes: too many workers", LINK_MESSAGE_MAX);
-        return;
-    }
-    if (job->state == JOB_DEPLOYING && !workers_before(job, JOB_WORKER_RUNNING)) enter(job, JOB_RUNNING, ev);
-    if (job->state != JOB_RUNNING || job->committing) return;
-    if (workers_before(job, JOB_WORKER_PREPARED)) return;
-    job->committing = true;
-    send_all(job, WIRE_COMMIT, out);
-}
-
-static bool on_ready(struct job *job, struct job_worker *worker, const struct job_event *ev, struct job_actions *out)
-{
-    const struct wire_msg *msg = ev->message.msg;
-    if (!come_to(worker, JOB_WORKER_DEPLOYED, JOB_WORKER_READY)) return false;
-    free(worker->endpoint);
-    worker->endpoint = copy_text(msg->ready.endpoint);
-    worker->incarnation = msg->ready.incarnation;
-    if (msg->ready.fingerprint == job->graph.fingerprint) {
-        advance(job, ev, out);
-        return true;
-    }
-    fail_text(job, WEIR_E_GRAPH, worker->taskmanager, ev, out,
-              "the plugin built another graph on TaskManager %s (%s) than when it was described: fingerprint %016" PRIx64
-              " instead of %016" PRIx64 "; a graph must depend on nothing but the arguments",
-              worker->taskmanager, worker->host, msg->ready.fingerprint, job->graph.fingerprint);
-    return true;
-}
-
-static bool on_running(struct job *job, struct job_worker *worker, const struct job_event *ev, struct job_actions *out)
-{
-    if (!job->started || !come_to(worker, JOB_WORKER_READY, JOB_WORKER_RUNNING)) return false;
-    advance(job, ev, out);
-    return true;
-}
-
-static bool on_prepared(struct job *job, struct job_worker *worker, const struct job_event *ev, struct job_actions *out)
-{
-    if (!come_to(worker, JOB_WORKER_RUNNING, JOB_WORKER_PREPARED)) return false;
-    advance(job, ev, out);
-    return true;
-}
-
-/* Copies the counters of those subtasks that the worker runs; a worker cannot speak for others. */
-static bool on_stats(struct job *job, struct job_worker *worker, const struct job_event *ev)
-{
-    struct wire_msg *msg = ev->message.msg;
-    for (uint32_t i = 0; i < msg->stats.n_subtasks; i++) {
-        const struct wire_subtask_stats *s = &msg->stats.subtasks[i];
-        if (s->vertex >= job->plan->n_vertices || s->subtask >= job->plan->vertices[s->vertex].parallelism) continue;
-        if (job->slot_worker[s->subtask] != ev->message.worker) continue;
-        job->subtasks[subtask_index(job, s->vertex, s->subtask)] = *s;
-    }
-    if (worker->has_stats) wire_msg_close(&worker->stats);
-    worker->stats = *msg;
-    worker->has_stats = true;
-    *msg = (struct wire_msg){0};
-    return true;
-}
-
-static void on_committed(struct job *job, struct job_worker *worker, const struct job_event *ev, struct job_actions *out)
-{
-    bool asked = job->committing && worker->state == JOB_WORKER_PREPARED;
-    worker_gone(worker, JOB_WORKER_COMMITTED, out);
-    if (!asked) {
-        fail_text(job, WEIR_E_PROTOCOL, worker->taskmanager, ev, out, "the worker on TaskManager %s (%s) committed without being asked",
-                  worker->taskmanager, worker->host);
-        return;
-    }
-    if (job->state == JOB_RUNNING && all_committed(job)) end(job, JOB_FINISHED, ev, out);
-    if (job->state == JOB_FAILING || job->state == JOB_CANCELLING) end_if_empty(job, ev, out);
-}
-
-static void on_canceled(struct job *job, struct job_worker *worker, const struct job_event *ev, struct job_actions *out)
-{
-    worker_gone(worker, JOB_WORKER_CANCELED, out);
-    if (job->state == JOB_FAILING || job->state == JOB_CANCELLING) {
-        end_if_empty(job, ev, out);
-        return;
-    }
-    fail_text(job, WEIR_E_PROTOCOL, worker->taskmanager, ev, out, "the worker on TaskManager %s (%s) was canceled, but nobody asked for it",
-              worker->taskmanager, worker->host);
-}
-
-static bool on_ended(struct job *job, struct job_worker *worker, const struct job_event *ev, struct job_actions *out)
-{
-    const struct wire_msg *msg = ev->message.msg;
-    switch ((enum wire_outcome)msg->ended.outcome) {
-    case WIRE_COMMITTED: on_committed(job, worker, ev, out); return true;
-    case WIRE_CANCELED: on_canceled(job, worker, ev, out); return true;
-    case WIRE_FAILED: break;
-    }
-    /* An outcome that we do not know is a failure as well: the worker is gone and has not committed. */
-    const struct wire_failure *f = &msg->ended.failure;
-    struct cause cause = {.code = f->code ? f->code : WEIR_E_INTERNAL,
-                          .operator_id = f->operator_id,
-                          .subtask = f->subtask,
-                          .reason = f->reason && *f->reason ? f->reason : "the worker ended without a reason",
-                          .taskmanager = worker->taskmanager,
-                          .symptom = f->code == WEIR_E_UNREACHABLE};
-    worker_gone(worker, JOB_WORKER_FAILED, out);
-    fail(job, &cause, ev, out);
-    return true;
-}
-
-static bool on_message(struct job *job, const struct job_event *ev, struct job_actions *out)
-{
-    WEIR_ASSERT(ev->message.worker < job->n_workers);
-    struct job_worker *worker = &job->workers[ev->message.worker];
-    if (job_state_terminal(job->state) || job_worker_gone(worker->state)) return false;
-    switch (ev->message.msg->type) {
-    case WIRE_WORKER_READY: return on_ready(job, worker, ev, out);
-    case WIRE_WORKER_RUNNING: return on_running(job, worker, ev, out);
-    case WIRE_WORKER_STATS: return on_stats(job, worker, ev);
-    case WIRE_WORKER_PREPARED: return on_prepared(job, worker, ev, out);
-    case WIRE_WORKER_ENDED: return on_ended(job, worker, ev, out);
-    default: return false;
-    }
-}
-
-static void on_lost(struct job *job, const struct job_event *ev, struct job_actions *out)
-{
-    WEIR_ASSERT(ev->lost.worker < job->n_workers);
-    struct job_worker *worker = &job->workers[ev->lost.worker];
-    if (job_state_terminal(job->state) || job_worker_gone(worker->state)) return;
-    worker_gone(worker, JOB_WORKER_LOST, out);
-    fail_text(job, WEIR_E_UNREACHABLE, worker->taskmanager, ev, out, "%s", ev->lost.reason);
+    out->n = (uint32_t)told; /* nobody has heard of this attempt, so nobody needs to be told of its end */
+    for (uint32_t w = 0; w < job->n_workers; w++) job_worker_gone_as(&job->workers[w], JOB_WORKER_CANCELED, out);
+    job->fatal = true;
+    job_fail_text(job, err, "", ev, out, "the order to deploy is larger than %u bytes: too many splits or arguments for one worker",
+                  LINK_MESSAGE_MAX);
 }
 
 /* ---- cancel, time ---- */
 
 static void on_cancel(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
-    switch (job->state) {
-    case JOB_INITIALIZING:
-        act(out, JOB_DO_STOP_DESCRIBE, 0);
-        end(job, JOB_CANCELED, ev, out);
+    struct wire_msg cancel = {.type = WIRE_CANCEL};
+    if (job_state_terminal(job->state)) {
+        weir_fail(&out->answer, WEIR_E_STATE, "the job has already ended: %s", job_state_name(job->state));
         return;
-    case JOB_CREATED: end(job, JOB_CANCELED, ev, out); return;
-    case JOB_DEPLOYING:
-    case JOB_RUNNING:
-        if (job->committing) {
-            weir_fail(&out->answer, WEIR_E_STATE, "too late: the job has finished its work and its output is being committed");
-            return;
-        }
-        job->cancel_requested = true;
-        enter(job, JOB_CANCELLING, ev);
-        send_all(job, WIRE_CANCEL, out);
-        return;
-    case JOB_FAILING: job->cancel_requested = true; return; /* its workers are being canceled already; the failure is kept */
-    case JOB_CANCELLING: return;
-    case JOB_FINISHED:
-    case JOB_FAILED:
-    case JOB_CANCELED: weir_fail(&out->answer, WEIR_E_STATE, "the job has already ended: %s", job_state_name(job->state)); return;
     }
+    if (job->outcome == JOB_FINISHED || (job->committing && job->state == JOB_RUNNING)) {
+        weir_fail(&out->answer, WEIR_E_STATE, "too late: the job has finished its work and its output is being committed");
+        return;
+    }
+    job->cancel_requested = true;
+    if (job->state == JOB_FAILING || job->state == JOB_CANCELLING) return; /* its workers are being canceled already; a failure is kept */
+    if (job->state == JOB_INITIALIZING) job_act(out, JOB_DO_STOP_DESCRIBE);
+    job_enter(job, JOB_CANCELLING, ev);
+    job->storing = 0;
+    job_checkpoints_detach(job, "the job was canceled", ev, out);
+    job_send_all(job, &cancel, out);
+    job_leave_if_empty(job, ev, out);
 }
 
-static const struct job_worker *first_before(const struct job *job, enum job_worker_state state)
+static void on_time(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
-    for (uint32_t w = 0; w < job->n_workers; w++)
-        if (job->workers[w].state < state) return &job->workers[w];
-    WEIR_ASSERT(false); /* else the job would be RUNNING */
-    return NULL;
-}
-
-static void on_tick(struct job *job, const struct job_event *ev, struct job_actions *out)
-{
-    if (ev->now_ms < job->deadline_ms) return;
     const struct job_worker *late;
+    if (job->outcome) {
+        job->deadline_ms = INT64_MAX;
+        put_result(job, out);
+        return;
+    }
     switch (job->state) {
     case JOB_INITIALIZING:
-        act(out, JOB_DO_STOP_DESCRIBE, 0);
-        fail_text(job, WEIR_E_TIMEOUT, "", ev, out, "the plugin did not describe its graph within %" PRIu32 " ms",
-                  job->describe_timeout_ms);
+        job_act(out, JOB_DO_STOP_DESCRIBE);
+        job_fail_text(job, WEIR_E_TIMEOUT, "", ev, out, "the plugin did not describe its graph within %" PRIu32 " ms",
+                      job->describe_timeout_ms);
         return;
     case JOB_CREATED:
-        fail_text(job, WEIR_E_TIMEOUT, "", ev, out,
-                  "the job needs %" PRIu32 " slots; after %" PRIu32 " ms the cluster has %" PRIu32 " free of %" PRIu32
-                  ": start TaskManagers, or lower the parallelism",
-                  job->n_slots, job->slot_wait_ms, ev->tick.slots_free, ev->tick.slots_total);
+        job_fail_text(job, WEIR_E_TIMEOUT, "", ev, out,
+                      "the job needs %" PRIu32 " slots; after %" PRIu32 " ms the cluster has %" PRIu32 " free of %" PRIu32
+                      ": start TaskManagers, or lower the parallelism",
+                      job->n_slots, job->slot_wait_ms, ev->tick.slots_free, ev->tick.slots_total);
         return;
     case JOB_DEPLOYING:
-        late = first_before(job, JOB_WORKER_RUNNING);
-        fail_text(job, WEIR_E_TIMEOUT, late->taskmanager, ev, out,
-                  "the worker on TaskManager %s (%s) did not connect to its peers within %" PRIu32 " ms", late->taskmanager, late->host,
-                  job->start_timeout_ms);
+        late = job_first_before(job, JOB_WORKER_RUNNING);
+        job_fail_text(job, WEIR_E_TIMEOUT, late->taskmanager, ev, out,
+                      "the worker on TaskManager %s (%s) did not connect to its peers within %" PRIu32 " ms", late->taskmanager, late->host,
+                      job->start_timeout_ms);
+        return;
+    case JOB_RESTARTING:
+        job->deadline_ms = INT64_MAX;
+        job_put_attempt(job, job->attempt + 1, false, out);
         return;
     default: return;
     }
 }
 
+static void on_tick(struct job *job, const struct job_event *ev, struct job_actions *out)
+{
+    struct ckpt_event tick = {.type = CKPT_EV_TICK};
+    if (ev->now_ms >= job->deadline_ms) on_time(job, ev, out);
+    if (job->ckpt && !job_state_terminal(job->state)) (void)job_checkpoints_step(job, &tick, ev, out);
+}
+
+int64_t job_deadline_ms(const struct job *job)
+{
+    int64_t at = job->ckpt && !job_state_terminal(job->state) ? ckpt_deadline_ms(job->ckpt) : INT64_MAX;
+    return job->deadline_ms < at ? job->deadline_ms : at;
+}
+
+/* ---- recovery ---- */
+
+static void recover_result(struct job *job, const struct job_recovery *r)
+{
+    close_failure(&job->failure);
+    job->failure = (struct job_failure){.code = r->failure->code,
+                                        .subtask = r->failure->subtask,
+                                        .wall_ms = r->failure->wall_ms,
+                                        .operator_id = copy_text(r->failure->operator_id),
+                                        .reason = copy_text(r->failure->reason),
+                                        .taskmanager = copy_text(r->failure->taskmanager)};
+    job->successor = *r->successor;
+    job->ended_wall_ms = r->ended_wall_ms;
+    job->state = r->result;
+    job->deadline_ms = INT64_MAX;
+    job->history[job->n_history++] = (struct job_change){.state = r->result, .wall_ms = r->ended_wall_ms};
+    job->n_changes++;
+}
+
+static void recover_checkpoints(struct job *job, const struct job_recovery *r, struct job_actions *out)
+{
+    if (!job->ckpt) return;
+    ckpt_used(job->ckpt, r->counter);
+    for (uint32_t i = 0; i < r->n_pointers; i++) {
+        const struct ckpt_pointer *p = &r->pointers[i];
+        bool fits = ckpt_retain(job->ckpt, p);
+        WEIR_ASSERT(fits); /* records_take has counted them */
+        size_t text = job_text(out, p->path);
+        struct job_action *keep = job_act(out, JOB_DO_KEEP);
+        keep->id = p->id;
+        keep->options = p->options;
+        keep->text = text;
+        keep->bytes = p->bytes;
+        keep->crc32c = p->crc32c;
+    }
+}
+
+static void on_recover(struct job *job, const struct job_event *ev, struct job_actions *out)
+{
+    const struct job_recovery *r = ev->recover;
+    job->submitted_wall_ms = job->history[0].wall_ms = r->submitted_wall_ms;
+    job->attempt = r->attempt;
+    recover_checkpoints(job, r, out);
+    if (r->result) {
+        recover_result(job, r);
+        if (r->counter) job_checkpoints_end(job, r->result, out); /* the end was not told to the storage, or not done there */
+        return;
+    }
+    job_tell(out, "taken up again after a restart of the JobManager, with %" PRIu32 " attempts before", r->attempt);
+    if (!r->graph) {
+        describe(job, ev, out);
+        return;
+    }
+    if (!take_graph(job, r->graph, ev, out)) return;
+    job->committing = r->committing;
+    if (r->committing && !job->ckpt)
+        job_fail_text(job, WEIR_E_STATE, "", ev, out, "the JobManager was restarted while the job ended");
+    else
+        job_put_attempt(job, job->attempt + 1, false, out);
+}
+
+/* ---- the step ---- */
+
 void job_step(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
-    clear(out);
+    job_clear(out);
     switch (ev->type) {
+    case JOB_EV_BEGIN: on_begin(job, out); return;
+    case JOB_EV_RECOVER: on_recover(job, ev, out); return;
+    case JOB_EV_STORED: on_stored(job, ev, out); return;
     case JOB_EV_DESCRIBED: on_described(job, ev, out); return;
+    case JOB_EV_OPENED: on_opened(job, ev, out); return;
     case JOB_EV_PLACED: on_placed(job, ev, out); return;
-    case JOB_EV_MESSAGE: out->outcome = on_message(job, ev, out) ? JOB_TAKEN : JOB_UNEXPECTED; return;
-    case JOB_EV_LOST: on_lost(job, ev, out); return;
+    case JOB_EV_MESSAGE: out->outcome = job_on_message(job, ev, out); return;
+    case JOB_EV_LOST: job_on_lost(job, ev, out); return;
+    case JOB_EV_CHECKPOINT: job_on_checkpoint(job, ev, out); return;
+    case JOB_EV_CLEANED:
+        if (!ev->cleaned.err) job_act(out, JOB_DO_DELETE)->key = JOB_KEY_COUNTER; /* nothing is left to do after a restart */
+        return;
+    case JOB_EV_REQUEST: job_on_request(job, ev, out); return;
     case JOB_EV_CANCEL: on_cancel(job, ev, out); return;
     case JOB_EV_TICK: on_tick(job, ev, out); return;
     }
@@ -622,8 +588,32 @@ void job_step(struct job *job, const struct job_event *ev, struct job_actions *o
 
 /* ---- life ---- */
 
-weir_err job_submission_check(const struct job_submission *sub, struct weir_diag *diag)
+/* Its own options over the cluster's. */
+static weir_err read_options(const struct job_submission *sub, const struct job_options *cluster, struct job_options *out,
+                             struct weir_diag *diag)
 {
+    *out = *cluster;
+    for (uint32_t i = 0; i < sub->n_options; i++) {
+        weir_err err = job_options_set(out, sub->options[i].key, sub->options[i].value, diag);
+        if (err) return err;
+    }
+    return job_options_check(out, diag);
+}
+
+static weir_err check_from(const struct job_submission *sub, const struct job_options *options, struct weir_diag *diag)
+{
+    if (!sub->from || !*sub->from) return WEIR_OK;
+    if (sub->from[0] != '/' || strlen(sub->from) >= CKPT_TEXT_MAX)
+        return weir_fail(diag, WEIR_E_ARGUMENT, "the savepoint's path must be absolute, of at most %u bytes", CKPT_TEXT_MAX - 1);
+    if (job_options_checkpoints(options)) return WEIR_OK;
+    return weir_fail(
+        diag, WEIR_E_ARGUMENT,
+        "a job that begins with a savepoint needs checkpoints: add -D execution.checkpointing.interval=10s, or another interval");
+}
+
+weir_err job_submission_check(const struct job_submission *sub, const struct job_options *options, struct weir_diag *diag)
+{
+    struct job_options own;
     if (id_is_zero(sub->id)) return weir_fail(diag, WEIR_E_ARGUMENT, "a job needs an id");
     if (sub->parallelism > WEIR_PARALLELISM_MAX)
         return weir_fail(diag, WEIR_E_ARGUMENT, "parallelism %" PRIu32 " is outside 1 ... %d", sub->parallelism, WEIR_PARALLELISM_MAX);
@@ -634,15 +624,14 @@ weir_err job_submission_check(const struct job_submission *sub, struct weir_diag
     for (uint32_t i = 0; i < sub->n_args && i <= WEIR_ARGS_MAX; i++) bytes += strlen(sub->args[i]);
     if (sub->n_args > WEIR_ARGS_MAX || bytes > WEIR_ARG_BYTES_MAX)
         return weir_fail(diag, WEIR_E_ARGUMENT, "a job takes at most %d arguments of %d bytes together", WEIR_ARGS_MAX, WEIR_ARG_BYTES_MAX);
-    return WEIR_OK;
+    if (sub->n_options > JOB_OPTIONS_MAX) return weir_fail(diag, WEIR_E_ARGUMENT, "a job takes at most %u options", JOB_OPTIONS_MAX);
+    weir_err err = read_options(sub, options, &own, diag);
+    return err ? err : check_from(sub, &own, diag);
 }
 
-void job_new(struct job **out, const struct job_config *config, const struct job_submission *sub, int64_t now_ms, int64_t wall_ms)
+static void copy_submission(struct job *job, const struct job_submission *sub)
 {
-    struct job *job = zeroed(1, sizeof *job);
     job->id = sub->id;
-    job->epoch = config->epoch;
-    job->number = config->number;
     job->digest = sub->digest;
     job->size = sub->size;
     job->name = copy_text(sub->name);
@@ -652,67 +641,100 @@ void job_new(struct job **out, const struct job_config *config, const struct job
     job->n_args = sub->n_args;
     job->args = zeroed(sub->n_args, sizeof *job->args);
     for (uint32_t i = 0; i < sub->n_args; i++) job->args[i] = copy_text(sub->args[i]);
+    job->n_options = sub->n_options;
+    job->own_options = zeroed(sub->n_options, sizeof *job->own_options);
+    for (uint32_t i = 0; i < sub->n_options; i++)
+        job->own_options[i] = (struct job_option){copy_text(sub->options[i].key), copy_text(sub->options[i].value)};
+    job->from = copy_text(sub->from);
+    job->from_claim = sub->from_claim;
+    job->from_unmatched = sub->from_unmatched;
+    job->predecessor = sub->predecessor;
+}
+
+struct job_submission job_submission_of(const struct job *job)
+{
+    return (struct job_submission){.id = job->id,
+                                   .digest = job->digest,
+                                   .size = job->size,
+                                   .name = job->name,
+                                   .cwd = job->cwd,
+                                   .parallelism = job->parallelism,
+                                   .progress_timeout_ms = job->progress_timeout_ms,
+                                   .n_args = job->n_args,
+                                   .args = (const char *const *)job->args,
+                                   .n_options = job->n_options,
+                                   .options = job->own_options,
+                                   .from = job->from,
+                                   .from_claim = job->from_claim,
+                                   .from_unmatched = job->from_unmatched,
+                                   .predecessor = job->predecessor};
+}
+
+/* The coordinator, when the job has checkpoints. */
+static void make_coordinator(struct job *job, const char *default_dir)
+{
+    char dir[PATH_MAX];
+    if (!job_options_checkpoints(&job->options)) return;
+    weir_err err = layout_job(job->options.dir[0] ? job->options.dir : default_dir, job->id, dir, NULL);
+    WEIR_ASSERT(!err); /* JOB_PATH_MAX */
+    struct ckpt_config config = {.interval_ms = job->options.interval_ms,
+                                 .min_pause_ms = job->options.min_pause_ms,
+                                 .timeout_ms = job->options.timeout_ms,
+                                 .tolerable_failures = job->options.tolerable_failures,
+                                 .n_retained = job->options.n_retained,
+                                 .dir = dir};
+    ckpt_new(&job->ckpt, &config);
+}
+
+void job_new(struct job **out, const struct job_config *config, const struct job_submission *sub, int64_t now_ms, int64_t wall_ms)
+{
+    struct job *job = zeroed(1, sizeof *job);
+    copy_submission(job, sub);
+    job->epoch = config->epoch;
+    job->number = config->number;
     job->slot_wait_ms = config->slot_wait_ms;
     job->describe_timeout_ms = config->describe_timeout_ms;
     job->start_timeout_ms = config->start_timeout_ms;
     job->submitted_wall_ms = wall_ms;
-    job->failure = (struct job_failure){.operator_id = copy_text(""), .reason = copy_text(""), .taskmanager = copy_text(""), .subtask = -1};
+    job->failure = no_failure();
+    /* What the catalog holds was checked when it was submitted; a limit that was changed since is passed over. */
+    if (read_options(sub, config->options, &job->options, NULL)) job->options = *config->options;
+    struct restart_config strategy = job_options_restart(&job->options);
+    restart_init(&job->restart, &strategy, id_word(job->id) + (uint64_t)now_ms);
+    make_coordinator(job, config->checkpoint_dir);
     job->state = JOB_INITIALIZING;
-    job->deadline_ms = now_ms + job->describe_timeout_ms;
+    job->deadline_ms = INT64_MAX;
     job->history[job->n_history++] = (struct job_change){.state = JOB_INITIALIZING, .wall_ms = wall_ms};
+    job->n_changes++;
     *out = job;
+}
+
+static void close_submission(struct job *job)
+{
+    for (uint32_t i = 0; i < job->n_args; i++) free(job->args[i]);
+    for (uint32_t i = 0; i < job->n_options; i++) {
+        free((char *)(uintptr_t)job->own_options[i].key);
+        free((char *)(uintptr_t)job->own_options[i].value);
+    }
+    free(job->own_options);
+    free(job->args);
+    free(job->name);
+    free(job->cwd);
+    free(job->from);
 }
 
 void job_destroy(struct job **pjob)
 {
     struct job *job = *pjob;
     if (!job) return;
-    forget_workers(job);
+    job_forget_workers(job);
+    ckpt_destroy(&job->ckpt);
+    restart_close(&job->restart);
     plan_destroy(&job->plan);
     if (job->described) graph_close(&job->graph);
-    for (uint32_t i = 0; i < job->n_args; i++) free(job->args[i]);
-    free(job->args);
-    free(job->name);
-    free(job->cwd);
+    close_submission(job);
     close_failure(&job->failure);
+    for (uint32_t i = 0; i < job->n_failures; i++) close_failure(&job->failures[i]);
     free(job);
     *pjob = NULL;
-}
-
-/* ---- views ---- */
-
-const char *job_name(const struct job *job)
-{
-    if (*job->name) return job->name;
-    return job->described && job->graph.name ? job->graph.name : "";
-}
-
-const struct wire_subtask_stats *job_subtask_stats(const struct job *job, uint32_t vertex, uint32_t subtask)
-{
-    static const struct wire_subtask_stats none = {.watermark_ms = WEIR_TIME_MIN};
-    return job->subtasks ? &job->subtasks[subtask_index(job, vertex, subtask)] : &none;
-}
-
-const struct job_worker *job_subtask_worker(const struct job *job, uint32_t subtask)
-{
-    return job->n_workers ? &job->workers[job->slot_worker[subtask]] : NULL;
-}
-
-const char *job_subtask_state(const struct job *job, uint32_t vertex, uint32_t subtask)
-{
-    const struct job_worker *worker = job_subtask_worker(job, subtask);
-    if (!worker) return job->state == JOB_CANCELED ? "CANCELED" : "CREATED";
-    enum wire_subtask_state seen = (enum wire_subtask_state)job_subtask_stats(job, vertex, subtask)->state;
-    switch (worker->state) {
-    case JOB_WORKER_COMMITTED: return "FINISHED";
-    case JOB_WORKER_LOST: return "FAILED";
-    case JOB_WORKER_FAILED: return seen == WIRE_SUBTASK_FAILED || job->failure.subtask < 0 ? "FAILED" : "CANCELED";
-    case JOB_WORKER_CANCELED: return "CANCELED";
-    default: break;
-    }
-    if (seen == WIRE_SUBTASK_FAILED) return "FAILED";
-    if (job->state == JOB_FAILING || job->state == JOB_CANCELLING) return "CANCELING";
-    if (seen == WIRE_SUBTASK_FINISHED || worker->state == JOB_WORKER_PREPARED) return "FINISHED";
-    if (worker->state == JOB_WORKER_RUNNING) return "RUNNING";
-    return worker->state == JOB_WORKER_READY ? "INITIALIZING" : "DEPLOYING";
 }

@@ -11,6 +11,7 @@
 
 static const struct config_key keys[] = {
     DAEMON_KEYS,
+    JOB_OPTION_KEYS,
     {"jobmanager.bind", CONFIG_STR, "tcp://127.0.0.1:6123", .flag = "bind",
      .help = "endpoint for TaskManagers: tcp://127.0.0.1:PORT or ipc://PATH"},
     {"jobmanager.admin", CONFIG_STR, "tcp://127.0.0.1:8081", .flag = "admin", .help = "endpoint for clients (jobctl)"},
@@ -40,10 +41,14 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
         c.worker_path = worker;
     }
     struct jobmanager *jobmanager = NULL;
-    weir_err err = net_start(1);
+    struct job_options options;
+    weir_err err = job_options_from_config(&options, config, diag);
+    if (err) return err;
+    c.options = &options;
+    err = net_start(1);
     if (err) return weir_fail(diag, err, "cannot start the network");
     err = jobmanager_new(&jobmanager, &c, diag);
-    if (!err) jobmanager_run(jobmanager);
+    if (!err) err = jobmanager_run(jobmanager, diag);
     jobmanager_destroy(&jobmanager);
     net_stop();
     return err;

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The JobManager's core: takes jobs, knows the TaskManagers, places jobs on slots, leads each job through its life. It composes cluster.h
- * (links, registration, slots), schedule.h (placement) and job.h (the life of a job, with its state diagram).
+ * (links, registration, slots), schedule.h (placement), catalog.h (what must not be forgotten) and job.h (the life of a job, with its state
+ * diagram).
  *
+ *     LISTED (jobs of before go on)
  *     SUBMIT ──▶ DESCRIBE ─ ─ ▶ DESCRIBED ──▶ slots ──▶ DEPLOY … COMMIT over SEND/PACKET ──▶ JOB_ENDED
+ *                  with puts of CATALOG before every step that must not be taken twice, and STORAGE for checkpoints
+ *
+ * The parts: master.c (the step), master_jobs.c, master_catalog.c, master_members.c.
  *
  * A core: no socket, file, clock, thread or randomness. The driver waits until `deadline_ms` or an event, fills struct master_event, calls
  * master_step, and performs the actions in order. Two moments in each event: now_ms (monotonic: every timeout) and wall_ms (what people
@@ -19,6 +24,7 @@
 #ifndef WEIR_JOBMANAGER_MASTER_H
 #define WEIR_JOBMANAGER_MASTER_H
 
+#include "jobmanager/catalog.h"
 #include "jobmanager/cluster.h"
 #include "jobmanager/job.h"
 
@@ -31,6 +37,8 @@ struct master_config {
     /* zero = the value of limits.h */
     uint32_t heartbeat_ms, heartbeat_timeout_ms, retransmit_ms;
     uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms;
+    const struct job_options *options; /* of jobs that say nothing else; copied. NULL = the defaults */
+    const char *checkpoint_dir;        /* absolute; for jobs whose options name none; copied */
     /*
      * Called within master_step for each thing worth telling: "job 4f… RUNNING -> FAILING: …". `line` is borrowed. notable: an operator
      * wants to read it in the log (registrations, losses, changes of jobs); the others are for debugging. NULL = nobody listens.
@@ -40,12 +48,33 @@ struct master_config {
 };
 
 enum master_event_type {
+    MASTER_EV_LISTED,    /* first of all: what the catalog holds; answer in actions.answer */
     MASTER_EV_TICK,      /* time passed; at the latest at deadline_ms of the last step */
     MASTER_EV_PACKET,    /* from the transport to TaskManagers */
     MASTER_EV_SUBMIT,    /* a user submits a job; answer in actions.answer */
     MASTER_EV_CANCEL,    /* a user cancels a job; answer in actions.answer */
+    MASTER_EV_REQUEST,   /* a user asks for a checkpoint, a savepoint, a stop; answer in actions.answer */
+    MASTER_EV_CATALOG,   /* the catalog's store answers an order */
+    MASTER_EV_STORAGE,   /* the checkpoint storage answers OPEN, BEGIN, SEAL or END */
     MASTER_EV_DESCRIBED, /* the describing process of a job ended */
     MASTER_EV_CHUNK,     /* the artifact store answers READ_CHUNK; in any order, any time later */
+};
+
+/* What is asked of the checkpoint storage. */
+enum master_storage {
+    MASTER_STORAGE_OPEN = 1, /* read the checkpoint or savepoint at path, for a job that begins with it */
+    MASTER_STORAGE_KEEP,  /* count the checkpoint `id` at path, with the manifest that bytes and crc32c describe, as retained; no answer */
+    MASTER_STORAGE_BEGIN, /* make the folder of the checkpoint at path */
+    MASTER_STORAGE_SEAL,  /* complete it: look that all is there, write the manifest */
+    MASTER_STORAGE_DISCARD, /* delete it, whatever there is of it, with the files that no retained one names; no answer */
+    MASTER_STORAGE_END,     /* the job has ended: what is not retained goes */
+};
+
+/* A key that the catalog holds. */
+struct master_listed {
+    const char *key;
+    uint64_t version;
+    struct weir_bytes value;
 };
 
 struct master_event {
@@ -53,6 +82,26 @@ struct master_event {
     int64_t now_ms;  /* monotonic; never below that of the event before */
     int64_t wall_ms; /* since 1970; used for display only */
     union {
+        struct {
+            uint32_t n;
+            const struct master_listed *at; /* every key, in order; borrowed */
+        } listed;
+        struct catalog_answer catalog; /* borrowed */
+        struct {
+            enum master_storage what;
+            struct weir_id job;
+            uint64_t id; /* of the checkpoint */
+            weir_err err;
+            const char *reason;              /* when err; borrowed */
+            uint64_t bytes;                  /* OPEN, SEAL: of the manifest file */
+            uint32_t crc32c;                 /* OPEN, SEAL */
+            const struct manifest *manifest; /* OPEN; borrowed */
+            const bool *has_state;           /* OPEN: by operator of the manifest, in its order; borrowed */
+        } storage;
+        struct {
+            struct weir_id job;
+            struct ckpt_request request; /* id, options, path, parallelism, successor */
+        } request;
         struct {
             uint64_t route;         /* driver's handle of the peer it came from; SEND names it again */
             struct weir_bytes data; /* borrowed */
@@ -81,6 +130,8 @@ enum master_action_type {
     MASTER_DO_SEND,          /* put the packet on the transport; may be dropped if the route is gone */
     MASTER_DO_DESCRIBE,      /* run weir-worker --describe for the job, then DESCRIBED. No time limit of its own: see STOP_DESCRIBE */
     MASTER_DO_STOP_DESCRIBE, /* kill the describing process; its DESCRIBED, if it still comes, is ignored */
+    MASTER_DO_CATALOG,       /* give the order to the catalog's store, then CATALOG */
+    MASTER_DO_STORAGE,       /* give the order to the checkpoint storage; those of one job in their order */
     MASTER_DO_READ_CHUNK,    /* read up to WEIR_CHUNK_BYTES of the artifact at offset, then CHUNK */
     MASTER_DO_JOB_ENDED,     /* the job reached a terminal state: wake whoever waits for it, remove its files */
 };
@@ -98,6 +149,18 @@ struct master_action {
         struct {
             struct weir_id job;
         } stop_describe;
+        struct catalog_order catalog;
+        struct {
+            enum master_storage what;
+            struct weir_id job;
+            const char *dir; /* of the job in the storage */
+            uint64_t id;
+            uint32_t options; /* set of enum checkpoint_option */
+            const char *path;
+            uint64_t bytes; /* KEEP */
+            uint32_t crc32c;
+            struct weir_bytes manifest; /* SEAL: encoded */
+        } storage;
         struct {
             uint64_t reader; /* opaque: who asked */
             struct weir_digest digest;
@@ -117,6 +180,8 @@ struct master_actions {
     struct master_action *at;
     /*
      * Of SUBMIT: OK; LIMIT (too many active jobs); EXISTS (id is taken); ARGUMENT.
+     * Of LISTED: OK; CORRUPT, UNSUPPORTED: the catalog holds what cannot be read, the JobManager must not start.
+     * Of REQUEST: OK; NOT_FOUND; STATE, LIMIT, EXISTS.
      * Of CANCEL: OK (also when it is already being cancelled or failing); NOT_FOUND; STATE (ended, or its output is being committed: too
      * late). With a sentence unless OK.
      */
@@ -129,6 +194,7 @@ struct master_counts {
     uint64_t packets_dropped;  /* late, foreign or broken packets, or over the limit of sessions */
     uint64_t messages_stale;   /* of an older epoch or attempt */
     uint64_t messages_unknown; /* of no job we know, or of a TaskManager that has no part in it */
+    uint64_t messages_late;    /* of a checkpoint that is over, or said twice */
     uint64_t messages_broken;  /* not decodable, or impossible in the state of their sender */
 };
 

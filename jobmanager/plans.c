@@ -28,7 +28,9 @@ static weir_err make_place(struct plans *p, struct weir_diag *diag)
 
 weir_err plans_begin(struct plans *p, const struct job_submission *sub, int64_t now_ms, struct weir_diag *diag)
 {
-    weir_err err = job_submission_check(sub, diag);
+    struct job_options options; /* a plan does not depend on them */
+    job_options_default(&options);
+    weir_err err = job_submission_check(sub, &options, diag);
     if (!err) err = make_place(p, diag);
     if (err) return err;
     struct planned *planned = &p->at[p->n++];

@@ -3,17 +3,22 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "api/src/note.h"
 #include "jobmanager/admin.h"
+#include "jobmanager/catalog_thread.h"
 #include "jobmanager/describe_process.h"
 #include "jobmanager/routes.h"
+#include "jobmanager/storage_thread.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/folder.h"
 #include "runtime/base/log.h"
 #include "runtime/base/process.h"
 #include "runtime/net/socket.h"
@@ -44,6 +49,9 @@ struct deferred {
 struct jobmanager {
     struct jobmanager_config config;
     struct store *store;
+    struct catalog_thread *catalog;
+    struct storage_thread *storage;
+    char checkpoint_dir[PATH_MAX], savepoint_dir[PATH_MAX]; /* of jobs whose options name none */
     struct master *master;
     struct master_actions actions;
     struct net_socket *control, *admin_socket;
@@ -56,6 +64,7 @@ struct jobmanager {
     uint32_t n_describes;
     int64_t expire_at_ms;
     bool stopping;
+    struct weir_diag failure; /* why it ends, if it had to */
     unsigned char chunk[WEIR_CHUNK_BYTES];
 };
 
@@ -166,6 +175,8 @@ static void perform(struct jobmanager *s, const struct master_action *a)
         later.offset = a->read_chunk.offset;
         defer(s, &later);
         return;
+    case MASTER_DO_CATALOG: catalog_thread_order(s->catalog, &a->catalog); return;
+    case MASTER_DO_STORAGE: storage_thread_order(s->storage, a); return;
     case MASTER_DO_JOB_ENDED: return; /* clients ask; nobody waits here, and a job leaves no files with the JobManager */
     }
 }
@@ -281,6 +292,24 @@ static void take_describes(struct jobmanager *s)
     }
 }
 
+/* A log that cannot be written leaves nobody who knows what is committed: the process ends, and reads it again when it is started anew. */
+static void take_catalog(struct jobmanager *s)
+{
+    struct master_event ev = {.type = MASTER_EV_CATALOG};
+    while (!s->stopping && catalog_thread_answer(s->catalog, &ev.catalog)) {
+        const char *broken = catalog_thread_broken(s->catalog);
+        if (broken) (void)weir_fail(&s->failure, WEIR_E_IO, "the catalog is broken: %s", broken);
+        s->stopping |= broken != NULL;
+        if (!broken) step(s, &ev);
+    }
+}
+
+static void take_storage(struct jobmanager *s)
+{
+    struct master_event ev;
+    while (storage_thread_answer(s->storage, &ev)) step(s, &ev);
+}
+
 static bool any_readable(const struct net_wait *waits, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
@@ -314,7 +343,7 @@ static void expire(struct jobmanager *s, int64_t now)
     s->expire_at_ms = now + EXPIRE_MS;
 }
 
-enum { W_SIGNALS, W_CONTROL, W_ADMIN, W_DESCRIBES };
+enum { W_SIGNALS, W_CONTROL, W_ADMIN, W_CATALOG, W_STORAGE, W_DESCRIBES };
 static_assert(W_DESCRIBES + 2 * DESCRIBES_MAX <= NET_POLL_MAX, "everything can be waited for");
 
 static void turn(struct jobmanager *s)
@@ -324,10 +353,14 @@ static void turn(struct jobmanager *s)
     waits[W_SIGNALS] = (struct net_wait){.fd = s->config.signals, .want_read = true};
     waits[W_CONTROL] = (struct net_wait){.socket = s->control, .want_read = true};
     waits[W_ADMIN] = (struct net_wait){.socket = s->admin_socket, .want_read = true};
+    waits[W_CATALOG] = (struct net_wait){.fd = catalog_thread_fd(s->catalog), .want_read = true};
+    waits[W_STORAGE] = (struct net_wait){.fd = storage_thread_fd(s->storage), .want_read = true};
     for (uint32_t i = 0; i < n_describes; i++) describe_waits(s->describes[i], &waits[W_DESCRIBES + 2 * i]);
     (void)net_poll(waits, W_DESCRIBES + 2 * n_describes, timeout_ms(s));
     if (waits[W_SIGNALS].readable) take_signals(s);
     if (any_readable(&waits[W_DESCRIBES], 2 * n_describes)) take_describes(s);
+    if (waits[W_CATALOG].readable) take_catalog(s);
+    if (waits[W_STORAGE].readable) take_storage(s);
     if (waits[W_CONTROL].readable) take_control(s);
     if (waits[W_ADMIN].readable) take_admin(s);
     do_deferred(s);
@@ -336,10 +369,12 @@ static void turn(struct jobmanager *s)
     if (now >= s->actions.deadline_ms) step(s, &(struct master_event){.type = MASTER_EV_TICK});
 }
 
-void jobmanager_run(struct jobmanager *jobmanager)
+weir_err jobmanager_run(struct jobmanager *jobmanager, struct weir_diag *diag)
 {
     step(jobmanager, &(struct master_event){.type = MASTER_EV_TICK});
     while (!jobmanager->stopping) turn(jobmanager);
+    if (jobmanager->failure.code) *diag = jobmanager->failure;
+    return jobmanager->failure.code;
 }
 
 /* ---- life ---- */
@@ -370,12 +405,38 @@ static weir_err open_sockets(struct jobmanager *s, struct weir_diag *diag)
     return err;
 }
 
+/* Where checkpoints and savepoints go that were told no place: below the data folder. */
+static weir_err make_folders(struct jobmanager *s, struct weir_diag *diag)
+{
+    char dir[PATH_MAX];
+    if (!realpath(s->config.data_dir, dir)) return weir_fail_errno(diag, errno, "find %s", s->config.data_dir);
+    if (strlen(dir) >= JOB_PATH_MAX - sizeof "/checkpoints")
+        return weir_fail(diag, WEIR_E_LIMIT, "the path %s is too long for checkpoints below it: at most %zu bytes", dir,
+                         JOB_PATH_MAX - sizeof "/checkpoints");
+    (void)snprintf(s->checkpoint_dir, sizeof s->checkpoint_dir, "%.*s/checkpoints", JOB_PATH_MAX, dir);
+    (void)snprintf(s->savepoint_dir, sizeof s->savepoint_dir, "%.*s/savepoints", JOB_PATH_MAX, dir);
+    weir_err err = folder_make(s->checkpoint_dir, diag);
+    return err ? err : folder_make(s->savepoint_dir, diag);
+}
+
+/* Takes up the jobs that the catalog holds. */
+static weir_err take_up_jobs(struct jobmanager *s, struct weir_diag *diag)
+{
+    struct master_event ev = {.type = MASTER_EV_LISTED};
+    ev.listed.n = catalog_thread_listed(s->catalog, &ev.listed.at);
+    step(s, &ev);
+    if (s->actions.answer.code) *diag = s->actions.answer;
+    return s->actions.answer.code;
+}
+
 static weir_err start_master(struct jobmanager *s, struct weir_diag *diag)
 {
     uint64_t epoch = 0;
     weir_err err = store_next_epoch(s->store, &epoch, diag);
     if (err) return err;
     struct master_config config = {.incarnation = id_random(), .epoch = epoch, .version = WEIR_VERSION, .trace = trace};
+    config.options = s->config.options;
+    config.checkpoint_dir = s->checkpoint_dir;
     master_new(&s->master, &config, clock_mono_ms());
     master_actions_init(&s->actions);
     return WEIR_OK;
@@ -397,8 +458,12 @@ weir_err jobmanager_new(struct jobmanager **out, const struct jobmanager_config 
     weir_err err = routes_new(&s->routes);
     if (err) err = weir_fail(diag, err, "no memory for the routes");
     if (!err) err = store_open(&s->store, config->data_dir, note_check, diag);
+    if (!err) err = make_folders(s, diag);
+    if (!err) err = catalog_thread_new(&s->catalog, config->data_dir, diag);
+    if (!err) err = storage_thread_new(&s->storage, diag);
     if (!err) err = start_master(s, diag);
     if (!err) err = open_sockets(s, diag);
+    if (!err) err = take_up_jobs(s, diag);
     if (err) {
         jobmanager_destroy(&s);
         return err;
@@ -432,6 +497,8 @@ void jobmanager_destroy(struct jobmanager **jobmanager)
         master_actions_close(&s->actions);
         master_destroy(&s->master);
     }
+    catalog_thread_destroy(&s->catalog);
+    storage_thread_destroy(&s->storage);
     net_parts_close(&s->parts);
     net_socket_destroy(&s->control);
     net_socket_destroy(&s->admin_socket);

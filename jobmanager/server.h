@@ -6,23 +6,24 @@
 #ifndef WEIR_JOBMANAGER_SERVER_H
 #define WEIR_JOBMANAGER_SERVER_H
 
-#include "weir/base.h"
+#include "jobmanager/job_options.h"
 
 struct jobmanager;
 
-struct jobmanager_config {   /* strings are kept by the caller as long as the server lives */
-    const char *bind;        /* endpoint for TaskManagers */
-    const char *admin;       /* endpoint for clients */
-    const char *data_dir;    /* of the artifact store */
-    const char *worker_path; /* program that describes graphs */
-    int signals;             /* process_signals_open; borrowed */
+struct jobmanager_config {             /* strings are kept by the caller as long as the server lives */
+    const char *bind;                  /* endpoint for TaskManagers */
+    const char *admin;                 /* endpoint for clients */
+    const char *data_dir;              /* of the artifact store */
+    const char *worker_path;           /* program that describes graphs */
+    const struct job_options *options; /* of jobs that say nothing else */
+    int signals;                       /* process_signals_open; borrowed */
 };
 
 /* Opens the store, binds the sockets, and logs "listening" with the real endpoints. Errors: of store_open, net_socket_bind; WEIR_E_NOMEM.
  */
 weir_err jobmanager_new(struct jobmanager **out, const struct jobmanager_config *config, struct weir_diag *diag);
-/* Runs until SIGTERM, SIGINT or SIGHUP. */
-void jobmanager_run(struct jobmanager *jobmanager);
+/* Runs until SIGTERM, SIGINT or SIGHUP. Errors: WEIR_E_IO (the catalog cannot be written any more). */
+weir_err jobmanager_run(struct jobmanager *jobmanager, struct weir_diag *diag);
 void jobmanager_destroy(struct jobmanager **jobmanager);
 
 #endif

@@ -9,7 +9,7 @@
 #include "runtime/wire/link.h"
 #include "tests/sim/world.h"
 
-static void *copy(const void *data, size_t len)
+void *actors_copy(const void *data, size_t len)
 {
     void *p = malloc(len ? len : 1);
     WEIR_ASSERT(p);
@@ -17,13 +17,20 @@ static void *copy(const void *data, size_t len)
     return p;
 }
 
-static struct weir_id random_id(struct sim *sim)
+struct weir_id actors_random_id(struct sim *sim)
 {
     struct weir_id id;
     uint64_t a = sim_random(sim, UINT64_MAX), b = sim_random(sim, UINT64_MAX);
     memcpy(id.bytes, &a, 8);
     memcpy(id.bytes + 8, &b, 8);
     return id;
+}
+
+struct sim_tm_name sim_tm_name(uint32_t tm)
+{
+    struct sim_tm_name name;
+    snprintf(name.text, sizeof name.text, "tm-%u", (tm + 1) % 10);
+    return name;
 }
 
 /* ---- the network ---- */
@@ -55,7 +62,7 @@ static void deliver(struct sim *sim, struct sim_event *ev, const void *data, siz
 {
     uint32_t longest = sim_chance(sim, sim->config.slow) ? sim->config.slow_ms : sim->config.delay_ms;
     ev->at_ms = sim->now_ms + sim_delay(sim, longest);
-    ev->data = copy(data, len);
+    ev->data = actors_copy(data, len);
     ev->len = len;
     sim_push(sim, *ev);
 }
@@ -74,7 +81,7 @@ static void transmit(struct sim *sim, struct sim_event *ev, bool cut, const void
 static void perform_jobmanager(struct sim *sim);
 static void perform_taskmanager(struct sim *sim, uint32_t tm);
 
-static void step_jobmanager(struct sim *sim, struct master_event *ev)
+void actors_step_jobmanager(struct sim *sim, struct master_event *ev)
 {
     ev->now_ms = sim->now_ms;
     ev->wall_ms = sim->now_ms;
@@ -88,7 +95,7 @@ static void step_jobmanager(struct sim *sim, struct master_event *ev)
              (struct sim_event){.at_ms = at_ms > sim->now_ms ? at_ms : sim->now_ms, .kind = SIM_EV_JM_TICK, .offset = (uint64_t)at_ms});
 }
 
-static void step_taskmanager(struct sim *sim, uint32_t tm, struct supervisor_event *ev)
+void actors_step_taskmanager(struct sim *sim, uint32_t tm, struct supervisor_event *ev)
 {
     struct sim_taskmanager *t = &sim->tms[tm];
     ev->now_ms = sim->now_ms;
@@ -109,7 +116,7 @@ static void step_taskmanager(struct sim *sim, uint32_t tm, struct supervisor_eve
 static void tick_jobmanager(struct sim *sim)
 {
     struct master_event me = {.type = MASTER_EV_TICK};
-    step_jobmanager(sim, &me);
+    actors_step_jobmanager(sim, &me);
 }
 
 /* ---- the JobManager's driver ---- */
@@ -122,7 +129,7 @@ static void jm_line(void *arg, bool notable, const char *line)
 void actors_start_jobmanager(struct sim *sim)
 {
     const struct sim_config *c = &sim->config;
-    struct master_config config = {.incarnation = random_id(sim),
+    struct master_config config = {.incarnation = actors_random_id(sim),
                                    .epoch = sim->epoch,
                                    .version = "sim",
                                    .heartbeat_ms = c->heartbeat_ms,
@@ -133,8 +140,15 @@ void actors_start_jobmanager(struct sim *sim)
                                    .start_timeout_ms = c->start_timeout_ms,
                                    .trace = jm_line,
                                    .trace_arg = sim};
+    struct master_listed listed[SIM_KEYS_MAX];
+    struct master_event found = {.type = MASTER_EV_LISTED};
+    found.listed.n = durable_list(sim, listed);
+    found.listed.at = listed;
+    config.checkpoint_dir = "/c";
     master_new(&sim->jm, &config, sim->now_ms);
     sim->jm_wake_ms = INT64_MIN;
+    actors_step_jobmanager(sim, &found);
+    if (sim->jm_actions.answer.code) sim_violate(sim, "the catalog cannot be read: %s", sim->jm_actions.answer.text);
     tick_jobmanager(sim);
 }
 
@@ -169,6 +183,8 @@ static void perform_jobmanager(struct sim *sim)
             ev.offset = a->read_chunk.offset;
             sim_push(sim, ev);
             break;
+        case MASTER_DO_CATALOG: durable_order(sim, &a->catalog); break;
+        case MASTER_DO_STORAGE: durable_storage(sim, a); break;
         case MASTER_DO_JOB_ENDED: sim->jobs[sim_find_job(sim, a->job_ended.job->id)].n_ended++; break;
         }
     }
@@ -213,7 +229,7 @@ static void on_described(struct sim *sim, const struct sim_event *ev)
         make_graph(&job->spec, &graph);
         me.described.graph = &graph;
     }
-    step_jobmanager(sim, &me);
+    actors_step_jobmanager(sim, &me);
     if (graph.arena) sim_violate(sim, "the graph was not taken");
 }
 
@@ -229,7 +245,7 @@ static void on_chunk(struct sim *sim, const struct sim_event *ev)
     me.chunk.total = sim_chance(sim, sim->config.store_fails) || ev->offset >= size ? 0 : size;
     uint64_t left = size - ev->offset;
     me.chunk.data = (struct weir_bytes){bytes, (uint32_t)(left < WEIR_CHUNK_BYTES ? left : WEIR_CHUNK_BYTES)};
-    step_jobmanager(sim, &me);
+    actors_step_jobmanager(sim, &me);
 }
 
 static void on_jm_packet(struct sim *sim, const struct sim_event *ev)
@@ -237,16 +253,46 @@ static void on_jm_packet(struct sim *sim, const struct sim_event *ev)
     struct master_event me = {.type = MASTER_EV_PACKET};
     me.packet.route = ev->ref;
     me.packet.data = (struct weir_bytes){ev->data, (uint32_t)ev->len};
-    step_jobmanager(sim, &me);
+    actors_step_jobmanager(sim, &me);
 }
 
 /* ---- users ---- */
+
+enum { OPTIONS = 9 };
+struct option_texts {
+    char text[OPTIONS][16];
+    struct job_option at[OPTIONS];
+};
+
+static uint32_t make_options(const struct sim_spec *spec, struct option_texts *out)
+{
+    const struct {
+        const char *key, *unit;
+        uint32_t value;
+    } numbers[] = {
+        {"execution.checkpointing.interval", "ms", spec->interval_ms},
+        {"execution.checkpointing.min-pause", "ms", spec->min_pause_ms},
+        {"execution.checkpointing.timeout", "ms", spec->timeout_ms ? spec->timeout_ms : 10000},
+        {"execution.checkpointing.tolerable-failed-checkpoints", "", spec->tolerable},
+        {"state.checkpoints.num-retained", "", spec->n_retained ? spec->n_retained : 1},
+        {"restart-strategy.fixed-delay.attempts", "", spec->restarts},
+        {"restart-strategy.fixed-delay.delay", "ms", spec->restart_delay_ms},
+    };
+    uint32_t n = 0;
+    for (; n < sizeof numbers / sizeof numbers[0]; n++) {
+        snprintf(out->text[n], sizeof out->text[n], "%u%s", numbers[n].value, numbers[n].unit);
+        out->at[n] = (struct job_option){numbers[n].key, out->text[n]};
+    }
+    out->at[n++] = (struct job_option){"restart-strategy.type", spec->restarts ? "fixed-delay" : "none"};
+    return n;
+}
 
 void actors_submit(struct sim *sim, uint32_t index)
 {
     static const char *const args[] = {"sim", "--input", "x"};
     struct sim_job *job = &sim->jobs[index];
     struct master_event me = {.type = MASTER_EV_SUBMIT};
+    struct option_texts options;
     me.submit = (struct job_submission){.id = job->id,
                                         .digest = sim_plugin_digest(job->spec.plugin),
                                         .size = sim_plugin_bytes(job->spec.plugin),
@@ -255,11 +301,29 @@ void actors_submit(struct sim *sim, uint32_t index)
                                         .parallelism = job->spec.parallelism,
                                         .progress_timeout_ms = sim->config.progress_timeout_ms,
                                         .n_args = 3,
-                                        .args = args};
+                                        .args = args,
+                                        .n_options = make_options(&job->spec, &options),
+                                        .options = options.at};
     job->submitted = true;
     job->state = JOB_INITIALIZING;
-    step_jobmanager(sim, &me);
+    actors_step_jobmanager(sim, &me);
     if (sim->jm_actions.answer.code) sim_violate(sim, "SUBMIT was refused: %s", sim->jm_actions.answer.text);
+}
+
+weir_err actors_request(struct sim *sim, uint32_t index, uint32_t options)
+{
+    static const char *const kinds[] = {"a checkpoint", "a savepoint", "", "a stop"};
+    struct master_event me = {.type = MASTER_EV_REQUEST};
+    me.request.job = sim->jobs[index].id;
+    me.request.request.id = actors_random_id(sim);
+    me.request.request.options = options;
+    snprintf(me.request.request.path, sizeof me.request.request.path, "/s/%u-%" PRIu64, index + 1, sim->order);
+    sim_trace(sim, "user asks job %08" PRIu32 " for %s", index + 1, kinds[options & 3]);
+    actors_step_jobmanager(sim, &me);
+    weir_err answer = sim->jm_actions.answer.code;
+    sim_trace(sim, "jm answers: %s", answer ? sim->jm_actions.answer.text : "OK");
+    sim->jobs[index].stop_asked |= !answer && (options & CHECKPOINT_STOP);
+    return answer;
 }
 
 weir_err actors_cancel(struct sim *sim, uint32_t index)
@@ -268,7 +332,7 @@ weir_err actors_cancel(struct sim *sim, uint32_t index)
     me.cancel.job = sim->jobs[index].id;
     sim_trace(sim, "user cancels job %08" PRIu32, index + 1);
     sim->jobs[index].cancel_asked = true;
-    step_jobmanager(sim, &me);
+    actors_step_jobmanager(sim, &me);
     weir_err answer = sim->jm_actions.answer.code;
     sim_trace(sim, "jm answers: %s", answer ? sim->jm_actions.answer.text : "OK");
     const struct job *job = sim_job(sim, index);
@@ -281,21 +345,10 @@ weir_err actors_cancel(struct sim *sim, uint32_t index)
 
 /* ---- the TaskManager's driver ---- */
 
-struct tm_name {
-    char text[8];
-};
-
-static struct tm_name tm_name(uint32_t tm)
-{
-    struct tm_name name;
-    snprintf(name.text, sizeof name.text, "tm-%u", (tm + 1) % 10);
-    return name;
-}
-
 static void tm_line(void *arg, bool notable, const char *line)
 {
     const struct sim_taskmanager *t = arg;
-    sim_trace(t->world, notable ? "%s | %s" : "%s   %s", tm_name((uint32_t)(t - t->world->tms)).text, line);
+    sim_trace(t->world, notable ? "%s | %s" : "%s   %s", sim_tm_name((uint32_t)(t - t->world->tms)).text, line);
 }
 
 void actors_start(struct sim *sim, uint32_t tm)
@@ -303,14 +356,14 @@ void actors_start(struct sim *sim, uint32_t tm)
     struct sim_taskmanager *t = &sim->tms[tm];
     const struct sim_config *c = &sim->config;
     if (t->core) return;
-    struct tm_name name = tm_name(tm);
+    struct sim_tm_name name = sim_tm_name(tm);
     t->world = sim;
     struct supervisor_config config = {.taskmanager = name.text,
                                        .host = "host",
                                        .version = "sim",
                                        .slots = c->slots[tm],
                                        .pid = ++t->life,
-                                       .incarnation = random_id(sim),
+                                       .incarnation = actors_random_id(sim),
                                        .heartbeat_ms = c->heartbeat_ms,
                                        .heartbeat_timeout_ms = c->heartbeat_timeout_ms,
                                        .retransmit_ms = c->retransmit_ms,
@@ -327,10 +380,10 @@ void actors_start(struct sim *sim, uint32_t tm)
         if (!t->cached[p]) continue;
         struct supervisor_event found = {.type = SUPERVISOR_EV_ARTIFACT_READY};
         found.artifact.digest = sim_plugin_digest(p);
-        step_taskmanager(sim, tm, &found);
+        actors_step_taskmanager(sim, tm, &found);
     }
     struct supervisor_event se = {.type = SUPERVISOR_EV_TICK};
-    step_taskmanager(sim, tm, &se);
+    actors_step_taskmanager(sim, tm, &se);
 }
 
 /* Its workers die with it: the kernel sees to that. */
@@ -338,7 +391,7 @@ void actors_crash(struct sim *sim, uint32_t tm)
 {
     struct sim_taskmanager *t = &sim->tms[tm];
     if (!t->core) return;
-    sim_trace(sim, "%s crashes", tm_name(tm).text);
+    sim_trace(sim, "%s crashes", sim_tm_name(tm).text);
     supervisor_destroy(&t->core);
     t->paused_ms = 0;
     for (uint32_t i = 0; i < sim->n_processes; i++)
@@ -349,54 +402,7 @@ void actors_stop(struct sim *sim, uint32_t tm)
 {
     struct supervisor_event se = {.type = SUPERVISOR_EV_STOP};
     se.stop.reason = "SIGTERM";
-    if (sim->tms[tm].core) step_taskmanager(sim, tm, &se);
-}
-
-static void act_later(struct sim *sim, uint32_t process, enum sim_act how, int64_t at_ms)
-{
-    const struct sim_process *p = &sim->processes[process];
-    sim_push(sim, (struct sim_event){.at_ms = at_ms, .kind = SIM_EV_PROCESS, .tm = p->tm, .life = p->life, .what = process, .how = how});
-}
-
-static struct sim_process *find_process(struct sim *sim, uint32_t tm, struct weir_id job, uint32_t attempt)
-{
-    for (uint32_t i = 0; i < sim->n_processes; i++) {
-        struct sim_process *p = &sim->processes[i];
-        if (p->tm == tm && p->life == sim->tms[tm].life && p->attempt == attempt && id_equal(sim->jobs[p->job].id, job)) return p;
-    }
-    return NULL;
-}
-
-static void start_process(struct sim *sim, uint32_t tm, const struct supervisor_action *a)
-{
-    for (uint32_t i = 0; i < sim->n_processes; i++)
-        if (sim->processes[i].tm == tm && sim->processes[i].attempt == a->spawn.attempt &&
-            id_equal(sim->jobs[sim->processes[i].job].id, a->spawn.job))
-            sim_violate(sim, "%s starts a worker twice", tm_name(tm).text);
-    WEIR_ASSERT(sim->n_processes < SIM_PROCESSES_MAX);
-    uint32_t index = sim->n_processes++;
-    struct sim_process *p = &sim->processes[index];
-    struct wire_msg msg;
-    int job = sim_find_job(sim, a->spawn.job);
-    weir_err err = wire_msg_decode(&msg, a->spawn.deploy.data, a->spawn.deploy.length, NULL);
-    WEIR_ASSERT(!err);
-    *p = (struct sim_process){.exists = true, .tm = tm, .life = sim->tms[tm].life, .job = (uint32_t)job, .attempt = a->spawn.attempt};
-    p->worker = msg.deploy.worker;
-    p->epoch = msg.epoch;
-    p->fingerprint = msg.deploy.fingerprint;
-    p->stalled_since_ms = -1;
-    for (uint32_t i = 0; i < msg.deploy.n_slots; i++) p->n_slots += msg.deploy.slot_worker[i] == p->worker;
-    for (uint32_t i = 0; i < msg.deploy.n_splits; i++) p->splits |= UINT64_C(1) << msg.deploy.splits[i].index;
-    wire_msg_close(&msg);
-    const struct sim_spec *spec = &sim->jobs[job].spec;
-    p->fate = p->worker == spec->fate_worker ? spec->fate : SIM_GOOD;
-    if (!sim->tms[tm].cached[sim_plugin_of(a->spawn.digest)]) sim_violate(sim, "%s starts a worker without its plugin", tm_name(tm).text);
-    act_later(sim, index, p->fate == SIM_NO_START ? SIM_ACT_EXIT : SIM_ACT_ALIVE, sim->now_ms + 1);
-    int64_t ready_ms = sim->now_ms + sim_delay(sim, spec->step_ms);
-    if (p->fate == SIM_CRASHES_LOADING)
-        act_later(sim, index, SIM_ACT_EXIT, ready_ms);
-    else if (p->fate != SIM_NEVER_READY)
-        act_later(sim, index, SIM_ACT_READY, ready_ms);
+    if (sim->tms[tm].core) actors_step_taskmanager(sim, tm, &se);
 }
 
 static void store_chunk(struct sim *sim, uint32_t tm, const struct supervisor_action *a)
@@ -412,26 +418,9 @@ static void store_chunk(struct sim *sim, uint32_t tm, const struct supervisor_ac
                  .at_ms = sim->now_ms + sim_delay(sim, 20), .kind = SIM_EV_STORED, .tm = tm, .life = sim->tms[tm].life, .what = plugin});
 }
 
-static void order_process(struct sim *sim, uint32_t tm, const struct supervisor_action *a)
-{
-    struct sim_process *p = find_process(sim, tm, a->to_worker.job, a->to_worker.attempt);
-    if (!p || !p->exists) return;
-    int64_t at_ms = sim->now_ms + sim_delay(sim, 3);
-    if (at_ms < p->order_ms) at_ms = p->order_ms;
-    p->order_ms = at_ms;
-    sim_push(sim, (struct sim_event){.at_ms = at_ms,
-                                     .kind = SIM_EV_PROCESS,
-                                     .tm = tm,
-                                     .life = p->life,
-                                     .what = (uint32_t)(p - sim->processes),
-                                     .how = SIM_ACT_ORDER,
-                                     .data = copy(a->to_worker.data.data, a->to_worker.data.length),
-                                     .len = a->to_worker.data.length});
-}
-
 static void leave(struct sim *sim, uint32_t tm, const struct supervisor_action *a)
 {
-    sim_trace(sim, "%s exits: %s", tm_name(tm).text, a->exit.reason);
+    sim_trace(sim, "%s exits: %s", sim_tm_name(tm).text, a->exit.reason);
     actors_crash(sim, tm); /* whoever looks after the machine starts it again */
     sim_push(sim, (struct sim_event){.at_ms = sim->now_ms + 500, .kind = SIM_EV_START, .tm = tm});
 }
@@ -446,15 +435,15 @@ static void perform_taskmanager(struct sim *sim, uint32_t tm)
         switch (a->type) {
         case SUPERVISOR_DO_SEND: transmit(sim, &ev, t->cut_out, a->send.data.data, a->send.data.length); break;
         case SUPERVISOR_DO_RECONNECT: t->route = (uint64_t)(tm + SIM_TMS * ++sim->last_route) << 32 | t->life; break;
-        case SUPERVISOR_DO_SPAWN: start_process(sim, tm, a); break;
+        case SUPERVISOR_DO_SPAWN: workers_start(sim, tm, a); break;
         case SUPERVISOR_DO_KILL:
-            p = find_process(sim, tm, a->kill.job, a->kill.attempt);
+            p = workers_find(sim, tm, a->kill.job, a->kill.attempt);
             if (!p)
-                sim_violate(sim, "%s kills a worker that it never started", tm_name(tm).text);
+                sim_violate(sim, "%s kills a worker that it never started", sim_tm_name(tm).text);
             else
-                act_later(sim, (uint32_t)(p - sim->processes), SIM_ACT_EXIT, sim->now_ms + sim_delay(sim, 3));
+                workers_act_later(sim, (uint32_t)(p - sim->processes), SIM_ACT_EXIT, sim->now_ms + sim_delay(sim, 3));
             break;
-        case SUPERVISOR_DO_TO_WORKER: order_process(sim, tm, a); break;
+        case SUPERVISOR_DO_TO_WORKER: workers_order(sim, tm, a); break;
         case SUPERVISOR_DO_STORE_CHUNK: store_chunk(sim, tm, a); break;
         case SUPERVISOR_DO_DROP_ARTIFACT: t->cached[sim_plugin_of(a->drop_artifact.digest)] = false; break;
         case SUPERVISOR_DO_FORGET_JOB: break; /* nothing is kept in the simulation */
@@ -472,206 +461,7 @@ static void on_stored(struct sim *sim, const struct sim_event *ev)
     se.artifact.reason = "the digest of the plugin differs";
     se.artifact.digest = sim_plugin_digest(ev->what);
     sim->tms[ev->tm].cached[ev->what] = !fails;
-    step_taskmanager(sim, ev->tm, &se);
-}
-
-/* ---- worker processes ---- */
-
-static void say(struct sim *sim, uint32_t index, struct wire_msg *msg)
-{
-    const struct sim_process *p = &sim->processes[index];
-    struct buffer bytes;
-    buffer_init(&bytes, 0);
-    msg->epoch = p->epoch;
-    msg->job = sim->jobs[p->job].id;
-    msg->attempt = p->attempt;
-    weir_err err = wire_msg_encode(msg, &bytes);
-    WEIR_ASSERT(!err);
-    struct supervisor_event se = {.type = SUPERVISOR_EV_WORKER_MESSAGE};
-    se.worker_message.job = msg->job;
-    se.worker_message.attempt = p->attempt;
-    bool garbage = p->fate == SIM_GARBAGE && msg->type == WIRE_WORKER_RUNNING;
-    se.worker_message.data = (struct weir_bytes){bytes.data, garbage ? 3 : (uint32_t)bytes.len};
-    step_taskmanager(sim, p->tm, &se);
-    buffer_close(&bytes);
-}
-
-static void say_ended(struct sim *sim, uint32_t index, enum wire_outcome outcome, weir_err code, const char *reason)
-{
-    struct wire_msg msg = {.type = WIRE_WORKER_ENDED};
-    msg.ended.outcome = outcome;
-    msg.ended.failure =
-        (struct wire_failure){.code = code, .operator_id = code == WEIR_E_USER ? "parse" : "", .subtask = code ? 0 : -1, .reason = reason};
-    struct sim_process *p = &sim->processes[index];
-    p->leaving = true;
-    say(sim, index, &msg);
-    if (p->fate != SIM_LINGERS && p->exists) act_later(sim, index, SIM_ACT_EXIT, sim->now_ms + sim_delay(sim, 20));
-}
-
-static void say_bare(struct sim *sim, uint32_t index, enum wire_type type)
-{
-    struct wire_msg msg = {.type = type};
-    say(sim, index, &msg);
-}
-
-static void say_stats(struct sim *sim, uint32_t index)
-{
-    struct sim_process *p = &sim->processes[index];
-    const struct job *job = sim_job(sim, p->job);
-    struct wire_subtask_stats stats[2] = {{.vertex = 0, .subtask = 0, .records_in = 7}, {.vertex = 9, .subtask = 1000}};
-    struct wire_counter counter = {.operator_id = "parse", .name = "bad lines", .value = 3};
-    struct wire_slot_stats slots[2] = {{.slot = 0, .memory_bytes = 4096}, {.slot = 1000, .memory_bytes = 1}};
-    struct wire_msg msg = {.type = WIRE_WORKER_STATS};
-    msg.stats.n_slots = 2;
-    msg.stats.slots = slots;
-    msg.stats.n_subtasks = 2;
-    msg.stats.subtasks = stats;
-    msg.stats.n_counters = 1;
-    msg.stats.counters = &counter;
-    if (job) say(sim, index, &msg);
-}
-
-static void be_alive(struct sim *sim, uint32_t index)
-{
-    struct sim_process *p = &sim->processes[index];
-    if (p->quiet) return;
-    act_later(sim, index, SIM_ACT_ALIVE, sim->now_ms + 200);
-    struct wire_msg msg = {.type = WIRE_WORKER_ALIVE};
-    if (p->stalled_since_ms >= 0) msg.alive.stalled_ms = (uint64_t)(sim->now_ms - p->stalled_since_ms);
-    say(sim, index, &msg);
-}
-
-static void become_ready(struct sim *sim, uint32_t index)
-{
-    struct sim_process *p = &sim->processes[index];
-    p->ready = true;
-    struct wire_msg msg = {.type = WIRE_WORKER_READY};
-    msg.ready.endpoint = "tcp://host:1";
-    msg.ready.incarnation = random_id(sim);
-    msg.ready.fingerprint = p->fingerprint + (p->fate == SIM_OTHER_GRAPH);
-    say(sim, index, &msg);
-}
-
-static void become_running(struct sim *sim, uint32_t index)
-{
-    struct sim_process *p = &sim->processes[index];
-    const struct sim_spec *spec = &sim->jobs[p->job].spec;
-    int64_t done_ms = sim->now_ms + sim_delay(sim, spec->run_ms);
-    if (p->fate == SIM_NEVER_CONNECTS) return;
-    p->running = true;
-    say_bare(sim, index, WIRE_WORKER_RUNNING);
-    if (p->fate == SIM_SILENT)
-        p->quiet = true;
-    else if (p->fate == SIM_STALLS)
-        p->stalled_since_ms = done_ms;
-    else if (p->fate == SIM_CRASHES_RUNNING || p->fate == SIM_MUTE)
-        act_later(sim, index, SIM_ACT_EXIT, done_ms);
-    else if (p->fate == SIM_FAILS || p->fate == SIM_SYMPTOM)
-        act_later(sim, index, SIM_ACT_FAIL, done_ms);
-    else
-        act_later(sim, index, SIM_ACT_PREPARED, done_ms);
-}
-
-static void become_prepared(struct sim *sim, uint32_t index)
-{
-    sim->processes[index].prepared = true;
-    say_stats(sim, index);
-    if (sim->processes[index].exists) say_bare(sim, index, WIRE_WORKER_PREPARED);
-}
-
-/* Two-phase commit in one line: nobody may commit before everybody has prepared. */
-static void check_commit(struct sim *sim, const struct sim_process *p)
-{
-    uint32_t prepared = 0;
-    for (uint32_t i = 0; i < sim->n_processes; i++) {
-        const struct sim_process *q = &sim->processes[i];
-        prepared += q->job == p->job && q->attempt == p->attempt && q->prepared;
-    }
-    if (!sim->jobs[p->job].forgotten && prepared != sim->jobs[p->job].n_workers)
-        sim_violate(sim, "job %u commits with %u of %u workers prepared", p->job + 1, prepared, sim->jobs[p->job].n_workers);
-}
-
-static void commit(struct sim *sim, uint32_t index)
-{
-    struct sim_process *p = &sim->processes[index];
-    if (p->fate == SIM_CRASHES_COMMITTING) {
-        act_later(sim, index, SIM_ACT_EXIT, sim->now_ms);
-        return;
-    }
-    check_commit(sim, p);
-    p->committed = true;
-    if (p->fate == SIM_DIES_AFTER_COMMIT)
-        act_later(sim, index, SIM_ACT_EXIT, sim->now_ms);
-    else
-        say_ended(sim, index, WIRE_COMMITTED, WEIR_OK, "");
-}
-
-static void take_order(struct sim *sim, uint32_t index, const struct sim_event *ev)
-{
-    struct sim_process *p = &sim->processes[index];
-    struct wire_msg msg;
-    weir_err err = wire_msg_decode(&msg, ev->data, ev->len, NULL);
-    WEIR_ASSERT(!err);
-    enum wire_type type = msg.type;
-    wire_msg_close(&msg);
-    int64_t at_ms = sim->now_ms + sim_delay(sim, sim->jobs[p->job].spec.step_ms);
-    switch (type) {
-    case WIRE_START: act_later(sim, index, SIM_ACT_RUNNING, at_ms); break;
-    case WIRE_COMMIT:
-        if (!p->prepared) sim_violate(sim, "COMMIT to a worker that has not prepared");
-        act_later(sim, index, SIM_ACT_COMMIT, at_ms);
-        break;
-    case WIRE_CANCEL:
-        if (p->fate != SIM_DEAF && p->fate != SIM_SILENT && p->stalled_since_ms < 0) say_ended(sim, index, WIRE_CANCELED, WEIR_OK, "");
-        break;
-    default: sim_violate(sim, "a worker got %s", wire_type_name(type));
-    }
-}
-
-static bool dies_of_signal(const struct sim_process *p)
-{
-    return p->fate == SIM_CRASHES_LOADING || p->fate == SIM_CRASHES_RUNNING || p->fate == SIM_CRASHES_COMMITTING ||
-           p->fate == SIM_DIES_AFTER_COMMIT;
-}
-
-static void end_process(struct sim *sim, uint32_t index)
-{
-    struct sim_process *p = &sim->processes[index];
-    p->exists = false;
-    struct supervisor_event se = {.type = SUPERVISOR_EV_WORKER_EXITED};
-    se.worker_exited.job = sim->jobs[p->job].id;
-    se.worker_exited.attempt = p->attempt;
-    struct wire_failure *f = &se.worker_exited.failure;
-    *f = (struct wire_failure){.operator_id = "", .subtask = -1, .reason = ""};
-    if (p->fate == SIM_NO_START)
-        *f = (struct wire_failure){WEIR_E_IO, "", -1, "the worker could not be started"};
-    else if (dies_of_signal(p))
-        *f = (struct wire_failure){WEIR_E_USER, "parse", 1, "killed by SIGSEGV"};
-    step_taskmanager(sim, p->tm, &se);
-}
-
-static void on_process(struct sim *sim, const struct sim_event *ev)
-{
-    struct sim_process *p = &sim->processes[ev->what];
-    if (!p->exists) return;
-    bool hung = p->leaving || p->quiet || p->stalled_since_ms >= 0;
-    if (hung && ev->how != SIM_ACT_EXIT && ev->how != SIM_ACT_ALIVE && ev->how != SIM_ACT_ORDER) return;
-    if (p->leaving && ev->how != SIM_ACT_EXIT) return;
-    switch ((enum sim_act)ev->how) {
-    case SIM_ACT_ALIVE: be_alive(sim, ev->what); return;
-    case SIM_ACT_READY: become_ready(sim, ev->what); return;
-    case SIM_ACT_RUNNING: become_running(sim, ev->what); return;
-    case SIM_ACT_PREPARED: become_prepared(sim, ev->what); return;
-    case SIM_ACT_COMMIT: commit(sim, ev->what); return;
-    case SIM_ACT_ORDER: take_order(sim, ev->what, ev); return;
-    case SIM_ACT_FAIL:
-        if (p->fate == SIM_FAILS)
-            say_ended(sim, ev->what, WIRE_FAILED, WEIR_E_USER, "the record is poison");
-        else
-            say_ended(sim, ev->what, WIRE_FAILED, WEIR_E_UNREACHABLE, "a peer does not answer");
-        return;
-    case SIM_ACT_EXIT: end_process(sim, ev->what); return;
-    }
+    actors_step_taskmanager(sim, ev->tm, &se);
 }
 
 /* ---- dispatch ---- */
@@ -685,15 +475,15 @@ static void on_tm_event(struct sim *sim, struct sim_event *ev)
     case SIM_EV_TM_TICK:
         if (t->wake_ms != (int64_t)ev->offset) return; /* it was woken by something else since */
         t->wake_ms = INT64_MIN;
-        step_taskmanager(sim, ev->tm, &se);
+        actors_step_taskmanager(sim, ev->tm, &se);
         return;
     case SIM_EV_TM_PACKET:
         se.type = SUPERVISOR_EV_PACKET;
         se.packet.data = (struct weir_bytes){ev->data, (uint32_t)ev->len};
-        step_taskmanager(sim, ev->tm, &se);
+        actors_step_taskmanager(sim, ev->tm, &se);
         return;
     case SIM_EV_STORED: on_stored(sim, ev); return;
-    default: on_process(sim, ev); return;
+    default: workers_on_event(sim, ev); return;
     }
 }
 
@@ -712,6 +502,11 @@ void actors_dispatch(struct sim *sim, struct sim_event *ev)
     case SIM_EV_SUBMIT: actors_submit(sim, ev->what); return;
     case SIM_EV_CANCEL:
         if (sim->jobs[ev->what].submitted) actors_cancel(sim, ev->what);
+        return;
+    case SIM_EV_CATALOG: durable_on_catalog(sim, ev); return;
+    case SIM_EV_STORAGE: durable_on_storage(sim, ev); return;
+    case SIM_EV_REQUEST:
+        if (sim->jobs[ev->what].submitted) actors_request(sim, ev->what, ev->how);
         return;
     case SIM_EV_JM_RESTART: sim_restart_jobmanager(sim); return;
     case SIM_EV_JM_PAUSE: sim->jm_paused_ms = sim->now_ms + (int64_t)ev->ref; return;

@@ -10,11 +10,12 @@
 static bool may_follow(enum job_state from, enum job_state to)
 {
     switch (from) {
-    case JOB_INITIALIZING: return to == JOB_CREATED || to == JOB_FAILED || to == JOB_CANCELED;
-    case JOB_CREATED: return to == JOB_DEPLOYING || to == JOB_FAILED || to == JOB_CANCELED;
+    case JOB_INITIALIZING: return to == JOB_CREATED || to == JOB_FAILING || to == JOB_CANCELLING;
+    case JOB_CREATED: return to == JOB_DEPLOYING || to == JOB_FAILING || to == JOB_CANCELLING;
+    case JOB_RESTARTING: return to == JOB_CREATED || to == JOB_FAILING || to == JOB_CANCELLING;
     case JOB_DEPLOYING: return to == JOB_RUNNING || to == JOB_FAILING || to == JOB_CANCELLING;
     case JOB_RUNNING: return to == JOB_FINISHED || to == JOB_FAILING || to == JOB_CANCELLING;
-    case JOB_FAILING: return to == JOB_FAILED;
+    case JOB_FAILING: return to == JOB_FAILED || to == JOB_RESTARTING;
     case JOB_CANCELLING: return to == JOB_CANCELED;
     case JOB_FINISHED:
     case JOB_FAILED:
@@ -23,27 +24,56 @@ static bool may_follow(enum job_state from, enum job_state to)
     return false;
 }
 
+/* n_seen counts all changes; the job remembers the newest ones. */
 static void check_history(struct sim *sim, struct sim_job *mine, const struct job *job)
 {
-    for (uint32_t i = mine->n_seen ? mine->n_seen : 1; i < job->n_history; i++)
-        if (!may_follow(job->history[i - 1].state, job->history[i].state))
+    uint32_t forgotten = job->n_changes - job->n_history;
+    uint32_t from = mine->n_seen > forgotten ? mine->n_seen - forgotten : 0;
+    for (uint32_t i = from ? from : 1; i < job->n_history; i++)
+        if (!may_follow(job->history[i - 1].state, job->history[i].state) && !job_state_terminal(job->history[i].state))
             sim_violate(sim, "job %08" PRIu64 " went from %s to %s", job->number, job_state_name(job->history[i - 1].state),
                         job_state_name(job->history[i].state));
     if (job->history[job->n_history - 1].state != job->state)
         sim_violate(sim, "job %08" PRIu64 ": its history lacks its state", job->number);
-    mine->n_seen = job->n_history;
+    mine->n_seen = job->n_changes;
+}
+
+/* An attempt begins with the newest complete checkpoint, whoever has crashed before. */
+static void check_restore(struct sim *sim, const struct sim_job *mine, const struct job *job)
+{
+    uint64_t id = 0;
+    uint32_t options;
+    char path[96];
+    (void)durable_newest(sim, (uint32_t)(mine - sim->jobs), &id, &options, path);
+    if (job->restored_id != id)
+        sim_violate(sim, "job %08" PRIu64 " attempt %" PRIu32 " restores checkpoint %" PRIu64 " instead of %" PRIu64, job->number,
+                    job->attempt, job->restored_id, id);
+    sim->n_restarted += job->attempt > 1;
 }
 
 static void check_attempt(struct sim *sim, struct sim_job *mine, const struct job *job)
 {
     if (job->attempt < mine->attempt) sim_violate(sim, "job %08" PRIu64 ": its attempt fell", job->number);
     if (job->attempt == mine->attempt) return;
-    if (mine->attempt && !job_state_terminal(mine->state) && mine->state != JOB_CREATED)
+    if (mine->attempt && !job_state_terminal(mine->state) && mine->state != JOB_CREATED && mine->state != JOB_RESTARTING &&
+        mine->state != JOB_INITIALIZING)
         sim_violate(sim, "job %08" PRIu64 ": a new attempt began while one was running", job->number);
     mine->attempt = job->attempt;
+    if (job->n_workers && !job_state_terminal(job->state)) check_restore(sim, mine, job);
     mine->n_workers = job->n_workers;
     mine->tms = 0;
     for (uint32_t w = 0; w < job->n_workers; w++) mine->tms |= 1u << (job->workers[w].taskmanager[3] - '1');
+}
+
+/* FINISHED: every row is visible, or, behind a stop, every row up to the savepoint. */
+static void check_output(struct sim *sim, const struct sim_job *mine, const struct job *job)
+{
+    for (uint32_t s = 0; s < mine->spec.parallelism; s++) {
+        bool all = mine->visible[s] == mine->spec.run_ms;
+        if (!all && !mine->stop_asked)
+            sim_violate(sim, "job %08" PRIu64 " is FINISHED, but of %" PRIu32 " rows of slot %" PRIu32 " only %" PRIu64 " are visible",
+                        job->number, mine->spec.run_ms, s, mine->visible[s]);
+    }
 }
 
 /* What the workers really did agrees with what the job says. */
@@ -58,16 +88,18 @@ static void check_end(struct sim *sim, const struct sim_job *mine, const struct 
         committed += p->committed;
         shared |= (splits & p->splits) != 0;
         splits |= p->splits;
-        if (p->exists && job->workers[p->worker].state != JOB_WORKER_LOST)
+        if (p->exists && p->worker < job->n_workers && job->workers[p->worker].state != JOB_WORKER_LOST)
             sim_violate(sim, "job %08" PRIu64 " is %s, but its worker on tm-%" PRIu32 " still runs", job->number,
                         job_state_name(job->state), p->tm + 1);
     }
     if (job->state == JOB_FINISHED && committed != job->n_workers)
         sim_violate(sim, "job %08" PRIu64 " is FINISHED with %" PRIu32 " of %" PRIu32 " workers committed", job->number, committed,
                     job->n_workers);
+    if (job->state == JOB_FINISHED && job->ckpt) check_output(sim, mine, job);
     if (job->state == JOB_FINISHED && (shared || splits != (UINT64_C(1) << mine->spec.n_splits) - 1))
         sim_violate(sim, "job %08" PRIu64 ": a split was read by none or by two", job->number);
-    if (job->state == JOB_CANCELED && committed) sim_violate(sim, "job %08" PRIu64 " is CANCELED, but a worker committed", job->number);
+    if (job->state == JOB_CANCELED && committed && !job->ckpt)
+        sim_violate(sim, "job %08" PRIu64 " is CANCELED, but a worker committed", job->number);
     if (job->state == JOB_CANCELED ? !mine->cancel_asked : mine->canceled)
         sim_violate(sim, "job %08" PRIu64 ": its cancel and its end differ", job->number);
     if (job->state != JOB_FAILED) return;
@@ -166,6 +198,7 @@ void check_taskmanager(struct sim *sim, uint32_t tm)
         jobs |= UINT64_C(1) << p->job;
         if (!known(t->core, job->id, p->attempt)) sim_violate(sim, "tm-%" PRIu32 " does not know a worker that it runs", tm + 1);
         if (job->forgotten) continue;
+        if (p->attempt < job->attempt) continue; /* of a TaskManager that was lost: it is not told before it is heard again */
         if (p->attempt != job->attempt || !(job->tms & (1u << tm)))
             sim_violate(sim, "tm-%" PRIu32 " runs a worker that nobody deployed", tm + 1);
     }

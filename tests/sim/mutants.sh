@@ -11,7 +11,7 @@ set -u
 source=$1 scratch=$2 compiler=$3
 shift 3
 SEEDS=2000
-flags=(-std=gnu17 -O1 -w -D_GNU_SOURCE -DNDEBUG -I"$source" -I"$source/api/include")
+flags=(-std=gnu17 -O1 -w -D_GNU_SOURCE -DNDEBUG -DWEIR_VERSION=\"sim\" -I"$source" -I"$source/api/include")
 mkdir -p "$scratch"
 failed=0
 
@@ -41,19 +41,38 @@ mutant() {
     fi
 }
 
-job=jobmanager/job.c master=jobmanager/master.c cluster=jobmanager/cluster.c supervisor=taskmanager/supervisor.c
+job=jobmanager/job.c workers=jobmanager/job_workers.c checkpoints=jobmanager/job_checkpoints.c coordinator=jobmanager/checkpoint.c
+ledger=jobmanager/checkpoint_ledger.c restart=jobmanager/restart.c catalog=jobmanager/catalog.c jobs=jobmanager/master_jobs.c
+members=jobmanager/master_members.c cluster=jobmanager/cluster.c supervisor=taskmanager/supervisor.c
 worker=taskmanager/supervisor_worker.c
-mutant "a job ends before its workers" $job 's/^    if \(workers_before\(job, JOB_WORKER_COMMITTED\)\) return;//' "$@"
-mutant "COMMIT before everybody has prepared" $job 's/if \(workers_before\(job, JOB_WORKER_PREPARED\)\) return;/if (workers_before(job, JOB_WORKER_PREPARED) > 1) return;/' "$@"
-mutant "a cancel is accepted after COMMIT" $job '/^static void on_cancel/,/^}/s/if \(job->committing\)/if (false)/' "$@"
-mutant "FINISHED when the first worker has committed" $job 's/&& all_committed\(job\)/\&\& true/' "$@"
+mutant "a job ends before its workers" $job 's/if \(job->outcome \|\| job_workers_before\(job, JOB_WORKER_COMMITTED\)\) return;/if (job->outcome) return;/' "$@"
+mutant "COMMIT before everybody has prepared" $workers 's/\|\| job_workers_before\(job, JOB_WORKER_PREPARED\)\) return;/|| job_workers_before(job, JOB_WORKER_PREPARED) > 1) return;/' "$@"
+mutant "a cancel is accepted after COMMIT" $job '/^static void on_cancel/,/^}/s/if \(job->outcome == JOB_FINISHED.*$/if (false) {/' "$@"
+mutant "FINISHED when the first worker has committed" $job 's/^    if \(job->outcome \|\| job_workers_before\(job, JOB_WORKER_COMMITTED\)\) return;/    if (job->outcome) return;/; s/job_all_committed\(job\)/job->committing/' "$@"
 mutant "nobody says that output is partly visible" $job 's/if \(job->committing\) buffer_str\(&text, partly\);//' "$@"
-mutant "every worker reads every split" $job 's/if \(job->slot_worker\[plan_split_owner\(.*\)\] != w\) continue;//' "$@"
-mutant "a lost TaskManager is not told to its jobs" $job '/^static void on_lost/,/^}/s/worker_gone\(worker, JOB_WORKER_LOST, out\);/return;/' "$@"
+mutant "every worker reads every split" $workers 's/if \(job->slot_worker\[plan_split_owner\(.*\)\] != w\) continue;//' "$@"
+mutant "a lost TaskManager is not told to its jobs" $workers '/^void job_on_lost/,/^}/s/job_worker_gone_as\(worker, JOB_WORKER_LOST, out\);/return;/' "$@"
 mutant "a job waits for slots for ever" $job 's/job->deadline_ms = ev->now_ms \+ job->slot_wait_ms;//' "$@"
 mutant "slots of ended workers are not freed" $cluster 's/^        slot->used = false;/        continue;/' "$@"
-mutant "a TaskManager that registers again does not replace its former self" $master 's/^        lose\(m, former, .*$/        (void)former;/' "$@"
-mutant "a job is placed twice" $master 's/if \(m->jobs\[i\]->state == JOB_CREATED\) place/if (m->jobs[i]->state <= JOB_DEPLOYING \&\& m->jobs[i]->described) place/' "$@"
+mutant "a TaskManager that registers again does not replace its former self" $members 's/^        lose\(m, former, .*$/        (void)former;/' "$@"
+mutant "a job is placed twice" $jobs 's/if \(m->jobs\[i\]->state == JOB_CREATED\) place/if (m->jobs[i]->state <= JOB_DEPLOYING \&\& m->jobs[i]->described) place/' "$@"
+mutant "workers are told that a checkpoint is complete before its pointer is stored" $coordinator '/^static void on_sealed/,/^}/s/act\(out, CKPT_DO_COMMIT, c\);/act(out, CKPT_DO_COMPLETE, c); act(out, CKPT_DO_COMMIT, c);/' "$@"
+mutant "the manifest is written before everybody has acknowledged" $coordinator 's/if \(c->n_acked < c->n_workers\) return;/if (c->n_acked + 1 < c->n_workers) return;/; s/if \(ckpt_ledger_compare\(.*$/if (false) {/' "$@"
+mutant "nobody compares the ledgers" $coordinator 's/if \(ckpt_ledger_compare\(.*$/if (false) {/' "$@"
+mutant "the ledger compares bytes only" $ledger 's/a->records == b->records && //' "$@"
+mutant "numbers of checkpoints are used again after a failure" $coordinator 's/^    c->last_id = c->id;$//' "$@"
+mutant "the number of a checkpoint is not stored" $checkpoints 's/case CKPT_DO_RESERVE: put_counter\(job, out\); return;/case CKPT_DO_RESERVE: { struct ckpt_event r = {.type = CKPT_EV_RESERVED}; r.answer.id = job->ckpt->id; (void)job_checkpoints_step(job, \&r, ev, out); return; }/' "$@"
+mutant "one retained checkpoint too many is deleted" $coordinator '/^static void subsume/,/^}/s/if \(stays\(c, i\)\)/if (stays(c, i) \&\& i > 0)/' "$@"
+mutant "an older checkpoint than the newest is restored" $coordinator '/^const struct ckpt_pointer \*ckpt_restore_point/,/^}/s/for \(uint32_t i = c->n_retained; i > 0; i--\)/for (uint32_t i = 1; i <= c->n_retained; i++)/' "$@"
+mutant "a late acknowledgement counts for the next checkpoint" $coordinator 's/if \(c->state != CKPT_PENDING \|\| id != c->id\)/if (c->state != CKPT_PENDING)/' "$@"
+mutant "the last checkpoint is left out" $workers 's/if \(job->ckpt\)$/if (false)/' "$@"
+mutant "a restart forgets to wait for its delay and counts nothing" $restart 's/^    r->restarts\+\+;$//' "$@"
+mutant "the attempt is not stored before it is begun" $job '/^    case JOB_RESTARTING:$/,/return;/s/job_put_attempt\(job, job->attempt \+ 1, false, out\);/become_created(job, ev); job->attempt--;/' "$@"
+mutant "what the store does not know is taken for done" $catalog 's/^        w->in_doubt = true;$/        settle(w, WEIR_OK, NULL); return;/' "$@"
+mutant "what the store does not know is taken for not done" $catalog 's/^        w->in_doubt = true;$/        settle(w, WEIR_E_IO, "unknown"); return;/' "$@"
+mutant "a refusal settles what an earlier order left in doubt" $catalog 's/^        w->in_doubt = true;$//' "$@"
+mutant "an ended job is not stored as ended" $job '/^static void conclude/,/^}/s/^    put_result\(job, out\);/    job_act(out, JOB_DO_ENDED); job_enter(job, outcome, ev);/' "$@"
+mutant "files of a job that has ended stay" $checkpoints '/^void job_checkpoints_end/,/^}/s/ckpt_discard_all\(.*$//; /^void job_checkpoints_end/,/^}/s/job_act\(out, JOB_DO_END_STORAGE\);//' "$@"
 mutant "workers live on when the JobManager is lost" $supervisor 's/^    workers_kill\(s, WEIR_E_UNREACHABLE, .*$//; s/if \(s->state == SUPERVISOR_CLEARING && !s->n_workers\) begin_link/if (s->state == SUPERVISOR_CLEARING) begin_link/' "$@"
 mutant "a worker that ignores CANCEL is left alone" $worker '/^void worker_cancel/,/^}/s/w->leave_ms = .*$//' "$@"
 mutant "nobody watches for silent workers" $worker 's/w->heard_ms \+ s->config.worker_silence_ms/INT64_MAX/' "$@"

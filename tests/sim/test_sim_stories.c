@@ -178,8 +178,8 @@ static void cancel_while_it_is_described(void **state)
     struct sim *sim = *state;
     uint32_t job = submit(sim, SIM_GOOD);
     assert_int_equal(sim_cancel(sim, job), WEIR_OK);
-    assert_int_equal(sim_job(sim, job)->state, JOB_CANCELED);
-    sim_run(sim, 1000); /* DESCRIBED comes all the same, and wakes nobody */
+    assert_true(sim_run_until(sim, job, JOB_CANCELED, 20)); /* when the catalog has it */
+    sim_run(sim, 1000);                                     /* DESCRIBED comes all the same, and wakes nobody */
     assert_int_equal(sim_job(sim, job)->state, JOB_CANCELED);
     assert_int_equal(sim_cancel(sim, job), WEIR_E_STATE);
     assert_true(sim_expect(sim, "jm answers: OK\n"
@@ -384,17 +384,139 @@ static void a_taskmanager_that_is_told_to_stop_takes_leave(void **state)
     assert_true(sim_expect(sim, "tm-1 exits: SIGTERM\n"));
 }
 
-/* Its jobs are gone with it (for now); TaskManagers end what they run and register with the new one under its epoch. */
-static void a_new_jobmanager_finds_clean_taskmanagers(void **state)
+/* ---- restarts, checkpoints ---- */
+
+/* As `usual`, with a checkpoint every 200 ms and up to three restarts. */
+static struct sim_spec with_checkpoints(enum sim_fate fate)
+{
+    struct sim_spec spec = usual;
+    spec.fate = fate;
+    spec.fate_attempts = 1;
+    spec.interval_ms = 200;
+    spec.timeout_ms = 1000;
+    spec.n_retained = 2;
+    spec.restarts = 3;
+    spec.restart_delay_ms = 100;
+    return spec;
+}
+
+/* TaskManagers end what they run and register with the new one under its epoch; the job, which has no checkpoints, begins anew. */
+static void a_new_jobmanager_takes_its_jobs_up_again(void **state)
 {
     struct sim *sim = *state;
     uint32_t job = submit(sim, SIM_GOOD);
     assert_true(sim_run_until(sim, job, JOB_RUNNING, 2000));
     sim_restart_jobmanager(sim);
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 8000));
+    assert_int_equal(sim_job(sim, job)->attempt, 2);
+    sim_restart_jobmanager(sim);
+    assert_int_equal(sim_job(sim, job)->state, JOB_FINISHED); /* and it is not run again */
     sim_run(sim, 5000);
     assert_true(sim_at_rest(sim, NULL));
-    job = submit(sim, SIM_GOOD);
-    assert_true(sim_run_until(sim, job, JOB_FINISHED, 4000));
+}
+
+static void a_job_with_checkpoints_ends_with_a_last_one(void **state)
+{
+    struct sim *sim = *state;
+    struct sim_spec spec = with_checkpoints(SIM_GOOD);
+    uint32_t job = sim_submit(sim, &spec);
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 5000));
+    assert_true(sim_expect(sim, "jm   > tm-1 TRIGGER job 00000001 attempt 1\n"
+                                "jm   < tm-1 CHECKPOINT_ACK job 00000001 attempt 1\n"
+                                "jm   > tm-1 CHECKPOINT_COMPLETE job 00000001 attempt 1\n"
+                                "jm   < tm-1 WORKER_PREPARED job 00000001 attempt 1\n"
+                                "jm   > tm-1 TRIGGER job 00000001 attempt 1\n"
+                                "jm   > tm-1 CHECKPOINT_COMPLETE job 00000001 attempt 1\n"
+                                "jm   > tm-1 COMMIT job 00000001 attempt 1\n"
+                                "jm | job 00000001 attempt 1 RUNNING -> FINISHED\n"));
+}
+
+static void a_crashed_worker_costs_one_attempt(void **state)
+{
+    struct sim *sim = *state;
+    struct sim_spec spec = with_checkpoints(SIM_CRASHES_RUNNING);
+    uint32_t job = sim_submit(sim, &spec);
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 9000));
+    assert_int_equal(sim_job(sim, job)->attempt, 2);
+    assert_int_equal(sim_job(sim, job)->failure.code, WEIR_OK);
+    assert_int_equal(sim_job(sim, job)->n_failures, 1);
+    assert_string_equal(sim_job(sim, job)->failures[0].reason, "killed by SIGSEGV");
+    assert_true(sim_expect(sim, "jm | job 00000001 attempt 1 RUNNING -> FAILING: parse: killed by SIGSEGV\n"
+                                "jm | job 00000001 attempt 1 FAILING -> RESTARTING\n"
+                                "jm | job 00000001 restart 1 in 100 ms\n"
+                                "jm | job 00000001 attempt 1 RESTARTING -> CREATED\n"
+                                "jm | job 00000001 attempt 2 CREATED -> DEPLOYING\n"
+                                "jm | job 00000001 attempt 2 RUNNING -> FINISHED\n"));
+}
+
+static void a_failure_while_it_commits_is_made_good(void **state)
+{
+    struct sim *sim = *state;
+    struct sim_spec spec = with_checkpoints(SIM_CRASHES_COMMITTING);
+    uint32_t job = sim_submit(sim, &spec);
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 9000));
+    assert_int_equal(sim_job(sim, job)->attempt, 2);
+}
+
+static void a_new_jobmanager_restores_the_newest_checkpoint(void **state)
+{
+    struct sim *sim = *state;
+    struct sim_spec spec = with_checkpoints(SIM_GOOD);
+    spec.run_ms = 3000;
+    uint32_t job = sim_submit(sim, &spec);
+    assert_true(sim_run_until(sim, job, JOB_RUNNING, 2000));
+    sim_run(sim, 1000);
+    sim_restart_jobmanager(sim);
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 12000));
+    assert_int_equal(sim_job(sim, job)->attempt, 2);
+    assert_true(sim_job(sim, job)->restored_id >= 3);
+}
+
+static void a_savepoint_stops_the_job(void **state)
+{
+    struct sim *sim = *state;
+    struct sim_spec spec = with_checkpoints(SIM_GOOD);
+    spec.run_ms = 60000;
+    uint32_t job = sim_submit(sim, &spec);
+    assert_true(sim_run_until(sim, job, JOB_RUNNING, 2000));
+    sim_run(sim, 500);
+    assert_int_equal(sim_request(sim, job, CHECKPOINT_SAVEPOINT | CHECKPOINT_STOP), WEIR_OK);
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 2000));
+    assert_int_equal(sim_request(sim, job, CHECKPOINT_SAVEPOINT), WEIR_E_STATE);
+}
+
+static void storage_that_is_away_is_tolerated_so_often(void **state)
+{
+    struct sim *sim = *state;
+    struct sim_spec spec = with_checkpoints(SIM_GOOD);
+    spec.run_ms = 60000;
+    spec.tolerable = 2;
+    spec.restarts = 0;
+    uint32_t job = sim_submit(sim, &spec);
+    assert_true(sim_run_until(sim, job, JOB_RUNNING, 2000));
+    sim->calm = false; /* chance decides what the storage does, and it always fails */
+    sim->config.storage_fails = 1000;
+    assert_true(sim_run_until(sim, job, JOB_FAILED, 5000));
+    sim->calm = true;
+    assert_non_null(strstr(sim_job(sim, job)->failure.reason, "that makes 3 in a row, 2 are tolerated"));
+    assert_non_null(strstr(sim_job(sim, job)->failure.reason, "the storage is away"));
+}
+
+static void a_lost_record_sends_the_job_back(void **state)
+{
+    struct sim *sim = *state;
+    struct sim_spec spec = with_checkpoints(SIM_GOOD);
+    spec.tolerable = 100;
+    uint32_t job = sim_submit(sim, &spec);
+    assert_true(sim_run_until(sim, job, JOB_RUNNING, 2000));
+    sim_run(sim, 300);
+    sim->calm = false;
+    sim->config.lies = 1000;
+    assert_true(sim_run_until(sim, job, JOB_FAILING, 1000));
+    sim->config.lies = 0;
+    sim->calm = true;
+    assert_non_null(strstr(sim_job(sim, job)->failure.reason, "records were lost or doubled on channel"));
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 9000));
 }
 
 #define STORY(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -430,7 +552,14 @@ int main(void)
         STORY(a_worker_that_lingers_after_its_commit_has_committed),
         STORY(a_large_plugin_is_fetched_in_chunks_and_only_once),
         STORY(a_taskmanager_that_is_told_to_stop_takes_leave),
-        STORY(a_new_jobmanager_finds_clean_taskmanagers),
+        STORY(a_new_jobmanager_takes_its_jobs_up_again),
+        STORY(a_job_with_checkpoints_ends_with_a_last_one),
+        STORY(a_crashed_worker_costs_one_attempt),
+        STORY(a_failure_while_it_commits_is_made_good),
+        STORY(a_new_jobmanager_restores_the_newest_checkpoint),
+        STORY(a_savepoint_stops_the_job),
+        STORY(storage_that_is_away_is_tolerated_so_often),
+        STORY(a_lost_record_sends_the_job_back),
     };
     return cmocka_run_group_tests(stories, NULL, NULL);
 }

@@ -152,6 +152,8 @@ static int64_t paused_until(const struct sim *sim, const struct sim_event *ev)
     case SIM_EV_DESCRIBED:
     case SIM_EV_CHUNK:
     case SIM_EV_SUBMIT:
+    case SIM_EV_REQUEST:
+    case SIM_EV_CATALOG:
     case SIM_EV_CANCEL: return sim->jm_paused_ms;
     case SIM_EV_TM_TICK:
     case SIM_EV_TM_PACKET:
@@ -202,6 +204,11 @@ bool sim_at_rest(const struct sim *sim, const char **why)
         *out = "JOB_ENDED was not told exactly once";
         if (job->n_ended != 1) return false;
     }
+    for (uint32_t i = 0; i < SIM_CHECKPOINTS_MAX; i++) {
+        const struct sim_checkpoint *c = &sim->checkpoints[i];
+        *out = "a checkpoint of a job that has ended is left";
+        if (c->exists && !(c->options & CHECKPOINT_SAVEPOINT) && !sim->jobs[c->job].forgotten) return false;
+    }
     for (uint32_t i = 0; i < sim->n_processes; i++) {
         *out = "a worker process is left";
         if (sim->processes[i].exists) return false;
@@ -225,7 +232,8 @@ bool sim_at_rest(const struct sim *sim, const char **why)
 void sim_heal(struct sim *sim, int64_t bound_ms)
 {
     sim_trace(sim, "healed");
-    sim->config.loss = sim->config.doubled = sim->config.slow = sim->config.store_fails = 0;
+    struct sim_config *c = &sim->config;
+    c->loss = c->doubled = c->slow = c->store_fails = c->storage_fails = c->catalog_fails = c->catalog_unknown = c->lies = 0;
     sim->drop_n = 0;
     for (uint32_t i = 0; i < sim->n_events; i++) /* no new trouble */
         if (sim->events[i].kind == SIM_EV_CRASH || sim->events[i].kind == SIM_EV_PAUSE || sim->events[i].kind == SIM_EV_CUT ||
@@ -281,14 +289,37 @@ void sim_pause(struct sim *sim, uint32_t tm, int64_t ms)
     sim->tms[tm].paused_ms = sim->now_ms + ms;
 }
 
+/* What a new JobManager has taken up of a job, compared with what was seen of the old one. */
+static void look_again(struct sim *sim, struct sim_job *mine)
+{
+    const struct job *job = master_job_find(sim->jm, mine->id);
+    mine->forgotten = !job;                                                                    /* its submission had not been stored */
+    if (!job && mine->state == JOB_FINISHED) sim_violate(sim, "a finished job was forgotten"); /* a failed one may never have been stored */
+    if (!job) return;
+    sim->n_recovered += !job_state_terminal(job->state);
+    mine->n_seen = 0;
+    mine->canceled = false; /* a cancel under way is lost with its JobManager */
+    mine->describe_stopped = false;
+    if (job_state_terminal(mine->state)) return;
+    mine->state = job->state;
+    if (job_state_terminal(job->state)) mine->n_ended = 1; /* it had ended, and nobody had seen it */
+}
+
 void sim_restart_jobmanager(struct sim *sim)
 {
     sim_trace(sim, "jm crashes and starts again");
+    durable_crash(sim);
     master_destroy(&sim->jm);
-    for (uint32_t i = 0; i < sim->n_jobs; i++)
-        if (sim->jobs[i].submitted) sim->jobs[i].forgotten = true;
     sim->epoch++;
+    for (uint32_t i = 0; i < sim->n_jobs; i++) sim->jobs[i].forgotten |= sim->jobs[i].submitted; /* until it is seen again */
     actors_start_jobmanager(sim);
+    for (uint32_t i = 0; i < sim->n_jobs; i++)
+        if (sim->jobs[i].submitted) look_again(sim, &sim->jobs[i]);
+}
+
+weir_err sim_request(struct sim *sim, uint32_t job, uint32_t options)
+{
+    return actors_request(sim, job, options);
 }
 
 uint32_t sim_submit(struct sim *sim, const struct sim_spec *spec)
@@ -392,6 +423,7 @@ void sim_destroy(struct sim **psim)
     master_actions_close(&sim->jm_actions);
     supervisor_actions_close(&sim->tm_actions);
     buffer_close(&sim->lines);
+    for (uint32_t i = 0; i < sim->n_keys; i++) buffer_close(&sim->keys[i].value);
     free(sim);
     *psim = NULL;
 }
@@ -427,6 +459,37 @@ static void draw_config(struct sim *sim)
     c->worker_silence_ms = between(sim, 1000, 3000);
     c->cancel_timeout_ms = between(sim, 200, 1500);
     c->progress_timeout_ms = between(sim, 500, 3000);
+    c->storage_fails = rate(sim, 100);
+    c->storage_ms = between(sim, 1, 300);
+    c->catalog_fails = rate(sim, 20);
+    c->catalog_unknown = rate(sim, 200);
+    c->lies = sim_random(sim, 4) ? 0 : between(sim, 0, 50);
+}
+
+/* Half of the jobs have checkpoints and are started again; some of the others only the latter. */
+static void draw_recovery(struct sim *sim, struct sim_spec *spec)
+{
+    spec->fate_attempts = between(sim, 1, 2);
+    if (!sim_random(sim, 4)) spec->restarts = between(sim, 1, 2);
+    if (sim_random(sim, 2)) return;
+    spec->interval_ms = between(sim, 20, 800);
+    spec->min_pause_ms = rate(sim, 200);
+    spec->timeout_ms = between(sim, 300, 3000);
+    spec->tolerable = between(sim, 0, 3);
+    spec->n_retained = between(sim, 1, 3);
+    spec->restarts = between(sim, 1, 4);
+    spec->restart_delay_ms = between(sim, 1, 500);
+}
+
+/* Checkpoints, savepoints and now and then a stop. */
+static void draw_requests(struct sim *sim, uint32_t job, int64_t at_ms)
+{
+    static const uint32_t kinds[] = {0, CHECKPOINT_SAVEPOINT, CHECKPOINT_SAVEPOINT, CHECKPOINT_SAVEPOINT | CHECKPOINT_STOP};
+    for (uint32_t i = rate(sim, 3); i > 0; i--)
+        sim_push(sim, (struct sim_event){.at_ms = at_ms + (int64_t)sim_random(sim, 5000),
+                                         .kind = SIM_EV_REQUEST,
+                                         .what = job,
+                                         .how = kinds[sim_random(sim, 4)]});
 }
 
 static void draw_jobs(struct sim *sim, int64_t rage_ms)
@@ -446,8 +509,10 @@ static void draw_jobs(struct sim *sim, int64_t rage_ms)
         if (!sim_random(sim, 12)) job->spec.describe = (enum sim_describe)sim_random(sim, SIM_DESCRIBES);
         if (sim_chance(sim, bad)) job->spec.fate = (enum sim_fate)sim_random(sim, SIM_FATES);
         job->spec.fate_worker = between(sim, 0, 2);
+        draw_recovery(sim, &job->spec);
         int64_t at_ms = (int64_t)sim_random(sim, (uint64_t)rage_ms);
         sim_push(sim, (struct sim_event){.at_ms = at_ms, .kind = SIM_EV_SUBMIT, .what = i});
+        draw_requests(sim, i, at_ms);
         if (sim_random(sim, 4)) continue;
         sim_push(sim, (struct sim_event){.at_ms = at_ms + (int64_t)sim_random(sim, 6000), .kind = SIM_EV_CANCEL, .what = i});
     }

@@ -21,7 +21,11 @@
 
 #define SIM_TMS 3
 #define SIM_JOBS_MAX 24
-#define SIM_PROCESSES_MAX (SIM_JOBS_MAX * SIM_TMS)
+#define SIM_PROCESSES_MAX (SIM_JOBS_MAX * SIM_TMS * 8)
+#define SIM_SLOTS 6         /* most slots of a job */
+#define SIM_PENDING_MAX 128 /* what one slot's sink has prepared and not committed */
+#define SIM_CHECKPOINTS_MAX 512
+#define SIM_KEYS_MAX (SIM_JOBS_MAX * 8)
 
 /* What the describing process of a job does. */
 enum sim_describe { SIM_DESCRIBE_WELL, SIM_DESCRIBE_FAILS, SIM_DESCRIBE_CYCLE, SIM_DESCRIBE_NEVER, SIM_DESCRIBES };
@@ -56,7 +60,43 @@ struct sim_spec {
     enum sim_describe describe;
     uint32_t describe_ms, step_ms, run_ms; /* step: to load, connect, prepare, commit, go */
     enum sim_fate fate;
-    uint32_t fate_worker; /* the worker it happens to; none when there is no such worker */
+    uint32_t fate_worker;   /* the worker it happens to; none when there is no such worker */
+    uint32_t fate_attempts; /* in so many attempts; 0 = in each */
+    /* checkpoints, restarts */
+    uint32_t interval_ms; /* 0: no checkpoints */
+    uint32_t min_pause_ms, timeout_ms, tolerable, n_retained;
+    uint32_t restarts, restart_delay_ms; /* fixed-delay; 0 restarts = none */
+};
+
+/* What a sink has prepared: rows from ... to of a slot, in a checkpoint. */
+struct sim_committable {
+    uint64_t id, from, to;
+};
+
+/* What a slot tells a checkpoint, and begins with when it is restored. */
+struct sim_slot {
+    bool told;
+    uint64_t position;
+    uint32_t n_pending;
+    struct sim_committable pending[SIM_PENDING_MAX];
+};
+
+/* A folder in the checkpoint storage. */
+struct sim_checkpoint {
+    bool exists, sealed, lied; /* lied: a ledger of it does not agree */
+    uint32_t job;              /* index */
+    uint64_t id;
+    uint32_t options;
+    char path[96];
+    uint32_t n_packs;
+    struct sim_slot slots[SIM_SLOTS];
+};
+
+/* A key in the catalog's store. */
+struct sim_key {
+    char key[CATALOG_KEY_MAX + 1];
+    uint64_t version;
+    struct buffer value;
 };
 
 struct sim_job {
@@ -72,7 +112,10 @@ struct sim_job {
     uint32_t attempt;     /* last seen */
     uint32_t tms;         /* bit set of TaskManagers with a worker of the attempt */
     uint32_t n_workers;
-    uint32_t n_ended; /* JOB_ENDED actions */
+    uint32_t n_ended;            /* JOB_ENDED actions */
+    bool stop_asked;             /* a stop with a savepoint was accepted */
+    uint64_t last_begun;         /* highest number of a checkpoint */
+    uint64_t visible[SIM_SLOTS]; /* what the sinks have made visible: rows 0 ... visible - 1 of each slot */
 };
 
 /* A worker process: what really happened, whatever the cores believe. */
@@ -87,7 +130,18 @@ struct sim_process {
     bool ready, running, prepared, committed, leaving;
     int64_t stalled_since_ms; /* -1: not stalled */
     int64_t order_ms;         /* the last order arrives then; orders keep their order */
-    uint64_t splits;          /* bit set of the splits it reads */
+    /* checkpoints */
+    bool checkpoints;
+    uint64_t restore_id;
+    char restore_path[96];
+    uint32_t slots;                   /* bit set of those it runs */
+    int64_t base_ms, rest_ms;         /* it has been running since, its sources rest since (INT64_MAX: they do not) */
+    uint64_t triggered, aborted;      /* highest numbers heard of */
+    uint64_t begun[SIM_SLOTS];        /* what was written since the last barrier begins there */
+    struct sim_slot state[SIM_SLOTS]; /* position: where it began */
+    struct sim_slot taken[SIM_SLOTS]; /* the snapshot of `triggered` */
+    char target[96];                  /* of the savepoint that was triggered */
+    uint64_t splits;                  /* bit set of the splits it reads */
 };
 
 struct sim_taskmanager {
@@ -111,7 +165,10 @@ struct sim_config {
     uint32_t heartbeat_ms, heartbeat_timeout_ms, retransmit_ms;
     uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms, ready_timeout_ms;
     uint32_t worker_silence_ms, cancel_timeout_ms, progress_timeout_ms;
-    uint32_t store_fails; /* of 1000 reads and writes of plugins */
+    uint32_t store_fails;                    /* of 1000 reads and writes of plugins */
+    uint32_t storage_fails, storage_ms;      /* of 1000 orders to the checkpoint storage; longest time it takes */
+    uint32_t catalog_fails, catalog_unknown; /* of 1000 puts: refused; done or not, and nobody says which */
+    uint32_t lies;                           /* of 1000 acknowledgements: a record was lost on a channel */
 };
 
 struct sim_event;
@@ -138,13 +195,18 @@ struct sim {
     uint32_t n_processes;
     struct sim_process processes[SIM_PROCESSES_MAX];
 
+    uint32_t n_keys;
+    struct sim_key keys[SIM_KEYS_MAX]; /* in order; survive the JobManager */
+    struct sim_checkpoint checkpoints[SIM_CHECKPOINTS_MAX];
+    int64_t storage_ms; /* the last order to the storage is done then */
+
     enum wire_type drop_type; /* drop_n packets with it, to or from drop_tm, are lost */
     uint32_t drop_tm, drop_n;
 
-    uint32_t spin; /* ticks without time passing */
-    uint64_t n_steps;
-    uint64_t hash;       /* of all that happened */
-    struct buffer lines; /* the trace */
+    uint32_t spin;                                           /* ticks without time passing */
+    uint64_t n_steps, n_completed, n_restarted, n_recovered; /* n_completed: checkpoints; n_recovered: jobs taken up again */
+    uint64_t hash;                                           /* of all that happened */
+    struct buffer lines;                                     /* the trace */
     bool violated;
     char violation[WEIR_DIAG_MAX];
 };
@@ -178,6 +240,8 @@ void sim_start(struct sim *sim, uint32_t tm);
 void sim_pause(struct sim *sim, uint32_t tm, int64_t ms);
 void sim_stop(struct sim *sim, uint32_t tm); /* SIGTERM; whoever looks after the machine starts it again after 500 ms */
 void sim_restart_jobmanager(struct sim *sim);
+/* Asks for a checkpoint; the answer. */
+weir_err sim_request(struct sim *sim, uint32_t job, uint32_t options);
 
 /* ---- lines ---- */
 void sim_trace(struct sim *sim, const char *fmt, ...) WEIR_PRINTF(2, 3); /* "[  20] " is put in front */
@@ -193,6 +257,9 @@ enum sim_kind {
     SIM_EV_CHUNK,
     SIM_EV_SUBMIT,
     SIM_EV_CANCEL,
+    SIM_EV_CATALOG,
+    SIM_EV_STORAGE,
+    SIM_EV_REQUEST,
     SIM_EV_JM_RESTART,
     SIM_EV_JM_PAUSE,
     SIM_EV_TM_TICK,
@@ -206,7 +273,18 @@ enum sim_kind {
 };
 
 /* What a process does next. */
-enum sim_act { SIM_ACT_ALIVE, SIM_ACT_READY, SIM_ACT_RUNNING, SIM_ACT_PREPARED, SIM_ACT_COMMIT, SIM_ACT_ORDER, SIM_ACT_FAIL, SIM_ACT_EXIT };
+enum sim_act {
+    SIM_ACT_ALIVE,
+    SIM_ACT_READY,
+    SIM_ACT_RUNNING,
+    SIM_ACT_PREPARED,
+    SIM_ACT_COMMIT,
+    SIM_ACT_ORDER,
+    SIM_ACT_SNAPSHOT,
+    SIM_ACT_ACKNOWLEDGE,
+    SIM_ACT_FAIL,
+    SIM_ACT_EXIT,
+};
 
 struct sim_event {
     int64_t at_ms;
@@ -230,7 +308,36 @@ struct weir_digest sim_plugin_digest(uint32_t plugin);
 uint32_t sim_plugin_of(struct weir_digest digest);
 int sim_find_job(const struct sim *sim, struct weir_id id); /* -1: none */
 
-void actors_dispatch(struct sim *sim, struct sim_event *ev); /* actors.c: drivers, processes, users */
+struct sim_tm_name {
+    char text[8];
+};
+struct sim_tm_name sim_tm_name(uint32_t tm);
+
+/* workers.c: worker processes */
+void workers_act_later(struct sim *sim, uint32_t process, enum sim_act how, int64_t at_ms);
+struct sim_process *workers_find(struct sim *sim, uint32_t tm, struct weir_id job, uint32_t attempt);
+void workers_start(struct sim *sim, uint32_t tm, const struct supervisor_action *a);
+void workers_order(struct sim *sim, uint32_t tm, const struct supervisor_action *a);
+void workers_on_event(struct sim *sim, const struct sim_event *ev);
+
+/* durable.c: what outlives the JobManager: the catalog's store, the checkpoint storage */
+void durable_order(struct sim *sim, const struct catalog_order *order);   /* given to the store */
+void durable_on_catalog(struct sim *sim, struct sim_event *ev);           /* the store does it */
+void durable_storage(struct sim *sim, const struct master_action *order); /* given to the storage */
+void durable_on_storage(struct sim *sim, struct sim_event *ev);           /* the storage does it */
+void durable_crash(struct sim *sim);                                      /* the JobManager dies: what was on its way is done, or not */
+uint32_t durable_list(const struct sim *sim, struct master_listed *out);  /* room for SIM_KEYS_MAX */
+struct sim_checkpoint *durable_find(struct sim *sim, const char *path);   /* NULL: no such folder */
+/* The newest checkpoint that the catalog names; false: none. */
+bool durable_newest(const struct sim *sim, uint32_t job, uint64_t *id, uint32_t *options, char path[static 96]);
+bool durable_names(const struct sim *sim, uint32_t job, uint64_t id); /* does the catalog name it? */
+
+void *actors_copy(const void *data, size_t len);
+struct weir_id actors_random_id(struct sim *sim);
+void actors_step_jobmanager(struct sim *sim, struct master_event *ev);
+void actors_step_taskmanager(struct sim *sim, uint32_t tm, struct supervisor_event *ev);
+weir_err actors_request(struct sim *sim, uint32_t job, uint32_t options);
+void actors_dispatch(struct sim *sim, struct sim_event *ev); /* actors.c: drivers, users */
 void actors_start_jobmanager(struct sim *sim);
 void actors_start(struct sim *sim, uint32_t tm);
 void actors_crash(struct sim *sim, uint32_t tm);

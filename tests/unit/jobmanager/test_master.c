@@ -33,12 +33,29 @@ static struct weir_id id_of(uint32_t n)
     return id;
 }
 
+static void step(struct fixture *f, struct master_event *ev);
+
+/* The catalog's store says yes to everything, at once. */
+static void let_store(struct fixture *f, uint64_t orders[], uint32_t n)
+{
+    struct weir_diag answer = f->actions.answer;
+    for (uint32_t i = 0; i < n; i++) {
+        struct master_event ev = {.type = MASTER_EV_CATALOG};
+        ev.catalog = (struct catalog_answer){.number = orders[i], .outcome = CATALOG_COMMITTED, .version = 1 + orders[i]};
+        step(f, &ev);
+    }
+    f->actions.answer = answer;
+}
+
 static void step(struct fixture *f, struct master_event *ev)
 {
+    uint64_t orders[16];
+    uint32_t n_orders = 0;
     ev->now_ms = ev->wall_ms = f->now_ms;
     master_step(f->m, ev, &f->actions);
     for (uint32_t i = 0; i < f->actions.n; i++) {
         const struct master_action *a = &f->actions.at[i];
+        if (a->type == MASTER_DO_CATALOG) orders[n_orders++] = a->catalog.number;
         f->n_describe += a->type == MASTER_DO_DESCRIBE;
         f->n_stop_describe += a->type == MASTER_DO_STOP_DESCRIBE;
         f->n_read_chunk += a->type == MASTER_DO_READ_CHUNK;
@@ -46,6 +63,7 @@ static void step(struct fixture *f, struct master_event *ev)
         if (a->type == MASTER_DO_READ_CHUNK) f->read_chunk = *a;
         if (a->type == MASTER_DO_SEND && f->link) link_receive(f->link, a->send.data.data, a->send.data.length, f->now_ms);
     }
+    let_store(f, orders, n_orders);
 }
 
 /* Lets both sides talk until neither has anything to say. */
@@ -105,6 +123,7 @@ static int setup(void **state)
     struct master_config config = {.incarnation = id_of(9999), .epoch = 5, .version = "1"};
     master_new(&f->m, &config, 0);
     master_actions_init(&f->actions);
+    step(f, &(struct master_event){.type = MASTER_EV_LISTED});
     *state = f;
     return 0;
 }
