@@ -153,9 +153,24 @@ static weir_err restore_family(struct keyed *k, const struct family_wants *wants
     return err;
 }
 
+static struct keyed_state_info info_of(const struct family_wants *wants)
+{
+    struct keyed_state_info info = {.kind = wants->kind,
+                                    .value_size = wants->value_size,
+                                    .element_size = wants->element_size,
+                                    .ttl_ms = wants->ttl_ms,
+                                    .namespaced = wants->namespaced,
+                                    .value = wants->value,
+                                    .user_key = wants->user_key};
+    (void)snprintf(info.name, sizeof info.name, "%s", wants->name ? wants->name : "");
+    return info;
+}
+
 weir_err keyed_add_family(struct keyed *k, const struct family_wants *wants, struct family **out, struct weir_diag *diag)
 {
+    struct keyed_state_info info = info_of(wants);
     weir_err err = check_name(k, wants->name, diag);
+    if (!err) err = keyed_types_check(&k->restored.types, &info, diag);
     if (err) return err;
     char name[2 * WEIR_NAME_MAX + 2];
     (void)snprintf(name, sizeof name, "%s/%s", k->operator_id, wants->name);
@@ -177,14 +192,7 @@ weir_err keyed_add_family(struct keyed *k, const struct family_wants *wants, str
     }
     struct keyed_member *m = &k->members[k->n_members++];
     m->family = family;
-    m->info = (struct keyed_state_info){.kind = wants->kind,
-                                        .value_size = wants->value_size,
-                                        .element_size = wants->element_size,
-                                        .ttl_ms = wants->ttl_ms,
-                                        .namespaced = wants->namespaced,
-                                        .value = wants->value,
-                                        .user_key = wants->user_key};
-    (void)snprintf(m->info.name, sizeof m->info.name, "%s", wants->name);
+    m->info = info;
     *out = family;
     return WEIR_OK;
 }

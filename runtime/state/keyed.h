@@ -53,7 +53,7 @@ enum keyed_kind {
 const char *keyed_kind_name(enum keyed_kind kind);
 
 /* Opens a state of any keyed kind but panes; restored bytes of that name are put behind it. Errors: those of weir_value_open;
- * WEIR_E_STATE: restored state of that name has another kind or value size. */
+ * WEIR_E_STATE: restored state of that name has another kind, size or row type; the sentence has the difference. */
 weir_err keyed_open(struct keyed *keyed, enum keyed_kind kind, const struct weir_state_desc *desc, struct weir_state **out,
                     struct weir_diag *diag);
 void keyed_reducing_set(struct weir_state *state, weir_reduce reduce);
@@ -208,6 +208,8 @@ void keyed_snapshot_destroy(struct keyed_snapshot **snapshot);
 struct keyed_restore_from {
     const char *dir;
     const struct keyed_files *files;
+    const struct keyed_state_info *states; /* what the snapshot said of its states, copied with their schemas; NULL: not known */
+    uint32_t n_states;
 };
 weir_err keyed_restore(struct keyed *keyed, const struct keyed_restore_from *from, uint32_t n_from, uint32_t shard, uint32_t n_shards,
                        struct weir_diag *diag);

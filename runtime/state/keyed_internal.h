@@ -5,6 +5,7 @@
 
 #include "runtime/state/cells.h"
 #include "runtime/state/internal.h"
+#include "runtime/state/keyed_types.h"
 #include "runtime/state/panes.h"
 #include "runtime/state/timers.h"
 #include "runtime/state/unkeyed.h"
@@ -39,6 +40,7 @@ struct keyed_restored {
     struct keyed_files *lists;
     char **dirs;
     uint32_t n;
+    struct keyed_types types;
     uint32_t shard, n_shards;
     bool any;
 };

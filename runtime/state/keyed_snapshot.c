@@ -107,6 +107,7 @@ void keyed_restored_close(struct keyed_restored *r)
     }
     free(r->lists);
     free(r->dirs);
+    keyed_types_close(&r->types);
     *r = (struct keyed_restored){0};
 }
 
@@ -170,6 +171,9 @@ static weir_err take_from(struct keyed_restored *r, const struct keyed_restore_f
     r->dirs[r->n++] = strdup(from->dir);
     if (!copy->items || !r->dirs[r->n - 1]) return weir_fail(diag, WEIR_E_NOMEM, "out of memory to restore");
     if (files->n) memcpy(copy->items, files->items, files->n * sizeof *copy->items);
+    for (uint32_t i = 0; i < from->n_states; i++) {
+        if (keyed_types_add(&r->types, &from->states[i])) return weir_fail(diag, WEIR_E_NOMEM, "out of memory to restore");
+    }
     return check_all(files, from->dir, diag);
 }
 

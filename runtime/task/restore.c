@@ -84,7 +84,8 @@ static weir_err collect_state(struct op *op, const struct restore *from, weir_ti
         if (!part->state.files || strcmp(part->operator_id, op->spec.id) != 0) continue;
         err = choose_files(op, part->state.files, &files[n]);
         if (err) err = weir_fail(diag, err, "no memory to restore operator %s", op->spec.id);
-        parts[n] = (struct keyed_restore_from){.dir = part->state.dir, .files = &files[n]};
+        parts[n] = part->state;
+        parts[n].files = &files[n];
         n++;
     }
     if (!err) err = restore_state(op, parts, n, now_ms, diag);

@@ -145,6 +145,27 @@ static weir_err add_file(struct restoring *r, const struct pack_operator *op, co
     return from->content[0] ? fetch(r, from, diag) : unpack(r, from, file->name, diag);
 }
 
+/* What they were declared with: a job that declares them otherwise is refused when it opens them. */
+static weir_err describe_states(struct restoring *r, const struct pack_operator *op, struct keyed_restore_from *to, struct weir_diag *diag)
+{
+    struct keyed_state_info *states = arena_alloc(&r->arena, op->n_states, sizeof *states);
+    if (!states) return no_memory(diag);
+    for (uint32_t i = 0; i < op->n_states; i++) {
+        const struct pack_state *from = &op->states[i];
+        states[i] = (struct keyed_state_info){.kind = (enum keyed_kind)from->kind,
+                                              .value_size = from->value_size,
+                                              .element_size = from->element_size,
+                                              .ttl_ms = from->ttl_ms,
+                                              .namespaced = from->namespaced,
+                                              .value = from->value.n_fields ? &from->value : NULL,
+                                              .user_key = from->user_key.n_fields ? &from->user_key : NULL};
+        (void)snprintf(states[i].name, sizeof states[i].name, "%s", from->name);
+    }
+    to->states = states;
+    to->n_states = op->n_states;
+    return WEIR_OK;
+}
+
 static weir_err add_states(struct restoring *r, const struct pack_operator *op, struct restore_op *to, struct weir_diag *diag)
 {
     uint32_t n = 0;
@@ -161,7 +182,7 @@ static weir_err add_states(struct restoring *r, const struct pack_operator *op, 
         for (uint32_t k = 0; k < op->states[i].n_files && !err; k++)
             err = add_file(r, op, &op->states[i], &op->states[i].files[k], files, diag);
     to->state = (struct keyed_restore_from){.dir = local_files_dir(r->local), .files = files};
-    return err;
+    return err ? err : describe_states(r, op, &to->state, diag);
 }
 
 /* ---- all else ---------------------------------------------------------------------------------------------------------------------- */

@@ -203,7 +203,8 @@ static double restore(const struct job *job, uint64_t keys, uint64_t epochs)
     struct instance in;
     struct weir_diag diag;
     struct keyed_restore_from from[PARTS];
-    for (uint32_t i = 0; i < job->n_parts; i++) from[i] = (struct keyed_restore_from){job->parts[i].dir, &job->parts[i].files};
+    for (uint32_t i = 0; i < job->n_parts; i++)
+        from[i] = (struct keyed_restore_from){.dir = job->parts[i].dir, .files = &job->parts[i].files};
     instance_new(&in, (uint64_t)64 << 20, job->first, job->last);
     double began = seconds_of(CLOCK_MONOTONIC);
     must(keyed_restore(in.keyed, from, job->n_parts, 0, 1, &diag), &diag);

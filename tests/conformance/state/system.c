@@ -451,7 +451,7 @@ static void system_restore(void *subject, const struct config *config)
     s->config = *config;
     for (uint32_t k = 0; k < s->kept.n; k++) {
         link_part(s, &s->kept.parts[k], folders[k]);
-        whole[k] = (struct keyed_restore_from){folders[k], &s->kept.parts[k].files};
+        whole[k] = (struct keyed_restore_from){.dir = folders[k], .files = &s->kept.parts[k].files};
     }
     open_instances(s, &s->kept, whole);
     check_cut(s, &s->kept);                                             /* as they were */
@@ -478,7 +478,7 @@ static void system_close(void *subject)
 struct keyed_restore_from system_snapshot(const void *subject, uint32_t instance)
 {
     const struct system *s = subject;
-    return (struct keyed_restore_from){s->folder, &s->kept.parts[instance].files};
+    return (struct keyed_restore_from){.dir = s->folder, .files = &s->kept.parts[instance].files};
 }
 
 weir_err system_try_restore(void *subject, const struct keyed_restore_from *from, enum keyed_kind kind, const struct weir_state_desc *desc,

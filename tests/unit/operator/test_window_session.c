@@ -294,7 +294,7 @@ static void open_sessions_survive_a_restore(void **state)
     assert_int_equal(fake_count(f, 0), 1);
     snapshot(f, dir.path, &files);
     fake_close(f);
-    const struct keyed_restore_from from = {dir.path, &files};
+    const struct keyed_restore_from from = {.dir = dir.path, .files = &files};
     f = open_on_disk(&window_session_operator, &gap10, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
     assert_ok(f, send_one(f, "k", 15)); /* its session has fired */
     assert_int_equal(fake_counter(f, "late"), 1);

@@ -553,7 +553,7 @@ static void open_windows_survive_a_restore(void **state)
     snapshot(f, dir.path, &files);
     fake_close(f);
 
-    const struct keyed_restore_from from = {dir.path, &files};
+    const struct keyed_restore_from from = {.dir = dir.path, .files = &files};
     f = open_on_disk(&window_slice_operator, &minute, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
     assert_ok(f, send_one(f, "k", -1)); /* late before the restore, and late after it, though no watermark has come yet */
     assert_int_equal(fake_counter(f, "late"), 1);
@@ -595,7 +595,7 @@ static void by_the_clock_windows_survive_a_restore(void **state)
     assert_int_equal(fake_count(f, 0), 1);
     snapshot(f, dir.path, &files);
     fake_close(f);
-    const struct keyed_restore_from from = {dir.path, &files};
+    const struct keyed_restore_from from = {.dir = dir.path, .files = &files};
     f = open_on_disk(&window_slice_operator, &ten_by_the_clock, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
     assert_ok(f, fake_op_clock(f, 9999));
     assert_int_equal(fake_count(f, 0), 1);

@@ -373,7 +373,7 @@ static inline void play_open(struct play *p)
         &(struct fake_options){.config = &o->config, .n_outs = 2, .frame_bytes = 200 + below(&p->r, 2000), .operator_id = "window"});
     fake_state_open_with(p->f, &slot);
     p->f->yield_at_rows = below(&p->r, 2) ? 1 + below(&p->r, 3) : 0;
-    const struct keyed_restore_from from = {o->dir ? o->dir->path : NULL, &p->files};
+    const struct keyed_restore_from from = {.dir = o->dir ? o->dir->path : NULL, .files = &p->files};
     if (p->n_restarts) assert_ok(p->f, keyed_restore(p->f->keyed, &from, 1, 0, 1, &p->f->diag));
     assert_ok(p->f, fake_op_open(p->f, o->op));
 }

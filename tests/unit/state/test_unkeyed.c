@@ -292,7 +292,7 @@ static void instances_share_out_their_lists(void **state)
         put(i.rules, "rule", "of all");
         save_instance(&i, dirs[k].path, &files[k]);
         close_instance(&i);
-        from[k] = (struct keyed_restore_from){dirs[k].path, &files[k]};
+        from[k] = (struct keyed_restore_from){.dir = dirs[k].path, .files = &files[k]};
     }
     for (uint32_t n = 1; n <= 3; n += 2) {
         for (uint32_t k = 0; k < n; k++) {
