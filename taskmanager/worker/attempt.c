@@ -23,10 +23,17 @@ static uint32_t start(struct attempt *a, const struct attempt_event *ev)
     return ATTEMPT_DO_CONNECT | (ev->restores ? ATTEMPT_DO_RESTORE : ATTEMPT_DO_RUN);
 }
 
+static uint32_t commit(struct attempt *a)
+{
+    a->state = ATTEMPT_COMMITTING;
+    return ATTEMPT_DO_COMMIT;
+}
+
 static uint32_t look_at_running(struct attempt *a, const struct attempt_event *ev)
 {
     a->state = ATTEMPT_RUNNING;
     if (ev->n_prepared < ev->n_threads) return 0;
+    if (a->commit_due) return commit(a);
     a->state = ev->resting ? ATTEMPT_RESTING : ATTEMPT_PREPARED;
     return ev->resting ? 0 : ATTEMPT_DO_SAY_PREPARED;
 }
@@ -61,9 +68,9 @@ uint32_t attempt_step(struct attempt *a, const struct attempt_event *ev)
         a->state = ATTEMPT_OPENING;
         return ATTEMPT_DO_RUN;
     case ATTEMPT_EV_COMMIT:
-        if (a->state != ATTEMPT_PREPARED && a->state != ATTEMPT_RESTING) return 0;
-        a->state = ATTEMPT_COMMITTING;
-        return ATTEMPT_DO_COMMIT;
+        if (a->state == ATTEMPT_PREPARED) return commit(a);
+        a->commit_due |= ev->stopped && (a->state == ATTEMPT_RUNNING || a->state == ATTEMPT_RESTING);
+        return 0;
     case ATTEMPT_EV_CANCEL:
         return a->state == ATTEMPT_COMMITTING ? 0 : stop(a, WIRE_CANCELED); /* once committing, the end is near anyway */
     case ATTEMPT_EV_FAILED: return stop(a, WIRE_FAILED);

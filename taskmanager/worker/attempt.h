@@ -5,8 +5,10 @@
  *
  *     NEW ──deployed──▶ READY ──START──▶ (RESTORING ──restored──▶) OPENING ──all threads opened──▶ RUNNING
  *     RUNNING ──all threads prepared──▶ PREPARED ──COMMIT──▶ COMMITTING ──all committed──▶ ENDED(committed)
- *     RUNNING ──all threads rest behind a checkpoint──▶ RESTING ──COMMIT──▶ COMMITTING     RESTING ──completed, aborted──▶ as RUNNING
+ *     RUNNING ──all threads rest behind a checkpoint──▶ RESTING ──completed, aborted──▶ as RUNNING
  *     any ──first failure, or CANCEL──▶ STOPPING ──all threads closed──▶ ENDED(failed | canceled)
+ *
+ * A COMMIT that follows a completed STOP checkpoint may be faster than the threads are in coming to rest: it waits for them.
  *
  * Orders that do not fit the state (a COMMIT before PREPARED, a second START) are late or doubled: ignored.
  */
@@ -42,6 +44,7 @@ struct attempt_event {
     enum attempt_event_type type;
     bool restores;
     uint32_t n_threads, n_opened, n_prepared, n_committed, n_closed; /* started threads and how many of them are where */
+    bool stopped;                                                    /* COMMIT: a STOP checkpoint is complete */
     bool resting;                                                    /* who is prepared may only rest (checkpointing.h) */
 };
 
@@ -61,6 +64,7 @@ enum attempt_action {
 struct attempt {
     enum attempt_state state;
     enum wire_outcome outcome; /* once STOPPING or ENDED */
+    bool commit_due;           /* as soon as all threads rest */
 };
 
 /* Returns a set of enum attempt_action. */

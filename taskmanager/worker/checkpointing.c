@@ -24,6 +24,7 @@ static uint32_t begin(struct checkpointing *c, const struct checkpointing_event 
     c->n_snapshots = 0;
     c->triggered = false;
     c->resting = (ev->options & CHECKPOINT_STOP) != 0;
+    c->stopped = false;
     return todo;
 }
 
@@ -66,7 +67,10 @@ static uint32_t end_storing(struct checkpointing *c, const struct checkpointing_
 static uint32_t complete(struct checkpointing *c, const struct checkpointing_event *ev)
 {
     if (ev->id > c->completed) c->completed = ev->id;
-    if (ev->id >= c->id) c->resting = false;
+    if (ev->id >= c->id && c->resting) {
+        c->resting = false;
+        c->stopped = true;
+    }
     return CHECKPOINTING_DO_COMPLETE;
 }
 

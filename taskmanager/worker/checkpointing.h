@@ -62,6 +62,7 @@ struct checkpointing {
     uint32_t n_snapshots;
     uint64_t completed; /* newest */
     uint64_t dropped;   /* argument of DROP and ABORT */
+    bool stopped;       /* a STOP checkpoint is complete, and none was begun since: what rests behind it may be committed */
     bool resting;       /* a STOP checkpoint was begun, and neither completed nor aborted */
 };
 

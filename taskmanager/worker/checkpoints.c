@@ -123,7 +123,7 @@ static void step(struct checkpoints *c, const struct checkpointing_event *ev, co
         if (!err) err = snapshot_thread_release(c->thread, core->completed);
     }
     if (todo & CHECKPOINTING_DO_ABORT) tell_threads(c, task_thread_abort, core->dropped);
-    for (uint32_t t = 0; rested && !core->resting && t < c->d->n_threads; t++)
+    for (uint32_t t = 0; rested && !core->resting && !core->stopped && t < c->d->n_threads; t++)
         c->resumed_at[t] = atomic_load_explicit(c->d->threads[t].steps, memory_order_acquire) + ROUND_STEPS;
     if (todo & CHECKPOINTING_DO_SAY_ACK) say_ack(c, o->answer);
     if (todo & CHECKPOINTING_DO_SAY_DECLINE)
@@ -230,6 +230,11 @@ void checkpoints_restore(struct checkpoints *c)
 bool checkpoints_resting(const struct checkpoints *c)
 {
     return c->core.resting;
+}
+
+bool checkpoints_stopped(const struct checkpoints *c)
+{
+    return c->core.stopped;
 }
 
 bool checkpoints_resumes(const struct checkpoints *c, uint32_t thread)

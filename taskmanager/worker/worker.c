@@ -268,7 +268,9 @@ static void obey(struct worker *w, const struct wire_msg *msg)
     case WIRE_START:
         step(w, &(struct attempt_event){.type = ATTEMPT_EV_START, .restores = checkpoints_has_restore(&w->checkpoints)}, msg);
         return;
-    case WIRE_COMMIT: step(w, &(struct attempt_event){.type = ATTEMPT_EV_COMMIT}, NULL); return;
+    case WIRE_COMMIT:
+        step(w, &(struct attempt_event){.type = ATTEMPT_EV_COMMIT, .stopped = checkpoints_stopped(&w->checkpoints)}, NULL);
+        return;
     case WIRE_CANCEL: step(w, &(struct attempt_event){.type = ATTEMPT_EV_CANCEL}, NULL); return;
     case WIRE_TRIGGER:
     case WIRE_CHECKPOINT_COMPLETE:

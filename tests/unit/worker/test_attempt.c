@@ -71,7 +71,6 @@ static const struct {
     {ATTEMPT_RUNNING, 4, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
     {ATTEMPT_RUNNING, 7, ATTEMPT_PREPARED, ATTEMPT_DO_SAY_PREPARED},
     {ATTEMPT_RUNNING, 15, ATTEMPT_RESTING, 0},
-    {ATTEMPT_RESTING, 2, ATTEMPT_COMMITTING, ATTEMPT_DO_COMMIT},
     {ATTEMPT_RESTING, 3, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
     {ATTEMPT_RESTING, 4, ATTEMPT_STOPPING, ATTEMPT_DO_STOP},
     {ATTEMPT_RESTING, 5, ATTEMPT_RUNNING, 0}, /* the checkpoint was aborted */
@@ -138,6 +137,25 @@ static void a_whole_life_ends_committed(void **state)
     assert_int_equal(a.outcome, WIRE_COMMITTED);
 }
 
+/* Nobody is PREPARED behind a checkpoint that stops the job, and the COMMIT may be there before all threads have come to rest. */
+static void a_stop_is_committed_once_all_rest(void **state)
+{
+    (void)state;
+    struct attempt a = {0};
+    const struct attempt_event commit = {.type = ATTEMPT_EV_COMMIT, .stopped = true};
+    const struct attempt_event early[] = {EVENT(DEPLOYED), EVENT(START), OPENED(2, 2), commit, RESTING(2, 1), THREADS(2, 1, 0, 0)};
+    assert_int_equal(play(&a, early, N(early)), 0);
+    assert_int_equal(attempt_step(&a, &THREADS(2, 2, 0, 0)), ATTEMPT_DO_COMMIT);
+    assert_int_equal(attempt_step(&a, &THREADS(2, 0, 2, 2)), ATTEMPT_DO_SAY_ENDED);
+    assert_int_equal(a.outcome, WIRE_COMMITTED);
+    a = (struct attempt){0};
+    const struct attempt_event resting[] = {EVENT(DEPLOYED), EVENT(START), OPENED(2, 2), RESTING(2, 2), EVENT(COMMIT)};
+    assert_int_equal(play(&a, resting, N(resting)), 0); /* before the checkpoint was complete: ignored */
+    assert_int_equal(a.state, ATTEMPT_RESTING);
+    assert_int_equal(attempt_step(&a, &commit), 0);
+    assert_int_equal(attempt_step(&a, &RESTING(2, 2)), ATTEMPT_DO_COMMIT);
+}
+
 /* The first reason to stop is the one that is told. */
 static void the_first_reason_to_stop_counts(void **state)
 {
@@ -157,6 +175,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_event_in_every_state),
         cmocka_unit_test(a_whole_life_ends_committed),
+        cmocka_unit_test(a_stop_is_committed_once_all_rest),
         cmocka_unit_test(the_first_reason_to_stop_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

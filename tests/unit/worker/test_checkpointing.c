@@ -140,11 +140,12 @@ static void rest_ends_with_the_checkpoint(void **state)
     assert_true(c.resting);
     give(&c, CHECKPOINTING_EV_COMPLETE, 6); /* of an earlier one, late */
     assert_true(c.resting);
+    assert_false(c.stopped);
     give(&c, CHECKPOINTING_EV_COMPLETE, 7);
-    assert_false(c.resting);
+    assert_true(!c.resting && c.stopped);
     trigger(&c, 8, CHECKPOINT_STOP);
     give(&c, CHECKPOINTING_EV_ABORT, 8);
-    assert_false(c.resting);
+    assert_false(c.resting || c.stopped);
     checkpointing_step(&c, &(struct checkpointing_event){.type = CHECKPOINTING_EV_SNAPSHOT, .id = 9, .options = CHECKPOINT_STOP});
     assert_true(c.resting); /* known by its barrier */
 }
