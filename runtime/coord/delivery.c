@@ -14,16 +14,17 @@ static void deliver_one(struct zab *z, const struct zab_entry *entry)
 
 static void read_log(struct zab *z)
 {
-    z->reading = true;
+    z->read = ++z->reads;
     z->read_after = z->delivered;
     struct zab_action *a = zab_act(z, ZAB_DO_READ_LOG);
+    a->read_log.read = z->read;
     a->read_log.after = z->delivered;
     a->read_log.max = z->config.read_bytes;
 }
 
 void zab_deliver(struct zab *z)
 {
-    for (uint32_t n = 0; n < DELIVER_MAX && !z->reading && zxid_cmp(z->delivered, z->commit) < 0; n++) {
+    for (uint32_t n = 0; n < DELIVER_MAX && !z->read && zxid_cmp(z->delivered, z->commit) < 0; n++) {
         const struct zab_entry *entry = history_after(&z->history, z->delivered);
         if (entry)
             deliver_one(z, entry);
@@ -40,8 +41,8 @@ static bool is_next(const struct zab *z, const struct zab_entry *entry)
 
 void zab_deliver_read(struct zab *z, const struct zab_event *ev)
 {
-    if (!z->reading) return;
-    z->reading = false;
+    if (z->read != ev->log_read.read) return;
+    z->read = 0;
     if (ev->log_read.n == 0 && zxid_eq(z->read_after, z->delivered))
         zab_fail(z, "the log on disk has nothing behind %" PRIu64 ".%" PRIu64 ", but more was committed", z->delivered.epoch,
                  z->delivered.counter);

@@ -29,7 +29,8 @@ static void fold_vote(uint64_t *hash, const struct vote *v)
 
 static void fold_learner(uint64_t *hash, const struct zab *z, const struct learner *l)
 {
-    fold(hash, (uint64_t[]){l->stage, l->session - z->session, l->accepted, l->counts, l->offset, l->whole, l->reading, z->ping - l->pong},
+    fold(hash,
+         (uint64_t[]){l->stage, l->session - z->session, l->accepted, l->counts, l->offset, l->whole, l->read != 0, z->ping - l->pong},
          8 * sizeof(uint64_t));
     fold(hash, (struct zxid[]){l->last, l->target, l->sent, l->acked}, 4 * sizeof(struct zxid));
     fold(hash, (uint64_t[]){l->sent_bytes, l->acked_bytes}, 2 * sizeof(uint64_t));
@@ -84,7 +85,7 @@ uint64_t zab_fingerprint(const struct zab *z)
     uint64_t hash = 0;
     fold(&hash, (uint64_t[]){z->accepted, z->current, z->role, z->phase, z->leader, z->epoch, z->round, z->counter, z->install_next},
          9 * sizeof(uint64_t));
-    fold(&hash, (bool[]){z->synced, z->adopted, z->another_ping, z->reading, z->failed}, 5 * sizeof(bool));
+    fold(&hash, (bool[]){z->synced, z->adopted, z->another_ping, z->read != 0, z->failed}, 5 * sizeof(bool));
     fold(&hash, (uint64_t[]){z->ping - z->confirmed, z->session_bytes, z->outstanding_bytes, z->touches.len}, 4 * sizeof(uint64_t));
     fold(&hash, (struct zxid[]){z->durable, z->commit, z->delivered, z->serve_from}, 4 * sizeof(struct zxid));
     const int64_t moments[] = {z->progress_ms, z->finalize_ms, z->resend_ms, z->heard_ms, z->quorum_ms, z->ping_ms};

@@ -41,7 +41,7 @@ struct learner {
     uint64_t sent_bytes, acked_bytes;
     uint64_t offset; /* behind the snapshot piece on its way */
     bool whole;      /* that piece was the last; `target` is the snapshot's zxid */
-    bool reading;    /* READ_LOG under way */
+    uint64_t read;   /* number of the READ_LOG under way, or of the snapshot's transfer; 0 = none */
     uint64_t pong;   /* newest ping answered */
     int64_t heard_ms;
 };
@@ -146,7 +146,8 @@ struct zab {
     struct zxid commit, delivered;
     struct zxid serve_from; /* established towards the outside once this is delivered */
     bool members_changed;   /* the role may have to follow, at the end of the step */
-    bool reading;           /* READ_LOG under way ... */
+    uint64_t reads;         /* newest number given to a read */
+    uint64_t read;          /* number of the READ_LOG under way; 0 = none ... */
     struct zxid read_after; /* ... behind this */
     struct barrier *barriers;
     uint32_t n_barriers, barriers_cap;

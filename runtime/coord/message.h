@@ -20,7 +20,7 @@
 
 enum zab_type {
     ZAB_HELLO = 1,  /* first on every link, both ways: who speaks, of which cluster */
-    ZAB_MEMBERS,    /* committed members, to a peer whose hello was older */
+    ZAB_MEMBERS,    /* committed members: when they come into force, and to a peer whose hello was older */
     ZAB_VOTE,       /* election: whom the sender votes for, follows, or that it leads */
     ZAB_FOLLOW,     /* follower → leader: discovery begins (FOLLOWERINFO) */
     ZAB_EPOCH,      /* leader → follower: the epoch to be promised (LEADERINFO) */

@@ -205,7 +205,7 @@ static int64_t min64(int64_t a, int64_t b)
 static int64_t deadline(const struct zab *z)
 {
     if (z->failed) return INT64_MAX;
-    if (zxid_cmp(z->delivered, z->commit) < 0 && !z->reading) return z->now_ms;
+    if (zxid_cmp(z->delivered, z->commit) < 0 && !z->read) return z->now_ms;
     switch (z->role) {
     case ZAB_LOOKING: return min64(z->finalize_ms, z->resend_ms);
     case ZAB_FOLLOWING:

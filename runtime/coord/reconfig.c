@@ -63,12 +63,15 @@ void zab_members_tell(struct zab *z, const struct peer *p)
     zab_say(z, p, ZAB_MEMBERS)->bytes = encoded(z);
 }
 
-/* To everybody connected who does not learn of them by following: a newcomer waits for just that. */
-static void tell_strangers(struct zab *z)
+/*
+ * To everybody connected: newcomers wait for just that, and a follower may have left before the COMMIT reached it. So whoever is connected
+ * to a peer knows of the members that are in force there, from here or from the greeting.
+ */
+static void tell_everybody(struct zab *z)
 {
     struct weir_bytes bytes = encoded(z);
     for (uint32_t i = 0; i < ZAB_PEERS_MAX; i++)
-        if (z->peers[i].greeted && z->peers[i].learner.stage == LEARNER_NONE) zab_say(z, &z->peers[i], ZAB_MEMBERS)->bytes = bytes;
+        if (z->peers[i].greeted) zab_say(z, &z->peers[i], ZAB_MEMBERS)->bytes = bytes;
 }
 
 void zab_members_settle(struct zab *z)
@@ -78,7 +81,7 @@ void zab_members_settle(struct zab *z)
     bool votes = zab_is_voter(z, z->config.id);
     for (uint32_t i = 0; i < ZAB_PEERS_MAX; i++)
         if (!zab_is_member(z, z->peers[i].id)) learner_forget(z, &z->peers[i]);
-    tell_strangers(z);
+    tell_everybody(z);
     if (z->role == ZAB_LOOKING || z->role == ZAB_DETACHED || !zab_is_member(z, z->config.id) || (z->role == ZAB_LEADING && !votes))
         election_start(z, "the members changed");
     else if (z->role != ZAB_LEADING)

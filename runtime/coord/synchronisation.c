@@ -25,7 +25,7 @@ static void read_snapshot(struct zab *z, const struct peer *p)
 {
     struct zab_action *a = zab_act(z, ZAB_DO_READ_SNAPSHOT);
     a->peer = p->id;
-    a->read_snapshot.session = p->learner.session;
+    a->read_snapshot.read = p->learner.read;
     a->read_snapshot.offset = p->learner.offset;
 }
 
@@ -34,12 +34,14 @@ static void begin_snapshot(struct zab *z, struct peer *p)
     p->learner.stage = LEARNER_SNAPSHOT;
     p->learner.offset = 0;
     p->learner.whole = false;
+    p->learner.read = ++z->reads;
     read_snapshot(z, p);
 }
 
 static void begin_stream(struct zab *z, struct peer *p, struct zxid from)
 {
     p->learner.stage = LEARNER_STREAMING;
+    p->learner.read = 0;
     p->learner.sent = from;
     p->learner.target = z->history.last;
     sync_pump(z, p);
@@ -82,10 +84,10 @@ static void tell_new_leader(struct zab *z, struct peer *p)
 
 static void read_log(struct zab *z, struct peer *p)
 {
-    p->learner.reading = true;
+    p->learner.read = ++z->reads;
     struct zab_action *a = zab_act(z, ZAB_DO_READ_LOG);
     a->read_log.reader = p->id;
-    a->read_log.session = p->learner.session;
+    a->read_log.read = p->learner.read;
     a->read_log.after = p->learner.sent;
     a->read_log.max = z->config.read_bytes;
 }
@@ -95,7 +97,7 @@ void sync_pump(struct zab *z, struct peer *p)
     struct learner *l = &p->learner;
     if (l->stage < LEARNER_STREAMING) return;
     tell_new_leader(z, p);
-    while (!l->reading && zxid_cmp(l->sent, z->history.last) < 0 && l->sent_bytes - l->acked_bytes < z->config.flight_bytes) {
+    while (!l->read && zxid_cmp(l->sent, z->history.last) < 0 && l->sent_bytes - l->acked_bytes < z->config.flight_bytes) {
         const struct zab_entry *entry = history_after(&z->history, l->sent);
         if (!entry) {
             read_log(z, p);
@@ -109,8 +111,8 @@ void sync_pump(struct zab *z, struct peer *p)
 void sync_on_log_read(struct zab *z, struct peer *p, const struct zab_event *ev)
 {
     struct learner *l = &p->learner;
-    if (!l->reading || l->session != ev->log_read.session) return;
-    l->reading = false;
+    if (l->stage < LEARNER_STREAMING || l->read != ev->log_read.read) return;
+    l->read = 0;
     if (ev->log_read.n == 0) {
         zab_peer_reset(z, p, "peer %" PRIu32 " is further behind than the log reaches back", p->id);
         return;
@@ -129,8 +131,7 @@ void sync_on_log_read(struct zab *z, struct peer *p, const struct zab_event *ev)
 void sync_on_snapshot_read(struct zab *z, struct peer *p, const struct zab_event *ev)
 {
     struct learner *l = &p->learner;
-    if (l->stage != LEARNER_SNAPSHOT || l->session != ev->snapshot_read.session || l->offset != ev->snapshot_read.offset || l->whole)
-        return;
+    if (l->stage != LEARNER_SNAPSHOT || l->read != ev->snapshot_read.read || l->offset != ev->snapshot_read.offset || l->whole) return;
     l->target = ev->snapshot_read.zxid;
     l->whole = ev->snapshot_read.last;
     struct zab_message *m = zab_say(z, p, ZAB_SNAPSHOT);

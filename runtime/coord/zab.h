@@ -103,14 +103,14 @@ struct zab_event {
         uint64_t ticket;
         struct {
             uint32_t reader;
-            uint64_t session;                /* both as in READ_LOG */
+            uint64_t read;                   /* both as in READ_LOG */
             uint32_t n;                      /* at least one, the first behind `after`; 0: the log no longer reaches back there */
             const struct zab_entry *entries; /* borrowed */
         } log_read;
         struct {
             uint32_t peer;
-            uint64_t session; /* both as in READ_SNAPSHOT */
-            struct zxid zxid; /* of the snapshot; the same for all pieces of a session */
+            uint64_t read;    /* both as in READ_SNAPSHOT */
+            struct zxid zxid; /* of the snapshot; the same for all pieces of this read */
             uint64_t offset;  /* as asked */
             bool last;
             struct weir_bytes members; /* stored beside the snapshot */
@@ -187,12 +187,13 @@ struct zab_action {
         } install;
         struct {
             uint32_t reader; /* 0: this peer's own delivery */
-            uint64_t session;
+            uint64_t read;   /* number of this read, for the answer */
             struct zxid after;
             uint32_t max;
         } read_log;
         struct {
-            uint64_t session, offset;
+            uint64_t read; /* number of this transfer; each begins at offset 0 with the newest snapshot */
+            uint64_t offset;
         } read_snapshot;
         struct {
             enum zab_role role;

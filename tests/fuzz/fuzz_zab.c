@@ -41,6 +41,7 @@ struct victim {
     struct zab *zab;
     struct zab_actions actions;
     uint64_t ticket; /* newest */
+    uint64_t read;   /* number of the newest read */
     int64_t now_ms;
 };
 
@@ -61,7 +62,10 @@ static void step(struct victim *v, struct zab_event ev)
     ev.now_ms = v->now_ms;
     zab_step(v->zab, &ev, &v->actions);
     for (uint32_t i = 0; i < v->actions.n; i++)
-        if (v->actions.at[i].ticket) v->ticket = v->actions.at[i].ticket;
+        if (v->actions.at[i].ticket)
+            v->ticket = v->actions.at[i].ticket;
+        else if (v->actions.at[i].type == ZAB_DO_READ_LOG)
+            v->read = v->actions.at[i].read_log.read;
 }
 
 /* Returns the bytes used; 0: the script ends. */
@@ -87,7 +91,10 @@ static size_t play(struct victim *v, const uint8_t *at, size_t left)
     case STEP_PERSISTED: step(v, (struct zab_event){.type = ZAB_EV_PERSISTED, .ticket = v->ticket}); return 2;
     case STEP_PROPOSE: step(v, (struct zab_event){.type = ZAB_EV_PROPOSE, .bytes = {at, 2}}); return 2;
     case STEP_BARRIER: step(v, (struct zab_event){.type = ZAB_EV_BARRIER, .token = at[1]}); return 2;
-    default: step(v, (struct zab_event){.type = ZAB_EV_LOG_READ, .log_read = {.n = at[1] > 127, .entries = &entry}}); return 2;
+    default:
+        step(v, (struct zab_event){.type = ZAB_EV_LOG_READ,
+                                   .log_read = {.reader = at[1] % 4, .read = v->read, .n = at[1] > 127, .entries = &entry}});
+        return 2;
     }
 }
 

@@ -232,7 +232,7 @@ void disk_answer_log(struct ens *e, struct ens_peer *p, const struct ens_event *
         bytes += image->log[from + n++].bytes.length;
     struct zab_event step = {.type = ZAB_EV_LOG_READ};
     step.log_read.reader = ev->other;
-    step.log_read.session = ev->session;
+    step.log_read.read = ev->read;
     step.log_read.n = n;
     struct zab_entry *copy = ens_keep(e, n ? image->log + from : NULL, n * sizeof *copy);
     step.log_read.entries = copy;
@@ -250,7 +250,7 @@ void disk_answer_snapshot(struct ens *e, struct ens_peer *p, const struct ens_ev
     uint32_t left = ENS_SNAPSHOT_BYTES - (uint32_t)ev->offset, n = left < ENS_PIECE_BYTES ? left : ENS_PIECE_BYTES;
     struct zab_event step = {.type = ZAB_EV_SNAPSHOT_READ};
     step.snapshot_read.peer = ev->other;
-    step.snapshot_read.session = ev->session;
+    step.snapshot_read.read = ev->read;
     step.snapshot_read.zxid = s->zxid;
     step.snapshot_read.offset = ev->offset;
     step.snapshot_read.last = n == left;

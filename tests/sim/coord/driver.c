@@ -42,13 +42,13 @@ static void push_read(struct ens *e, struct ens_peer *p, const struct zab_action
     if (a->type == ZAB_DO_READ_LOG) {
         ev.kind = ENS_EV_LOG_READ;
         ev.other = a->read_log.reader;
-        ev.session = a->read_log.session;
+        ev.read = a->read_log.read;
         ev.zxid = a->read_log.after;
         ev.len = a->read_log.max;
     } else {
         ev.kind = ENS_EV_SNAPSHOT_READ;
         ev.other = a->peer;
-        ev.session = a->read_snapshot.session;
+        ev.read = a->read_snapshot.read;
         ev.offset = a->read_snapshot.offset;
     }
     ens_push(e, ev, e->now_ms + ens_delay(e, 1));

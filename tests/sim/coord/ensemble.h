@@ -90,7 +90,8 @@ struct ens_link {
     bool connected, end_up[2]; /* end 0: the lower id */
     uint32_t number;           /* of connections */
     int64_t last_ms[2];        /* arrival of the last message towards that end */
-    bool doomed;               /* something was lost on it: it will break */
+    bool lost[2];              /* something towards that end was: nothing more gets there ... */
+    bool doomed;               /* ... and the link will break */
 };
 
 enum ens_op_kind { ENS_WRITE, ENS_READ };
@@ -148,7 +149,7 @@ struct ens_event {
     uint32_t peer, life; /* whom it concerns, in which life; life 0: any */
     uint32_t other;      /* the sender, the other end, the reader */
     uint32_t link;       /* number of the connection */
-    uint64_t session, offset;
+    uint64_t read, offset;
     struct zxid zxid;
     uint32_t len;
     unsigned char *data; /* in the arena */

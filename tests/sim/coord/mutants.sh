@@ -124,7 +124,7 @@ mutant "3829: new members are in force before they are committed" reconfig.c 's/
 mutant "members outlive the entry that named them" actions.c '/^void zab_log_truncate/,/^}/s/if \(zxid_cmp\(z->pending.version, to\) <= 0\) return;/return;/'
 mutant "members in the log are forgotten by a restart" recovery.c 's/r->pending = members;//'
 mutant "a leader that is no longer a member goes on" reconfig.c 's/!zab_is_member\(z, z->config.id\) \|\| \(z->role == ZAB_LEADING && !votes\)/false/'
-mutant "newcomers are never told" reconfig.c 's/^    tell_strangers\(z\);//'
+mutant "newcomers are never told" reconfig.c 's/^    tell_everybody\(z\);//'
 mutant "3829: voters are added that do not follow" reconfig.c 's/if \(!can_commit\(z, &next\)\) return ZAB_NO_QUORUM;//'
 echo "$n mutants"
 exit $failed

@@ -87,9 +87,12 @@ void net_send(struct ens *e, uint32_t from, uint32_t to, const struct zab_messag
 {
     struct ens_link *l = link_of(e, from, to);
     if (!l->connected) return; /* broken, and this end does not know yet */
-    if (e->cut[from][to]) doom(e, l, from, to);
-    if (l->doomed && e->cut[from][to]) return;
     int end = end_of(to, from);
+    if (e->cut[from][to]) {
+        l->lost[end] = true;
+        doom(e, l, from, to);
+    }
+    if (l->lost[end]) return; /* nothing comes behind a gap */
     int64_t delay = ens_chance(e, e->config.slow_per_mille) ? ens_delay(e, e->config.slow_ms) : ens_delay(e, e->config.delay_ms);
     int64_t at = e->now_ms + delay;
     if (at < l->last_ms[end]) at = l->last_ms[end];

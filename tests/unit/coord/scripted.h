@@ -32,6 +32,7 @@ struct scripted {
     int64_t now_ms;
     uint64_t ticket;  /* newest */
     uint64_t session; /* of the peer's newest FOLLOW */
+    uint64_t read;    /* number of the newest read it asked for */
     struct buffer lines;
 };
 
@@ -73,6 +74,8 @@ static inline void line_of_action(struct scripted *f, const struct zab_action *a
     static const char *roles[] = {"looking", "following", "observing", "leading", "detached"};
     struct buffer *b = &f->lines;
     if (a->ticket) f->ticket = a->ticket;
+    if (a->type == ZAB_DO_READ_LOG) f->read = a->read_log.read;
+    if (a->type == ZAB_DO_READ_SNAPSHOT) f->read = a->read_snapshot.read;
     switch (a->type) {
     case ZAB_DO_SEND:
         buffer_printf(b, "> %" PRIu32 " ", a->peer);
@@ -173,6 +176,11 @@ static inline void tick(struct scripted *f, int64_t ms)
 static inline void persisted(struct scripted *f)
 {
     step(f, (struct zab_event){.type = ZAB_EV_PERSISTED, .ticket = f->ticket});
+}
+
+static inline void log_read(struct scripted *f, uint32_t reader, uint32_t n, const struct zab_entry *entries)
+{
+    step(f, (struct zab_event){.type = ZAB_EV_LOG_READ, .log_read = {.reader = reader, .read = f->read, .n = n, .entries = entries}});
 }
 
 static inline void vote(struct scripted *f, uint32_t from, enum zab_vote_state state, uint32_t leader, uint64_t round, uint64_t epoch,

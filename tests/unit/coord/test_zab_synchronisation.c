@@ -33,7 +33,7 @@ static void who_is_behind_gets_the_rest(void **state)
     promise_with(&f, (struct zxid){1, 2}, 1, (struct zab_span[]){{1, 2}});
     expect(&f, "disk epochs 3 3\n> 2 SYNC 1.2\nread log after 1.2 for 2\n");
     struct zab_entry entries[] = {{.zxid = {2, 1}, .prev = {1, 2}}, {.zxid = {2, 2}, .prev = {2, 1}}};
-    step(&f, (struct zab_event){.type = ZAB_EV_LOG_READ, .log_read = {.reader = 2, .session = 7, .n = 2, .entries = entries}});
+    log_read(&f, 2, 2, entries);
     expect(&f, "> 2 ENTRY 2.1\n> 2 ENTRY 2.2\n> 2 NEW_LEADER epoch 3\n");
     scripted_close(&f);
 }
@@ -73,7 +73,7 @@ static void who_is_too_far_behind_gets_a_snapshot_in_pieces(void **state)
     expect_line(&f, "read snapshot for 2 at 0");
     struct zab_event piece = {.type = ZAB_EV_SNAPSHOT_READ};
     piece.snapshot_read.peer = 2;
-    piece.snapshot_read.session = 7;
+    piece.snapshot_read.read = f.read;
     piece.snapshot_read.zxid = (struct zxid){2, 1};
     piece.snapshot_read.bytes = (struct weir_bytes){"12345", 5};
     step(&f, piece);
@@ -109,7 +109,7 @@ static void a_follower_joins_when_all_is_on_disk(void **state)
     hear(&f, 2, (struct zab_message){.type = ZAB_UP_TO_DATE, .commit = {2, 1}});
     expect(&f, "read log after 0.0 for 0\n"); /* it serves when what was committed is delivered */
     struct zab_entry log[] = {{.zxid = {1, 1}}, {.zxid = {2, 1}, .prev = {1, 1}}, {.zxid = {3, 1}, .prev = {2, 1}}};
-    step(&f, (struct zab_event){.type = ZAB_EV_LOG_READ, .log_read = {.n = 3, .entries = log}});
+    log_read(&f, 0, 3, log);
     expect(&f, "deliver 1.1\ndeliver 2.1\nrole following 2 epoch 3 established\n");
     scripted_close(&f);
 }
@@ -180,6 +180,34 @@ static void what_was_delivered_is_not_undone(void **state)
     scripted_close(&f);
 }
 
+/* Entries were asked of the disk for delivery; before they came, another leader had cut them off. */
+static void what_was_cut_off_meanwhile_is_not_delivered(void **state)
+{
+    (void)state;
+    struct scripted f;
+    scripted_init(
+        &f, &(struct scripted_options){
+                .id = 1, .voters = 3, .accepted = 1, .current = 1, .n_log = 3, .log = {{1, 1}, {1, 2}, {1, 3}}, .window_bytes = 1u << 20});
+    follow_two(&f, 2);
+    hear(&f, 2, (struct zab_message){.type = ZAB_SYNC, .zxid = {1, 3}});
+    hear(&f, 2, (struct zab_message){.type = ZAB_NEW_LEADER, .epoch = 2});
+    persisted(&f);
+    hear(&f, 2, (struct zab_message){.type = ZAB_UP_TO_DATE, .commit = {1, 1}});
+    expect(&f, "read log after 0.0 for 0\n");
+    step(&f, (struct zab_event){.type = ZAB_EV_LINK_DOWN, .peer = 2});
+    follow_two(&f, 4);
+    hear(&f, 2, (struct zab_message){.type = ZAB_SYNC, .flag = true, .zxid = {1, 1}});
+    hear(&f, 2, entry_message((struct zxid){3, 1}, (struct zxid){1, 1}));
+    hear(&f, 2, (struct zab_message){.type = ZAB_NEW_LEADER, .epoch = 4});
+    persisted(&f);
+    hear(&f, 2, (struct zab_message){.type = ZAB_UP_TO_DATE, .commit = {3, 1}});
+    expect(&f, "");
+    struct zab_entry old[] = {{.zxid = {1, 1}}, {.zxid = {1, 2}, .prev = {1, 1}}, {.zxid = {1, 3}, .prev = {1, 2}}};
+    log_read(&f, 0, 3, old);
+    expect(&f, "deliver 1.1\ndeliver 3.1\nrole following 2 epoch 4 established\n");
+    scripted_close(&f);
+}
+
 /* Entries on their way are bounded; acknowledgements let more out. */
 static void a_slow_follower_is_not_flooded(void **state)
 {
@@ -210,6 +238,7 @@ int main(void)
         cmocka_unit_test(a_follower_installs_a_snapshot),
         cmocka_unit_test(what_does_not_follow_the_log_is_refused),
         cmocka_unit_test(what_was_delivered_is_not_undone),
+        cmocka_unit_test(what_was_cut_off_meanwhile_is_not_delivered),
         cmocka_unit_test(a_slow_follower_is_not_flooded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
