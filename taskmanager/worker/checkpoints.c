@@ -86,10 +86,10 @@ static void say_ack(struct checkpoints *c, const struct snapshot_answer *a)
         say_decline(c, a->id, WEIR_E_LIMIT, "", -1,
                     "the ledger of the worker's channels does not fit a control message: use more TaskManagers");
     free(msg.ack.ledger);
-    log_info("checkpoint stored",
-             "checkpoint=%" PRIu64 " state_bytes=%" PRIu64 " new_bytes=%" PRIu64 " sync_us=%" PRIu64 " align_us=%" PRIu64
-             " async_us=%" PRIu64,
-             a->id, written->state_bytes, written->new_bytes, written->sync_us_max, written->align_us_max, a->us);
+    log_debug("checkpoint stored",
+              "checkpoint=%" PRIu64 " state_bytes=%" PRIu64 " new_bytes=%" PRIu64 " sync_us=%" PRIu64 " align_us=%" PRIu64
+              " async_us=%" PRIu64,
+              a->id, written->state_bytes, written->new_bytes, written->sync_us_max, written->align_us_max, a->us);
 }
 
 /* ---- performing -------------------------------------------------------------------------------------------------------------------- */
