@@ -192,6 +192,7 @@ static weir_err open_subtask(struct weir_harness *h, struct subtask *s, void *ar
     (void)arg;
     if (h->options.batch == WEIR_HARNESS_ONE) s->yield_flushes = 1;
     s->ahead_max = UINT64_MAX; /* the test says in which order events come, however far apart */
+    harness_watch_snapshots(h, s);
     return subtask_open(s, h->now_ms) ? harness_fail(h, s) : WEIR_OK;
 }
 

@@ -97,6 +97,8 @@ extern const struct weir_source harness_source;
 extern const struct weir_operator harness_changes; /* behind the source of an input that brings changes */
 extern const struct weir_operator harness_sink;
 
+struct kept;
+
 struct weir_harness {
     struct weir_harness_options options;
     struct weir_env *env; /* until it is deployed */
@@ -112,10 +114,12 @@ struct weir_harness {
     weir_time now_ms;
     weir_time clock_ms; /* as the last set_time that was put in says */
     uint64_t rng;
-    uint32_t n_rounds; /* since the last event was released */
-    uint32_t n_idle;   /* rounds in which no subtask had anything to do, one after the other */
-    bool finished;     /* committed */
-    bool checkpointed; /* a snapshot was taken, or restored: it ends as a job with checkpoints does */
+    uint32_t n_rounds;                  /* since the last event was released */
+    uint32_t n_idle;                    /* rounds in which no subtask had anything to do, one after the other */
+    bool finished;                      /* committed */
+    struct kept *taking;                /* the snapshot under way; NULL: none */
+    struct subtask_snapshot *persisted; /* to be settled */
+    bool checkpointed;                  /* a snapshot was taken, or restored: it ends as a job with checkpoints does */
     const char *failed_id;
     weir_err failed; /* what user code returned; the sentence: */
     struct weir_diag failure;
@@ -149,7 +153,8 @@ weir_err harness_restore(struct weir_harness *h, const struct weir_harness_snaps
 struct home *harness_snapshot_home(const struct weir_harness_snapshot *from);
 
 /* A checkpoint of all subtasks, which have nothing else to do. Gives *out. */
-struct kept;
 weir_err harness_checkpoint(struct weir_harness *h, struct kept **out);
+/* Before the subtask is opened. */
+void harness_watch_snapshots(struct weir_harness *h, struct subtask *s);
 
 #endif

@@ -38,14 +38,28 @@ static weir_err trigger(struct weir_harness *h, struct subtask *s, void *arg)
     return WEIR_OK;
 }
 
-static weir_err fetch(struct weir_harness *h, struct subtask *s, void *kept)
+/* Within the step that made it, which may wait until its state is persisted. */
+static void take_snapshot(void *owner, struct subtask_snapshot *snapshot)
 {
-    weir_err err = WEIR_OK;
-    for (struct subtask_snapshot *taken; (taken = subtask_take_snapshot(s));) {
-        if (!err) err = kept_add(kept, taken, &h->diag);
-        subtask_settle(taken);
+    struct weir_harness *h = owner;
+    weir_err err = kept_add(h->taking, snapshot, &h->failure);
+    if (err && !h->failed) h->failed = err;
+    snapshot->next = h->persisted;
+    h->persisted = snapshot;
+}
+
+void harness_watch_snapshots(struct weir_harness *h, struct subtask *s)
+{
+    s->checkpoints.hand_over = take_snapshot;
+    s->checkpoints.owner = h;
+}
+
+static void settle(struct weir_harness *h)
+{
+    for (struct subtask_snapshot *s; (s = h->persisted);) {
+        h->persisted = s->next;
+        subtask_settle(s);
     }
-    return err;
 }
 
 static weir_err count(struct weir_harness *h, struct subtask *s, void *n)
@@ -60,11 +74,14 @@ static weir_err collect(struct weir_harness *h, struct kept *kept)
     uint32_t n = 0, channel;
     weir_err err = harness_each(h, count, &n);
     h->n_rounds = 0;
+    h->taking = kept;
     while (!err && kept_count(kept) < n) {
         err = harness_round(h);
+        settle(h);
+        if (!err) err = h->failed;
         if (err) h->diag = h->failure;
-        if (!err) err = harness_each(h, fetch, kept);
     }
+    h->taking = NULL;
     if (err || kept_ledgers_agree(kept, &channel)) return err;
     return weir_fail(&h->diag, WEIR_E_STATE, "the two ends of channel %u tell different things of what went over it", channel);
 }

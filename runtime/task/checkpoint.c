@@ -140,9 +140,7 @@ static weir_err fill(struct subtask *s, struct subtask_snapshot *snapshot)
 
 static void hand_over(struct subtask *s, struct subtask_snapshot *snapshot)
 {
-    struct subtask_snapshot **last = &s->checkpoints.taken;
-    while (*last) last = &(*last)->next;
-    *last = snapshot;
+    s->checkpoints.hand_over(s->checkpoints.owner, snapshot);
 }
 
 /* Says that the subtask takes no part in the checkpoint. */
@@ -257,15 +255,6 @@ weir_err subtask_abort(struct subtask *s, uint64_t id)
 {
     if (s->state == SUBTASK_FAILED) return s->diag.code;
     return judge(s, subtask_align(s, (struct align_event){.type = ALIGN_EV_ABORT, .id = id}));
-}
-
-struct subtask_snapshot *subtask_take_snapshot(struct subtask *s)
-{
-    struct subtask_snapshot *snapshot = s->checkpoints.taken;
-    if (!snapshot) return NULL;
-    s->checkpoints.taken = snapshot->next;
-    snapshot->next = NULL;
-    return snapshot;
 }
 
 void subtask_settle(struct subtask_snapshot *snapshot)

@@ -567,7 +567,6 @@ weir_err subtask_commit(struct subtask *s)
 
 void subtask_close(struct subtask *s)
 {
-    for (struct subtask_snapshot *left; (left = subtask_take_snapshot(s));) subtask_settle(left);
     WEIR_ASSERT(s->checkpoints.n_unsettled == 0);
     for (uint32_t i = 0; i < s->n_splits; i++) {
         if (s->splits[i].self) close_reader(s, &s->splits[i]);

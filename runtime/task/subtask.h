@@ -247,8 +247,13 @@ struct subtask_checkpoints {
     struct align align;
     uint64_t trigger; /* newest one that came; done when no emission is under way */
     uint32_t trigger_options;
-    struct subtask_snapshot *taken; /* not yet fetched by the owner; oldest first */
-    uint32_t n_unsettled;           /* snapshots with frozen state that are out */
+    /*
+     * The owner's: takes a snapshot, or what says why there is none, within the step that made it: the rest of that step may have to wait
+     * until the state in it is persisted.
+     */
+    void (*hand_over)(void *owner, struct subtask_snapshot *snapshot);
+    void *owner;
+    uint32_t n_unsettled; /* snapshots with frozen state that are out */
 };
 
 struct subtask {
@@ -316,8 +321,6 @@ void subtask_set_split(struct subtask *s, uint32_t i, enum split_state state);
 void subtask_trigger(struct subtask *s, uint64_t id, uint32_t options);
 weir_err subtask_complete(struct subtask *s, uint64_t id);
 weir_err subtask_abort(struct subtask *s, uint64_t id);
-/* The next snapshot that was taken, or NULL. */
-struct subtask_snapshot *subtask_take_snapshot(struct subtask *s);
 /* Frees a snapshot that is no longer needed, its frozen state having been persisted. Before subtask_close. */
 void subtask_settle(struct subtask_snapshot *snapshot);
 /* For the parts of a subtask: tells the aligner, and does what it says. Not while an emission is under way (pumping). */

@@ -286,20 +286,15 @@ static struct subtask *open_mail(struct task_thread *t)
     return NULL;
 }
 
-/* Hands the net thread what the subtasks have taken. */
-static void send_snapshots(struct task_thread *t)
+/* Of a subtask, within its step: the net thread has it at once. */
+static void send_snapshot(void *owner, struct subtask_snapshot *snapshot)
 {
-    bool any = false;
-    for (uint32_t i = 0; i < t->n_subtasks; i++) {
-        for (struct subtask_snapshot *s; (s = subtask_take_snapshot(&t->subtasks[i]));) {
-            pthread_mutex_lock(&t->mail.lock);
-            *t->mail.tail = s;
-            t->mail.tail = &s->next;
-            pthread_mutex_unlock(&t->mail.lock);
-            any = true;
-        }
-    }
-    if (any) wake_up(t->net);
+    struct task_thread *t = owner;
+    pthread_mutex_lock(&t->mail.lock);
+    *t->mail.tail = snapshot;
+    t->mail.tail = &snapshot->next;
+    pthread_mutex_unlock(&t->mail.lock);
+    wake_up(t->net);
 }
 
 /* Their frozen state is the subtasks', which therefore stay until all that is out has come back. What nobody has fetched is not out. */
@@ -378,7 +373,6 @@ static void one_round(struct task_thread *t, struct round *r)
     t->failed = open_mail(t);
     if (!t->failed) t->failed = step_all(t, r);
     outbox_announce(&t->outbox);
-    send_snapshots(t);
     atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
 }
 
@@ -411,6 +405,8 @@ static enum thread_state open_all(struct task_thread *t)
     atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
     for (uint32_t i = 0; i < t->n_subtasks && !t->failed; i++) {
         atomic_store_explicit(t->subtasks[i].probe.subtask, (int32_t)t->subtasks[i].index, memory_order_relaxed);
+        t->subtasks[i].checkpoints.hand_over = send_snapshot;
+        t->subtasks[i].checkpoints.owner = t;
         if (subtask_open(&t->subtasks[i], clock_wall_ms())) t->failed = &t->subtasks[i];
     }
     atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);

@@ -11,21 +11,12 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
-#include "api/testing/kept.h"
 #include "runtime/base/log.h"
-#include "tests/support/temp_dir.h"
+#include "tests/support/local/world.h"
 #include "tests/unit/task/items.h"
 
 #define SEEDS 20
 #define WINDOW_MS 100
-
-static uint64_t rng;
-
-static uint32_t draw(uint32_t n)
-{
-    rng = rng * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(rng >> 33) % n;
-}
 
 /* ---- the job: items, their windows by timers, a sink that commits -----------------------------------------------------------------------
  */
@@ -190,151 +181,8 @@ static weir_err build(struct weir_env *env, int argc, char **argv, struct weir_d
     return WEIR_OK;
 }
 
-/* ---- a coordinator, workers and storage in a few lines ------------------------------------------------------------------------------- */
-
-struct world {
-    struct temp_dir dir;
-    struct local_job job;
-    uint32_t parallelism, attempt;
-    uint64_t id;            /* of the last trigger */
-    struct kept *pending;   /* NULL: none is under way */
-    struct kept *completed; /* newest; NULL: none yet */
-    uint32_t completed_parallelism;
-    uint64_t n_completed, n_crashes;
-    bool at_least_once;
-    uint32_t options; /* of the pending one */
-    bool stopping;    /* a checkpoint with STOP has been completed: nothing more is to be done */
-};
-
-static struct subtask *subtask_at(struct world *w, uint32_t n)
-{
-    for (uint32_t t = 0; t < w->job.d->n_threads; t++) {
-        struct task_thread *thread = &w->job.d->threads[t];
-        if (n < thread->n_subtasks) return &thread->subtasks[n];
-        n -= thread->n_subtasks;
-    }
-    return NULL;
-}
-
-static uint32_t count_subtasks(const struct world *w)
-{
-    uint32_t n = 0;
-    for (uint32_t t = 0; t < w->job.d->n_threads; t++) n += w->job.d->threads[t].n_subtasks;
-    return n;
-}
-
-static void give_up(const struct world *w, const char *what, const struct weir_diag *diag)
-{
-    fail_msg("seed %llu, attempt %u: %s: %s", (unsigned long long)items.seed, w->attempt, what, diag->text);
-}
-
-/* A vertex that has finished in part comes back at its own parallelism only. */
-static bool may_rescale(const struct world *w)
-{
-    if (!w->completed) return true;
-    struct restore from = kept_restore(w->completed);
-    for (uint32_t i = 0; i < from.n_ops; i++)
-        for (uint32_t k = 0; k < i; k++)
-            if (strcmp(from.ops[i].operator_id, from.ops[k].operator_id) == 0 && from.ops[i].finished != from.ops[k].finished) return false;
-    return true;
-}
-
-static void open_job(struct world *w)
-{
-    struct weir_diag diag = {0};
-    w->attempt++;
-    w->parallelism = may_rescale(w) ? 1 + draw(4) : w->completed_parallelism;
-    local_job_state = (struct deployment_state){.dir = temp_path(&w->dir, w->attempt % 2 ? "state-1" : "state-0"), .snapshots = true};
-    local_job_state.segment = draw(3) == 0 ? 1 : draw(2) ? 256 : 0;
-    if (local_job_deploy(&w->job, build, w->parallelism, 0, NULL, &diag)) give_up(w, "deploy", &diag);
-    for (uint32_t i = 0; i < count_subtasks(w); i++) {
-        struct subtask *s = subtask_at(w, i);
-        s->checkpoints.on = true;
-        s->checkpoints.options.at_least_once = w->at_least_once;
-        if (!w->completed) continue;
-        struct restore from = kept_restore(w->completed);
-        if (subtask_restore(s, &from, 1, &diag)) give_up(w, "restore", &diag);
-    }
-    for (uint32_t i = 0; i < count_subtasks(w); i++)
-        if (subtask_open(subtask_at(w, i), 1)) give_up(w, "open", &subtask_at(w, i)->diag);
-}
-
-static void close_job(struct world *w)
-{
-    kept_destroy(&w->pending);
-    local_job_close(&w->job);
-}
-
-static void trigger(struct world *w, uint32_t options)
-{
-    struct weir_diag diag;
-    assert_int_equal(kept_new(&w->pending, ++w->id, w->dir.path, &diag), WEIR_OK);
-    w->options = options;
-    for (uint32_t i = 0; i < count_subtasks(w); i++) subtask_trigger(subtask_at(w, i), w->id, options);
-}
-
-static void abort_pending(struct world *w)
-{
-    for (uint32_t i = 0; i < count_subtasks(w); i++)
-        if (subtask_abort(subtask_at(w, i), w->id)) give_up(w, "abort", &subtask_at(w, i)->diag);
-    kept_destroy(&w->pending);
-}
-
-static void complete_pending(struct world *w)
-{
-    uint32_t channel = 0;
-    if (!w->at_least_once && !kept_ledgers_agree(w->pending, &channel))
-        fail_msg("seed %llu: the ledgers of channel %u differ", (unsigned long long)items.seed, channel);
-    kept_destroy(&w->completed);
-    w->completed = w->pending;
-    w->completed_parallelism = w->parallelism;
-    w->pending = NULL;
-    w->n_completed++;
-    w->stopping = (w->options & CHECKPOINT_STOP) != 0;
-    if (draw(3) == 0) return; /* the word is lost */
-    for (uint32_t i = 0; i < count_subtasks(w); i++)
-        if (subtask_complete(subtask_at(w, i), w->id)) give_up(w, "complete", &subtask_at(w, i)->diag);
-}
-
-/* A snapshot is persisted whatever became of its checkpoint. */
-static void fetch_snapshots(struct world *w, struct subtask *s)
-{
-    struct weir_diag diag = {0};
-    for (struct subtask_snapshot *taken; (taken = subtask_take_snapshot(s));) {
-        struct kept *aside = NULL;
-        bool wanted = w->pending && taken->id == kept_id(w->pending);
-        if (!wanted) assert_int_equal(kept_new(&aside, taken->id, w->dir.path, &diag), WEIR_OK);
-        if (kept_add(wanted ? w->pending : aside, taken, &diag)) give_up(w, "persist", &diag);
-        kept_destroy(&aside);
-        subtask_settle(taken);
-    }
-}
-
-/* One step of one subtask; true: all have finished. */
-static bool step_any(struct world *w)
-{
-    uint32_t n = count_subtasks(w), n_done = 0, first = draw(n);
-    for (uint32_t k = 0; k < n; k++) {
-        struct subtask *s = subtask_at(w, (first + k) % n);
-        enum subtask_step step = subtask_step(s, 1);
-        if (step == STEP_FAILED) give_up(w, s->failed_id ? s->failed_id : "?", &s->diag);
-        fetch_snapshots(w, s);
-        n_done += step == STEP_DONE;
-        if (draw(3) == 0) break;
-    }
-    return n_done == n;
-}
-
-static bool all_finished(struct world *w)
-{
-    for (uint32_t i = 0; i < count_subtasks(w); i++)
-        if (subtask_at(w, i)->state != SUBTASK_PREPARED) return false;
-    return true;
-}
-
 static void reset(uint64_t seed)
 {
-    rng = seed * 2 + 1;
     memset(ledger, 0, sizeof ledger);
     items.seed = seed;
     items.rows = 300;
@@ -375,59 +223,27 @@ static void check_result(void)
                  (unsigned long long)n_panes);
 }
 
-static void crash(struct world *w)
-{
-    close_job(w);
-    w->n_crashes++;
-    w->options = 0;
-    open_job(w);
-}
-
-/* Everything is in the final checkpoint; a crash then has it committed again, and nothing else. */
-static bool is_over(struct world *w, bool faults)
-{
-    if (!(w->options & CHECKPOINT_FINAL) || !w->completed || kept_id(w->completed) != w->id) return false;
-    if (!faults || draw(2)) return true;
-    crash(w);
-    return false;
-}
-
-static void drive(struct world *w, bool faults)
-{
-    for (;;) {
-        bool done = step_any(w);
-        if (w->pending && kept_count(w->pending) == count_subtasks(w)) complete_pending(w);
-        if (w->stopping || is_over(w, faults)) return;
-        if (done && !w->pending && all_finished(w)) trigger(w, CHECKPOINT_FINAL);
-        if (!w->pending && draw(40) == 0) trigger(w, 0);
-        if (w->pending && faults && !all_finished(w) && draw(60) == 0) abort_pending(w);
-        if (faults && draw(400) == 0) crash(w);
-    }
-}
-
-static void commit_all(struct world *w)
-{
-    for (uint32_t i = 0; i < count_subtasks(w); i++)
-        if (subtask_commit(subtask_at(w, i))) give_up(w, "commit", &subtask_at(w, i)->diag);
-}
-
 static uint64_t crashes, completed; /* of all runs */
+
+static void begin(struct world *w, uint64_t seed)
+{
+    reset(seed);
+    w->seed = seed;
+    w->build = build;
+    world_open(w);
+}
 
 static void run(uint64_t seed, bool faults, bool at_least_once)
 {
     struct world w = {.at_least_once = at_least_once};
-    reset(seed);
-    temp_dir_make(&w.dir);
-    open_job(&w);
-    drive(&w, faults);
-    commit_all(&w);
+    begin(&w, seed);
+    world_drive(&w, faults);
+    world_commit(&w);
     if (!at_least_once || !w.n_crashes) check_result();
     assert_true(w.n_completed > 0);
     crashes += w.n_crashes;
     completed += w.n_completed;
-    close_job(&w);
-    kept_destroy(&w.completed);
-    temp_dir_remove(&w.dir);
+    world_close(&w);
 }
 
 static void checkpoints_change_nothing(void **state)
@@ -451,31 +267,9 @@ static void crashes_and_other_parallelisms_change_nothing(void **state)
 /* Runs until something has been read, then to the end of a checkpoint with these options. */
 static void run_to(struct world *w, uint32_t options)
 {
-    for (uint32_t n = 20 + draw(40); n > 0; n--) (void)step_any(w);
-    trigger(w, options);
-    while (kept_count(w->pending) < count_subtasks(w)) (void)step_any(w);
-}
-
-static void begin(struct world *w, uint64_t seed)
-{
-    *w = (struct world){0};
-    reset(seed);
-    temp_dir_make(&w->dir);
-    open_job(w);
-}
-
-static void end_world(struct world *w)
-{
-    close_job(w);
-    kept_destroy(&w->completed);
-    temp_dir_remove(&w->dir);
-}
-
-static uint32_t count_state(struct world *w, enum subtask_state state)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < count_subtasks(w); i++) n += subtask_at(w, i)->state == state;
-    return n;
+    for (uint32_t n = 20 + world_draw(w, 40); n > 0; n--) (void)world_step(w);
+    world_trigger(w, options);
+    while (!world_all_have_it(w)) (void)world_step(w);
 }
 
 static void a_stopped_job_goes_on_where_it_stopped(void **state)
@@ -483,21 +277,20 @@ static void a_stopped_job_goes_on_where_it_stopped(void **state)
     (void)state;
     uint32_t n_stopped = 0;
     for (uint64_t seed = 1; seed <= 6; seed++) {
-        struct world w;
+        struct world w = {0};
         begin(&w, seed);
         run_to(&w, CHECKPOINT_SAVEPOINT | CHECKPOINT_STOP);
-        for (uint32_t i = 0; i < 50; i++) (void)step_any(&w); /* nothing moves any more */
-        assert_int_equal(count_state(&w, SUBTASK_RESTING) + count_state(&w, SUBTASK_PREPARED), count_subtasks(&w));
-        n_stopped += count_state(&w, SUBTASK_RESTING) > 0; /* else it had ended by then */
-        complete_pending(&w);
-        commit_all(&w);
+        for (uint32_t i = 0; i < 50; i++) (void)world_step(&w); /* nothing moves any more */
+        assert_int_equal(world_count_in(&w, SUBTASK_RESTING) + world_count_in(&w, SUBTASK_PREPARED), world_count(&w));
+        n_stopped += world_count_in(&w, SUBTASK_RESTING) > 0; /* else it had ended by then */
+        world_complete(&w);
+        world_commit(&w);
         w.stopping = false;
-        close_job(&w);
-        open_job(&w);
-        drive(&w, false);
-        commit_all(&w);
+        world_crash(&w);
+        world_drive(&w, false);
+        world_commit(&w);
         check_result();
-        end_world(&w);
+        world_close(&w);
     }
     assert_true(n_stopped >= 3);
 }
@@ -505,38 +298,37 @@ static void a_stopped_job_goes_on_where_it_stopped(void **state)
 static void a_stop_that_fails_is_taken_back(void **state)
 {
     (void)state;
-    struct world w;
+    struct world w = {0};
     begin(&w, 77);
     run_to(&w, CHECKPOINT_STOP);
-    abort_pending(&w);
-    assert_int_equal(count_state(&w, SUBTASK_RESTING), 0);
-    drive(&w, false);
-    commit_all(&w);
+    world_abort(&w);
+    assert_int_equal(world_count_in(&w, SUBTASK_RESTING), 0);
+    world_drive(&w, false);
+    world_commit(&w);
     check_result();
-    end_world(&w);
+    world_close(&w);
 }
 
 /* Windows fire, operators finish, once; and after a restore nothing of it happens again. */
 static void a_drained_job_is_over(void **state)
 {
     (void)state;
-    struct world w;
+    struct world w = {0};
     begin(&w, 5);
     run_to(&w, CHECKPOINT_SAVEPOINT | CHECKPOINT_STOP | CHECKPOINT_DRAIN);
-    assert_int_equal(count_state(&w, SUBTASK_PREPARED), count_subtasks(&w));
-    complete_pending(&w);
-    commit_all(&w);
+    assert_int_equal(world_count_in(&w, SUBTASK_PREPARED), world_count(&w));
+    world_complete(&w);
+    world_commit(&w);
     uint64_t rows = ledger[0].rows, panes = ledger[1].rows;
     assert_in_range(rows, 1, (uint64_t)(items.rows * items.senders) - 1); /* it was stopped half-way */
     assert_true(panes > 0);
     w.stopping = false;
-    close_job(&w);
-    open_job(&w);
-    while (!all_finished(&w)) (void)step_any(&w);
-    commit_all(&w);
+    world_crash(&w);
+    while (world_count_in(&w, SUBTASK_PREPARED) < world_count(&w)) (void)world_step(&w);
+    world_commit(&w);
     assert_int_equal(ledger[0].rows, rows);
     assert_int_equal(ledger[1].rows, panes);
-    end_world(&w);
+    world_close(&w);
 }
 
 /* ---- what goes wrong -------------------------------------------------------------------------------------------------------------------
@@ -544,8 +336,8 @@ static void a_drained_job_is_over(void **state)
 
 static struct channel *find_channel(struct world *w, uint32_t id, struct frame_pool **pool)
 {
-    for (uint32_t i = 0; i < count_subtasks(w); i++) {
-        struct subtask *s = subtask_at(w, i);
+    for (uint32_t i = 0; i < world_count(w); i++) {
+        struct subtask *s = world_subtask(w, i);
         for (uint32_t e = 0; e < s->n_edges; e++)
             for (uint32_t c = 0; c < s->edges[e].n_channels; c++) {
                 *pool = s->pool;
@@ -561,99 +353,98 @@ static void a_lost_or_doubled_frame_is_seen(void **state)
     (void)state;
     uint32_t n_caught = 0;
     for (uint32_t id = 0;; id++) {
-        struct world w;
+        struct world w = {0};
         struct frame_pool *pool;
         uint32_t channel = UINT32_MAX;
+        w.parallelism = 2;
         begin(&w, 300 + id);
-        close_job(&w);
-        do open_job(&w), w.parallelism == 2 ? (void)0 : close_job(&w);
-        while (w.parallelism != 2);
         struct channel *ch = find_channel(&w, id, &pool);
         if (!ch) {
-            end_world(&w);
+            world_close(&w);
             break;
         }
         struct channel_fault fault = {.kind = id % 2 ? CHANNEL_DROP : CHANNEL_DOUBLE, .at = 1, .pool = pool};
         ch->fault = &fault;
-        for (uint32_t i = 0; i < 5000 && fault.n < fault.at; i++) (void)step_any(&w);
+        for (uint32_t i = 0; i < 5000 && fault.n < fault.at; i++) (void)world_step(&w);
         run_to(&w, 0);
         bool agree = kept_ledgers_agree(w.pending, &channel);
         assert_true(agree == (fault.n == 0)); /* keys that nobody has leave a channel empty */
         if (!agree) assert_int_equal(channel, id);
         n_caught += !agree;
-        end_world(&w);
+        world_close(&w);
     }
     assert_true(n_caught >= 8);
+}
+
+static struct subtask_snapshot *held;
+static uint32_t n_held, n_declined;
+
+static void hold(void *owner, struct subtask_snapshot *snapshot)
+{
+    (void)owner;
+    if (snapshot->declined.code) assert_non_null(strstr(snapshot->declined.text, "still being written"));
+    n_declined += snapshot->declined.code != WEIR_OK;
+    n_held++;
+    snapshot->next = held;
+    held = snapshot;
 }
 
 /* While a snapshot is still being written the next one is declined, in words, and the job goes on. */
 static void a_second_snapshot_at_once_is_declined(void **state)
 {
     (void)state;
-    struct world w;
+    struct world w = {0};
+    struct weir_diag diag = {0};
     begin(&w, 9);
-    uint32_t n = count_subtasks(&w), n_declined = 0, n_taken = 0;
-    struct subtask_snapshot *held[64];
-    uint32_t n_held = 0;
+    uint32_t n = world_count(&w);
+    for (uint32_t i = 0; i < n; i++) world_subtask(&w, i)->checkpoints.hand_over = hold;
     for (uint64_t id = 1; id <= 2; id++) {
-        for (uint32_t i = 0; i < n; i++) subtask_trigger(subtask_at(&w, i), id, 0);
-        for (uint32_t left = n; left > 0;) {
-            for (uint32_t i = 0; i < n; i++) {
-                struct subtask *s = subtask_at(&w, i);
-                assert_int_not_equal(subtask_step(s, 1), STEP_FAILED);
-                struct subtask_snapshot *taken = subtask_take_snapshot(s);
-                if (!taken) continue;
-                left--;
-                assert_int_equal(taken->id, id);
-                n_taken += taken->declined.code == WEIR_OK;
-                n_declined += taken->declined.code != WEIR_OK;
-                if (taken->declined.code) assert_non_null(strstr(taken->declined.text, "still being written"));
-                held[n_held++] = taken;
-            }
-        }
+        for (uint32_t i = 0; i < n; i++) subtask_trigger(world_subtask(&w, i), id, 0);
+        while (n_held < id * n) (void)world_step(&w);
     }
     assert_true(n_declined > 0 && n_declined <= w.parallelism); /* of the windows' subtasks */
-    assert_int_equal(n_taken + n_declined, 2 * n);
     struct kept *aside;
-    struct weir_diag diag = {0};
     assert_int_equal(kept_new(&aside, 1, w.dir.path, &diag), WEIR_OK);
-    for (uint32_t i = 0; i < n_held; i++) {
-        if (!held[i]->declined.code) assert_int_equal(kept_add(aside, held[i], &diag), WEIR_OK);
-        subtask_settle(held[i]);
+    for (struct subtask_snapshot *s; (s = held);) {
+        held = s->next;
+        if (!s->declined.code) assert_int_equal(kept_add(aside, s, &diag), WEIR_OK);
+        subtask_settle(s);
     }
     kept_destroy(&aside);
+    world_crash(&w); /* whose subtasks hand over as the world wants it */
     w.id = 2;
-    drive(&w, false);
-    commit_all(&w);
+    memset(ledger, 0, sizeof ledger);
+    world_drive(&w, false);
+    world_commit(&w);
     check_result();
-    end_world(&w);
+    world_close(&w);
 }
 
 /* Event time begins where it stood, so that what was late is late again (FLINK-36663); the edges say so before any row. */
 static void a_restored_operator_stands_at_its_watermark(void **state)
 {
     (void)state;
-    struct world w;
+    struct world w = {0};
     begin(&w, 12);
-    for (uint32_t i = 0; i < 2000; i++) (void)step_any(&w);
+    for (uint32_t i = 0; i < 2000; i++) (void)world_step(&w);
     run_to(&w, 0);
     weir_time before = WEIR_TIME_MAX;
-    for (uint32_t i = 0; i < count_subtasks(&w); i++) {
-        const struct op *head = &subtask_at(&w, i)->ops[0];
+    for (uint32_t i = 0; i < world_count(&w); i++) {
+        const struct op *head = &world_subtask(&w, i)->ops[0];
         if (strcmp(head->spec.id, "windows") == 0 && head->time_out < before) before = head->time_out;
     }
-    complete_pending(&w);
-    crash(&w);
-    for (uint32_t i = 0; i < count_subtasks(&w); i++) {
-        const struct op *head = &subtask_at(&w, i)->ops[0];
+    world_complete(&w);
+    world_crash(&w);
+    for (uint32_t i = 0; i < world_count(&w); i++) {
+        const struct op *head = &world_subtask(&w, i)->ops[0];
         if (strcmp(head->spec.id, "windows") != 0 || head->done) continue;
         assert_true(head->ctx.watermark_ms > WEIR_TIME_MIN);
         assert_true(head->ctx.watermark_ms <= before);
     }
-    drive(&w, false);
-    commit_all(&w);
+    world_drive(&w, false);
+    world_commit(&w);
     check_result();
-    end_world(&w);
+    world_close(&w);
 }
 
 /* ---- threads ---------------------------------------------------------------------------------------------------------------------------
@@ -663,17 +454,17 @@ static void a_restored_operator_stands_at_its_watermark(void **state)
 static void threads_take_checkpoints(void **state)
 {
     (void)state;
-    struct world w;
+    struct world w = {0};
     struct weir_diag diag = {0};
-    begin(&w, 21);
-    close_job(&w);
+    reset(21);
     items.rows = 2000;
+    temp_dir_make(&w.dir);
     struct kept *kept = NULL;
-    local_job_state.segment = 0;
+    local_job_state = (struct deployment_state){.dir = temp_path(&w.dir, "state"), .snapshots = true};
     assert_int_equal(local_job_deploy(&w.job, build, 2, 0, NULL, &diag), WEIR_OK);
-    uint32_t n = count_subtasks(&w), n_threads = w.job.d->n_threads, got = 0, n_prepared = 0;
+    uint32_t n = world_count(&w), n_threads = w.job.d->n_threads, got = 0, n_prepared = 0;
     struct task_thread *threads = w.job.d->threads;
-    for (uint32_t i = 0; i < n; i++) subtask_at(&w, i)->checkpoints.on = true;
+    for (uint32_t i = 0; i < n; i++) world_subtask(&w, i)->checkpoints.on = true;
     for (uint32_t t = 0; t < n_threads; t++) assert_int_equal(task_thread_start(&threads[t], &diag), WEIR_OK);
     uint64_t id = 0;
     for (bool final = false;;) {
@@ -710,7 +501,7 @@ static void threads_take_checkpoints(void **state)
     for (uint32_t t = 0; t < n_threads; t++) task_thread_join(&threads[t]);
     assert_true(id > 1);
     assert_int_equal(ledger[0].rows, items.rows * items.senders + items.rows / 8 * items.senders);
-    end_world(&w);
+    world_close(&w);
 }
 
 int main(void)
