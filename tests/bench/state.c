@@ -9,9 +9,10 @@
  *   value    the way of a process function: keyed_prefetch of the batch, then keyed_value and the update record by record
  *   rocksdb  a get and a put a record (bare_rocks.h), with a block cache as large as the budget
  *
- * All read the same stream of batches of 1024 rows of 16 bytes, made on the way; what making them costs is measured and taken off. The ways
- * take turns, and the best round of each counts. Between rounds the program waits until background work is over, whose CPU time belongs to
- * the way that caused it. At the end every key is read back, and the sum over all must be that of a fresh table of the same records.
+ * All read the same batches of 1024 rows of 16 bytes, made beforehand. The ways take turns; each counts with the median of its rounds, and
+ * a ratio is the median of the ratios of each round, since what disturbs a machine mostly lasts longer than one. Between rounds the program
+ * waits until background work is over, whose CPU time belongs to the way that caused it. At the end every key is read back, and the sum
+ * over all must be that of a fresh table of the same records.
  *
  * wall: what the task's stream takes; task: CPU of the task thread, which a busy neighbour does not stretch; process: CPU of all threads.
  * "of hand" compares task CPU, since nothing waits there; "x rocksdb" compares wall, where waiting for the disk counts.
@@ -40,8 +41,8 @@ static void must(weir_err err, const struct weir_diag *diag)
 
 /* ---- a side: one way, and what it works on ------------------------------------------------------------------------------------------ */
 
-enum way { NONE, KEYS, HAND, PROBE, VALUE, ROCKS, WAYS };
-static const char *const way_names[WAYS] = {"none", "keys", "hand", "probe", "value", "rocksdb"};
+enum way { KEYS, HAND, PROBE, VALUE, ROCKS, WAYS };
+static const char *const way_names[WAYS] = {"keys", "hand", "probe", "value", "rocksdb"};
 
 struct side {
     enum way way;
@@ -52,8 +53,8 @@ struct side {
     struct state_slot *slot;
     struct keyed *keyed;
     struct weir_state *state;
+    const unsigned char *frame; /* the batch at hand */
     struct weir_key keys[BATCH];
-    _Alignas(64) unsigned char frame[BATCH * STRIDE];
 };
 
 static void add(void *const *accs, const struct weir_batch *batch, const uint32_t *idx, uint32_t n)
@@ -127,7 +128,7 @@ static void safe_point(struct side *s)
 
 static void probe_batch(struct side *s)
 {
-    struct weir_batch batch = {.data = s->frame, .count = BATCH, .stride = STRIDE};
+    struct weir_batch batch = {.data = (unsigned char *)(uintptr_t)s->frame, .count = BATCH, .stride = STRIDE};
     struct weir_diag diag;
     if (keyed_aggregating_add(s->state, s->keys, &batch, NULL, BATCH, NULL)) must(slot_error(s->slot, &diag), &diag);
 }
@@ -150,7 +151,6 @@ static void rocks_record(struct side *s, const struct row *row)
 static void do_batch(struct side *s)
 {
     switch (s->way) {
-    case NONE: bench_keep(s->frame); return;
     case HAND: hand_batch(&s->hand, s->frame); return;
     case ROCKS:
         for (uint32_t i = 0; i < BATCH; i++) rocks_record(s, row_at(s->frame, i));
@@ -171,8 +171,6 @@ static void do_batch(struct side *s)
 struct cost {
     double wall, task, process, longest_ms;
 };
-
-static const struct cost never = {1e18, 1e18, 1e18, 0};
 
 struct watch {
     double wall, task, process, last, longest;
@@ -208,24 +206,80 @@ static struct cost run(struct side *s, const struct world *w, uint64_t n, bool b
     struct watch t = watch_start();
     uint64_t end = s->next + n;
     for (; s->next < end; s->next += BATCH) {
-        make_batch(w, s->next, s->frame);
+        s->frame = world_batch(w, s->next);
         do_batch(s);
         (void)watch_lap(&t);
     }
     return watch_stop(&t, n, background);
 }
 
-static void keep_best(struct cost *best, struct cost now)
+/* ---- rounds ------------------------------------------------------------------------------------------------------------------------- */
+
+#define ROUNDS_MAX 32
+
+/* What a way cost, round by round. */
+struct series {
+    struct cost costs[ROUNDS_MAX];
+    int n;
+};
+
+static void series_add(struct series *series, struct cost cost)
 {
-    now.longest_ms = bench_max(best->longest_ms, now.longest_ms);
-    if (now.wall > best->wall) {
-        best->longest_ms = now.longest_ms;
-        best->task = bench_min(best->task, now.task);
-        return;
-    }
-    now.task = bench_min(best->task, now.task);
-    *best = now;
+    if (series->n == ROUNDS_MAX) bench_die("too many rounds");
+    series->costs[series->n++] = cost;
 }
+
+static double wall_of(const struct cost *cost)
+{
+    return cost->wall;
+}
+
+static double task_of(const struct cost *cost)
+{
+    return cost->task;
+}
+
+static double process_of(const struct cost *cost)
+{
+    return cost->process;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static double median(double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof *values, by_size);
+    return (values[(n - 1) / 2] + values[n / 2]) / 2;
+}
+
+static double typical(const struct series *series, double (*what)(const struct cost *))
+{
+    double values[ROUNDS_MAX];
+    for (int i = 0; i < series->n; i++) values[i] = what(&series->costs[i]);
+    return median(values, series->n);
+}
+
+/* How many times as fast as `than`. */
+static double faster(const struct series *series, const struct series *than, double (*what)(const struct cost *))
+{
+    double values[ROUNDS_MAX];
+    int n = series->n < than->n ? series->n : than->n;
+    for (int i = 0; i < n; i++) values[i] = what(&than->costs[i]) / what(&series->costs[i]);
+    return median(values, n);
+}
+
+static double longest_of(const struct series *series)
+{
+    double longest = 0;
+    for (int i = 0; i < series->n; i++) longest = bench_max(longest, series->costs[i].longest_ms);
+    return longest;
+}
+
+/* ---- the first records --------------------------------------------------------------------------------------------------------------- */
 
 static int by_bytes(const void *a, const void *b)
 {
@@ -246,18 +300,15 @@ static void load_rocks(struct side *s, const struct world *w)
     }
     free(keys);
     bare_rocks_compact(s->rocks);
-    for (s->next = w->keys; s->next % BATCH; s->next++) {
-        struct row row = row_of(w, s->next);
-        rocks_record(s, &row);
-    }
+    for (uint64_t i = w->keys; i < w->births; i++) rocks_record(s, row_at(w->records, (uint32_t)i));
+    s->next = w->births;
 }
 
 static struct cost fill(struct side *s, const struct world *w)
 {
-    uint64_t n = (w->keys + BATCH - 1) / BATCH * BATCH;
-    if (s->way != ROCKS) return run(s, w, n, false);
+    if (s->way != ROCKS) return run(s, w, w->births, false);
     load_rocks(s, w);
-    return never;
+    return (struct cost){0};
 }
 
 /* ---- are the results right? --------------------------------------------------------------------------------------------------------- */
@@ -283,7 +334,7 @@ static uint64_t state_digest(struct side *s, const struct world *w)
 static void check(struct side *s, const struct world *w)
 {
     uint64_t sum = 0;
-    if (s->way == NONE || s->way == KEYS) return;
+    if (s->way == KEYS) return;
     if (s->way == HAND) sum = hand_digest(&s->hand);
     if (s->way == ROCKS) bare_rocks_each(s->rocks, add_digest, &sum);
     if (s->state) sum = state_digest(s, w);
@@ -303,14 +354,16 @@ static void print_title(const struct world *w, uint64_t state, uint64_t budget, 
            "by task", "longest ms");
 }
 
-static void print_line(enum way way, const struct cost *c, const struct cost *hand, const struct cost *rocks)
+static void print_line(enum way way, const struct series *all)
 {
-    printf("  %-8s %9.1f %9.1f %9.1f %9.2f %9.3f", way_names[way], c->wall, c->task, c->process, 1e3 / c->wall, hand->task / c->task);
-    if (rocks)
-        printf(" %9.2f %9.2f", rocks->wall / c->wall, rocks->task / c->task);
+    const struct series *s = &all[way];
+    printf("  %-8s %9.1f %9.1f %9.1f %9.2f %9.3f", way_names[way], typical(s, wall_of), typical(s, task_of), typical(s, process_of),
+           1e3 / typical(s, wall_of), faster(s, &all[HAND], task_of));
+    if (all[ROCKS].n)
+        printf(" %9.2f %9.2f", faster(s, &all[ROCKS], wall_of), faster(s, &all[ROCKS], task_of));
     else
         printf(" %9s %9s", "", "");
-    printf(" %12.2f\n", c->longest_ms);
+    printf(" %12.2f\n", longest_of(s));
 }
 
 static void print_stats(const struct side *s)
@@ -321,13 +374,6 @@ static void print_stats(const struct side *s)
            ", evictions %" PRIu64 ", write-outs %" PRIu64 ", waits %" PRIu64 ", filter %" PRIu64 "\n",
            way_names[s->way], (double)t.bytes / MIB, (double)t.free_bytes / MIB, (double)t.reserved_bytes / MIB, t.entries, t.clean,
            t.loads, t.evictions, t.write_outs, t.waits, t.hits_filter);
-}
-
-static void take_off(struct cost *c, const struct cost *none)
-{
-    c->wall -= none->wall;
-    c->task -= none->task;
-    c->process -= none->process;
 }
 
 /* ---- without epochs ----------------------------------------------------------------------------------------------------------------- */
@@ -365,21 +411,21 @@ static uint64_t state_bytes(const struct world *w)
     return stats.bytes - stats.free_bytes;
 }
 
-static void verdict_in_memory(const struct world *w, const struct cost *best)
+static void verdict_in_memory(const struct world *w, const struct series *all)
 {
     if (w->zipf || (w->keys != 100000 && w->keys != 1000000)) return;
-    bench_verdict("probe, of hand", best[HAND].task / best[PROBE].task, "at least", 0.6);
-    bench_verdict("value, of hand", best[HAND].task / best[VALUE].task, "at least", 0.6);
+    bench_verdict("probe, of hand", faster(&all[PROBE], &all[HAND], task_of), "at least", 0.6);
+    bench_verdict("value, of hand", faster(&all[VALUE], &all[HAND], task_of), "at least", 0.6);
     if (w->keys != 1000000) return;
-    bench_verdict("probe, times rocksdb", best[ROCKS].wall / best[PROBE].wall, "at least", 40);
-    bench_verdict("value, times rocksdb", best[ROCKS].wall / best[VALUE].wall, "at least", 40);
+    bench_verdict("probe, times rocksdb", faster(&all[PROBE], &all[ROCKS], wall_of), "at least", 40);
+    bench_verdict("value, times rocksdb", faster(&all[VALUE], &all[ROCKS], wall_of), "at least", 40);
 }
 
-static void verdict_quarter(const struct world *w, const struct cost *best)
+static void verdict_quarter(const struct world *w, const struct series *all)
 {
     double target = w->zipf ? 5 : 2;
-    bench_verdict("probe, times rocksdb", best[ROCKS].wall / best[PROBE].wall, "at least", target);
-    bench_verdict("value, times rocksdb", best[ROCKS].wall / best[VALUE].wall, "at least", target);
+    bench_verdict("probe, times rocksdb", faster(&all[PROBE], &all[ROCKS], wall_of), "at least", target);
+    bench_verdict("value, times rocksdb", faster(&all[VALUE], &all[ROCKS], wall_of), "at least", target);
 }
 
 static bool is_slow(const struct side *s, unsigned part)
@@ -396,21 +442,19 @@ static void warm_up(struct side *sides, const struct world *w, unsigned part, co
     }
 }
 
-static void take_turns(struct side *sides, const struct world *w, unsigned part, const struct rounds *plan, struct cost *best)
+static void take_turns(struct side *sides, const struct world *w, unsigned part, const struct rounds *plan, struct series *all)
 {
-    for (int way = 0; way < WAYS; way++) best[way] = never;
     for (int round = 0; round < plan->rounds; round++) {
         for (int way = 0; way < WAYS; way++) {
             bool slow = is_slow(&sides[way], part);
-            keep_best(&best[way], run(&sides[way], w, slow ? plan->slow : plan->fast, slow));
+            series_add(&all[way], run(&sides[way], w, slow ? plan->slow : plan->fast, slow));
         }
     }
-    for (int way = KEYS; way < WAYS; way++) take_off(&best[way], &best[NONE]);
 }
 
-static void print_case(struct side *sides, unsigned part, const struct cost *best, const struct cost *first)
+static void print_case(struct side *sides, unsigned part, const struct series *all, const struct cost *first)
 {
-    for (int way = KEYS; way < WAYS; way++) print_line((enum way)way, &best[way], &best[HAND], &best[ROCKS]);
+    for (int way = 0; way < WAYS; way++) print_line((enum way)way, all);
     printf("  first fill: hand %.1f ns, probe %.1f ns (longest batch %.1f ms), value %.1f ns (%.1f ms)\n", first[HAND].wall,
            first[PROBE].wall, first[PROBE].longest_ms, first[VALUE].wall, first[VALUE].longest_ms);
     if (part == 1) return;
@@ -422,15 +466,16 @@ static void print_case(struct side *sides, unsigned part, const struct cost *bes
 static void measure(const struct world *w, uint64_t state, unsigned part, const struct rounds *plan)
 {
     uint64_t budget = part == 1 ? PLENTY : state / part;
-    struct cost best[WAYS], first[WAYS];
+    struct series all[WAYS] = {0};
+    struct cost first[WAYS];
     struct side *sides = new_sides(w, budget, state / part);
     print_title(w, state, budget, "");
     warm_up(sides, w, part, plan, first);
-    take_turns(sides, w, part, plan, best);
-    print_case(sides, part, best, first);
+    take_turns(sides, w, part, plan, all);
+    print_case(sides, part, all, first);
     for (int way = 0; way < WAYS; way++) check(&sides[way], w);
-    if (part == 1) verdict_in_memory(w, best);
-    if (part == 4 && w->keys == 1000000) verdict_quarter(w, best);
+    if (part == 1) verdict_in_memory(w, all);
+    if (part == 4 && w->keys == 1000000) verdict_quarter(w, all);
     (void)fflush(stdout);
     free_sides(sides);
 }
@@ -495,7 +540,7 @@ static struct cost run_interval(struct epochs *e, const struct world *w, double 
     uint64_t from = s->next;
     begin_epoch(e);
     for (double now = 0; now < seconds || e->snapshot; s->next += BATCH) {
-        make_batch(w, s->next, s->frame);
+        s->frame = world_batch(w, s->next);
         do_batch(s);
         if (e->snapshot && atomic_load(&e->written)) end_epoch(e);
         now = watch_lap(&t);
@@ -511,12 +556,6 @@ static void run_epochs(struct epochs *e, const struct world *w, uint64_t records
         begin_epoch(e);
         end_epoch(e);
     }
-}
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
 }
 
 static double print_epochs(struct epochs *e)
@@ -540,14 +579,14 @@ static void epochs_init(struct epochs *e, struct side *s, const struct world *w)
     wait_until_quiet(20);
 }
 
-static const enum way epoch_ways[] = {NONE, HAND, PROBE, VALUE};
+static const enum way epoch_ways[] = {HAND, PROBE, VALUE};
 
 static struct side *epoch_sides(const struct world *w, uint64_t budget, unsigned part, struct epochs *epochs)
 {
     struct side *sides = aligned_alloc(64, WAYS * sizeof *sides);
     if (!sides) bench_die("out of memory");
     for (int way = 0; way < WAYS; way++) {
-        side_init(&sides[way], way == ROCKS ? NONE : (enum way)way, w, budget, true);
+        side_init(&sides[way], way == ROCKS ? KEYS : (enum way)way, w, budget, true);
         if (way != PROBE && way != VALUE) continue;
         epochs_init(&epochs[way], &sides[way], w);
         run_epochs(&epochs[way], w, 2 * w->keys / BATCH * BATCH + BATCH, part == 1 ? 10 : 2);
@@ -556,24 +595,22 @@ static struct side *epoch_sides(const struct world *w, uint64_t budget, unsigned
     return sides;
 }
 
-static void run_rounds(struct side *sides, struct epochs *epochs, const struct world *w, double seconds, int rounds, struct cost *best)
+static void run_rounds(struct side *sides, struct epochs *epochs, const struct world *w, double seconds, int rounds, struct series *all)
 {
-    for (int way = 0; way < WAYS; way++) best[way] = never;
     for (int round = 0; round < rounds; round++) {
         for (size_t i = 0; i < sizeof epoch_ways / sizeof epoch_ways[0]; i++) {
             enum way way = epoch_ways[i];
             struct cost cost = sides[way].slot ? run_interval(&epochs[way], w, seconds) : run(&sides[way], w, (uint64_t)8 << 20, false);
-            keep_best(&best[way], cost);
+            series_add(&all[way], cost);
         }
     }
-    for (size_t i = 1; i < sizeof epoch_ways / sizeof epoch_ways[0]; i++) take_off(&best[epoch_ways[i]], &best[NONE]);
 }
 
-static void verdict_epochs(const struct world *w, const struct cost *best, double pause)
+static void verdict_epochs(const struct world *w, const struct series *all, double pause)
 {
     if (w->keys < 100000) return;
-    bench_verdict("probe with epochs, of hand", best[HAND].task / best[PROBE].task, "at least", 0.5);
-    bench_verdict("value with epochs, of hand", best[HAND].task / best[VALUE].task, "at least", 0.5);
+    bench_verdict("probe with epochs, of hand", faster(&all[PROBE], &all[HAND], task_of), "at least", 0.5);
+    bench_verdict("value with epochs, of hand", faster(&all[VALUE], &all[HAND], task_of), "at least", 0.5);
     if (w->keys <= 1000000) bench_verdict("longest freeze, ms", pause, "at most", 50);
 }
 
@@ -582,12 +619,12 @@ static void measure_epochs(const struct world *w, uint64_t state, unsigned part,
     static struct epochs epochs[WAYS];
     uint64_t budget = part == 1 ? PLENTY : state / part;
     char title[64];
-    struct cost best[WAYS];
+    struct series all[WAYS] = {0};
     struct side *sides = epoch_sides(w, budget, part, epochs);
     (void)snprintf(title, sizeof title, ", an epoch every %.1f s", seconds);
     print_title(w, state, budget, title);
-    run_rounds(sides, epochs, w, seconds, rounds, best);
-    for (int way = HAND; way <= VALUE; way++) print_line((enum way)way, &best[way], &best[HAND], NULL);
+    run_rounds(sides, epochs, w, seconds, rounds, all);
+    for (int way = HAND; way <= VALUE; way++) print_line((enum way)way, all);
     double pause = 0;
     for (int way = PROBE; way <= VALUE; way++) {
         pause = bench_max(pause, print_epochs(&epochs[way]));
@@ -596,7 +633,7 @@ static void measure_epochs(const struct world *w, uint64_t state, unsigned part,
         keyed_files_close(&epochs[way].files);
         place_remove(epochs[way].dir);
     }
-    if (part == 1) verdict_epochs(w, best, pause);
+    if (part == 1) verdict_epochs(w, all, pause);
     (void)fflush(stdout);
     free_sides(sides);
 }

@@ -2,8 +2,9 @@
 /*
  * The records of the state benchmark, and the loop that one would write by hand for them: count, sum and maximum per 8-byte key.
  *
- * Record i < keys brings key i to life, in scattered order; those behind draw their keys uniformly, or by Zipf's law with exponent 1.0. The
- * draws are made beforehand: a logarithm costs more than an update.
+ * Record i < keys brings key i to life, in scattered order; those behind draw their keys uniformly, or by Zipf's law with exponent 1.0. All
+ * are made beforehand, as frames have them, and every side reads the same array: 128 MiB of draws, read from front to back and then again,
+ * so that neither a cache nor a branch predictor knows them from the time before.
  */
 #ifndef WEIR_TESTS_BENCH_STATE_WORLD_H
 #define WEIR_TESTS_BENCH_STATE_WORLD_H
@@ -17,7 +18,7 @@
 
 #define BATCH 1024u
 #define STRIDE 32u                /* of a record: its header and a row */
-#define DRAWS ((uint64_t)4 << 20) /* drawn beforehand; then from the front again */
+#define DRAWS ((uint64_t)4 << 20) /* records behind the births; then from the front again */
 
 struct row {
     uint64_t key;
@@ -31,10 +32,11 @@ struct acc {
 };
 
 struct world {
-    uint64_t keys;
+    uint64_t keys, births; /* births: keys, and draws up to the end of a batch */
     bool zipf;
     uint64_t seed;
-    uint32_t *draws;
+    struct memory memory;
+    unsigned char *records;
 };
 
 static inline double draw_unit(struct world *w)
@@ -56,20 +58,6 @@ static inline uint64_t draw_zipf(struct world *w)
     }
 }
 
-static inline struct world world_new(uint64_t keys, bool zipf)
-{
-    struct world w = {.keys = keys, .zipf = zipf, .seed = 42, .draws = malloc(DRAWS * sizeof *w.draws)};
-    if (!w.draws) bench_die("out of memory");
-    for (uint64_t i = 0; i < DRAWS; i++) w.draws[i] = (uint32_t)(zipf ? draw_zipf(&w) - 1 : (uint64_t)(draw_unit(&w) * (double)keys));
-    return w;
-}
-
-static inline void world_close(struct world *w)
-{
-    free(w->draws);
-    w->draws = NULL;
-}
-
 /* Scattered numbers and not 0 ... n - 1, which would flatter the loop's simple hash. Never 0. */
 static inline uint64_t key_of(uint64_t number)
 {
@@ -81,24 +69,48 @@ static inline int64_t first_value(uint64_t key)
     return (int64_t)(key >> 40);
 }
 
-static inline struct row row_of(const struct world *w, uint64_t i)
+static inline uint64_t draw_number(struct world *w)
+{
+    return w->zipf ? draw_zipf(w) - 1 : (uint64_t)(draw_unit(w) * (double)w->keys);
+}
+
+static inline struct row make_row(struct world *w, uint64_t i)
 {
     if (i < w->keys) {
         uint64_t key = key_of(i * 2654435761u % w->keys);
         return (struct row){key, first_value(key)};
     }
-    uint64_t key = key_of(w->draws[(i - w->keys) % DRAWS]);
+    uint64_t key = key_of(draw_number(w));
     return (struct row){key, (int64_t)((key ^ i * 0x2545f4914f6cdd1du) >> 40)};
 }
 
-/* Records i ... i + BATCH - 1. */
-static inline void make_batch(const struct world *w, uint64_t i, unsigned char *frame)
+static inline size_t world_bytes(const struct world *w)
 {
-    for (uint32_t k = 0; k < BATCH; k++) {
-        struct weir_record *rec = (struct weir_record *)(void *)(frame + k * STRIDE);
+    return (w->births + DRAWS) * STRIDE;
+}
+
+static inline struct world world_new(uint64_t keys, bool zipf)
+{
+    struct world w = {.keys = keys, .births = (keys + BATCH - 1) / BATCH * BATCH, .zipf = zipf, .seed = 42};
+    w.records = memory_alloc(&w.memory, world_bytes(&w));
+    if (!w.records) bench_die("out of memory");
+    for (uint64_t i = 0; i < w.births + DRAWS; i++) {
+        struct weir_record *rec = (struct weir_record *)(void *)(w.records + i * STRIDE);
         *rec = (struct weir_record){.size = sizeof(struct row)};
-        *(struct row *)weir_record_row(rec) = row_of(w, i + k);
+        *(struct row *)weir_record_row(rec) = make_row(&w, i);
     }
+    return w;
+}
+
+static inline void world_close(struct world *w)
+{
+    memory_free(&w->memory, w->records, world_bytes(w));
+}
+
+/* Records i ... i + BATCH - 1; i is a multiple of BATCH. */
+static inline const unsigned char *world_batch(const struct world *w, uint64_t i)
+{
+    return w->records + (i < w->births ? i : w->births + (i - w->births) % DRAWS) * STRIDE;
 }
 
 static inline const struct row *row_at(const unsigned char *frame, uint32_t k)
@@ -170,13 +182,9 @@ static inline uint64_t hand_digest(const struct hand *h)
 /* The digest after records 0 ... n - 1. */
 static inline uint64_t expected_digest(const struct world *w, uint64_t n)
 {
-    static _Alignas(64) unsigned char frame[BATCH * STRIDE];
     struct hand h;
     hand_init(&h, w->keys);
-    for (uint64_t i = 0; i < n; i += BATCH) {
-        make_batch(w, i, frame);
-        hand_batch(&h, frame);
-    }
+    for (uint64_t i = 0; i < n; i += BATCH) hand_batch(&h, world_batch(w, i));
     uint64_t sum = hand_digest(&h);
     hand_close(&h);
     return sum;
