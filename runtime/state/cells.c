@@ -11,7 +11,6 @@
 
 #define ROOM_FIRST 64u           /* bytes of the first scratch for a key */
 #define ROOM_KEPT 1024u          /* over a safe point */
-#define FILTER_SHARE 64u         /* of the slot's budget, at most, for the filter of groups */
 #define GROUPS_SLACK (64u << 10) /* free room among groups below which none is given back */
 #define NO_FAR_FROM UINT64_MAX   /* an empty range, which min and max extend as they should */
 #define NO_FAR_TO ((uint64_t)0)
@@ -279,11 +278,9 @@ static uint32_t extra_size(enum cells_kind kind)
 
 static void init(struct cells *c, const struct family *family)
 {
-    struct slot_stats stats;
-    slot_stats(c->slot, &stats);
     table_init(&c->groups, sizeof(struct cell_group), c->memory);
     c->groups.key_max = cell_prefix_length(WEIR_KEY_MAX, WEIR_NAMESPACE_MAX);
-    filter_init(&c->evicted, stats.budget / FILTER_SHARE, c->memory);
+    filter_init(&c->evicted, &c->slot->filters, c->memory);
     c->young_on_read = family->options.ttl_ms && family->options.ttl_on_read;
 }
 

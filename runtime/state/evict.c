@@ -329,6 +329,14 @@ static void release_slabs(struct store *s, uint64_t bytes_max)
     }
 }
 
+/* What cannot leave memory is worth more than filters: without one, a new key costs a look into the keeper's. */
+static void shed_filters(struct state_slot *slot)
+{
+    for (struct family *f = slot->families; f; f = f->next) {
+        for (struct store *s = f->stores; s && slot_used(slot) > slot->budget; s = s->next) filter_give_up(&s->filter);
+    }
+}
+
 static void release_all(struct state_slot *slot)
 {
     memory_drop_spare(&slot->memory);
@@ -336,6 +344,7 @@ static void release_all(struct state_slot *slot)
     for (struct family *f = slot->families; f; f = f->next) {
         for (struct store *s = f->stores; s; s = s->next) release_slabs(s, bytes_max);
     }
+    shed_filters(slot);
 }
 
 void slot_relieve(struct state_slot *slot)

@@ -76,7 +76,7 @@ static uint64_t layer_bytes(const struct filter_layer *layer)
 
 /*
  * Size of the next layer, 0 for none. When the one that is due does not fit, a smaller one may, and puts off giving up; but every layer
- * costs false positives, so that one below an eighth of what is there is not worth it.
+ * costs false positives, so that a tiny part of what is there is not worth it.
  */
 static uint64_t next_bytes(const struct filter *f)
 {
@@ -84,11 +84,25 @@ static uint64_t next_bytes(const struct filter *f)
     uint64_t last = f->n_layers ? layer_bytes(&f->layers[f->n_layers - 1]) : 0;
     uint64_t factor = last == FILTER_FIRST_BYTES ? 16 : last < FILTER_LARGE_BYTES ? 4 : 2;
     uint64_t due = last == 0 ? FILTER_FIRST_BYTES : last * factor;
-    uint64_t room = f->bytes_max - f->bytes;
-    for (uint64_t bytes = due; bytes >= FILTER_FIRST_BYTES && bytes * 8 >= f->bytes; bytes /= 2) {
+    while (due > f->share->bytes_max / FILTER_STEPS && due > FILTER_FIRST_BYTES) due /= 2;
+    uint64_t room = f->share->bytes_max - f->share->bytes;
+    for (uint64_t bytes = due; bytes >= FILTER_FIRST_BYTES && bytes * 2 * FILTER_STEPS >= f->bytes; bytes /= 2) {
         if (bytes <= room) return bytes;
     }
     return 0;
+}
+
+static uint64_t count_keys(const struct filter *f)
+{
+    uint64_t keys = 0;
+    for (uint32_t i = 0; i < f->n_layers; i++) keys += f->layers[i].count;
+    return keys;
+}
+
+static uint64_t trial_of(const struct filter *f)
+{
+    uint64_t n = count_keys(f) / 2;
+    return n < FILTER_TRIAL_MIN ? FILTER_TRIAL_MIN : n;
 }
 
 static bool add_layer(struct filter *f)
@@ -97,9 +111,11 @@ static bool add_layer(struct filter *f)
     uint64_t *words = bytes ? memory_alloc(f->memory, bytes) : NULL;
     if (!words) return false;
     uint64_t blocks = bytes / BLOCK_BYTES;
+    f->trial = trial_of(f);
     uint64_t keys = bytes < FILTER_LARGE_BYTES ? BLOCK_KEYS_SMALL : BLOCK_KEYS_LARGE;
     f->layers[f->n_layers++] = (struct filter_layer){.words = words, .blocks_mask = blocks - 1, .count_max = blocks * keys};
     f->bytes += bytes;
+    f->share->bytes += bytes;
     return true;
 }
 
@@ -122,16 +138,26 @@ void filter_add(struct filter *f, uint64_t hash)
     layer->count++;
 }
 
+/* ---- is it worth its memory? --------------------------------------------------------------------------------------------------------- */
+
+void filter_judge(struct filter *f)
+{
+    bool worth = f->spared >= f->asked / FILTER_WORTH;
+    f->asked = f->spared = 0;
+    if (!worth) filter_give_up(f);
+}
+
 /* ---- life -------------------------------------------------------------------------------------------------------------------------- */
 
-void filter_init(struct filter *f, uint64_t bytes_max, struct memory *memory)
+void filter_init(struct filter *f, struct filter_share *share, struct memory *memory)
 {
-    *f = (struct filter){.bytes_max = bytes_max, .memory = memory};
+    *f = (struct filter){.share = share, .memory = memory};
 }
 
 static void free_layers(struct filter *f)
 {
     for (uint32_t i = 0; i < f->n_layers; i++) memory_free(f->memory, f->layers[i].words, layer_bytes(&f->layers[i]));
+    if (f->share) f->share->bytes -= f->bytes;
     f->n_layers = 0;
     f->bytes = 0;
 }

@@ -49,6 +49,7 @@ static inline uint64_t stamp_of(int64_t time_ms, uint64_t flags)
 
 struct state_slot {
     struct memory memory;
+    struct filter_share filters;
     uint64_t budget;   /* UINT64_MAX without a folder */
     uint64_t reserved; /* what a freeze of all families would copy */
     uint64_t now_bits; /* stamp of an entry written now, with STAMP_REF */

@@ -21,6 +21,7 @@ weir_err state_slot_new(struct state_slot **out, const struct state_slot_config 
     if (!slot) return weir_fail(diag, WEIR_E_NOMEM, "out of memory for a slot's state");
     WEIR_ASSERT(pthread_mutex_init(&slot->mutex, NULL) == 0);
     slot->budget = config->dir ? (config->budget ? config->budget : SLOT_BUDGET_DEFAULT) : UINT64_MAX / 2;
+    slot->filters.bytes_max = slot->budget / 2;
     slot->snapshots = config->snapshots;
     slot->shared = config->shared;
     slot->now_bits = stamp_of(0, STAMP_REF);

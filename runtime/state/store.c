@@ -59,7 +59,7 @@ weir_err store_new(struct store **out, struct family *f, const struct store_spec
     table_init(&s->table, s->value_at + (s->value_size ? s->value_size : (uint32_t)sizeof(struct blob)), &slot->memory);
     if (spec->key_max) s->table.key_max = spec->key_max;
     s->table.slab_max = slab_max(slot->budget);
-    filter_init(&s->filter, slot->budget / 8, &slot->memory);
+    filter_init(&s->filter, &slot->filters, &slot->memory);
     s->complete = !family_restored(f, spec->prefix);
     s->stored = !s->complete;
     if (!s->complete) filter_give_up(&s->filter); /* what came by a restore is not known key by key */
@@ -341,7 +341,7 @@ static struct table_entry *load(struct store *s, const struct weir_key *key)
 {
     struct state_slot *slot = s->family->slot;
     if (s->complete || slot_failed(slot)) return NULL;
-    if (!filter_may_hold(&s->filter, key->hash)) {
+    if (!filter_ask(&s->filter, key->hash)) {
         slot->stats.hits_filter++;
         return NULL;
     }
@@ -508,7 +508,7 @@ static void load_all(struct store *s, const struct weir_key *keys, const uint32_
     table_find_all(&s->table, keys, idx, n, scratch);
     for (uint32_t i = 0; i < n && !slot_failed(s->family->slot); i++) {
         const struct weir_key *key = &keys[idx ? idx[i] : i];
-        if (!scratch[i] && key->length <= LOAD_KEY_MAX && filter_may_hold(&s->filter, key->hash)) {
+        if (!scratch[i] && key->length <= LOAD_KEY_MAX && filter_ask(&s->filter, key->hash)) {
             struct weir_bytes at = store_keeper_key(s, (struct weir_bytes){key->data, key->length});
             if (!at.data) return;
             memcpy(bytes[n_wanted], at.data, at.length);

@@ -2,7 +2,7 @@
 #include "runtime/state/filter.h"
 #include "tests/unit/state/oracle.h"
 
-#define ROOMY (UINT64_C(1) << 30)
+#define ROOMY (&(struct filter_share){.bytes_max = UINT64_C(1) << 30})
 
 /* Hashes of a subtask that owns four key groups: their upper 13 bits are alike. */
 static uint64_t draw_hash(struct rng *r)
@@ -155,18 +155,67 @@ static void it_gives_up_at_its_budget(void **state)
         struct filter f;
         struct rng r = {i};
         uint64_t most = 0;
-        filter_init(&f, budgets[i], &memory);
+        struct filter_share share = {.bytes_max = budgets[i]};
+        filter_init(&f, &share, &memory);
         do {
             uint64_t hash = draw_hash(&r);
             filter_add(&f, hash);
             CHECK(filter_may_hold(&f, hash));
-            CHECK(memory.bytes == f.bytes && f.bytes <= budgets[i]);
+            CHECK(memory.bytes == f.bytes && share.bytes == f.bytes && f.bytes <= budgets[i]);
             if (f.bytes > most) most = f.bytes;
         } while (!f.gave_up);
         CHECK(memory.bytes == 0);
         CHECK(budgets[i] < 4096 || most * 2 > budgets[i]);
         filter_close(&f);
     }
+}
+
+/* Two filters of one slot: what the one has taken is not there for the other, until it gives up. */
+static void filters_share_what_there_is(void **state)
+{
+    (void)state;
+    struct memory memory = {0};
+    struct filter_share share = {.bytes_max = 100000};
+    struct filter a, b;
+    filter_init(&a, &share, &memory);
+    filter_init(&b, &share, &memory);
+    add_many(&a, 1, 30000);
+    assert_false(a.gave_up);
+    add_many(&b, 2, 30000);
+    assert_true(b.gave_up);
+    filter_give_up(&a);
+    assert_int_equal(share.bytes, 0);
+    filter_close(&a);
+    filter_close(&b);
+}
+
+/* Questions about what it holds, and, each `new_every`th, about what it does not. */
+static void ask_many(struct filter *f, uint64_t seed, uint64_t n, uint64_t new_every)
+{
+    struct rng known = {seed}, unknown = {~seed * 0x2545f4914f6cdd1du};
+    for (uint64_t i = 0; i < n; i++) {
+        if (i % 1000 == 0) known = (struct rng){seed};
+        (void)filter_ask(f, draw_hash(new_every && i % new_every == 0 ? &unknown : &known));
+    }
+}
+
+/* As long as one read in 32 is spared it stays; when nothing new comes any more it goes, but not at once. */
+static void a_filter_that_spares_nothing_gives_up(void **state)
+{
+    (void)state;
+    struct memory memory = {0};
+    struct filter f;
+    filter_init(&f, ROOMY, &memory);
+    add_many(&f, 5, 400000);
+    ask_many(&f, 5, f.trial * 10, 32);
+    assert_false(f.gave_up);
+    ask_many(&f, 5, f.trial - 1, 0);
+    assert_false(f.gave_up);
+    ask_many(&f, 5, 1, 0);
+    assert_true(f.gave_up);
+    assert_int_equal(memory.bytes, 0);
+    assert_true(filter_ask(&f, 1));
+    filter_close(&f);
 }
 
 /* Fails the Nth allocation, N = 1, 2, ...: it gives up and answers yes. */
@@ -200,6 +249,8 @@ int main(void)
         cmocka_unit_test(having_given_up_it_may_hold_everything_and_has_no_memory),
         cmocka_unit_test(it_gives_up_at_its_budget),
         cmocka_unit_test(without_memory_it_gives_up),
+        cmocka_unit_test(filters_share_what_there_is),
+        cmocka_unit_test(a_filter_that_spares_nothing_gives_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
