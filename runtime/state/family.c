@@ -115,7 +115,7 @@ weir_err family_open_keeper(struct family *f)
     if (f->keeper) return WEIR_OK;
     weir_err err = slot_rocks(f->slot);
     if (err) return err;
-    struct rocks_family_options options = {.ttl_ms = f->options.ttl_ms, .now_ms = now_ms, .now_arg = f->slot};
+    struct rocks_family_options options = {.runs = !f->restored, .ttl_ms = f->options.ttl_ms, .now_ms = now_ms, .now_arg = f->slot};
     struct weir_diag diag;
     return rocks_family_new(f->slot->rocks, f->name, &options, &f->keeper, &diag) ? slot_fail_diag(f->slot, &diag) : WEIR_OK;
 }

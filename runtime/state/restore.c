@@ -83,11 +83,11 @@ static weir_err note(struct family *f, const struct restore_part *part, struct w
 
 weir_err family_restore(struct family *f, const struct restore_part *part, struct weir_diag *diag)
 {
+    f->restored = f->spilled = f->all_kept = true;
     if (family_open_keeper(f)) return slot_error(f->slot, diag);
     weir_err err = part->clip ? restore_clipped(f, part, diag) : bring_all(f, f->keeper, part, diag);
     if (!err && !part->clip) err = note(f, part, diag);
     if (err) return slot_fail_diag(f->slot, diag);
-    f->restored = f->spilled = f->all_kept = true;
     f->turn.bytes_after_last = file_list_bytes(&f->files) + file_list_bytes(&f->spills);
     f->turn.files_after_last = f->files.n + f->spills.n;
     return WEIR_OK;

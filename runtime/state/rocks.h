@@ -80,6 +80,7 @@ struct rocks_family;
 
 /* Values begin with 8 bytes of little-endian time_ms (signed); with ttl_ms > 0 compaction drops those with time_ms + ttl_ms <= now. */
 struct rocks_family_options {
+    bool runs;                 /* files will come one by one and overlap all others, as write-outs do; false: many at once, side by side */
     int64_t ttl_ms;            /* 0 = values live for ever */
     int64_t (*now_ms)(void *); /* wall clock for the TTL; called by background threads */
     void *now_arg;

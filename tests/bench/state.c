@@ -433,12 +433,21 @@ static bool is_slow(const struct side *s, unsigned part)
     return s->way == ROCKS || (part > 1 && s->slot);
 }
 
-/* Every way's first fill, and, where RocksDB serves, records until what lies in memory is what is used. */
+#define WARM_MAX ((uint64_t)5 << 17)
+
+/* Where the state does not fit: until what lies in memory is what is used, and filters have learned that nothing new comes. */
+static uint64_t warm_records(const struct world *w, unsigned part, const struct rounds *plan)
+{
+    if (part == 1) return plan->slow;
+    return w->births < WARM_MAX ? w->births : WARM_MAX;
+}
+
+/* Every way's first fill, and, where RocksDB serves, further records. */
 static void warm_up(struct side *sides, const struct world *w, unsigned part, const struct rounds *plan, struct cost *first)
 {
     for (int way = 0; way < WAYS; way++) {
         first[way] = fill(&sides[way], w);
-        if (is_slow(&sides[way], part)) (void)run(&sides[way], w, plan->slow, true);
+        if (is_slow(&sides[way], part)) (void)run(&sides[way], w, warm_records(w, part, plan), true);
     }
 }
 

@@ -137,9 +137,9 @@ static void a_write_out_waits_for_compaction_but_not_for_ever(void **state)
     uint64_t next = 0;
     assert_false(slot_keeper_stats(f->slot, &keeper));
     occupy_the_compaction_thread(f);
-    write_out(f, &next, SLOT_LEVEL0_MAX + 1); /* the first goes to the bottom */
+    write_out(f, &next, SLOT_LEVEL0_MAX);
     assert_int_equal(stats_of(f).stalls, 0);
-    write_out(f, &next, SLOT_LEVEL0_MAX + 3);
+    write_out(f, &next, SLOT_LEVEL0_MAX + 2);
     assert_int_equal(stats_of(f).stalls, 2);
     assert_int_equal(stats_of(f).stalled_ms, 2 * SLOT_STALL_MS);
     assert_true(slot_keeper_stats(f->slot, &keeper));
@@ -154,7 +154,7 @@ static void a_write_out_that_waits_goes_on_with_compaction(void **state)
     struct rocks_stats keeper;
     uint64_t next = 0;
     occupy_the_compaction_thread(f);
-    write_out(f, &next, SLOT_LEVEL0_MAX + 1);
+    write_out(f, &next, SLOT_LEVEL0_MAX);
     gate_open(&f->go_on);
     write_out(f, &next, 2 * SLOT_LEVEL0_MAX);
 
