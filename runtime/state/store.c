@@ -244,7 +244,7 @@ weir_err store_mark_dirty(struct store *s, struct table_entry *e)
     return WEIR_OK;
 }
 
-void store_set_clean(struct store *s, struct table_entry *e, uint64_t flags)
+static inline void set_clean(struct store *s, struct table_entry *e, uint64_t flags)
 {
     struct family *f = s->family;
     bool was = e->stamp & STAMP_KEPT && !(e->stamp & STAMP_DIRTY), is = flags & STAMP_KEPT;
@@ -253,6 +253,11 @@ void store_set_clean(struct store *s, struct table_entry *e, uint64_t flags)
     uint64_t keep = (e->stamp & ~(uint64_t)STAMP_FLAGS) | (e->stamp & (STAMP_DELETED | STAMP_REF));
     e->stamp = keep | STAMP_STORED | flags;
     s->stored = true;
+}
+
+void store_set_clean(struct store *s, struct table_entry *e, uint64_t flags)
+{
+    set_clean(s, e, flags);
 }
 
 void store_discard(struct store *s, struct table_entry *e)
@@ -689,7 +694,7 @@ static weir_err freeze_entry(struct store *s, struct table_entry *e, struct run 
     weir_err err = store_gather(s, e, run);
     if (err) return err;
     if (e->stamp & STAMP_DELETED) return lay_out(s, e, flags);
-    store_set_clean(s, e, flags);
+    set_clean(s, e, flags);
     return WEIR_OK;
 }
 

@@ -430,24 +430,6 @@ void table_remove(struct table *t, struct table_entry *e)
     t->count--;
 }
 
-struct table_entry *table_next(const struct table *t, uint64_t *cursor)
-{
-    uint32_t slab = (uint32_t)(*cursor >> 32);
-    uint32_t at = (uint32_t)*cursor;
-    for (; slab < t->n_slabs; slab++, at = 0) {
-        const struct table_slab *s = &t->slabs[slab];
-        while (at < s->used) {
-            struct table_entry *e = (struct table_entry *)(void *)(s->data + at * s->stride);
-            at++;
-            if (e->length == TABLE_FREE) continue;
-            *cursor = (uint64_t)slab << 32 | at;
-            return e;
-        }
-    }
-    *cursor = (uint64_t)slab << 32;
-    return NULL;
-}
-
 /* ---- batches ----------------------------------------------------------------------------------------------------------------------- */
 
 /* The first entry whose tag fits, NULL when there is none: a key's own but for one time in thousands. */

@@ -139,12 +139,6 @@ void table_find_all(const struct table *t, const struct weir_key *keys, const ui
  */
 bool table_prefetch(const struct table *t, const struct weir_key *keys, uint32_t n, struct table_entry **guesses);
 
-/*
- * Scans: *cursor starts at 0; gives the next entry, NULL at the end. The entry just given may be removed, nothing else may change in
- * between. Order: that of first insertion within a size class. Cost: the largest number of entries the table has held.
- */
-struct table_entry *table_next(const struct table *t, uint64_t *cursor);
-
 static inline uint32_t table_key_room(uint32_t length)
 {
     return length <= TABLE_INLINE_MAX ? (length + 7u) & ~7u : (uint32_t)sizeof(void *);
@@ -205,6 +199,28 @@ static inline bool table_same_key(struct table_entry *e, const struct weir_key *
 static inline struct table_entry *table_guessed(struct table_entry *guess, const struct weir_key *key)
 {
     return WEIR_LIKELY(guess && table_same_key(guess, key)) ? guess : NULL;
+}
+
+/*
+ * Scans: *cursor starts at 0; gives the next entry, NULL at the end. The entry just given may be removed, nothing else may change in
+ * between. Order: that of first insertion within a size class. Cost: the largest number of entries the table has held.
+ */
+static inline struct table_entry *table_next(const struct table *t, uint64_t *cursor)
+{
+    uint32_t slab = (uint32_t)(*cursor >> 32);
+    uint32_t at = (uint32_t)*cursor;
+    for (; slab < t->n_slabs; slab++, at = 0) {
+        const struct table_slab *s = &t->slabs[slab];
+        while (at < s->used) {
+            struct table_entry *e = (struct table_entry *)(void *)(s->data + at * s->stride);
+            at++;
+            if (e->length == TABLE_FREE) continue;
+            *cursor = (uint64_t)slab << 32 | at;
+            return e;
+        }
+    }
+    *cursor = (uint64_t)slab << 32;
+    return NULL;
 }
 
 #endif
