@@ -8,6 +8,8 @@ FAULTS ?= 4
 STATES ?= 1000000
 NEXMARK_SEEDS ?= 20
 FUZZ_SECONDS ?= 60
+CYCLES ?= 20
+SEED ?= 1
 PACKAGES = build-essential cmake ninja-build pkg-config git ca-certificates libzmq3-dev libczmq-dev libmsgpack-dev librocksdb-dev libsodium-dev \
   libxxhash-dev libisal-dev libck-dev libjansson-dev libfyaml-dev libsmartcols-dev libjemalloc-dev zlib1g-dev libzstd-dev libcmocka-dev python3 \
   iproute2
@@ -15,7 +17,7 @@ CLANG_PACKAGES = clang clang-format libclang-rt-14-dev
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 DEMO = $(BUILD)/demo
 
-.PHONY: all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance nexmark lint format clean
+.PHONY: chaos all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance nexmark lint format clean
 
 all: build
 
@@ -90,6 +92,10 @@ conformance: build
 nexmark: build
 	@for check in oracle vectors "identities --count $(NEXMARK_SEEDS)" "hostile --count $(NEXMARK_SEEDS)" "malformed --count $(NEXMARK_SEEDS)"; do \
 	  TMPDIR=$${TMPDIR:-/dev/shm} tests/conformance/nexmark/check.py --program $(BUILD)/tests/nexmark_run $$check --seed $(START) || exit 1; done
+
+# Real processes under faults: CYCLES of them, drawn from SEED.
+chaos: build
+	tests/chaos/chaos.py --build $(BUILD) --seed $(SEED) --cycles $(CYCLES)
 
 lint: deps
 	tests/lint/includes

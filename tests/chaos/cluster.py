@@ -127,7 +127,7 @@ class Cluster:
                     "--state-dir", self.path(f"tm-{i}")] + mine
             self.taskmanagers.append(Daemon(self, f"tm-{i}", argv))
         if faultfs:
-            self.env.update(LD_PRELOAD=faultfs, WEIR_FAULT_FILE=self.path("faults"))
+            self.env.update(LD_PRELOAD=faultfs, FAULTFS_FILE=self.path("faults"))
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
@@ -161,7 +161,7 @@ class Cluster:
 
     def jobctl(self, *words, within_s=60):
         """(exit status, standard output, standard error); status None: no answer in time."""
-        env = {k: v for k, v in self.env.items() if k not in ("LD_PRELOAD", "WEIR_FAULT_FILE")}
+        env = {k: v for k, v in self.env.items() if k not in ("LD_PRELOAD", "FAULTFS_FILE")}
         argv = [self.program("jobctl"), "--jobmanager", self.admin, "--timeout", "5", *words]
         try:
             done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, timeout=within_s, check=False)

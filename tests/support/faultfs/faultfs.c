@@ -125,7 +125,7 @@ static int errno_of(const char *text)
 }
 
 /*
- * WEIR_FAULT_FILE: one line "PATH OPS N ERRNO STICKY DELAY_MS", looked at again when it has changed; without the file nothing fails. So a
+ * FAULTFS_FILE: one line "PATH OPS N ERRNO STICKY DELAY_MS", looked at again when it has changed; without the file nothing fails. So a
  * test turns faults on and off in processes that run.
  */
 static struct {
@@ -173,11 +173,11 @@ static void read_file(void)
 
 __attribute__((constructor)) static void read_environment(void)
 {
-    const char *file = getenv("WEIR_FAULT_FILE");
+    const char *file = getenv("FAULTFS_FILE");
     if (file) snprintf(control.path, sizeof control.path, "%s", file);
-    const char *path = getenv("WEIR_FAULT_PATH"), *n = getenv("WEIR_FAULT_N"), *sticky = getenv("WEIR_FAULT_STICKY");
+    const char *path = getenv("FAULTFS_PATH"), *n = getenv("FAULTFS_N"), *sticky = getenv("FAULTFS_STICKY");
     if (!path) return;
-    weir_fault_set(path, ops_of(getenv("WEIR_FAULT_OPS")), n ? strtoull(n, NULL, 10) : 1, errno_of(getenv("WEIR_FAULT_ERRNO")),
+    weir_fault_set(path, ops_of(getenv("FAULTFS_OPS")), n ? strtoull(n, NULL, 10) : 1, errno_of(getenv("FAULTFS_ERRNO")),
                    sticky && strcmp(sticky, "1") == 0);
 }
 
