@@ -13,13 +13,22 @@
 
 enum record { RECORD_END = 0, RECORD_NODE = 1, RECORD_SESSION = 2 };
 
+/* Whole records, written ahead of the walk. */
+struct chunk {
+    TAILQ_ENTRY(chunk) next;
+    struct buffer bytes;
+};
+
+TAILQ_HEAD(chunk_list, chunk);
+
 struct image {
     struct coord_state *state;
     struct zxid zxid;
-    uint32_t id;         /* nodes with this or a later one are not to be taken */
-    struct node *next;   /* the walk: not yet looked at; NULL: behind the last */
-    uint64_t n_nodes;    /* written */
-    struct buffer early; /* records written ahead of the walk, and what belongs in front of the first slice */
+    uint32_t id;             /* nodes with this or a later one are not to be taken */
+    struct node *next;       /* the walk: not yet looked at; NULL: behind the last */
+    uint64_t n_nodes;        /* written */
+    struct chunk_list early; /* the head and the sessions, then nodes that were about to change */
+    bool no_memory;
     bool done;
 };
 
@@ -56,16 +65,38 @@ static void take(struct image *m, struct node *n, struct buffer *b)
     put_node(b, n);
 }
 
+/* Where the next record ahead of the walk goes; NULL: no memory. */
+static struct buffer *early(struct image *m)
+{
+    struct chunk *c = TAILQ_LAST(&m->early, chunk_list);
+    if (c && c->bytes.len < IMAGE_SLICE_BYTES) return &c->bytes;
+    c = calloc(1, sizeof *c);
+    if (!c) {
+        m->no_memory = true;
+        return NULL;
+    }
+    TAILQ_INSERT_TAIL(&m->early, c, next);
+    return &c->bytes;
+}
+
 static void put_head(struct buffer *b, const struct coord_state *s)
 {
-    const struct session *session;
     put_u32(b, MAGIC);
     put_u8(b, VERSION);
     put_zxid(b, s->last);
     put_i64(b, s->ms);
     put_u64(b, s->sessions.last_id);
+}
+
+static void put_sessions(struct image *m, const struct coord_state *s)
+{
+    const struct session *session;
+    struct buffer *b = early(m);
+    if (b) put_head(b, s);
     TAILQ_FOREACH(session, &s->sessions.list, next)
     {
+        b = early(m);
+        if (!b) return;
         put_u8(b, RECORD_SESSION);
         put_session(b, session);
     }
@@ -79,15 +110,19 @@ struct image *image_begin(struct coord_state *s)
     m->state = s;
     m->zxid = s->last;
     m->next = s->tree.root;
-    put_head(&m->early, s);
-    if (m->early.err) {
-        buffer_close(&m->early);
-        free(m);
-        return NULL;
-    }
+    TAILQ_INIT(&m->early);
+    put_sessions(m, s);
     m->id = ++s->tree.images;
     s->tree.image = m;
     return m;
+}
+
+static void drop_chunk(struct image *m)
+{
+    struct chunk *c = TAILQ_FIRST(&m->early);
+    TAILQ_REMOVE(&m->early, c, next);
+    buffer_close(&c->bytes);
+    free(c);
 }
 
 void image_end(struct image **image)
@@ -95,7 +130,7 @@ void image_end(struct image **image)
     struct image *m = *image;
     if (!m) return;
     m->state->tree.image = NULL;
-    buffer_close(&m->early);
+    while (!TAILQ_EMPTY(&m->early)) drop_chunk(m);
     free(m);
     *image = NULL;
 }
@@ -109,7 +144,8 @@ void image_before_change(struct image *m, struct node *n)
 {
     if (m->done || n->image >= m->id) return;
     if (n->parent) image_before_change(m, n->parent); /* a parent comes before its children */
-    take(m, n, &m->early);
+    struct buffer *b = early(m);
+    if (b) take(m, n, b);
 }
 
 void image_before_delete(struct image *m, struct node *n)
@@ -132,10 +168,12 @@ weir_err image_slice(struct image *m, size_t bytes, struct buffer *out, bool *la
 {
     WEIR_ASSERT(!m->done);
     size_t limit = out->len + bytes;
-    if (m->early.err) return WEIR_E_NOMEM;
-    buffer_add(out, m->early.data, m->early.len);
-    buffer_clear(&m->early);
-    *last = !walk(m, limit, out);
+    for (struct chunk *c; out->len < limit && (c = TAILQ_FIRST(&m->early)) != NULL; drop_chunk(m)) {
+        if (c->bytes.err) m->no_memory = true;
+        buffer_add(out, c->bytes.data, c->bytes.len);
+    }
+    if (m->no_memory) return WEIR_E_NOMEM;
+    *last = TAILQ_EMPTY(&m->early) && !walk(m, limit, out);
     if (*last) {
         put_u8(out, RECORD_END);
         put_u64(out, m->n_nodes);

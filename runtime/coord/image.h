@@ -15,15 +15,18 @@
 
 #include "runtime/coord/state.h"
 
-#define IMAGE_SLICE_BYTES (256u << 10) /* a slice ends with the record that reaches this */
+#define IMAGE_SLICE_BYTES (256u << 10) /* usual size of a slice; it ends with the record that reaches it */
 
-/* Begins an image of `s` as it is now. One at a time. NULL: no memory. */
+/* Begins an image of `s` as it is now. One at a time. Copies the sessions. NULL: no memory. */
 struct image *image_begin(struct coord_state *s);
 void image_end(struct image **image); /* at any time; before the state closes */
 
 struct zxid image_zxid(const struct image *image); /* which state it is */
 
-/* Appends the next slice of about `bytes`; *last with the final one, after which there is none. Errors: WEIR_E_NOMEM. */
+/*
+ * Appends the next slice of about `bytes`, at most IMAGE_SLICE_BYTES and two records more; *last with the final one, after which there is
+ * none. Errors: WEIR_E_NOMEM: this image is of no use any more.
+ */
 weir_err image_slice(struct image *image, size_t bytes, struct buffer *out, bool *last);
 
 /* For tree.c: a node is about to change; about to be freed, after image_before_change. */

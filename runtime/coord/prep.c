@@ -350,6 +350,9 @@ static enum prep_outcome give_up(struct prep *p, struct buffer *txn, size_t at)
     return PREP_NOMEM;
 }
 
+/* Bytes of a WRITE in front of its operations. */
+#define WRITE_HEAD_BYTES 64u
+
 /* Drafts the operations of a request one by one; the first error, and which one it was. */
 static enum coord_err draft_ops(struct draft *d, const struct write_request *q, uint32_t *failed)
 {
@@ -361,7 +364,7 @@ static enum coord_err draft_ops(struct draft *d, const struct write_request *q, 
         *failed = i;
         read_request_op(&r, &op);
         err = r.broken ? COORD_MARSHALLING : prepare_op(d, &op);
-        if (!err && (d->txn->len > d->p->limits->txn || d->reply > d->p->limits->reply)) err = COORD_LIMIT;
+        if (!err && (d->txn->len + WRITE_HEAD_BYTES > d->p->limits->txn || d->reply > d->p->limits->reply)) err = COORD_LIMIT;
     }
     return err;
 }
@@ -504,12 +507,13 @@ static bool clean_one(struct draft *d, const struct node *n)
 
 /* Nodes looked at for each that may be removed. */
 #define LOOKS 8u
+#define CLEAN_BYTES (1u << 20) /* of a transaction that cleans, and one path more */
 
 /* Looks at some nodes of a list, which go to its end for that, so that all have their turn. Adds to *n_ops up to `most`. */
 static void clean_list(struct draft *d, struct node_list *list, uint16_t *n_ops, uint32_t most)
 {
     struct node *first = TAILQ_FIRST(list);
-    for (uint64_t looks = (uint64_t)most * LOOKS; first && looks > 0 && *n_ops < most; looks--) {
+    for (uint64_t looks = (uint64_t)most * LOOKS; first && looks > 0 && *n_ops < most && d->txn->len < CLEAN_BYTES; looks--) {
         struct node *n = TAILQ_FIRST(list);
         TAILQ_REMOVE(list, n, kin);
         TAILQ_INSERT_TAIL(list, n, kin);

@@ -64,6 +64,8 @@ void coord_server_new(struct coord_server **out, const struct coord_server_confi
     struct coord_server *s = calloc(1, sizeof *s);
     WEIR_ASSERT(s);
     WEIR_ASSERT(config->id > 0);
+    WEIR_ASSERT(config->limits.txn <= COORD_TXN_MAX);
+    WEIR_ASSERT(config->limits.data <= COORD_DATA_MAX);
     s->config = *config;
     s->state = state;
     s->now_ms = s->lost_ms = s->touched_ms = now_ms;

@@ -44,18 +44,19 @@ struct session *session_begin(struct sessions *s, uint64_t id, struct weir_diges
 
 /* ---- outcomes ------------------------------------------------------------------------------------------------------------------ */
 
-static void drop_oldest(struct session *s)
+static void drop_oldest(struct sessions *all, struct session *s)
 {
     struct outcome *o = STAILQ_FIRST(&s->outcomes);
     STAILQ_REMOVE_HEAD(&s->outcomes, next);
     s->n_outcomes--;
     s->outcome_bytes -= o->length;
+    all->outcome_bytes -= o->length;
     free(o);
 }
 
 void session_forget(struct sessions *s, struct session *session)
 {
-    while (session->n_outcomes > 0) drop_oldest(session);
+    while (session->n_outcomes > 0) drop_oldest(s, session);
     map_remove(&s->by_id, &session->item);
     TAILQ_REMOVE(&s->list, session, next);
     free(session);
@@ -66,18 +67,27 @@ static bool full(const struct session *s, uint32_t more)
     return s->n_outcomes == COORD_OUTCOMES_MAX || (s->n_outcomes > 0 && s->outcome_bytes + more > COORD_OUTCOME_BYTES);
 }
 
-bool session_record(struct session *session, uint64_t xid, uint64_t acked, struct zxid zxid, struct weir_bytes body)
+/* Adds one as the newest. */
+static bool keep(struct sessions *all, struct session *session, uint64_t xid, struct zxid zxid, struct weir_bytes body)
 {
-    WEIR_ASSERT(xid > session->last_xid);
     struct outcome *o = malloc(sizeof *o + body.length);
     if (!o) return false;
     *o = (struct outcome){.xid = xid, .zxid = zxid, .length = body.length};
     if (body.length > 0) memcpy(o->bytes, body.data, body.length);
-    while (session->n_outcomes > 0 && STAILQ_FIRST(&session->outcomes)->xid <= acked) drop_oldest(session);
-    while (full(session, body.length)) drop_oldest(session);
     STAILQ_INSERT_TAIL(&session->outcomes, o, next);
     session->n_outcomes++;
     session->outcome_bytes += body.length;
+    all->outcome_bytes += body.length;
+    return true;
+}
+
+bool session_record(struct sessions *s, struct session *session, uint64_t xid, uint64_t acked, struct zxid zxid, struct weir_bytes body)
+{
+    WEIR_ASSERT(xid > session->last_xid);
+    while (session->n_outcomes > 0 && STAILQ_FIRST(&session->outcomes)->xid <= acked) drop_oldest(s, session);
+    while (full(session, body.length)) drop_oldest(s, session);
+    bool fits = s->outcome_bytes + body.length <= COORD_OUTCOMES_TOTAL;
+    if (fits && !keep(s, session, xid, zxid, body)) return false;
     session->last_xid = xid;
     return true;
 }
@@ -124,13 +134,13 @@ void put_session(struct buffer *b, const struct session *session)
     }
 }
 
-static void read_outcome(struct reader *r, struct session *session, uint64_t last_xid)
+static void read_outcome(struct reader *r, struct sessions *s, struct session *session, uint64_t last_xid)
 {
     uint64_t xid = read_u64(r);
     struct zxid zxid = read_zxid(r);
     struct weir_bytes body = read_bytes(r, COORD_TXN_MAX);
     if (xid <= session->last_xid || xid > last_xid) r->broken = true;
-    if (!r->broken && !session_record(session, xid, 0, zxid, body)) r->broken = true;
+    if (!r->broken && !session_record(s, session, xid, 0, zxid, body)) r->broken = true;
 }
 
 void read_session(struct reader *r, struct sessions *s)
@@ -148,6 +158,6 @@ void read_session(struct reader *r, struct sessions *s)
         return;
     }
     session->peer = peer;
-    while (n-- > 0 && !r->broken) read_outcome(r, session, last_xid);
+    while (n-- > 0 && !r->broken) read_outcome(r, s, session, last_xid);
     session->last_xid = last_xid;
 }

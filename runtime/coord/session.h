@@ -45,6 +45,7 @@ struct sessions {
     struct map by_id;
     struct session_list list; /* ids rising */
     uint64_t last_id;         /* the highest ever given */
+    uint64_t outcome_bytes;   /* of all sessions */
 };
 
 void sessions_init(struct sessions *s);
@@ -56,8 +57,11 @@ struct session *session_find(const struct sessions *s, uint64_t id); /* NULL: no
 struct session *session_begin(struct sessions *s, uint64_t id, struct weir_digest password, uint32_t timeout_ms);
 void session_forget(struct sessions *s, struct session *session);
 
-/* Keeps the outcome of a write, whose xid is above all before, and drops those up to `acked`. false: no memory. */
-bool session_record(struct session *session, uint64_t xid, uint64_t acked, struct zxid zxid, struct weir_bytes body);
+/*
+ * Keeps the outcome of a write, whose xid is above all before, and drops those up to `acked`. Where all sessions together have as much as
+ * they may, it is not kept. false: no memory.
+ */
+bool session_record(struct sessions *s, struct session *session, uint64_t xid, uint64_t acked, struct zxid zxid, struct weir_bytes body);
 const struct outcome *session_outcome(const struct session *session, uint64_t xid); /* NULL: not kept */
 
 struct weir_digest session_digest(const uint8_t password[static SESSION_PASSWORD_BYTES]);

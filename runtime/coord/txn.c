@@ -207,7 +207,7 @@ static weir_err apply_write(struct coord_state *s, const struct change *c, const
     if (!session || txn->xid <= session->last_xid) return misfit(c, "a write of no session, or a repeated one", bytes_of("", 0));
     if (c->out->body.err) return no_memory(c);
     struct weir_bytes body = bytes_of(c->out->body.data, c->out->body.len);
-    return session_record(session, txn->xid, txn->acked, c->when.zxid, body) ? WEIR_OK : no_memory(c);
+    return session_record(&s->sessions, session, txn->xid, txn->acked, c->when.zxid, body) ? WEIR_OK : no_memory(c);
 }
 
 static weir_err apply_open(struct coord_state *s, const struct change *c, const struct txn *txn)

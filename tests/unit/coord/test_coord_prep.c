@@ -237,6 +237,46 @@ static void limits_hold_for_the_transaction_that_results(void **state)
     assert_int_equal(f->s.tree.root->usage.nodes, 1);
 }
 
+/* An image of many sessions comes in slices of bounded size, and is what it was though all of them end meanwhile. */
+static void sessions_come_in_slices(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer slice = {0};
+    struct coord_state copy;
+    struct image_reader reader;
+    struct weir_diag diag;
+    bool last = false;
+    struct op op = create_op("/n-", NODE_PERSISTENT);
+    op.sequential = true;
+    f->limits.sessions = 2000;
+    for (uint32_t i = 0; i < 200; i++) {
+        f->session = open_session(f);
+        for (int k = 0; k < 50; k++) add_op(f, &op);
+        assert_int_equal(commit(f), COORD_OK);
+    }
+    struct image *m = image_begin(&f->s);
+    assert_int_equal(coord_state_init(&copy), WEIR_OK);
+    image_reader_init(&reader, &copy);
+    uint32_t slices = 0;
+    for (; !last; slices++) {
+        if (slices < 200) {
+            assert_int_equal(prep_close(f->prep, lease_find(&f->leases, slices + 2), TXN_CLOSED, f->now_ms, &f->txn), PREP_PROPOSE);
+            apply(f);
+        }
+        buffer_clear(&slice);
+        assert_int_equal(image_slice(m, IMAGE_SLICE_BYTES, &slice, &last), WEIR_OK);
+        assert_in_range(slice.len, 1, 2 * IMAGE_SLICE_BYTES);
+        assert_int_equal(image_read(&reader, bytes_of(slice.data, slice.len), &diag), WEIR_OK);
+    }
+    assert_true(slices > 4);
+    assert_int_equal(image_read_end(&reader, &diag), WEIR_OK);
+    assert_int_equal(copy.sessions.by_id.n, 201);
+    assert_int_equal(copy.tree.root->usage.nodes, 10001);
+    image_end(&m);
+    coord_state_close(&copy);
+    buffer_close(&slice);
+}
+
 static void a_full_cluster_takes_no_session(void **state)
 {
     struct fixture *f = *state;
@@ -333,6 +373,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_end_of_a_session_counts_what_is_under_way, begin, end),
         cmocka_unit_test_setup_teardown(the_end_of_many_ephemerals_is_a_small_transaction, begin, end),
         cmocka_unit_test_setup_teardown(limits_hold_for_the_transaction_that_results, begin, end),
+        cmocka_unit_test_setup_teardown(sessions_come_in_slices, begin, end),
         cmocka_unit_test_setup_teardown(a_full_cluster_takes_no_session, begin, end),
         cmocka_unit_test_setup_teardown(timeouts_are_clamped, begin, end),
         cmocka_unit_test_setup_teardown(containers_and_ttl_nodes_go, begin, end),
