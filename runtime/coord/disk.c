@@ -10,11 +10,15 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/coord/epochs.h"
+#include "runtime/coord/message.h"
 
 #define LOCK_FILE "lock"
 #define INSTALL_FILE "install.tmp"
 #define KEEP_SNAPSHOTS 3u
 #define KEEP_MAX 16u
+
+static_assert(RECORD_ENTRY_MAX >= ZAB_ENTRY_MAX, "the log takes every entry");
+static_assert(SNAPSHOT_MEMBERS_MAX >= ZAB_MEMBERS_BYTES, "a snapshot takes every list of members");
 
 struct coord_disk {
     int folder, lock;

@@ -25,7 +25,7 @@
 #define COORD_REQUEST_MAX ((4u << 20) - 8192u) /* bytes of a client's message; a longer one ends its connection with MARSHALLING */
 #define COORD_CONNECT_MS 10000                 /* a connection that has not said CONNECT so long is closed */
 #define COORD_TOUCHES_MAX 4096u                /* sessions named in one message of touches */
-#define COORD_OUTCOMES_MAX 256u /* outcomes kept per session, which is also how many requests a connection may have under way */
+#define COORD_OUTCOMES_MAX 256u             /* outcomes kept per session, which is also how many requests a connection may have under way */
 #define COORD_OUTCOMES_TOTAL (256ull << 20) /* bytes of the outcomes of all sessions; beyond, a new one is not kept: OUTCOME_FORGOTTEN */
 #define COORD_OUTCOME_BYTES \
     (1u << 20) /* bytes of the outcomes kept per session; the oldest go first, the newest is kept whatever its size */

@@ -4,7 +4,12 @@
 #include <stdlib.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/coord/message.h"
 #include "runtime/coord/server_internal.h"
+
+static_assert(COORD_TXN_MAX <= ZAB_ENTRY_MAX, "every transaction is an entry");
+static_assert(COORD_REQUEST_MAX + (COORD_IDENTITIES_MAX + 1) * (COORD_ID_MAX + 8u) <= ZAB_ENTRY_MAX, "every request can be forwarded");
+static_assert(8 * COORD_TOUCHES_MAX <= ZAB_TOUCH_MAX, "a report of touches travels whole");
 
 /* ---- actions ------------------------------------------------------------------------------------------------------------------- */
 
