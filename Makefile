@@ -51,7 +51,7 @@ test: build
 
 # Every benchmark in one run; SHORT=--short for a quick look.
 bench: build
-	@for b in chain channel generate sliding tables nexmark nexmark_latency transport state restore; do $(BUILD)/bench/bench_$$b $(SHORT) || exit 1; done
+	@for b in chain channel generate sliding tables nexmark nexmark_latency transport state restore recovery; do $(BUILD)/bench/bench_$$b $(SHORT) || exit 1; done
 	@$(BUILD)/bench/state_memory $(if $(SHORT),,20000000 64)
 	@$(BUILD)/bench/nexmark_memory $(SHORT)
 
