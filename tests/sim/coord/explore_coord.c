@@ -24,7 +24,8 @@
 #define HEAL_MS 2000
 #define RESTART_MS 12 /* a crashed peer comes back */
 #define FAULTS_MAX 8u
-#define KINDS (5u * PEERS)
+#define POWER (5u * PEERS) /* everybody crashes without his unsynced writes */
+#define KINDS (POWER + 1)
 
 struct fault {
     uint64_t moment; /* number of events before it */
@@ -119,16 +120,29 @@ static const char *fault_name(uint32_t kind)
     return names[kind / PEERS];
 }
 
+static void crash(uint32_t id, uint32_t keep)
+{
+    peer_crash(e, id, keep);
+    ens_push(e, (struct ens_event){.kind = ENS_EV_START, .peer = id}, e->now_ms + RESTART_MS);
+}
+
+static void power_cut(void)
+{
+    ens_trace(e, "FAULT power cut");
+    for (uint32_t id = 1; id <= PEERS; id++) crash(id, 0);
+}
+
 static void strike(uint32_t kind)
 {
+    if (kind == POWER) {
+        power_cut();
+        return;
+    }
     uint32_t id = 1 + kind % PEERS;
     ens_trace(e, "FAULT %s: peer %u", fault_name(kind), id);
     switch (kind / PEERS) {
-    case 0:
-    case 1:
-        peer_crash(e, id, kind / PEERS ? e->peers[id].disk.n : 0);
-        ens_push(e, (struct ens_event){.kind = ENS_EV_START, .peer = id}, e->now_ms + RESTART_MS);
-        return;
+    case 0: crash(id, 0); return;
+    case 1: crash(id, e->peers[id].disk.n); return;
     case 2:
     case 3:
         for (uint32_t other = 1; other <= PEERS; other++) {
@@ -145,6 +159,7 @@ static void strike(uint32_t kind)
 static bool possible(uint32_t kind)
 {
     uint32_t id = 1 + kind % PEERS, next = 1 + id % PEERS;
+    if (kind == POWER) return true;
     switch (kind / PEERS) {
     case 0: return e->peers[id].core != NULL;
     case 1: return e->peers[id].core && e->peers[id].disk.n > 0;
