@@ -10,6 +10,8 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/hash.h"
 
+#define SPIN_MAX 100000u /* events of one moment */
+
 /* ---- chance ---- */
 
 uint64_t ens_random(struct ens *e, uint64_t below)
@@ -180,6 +182,8 @@ bool ens_step(struct ens *e)
 {
     WEIR_ASSERT(e->n_events > 0);
     struct ens_event ev = pop(e);
+    e->spin = ev.at_ms == e->now_ms ? e->spin + 1 : 0;
+    if (e->spin > SPIN_MAX) ens_violate(e, "time stands still: peer %u asks to be woken again and again", ev.peer);
     e->now_ms = ev.at_ms;
     e->n_events_done++;
     if (deferred(e, &ev)) return true;

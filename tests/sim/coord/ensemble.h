@@ -162,6 +162,7 @@ struct ens {
     struct ens_config config;
     int64_t now_ms;
     uint64_t order, n_events_done;
+    uint32_t spin; /* events at this moment */
     uint32_t n_events, cap_events;
     struct ens_event *events; /* a binary heap */
     unsigned char *arena;     /* never freed before the world ends */

@@ -11,7 +11,7 @@ set -u
 source=$1 scratch=$2 compiler=$3
 shift 3
 libraries=("$@")
-SEEDS=${SEEDS:-6000}
+SEEDS=${SEEDS:-5000}
 ONLY=${ONLY:-}
 flags=(-std=gnu17 -O1 -w -D_GNU_SOURCE -DNDEBUG -I"$source" -I"$source/api/include")
 mkdir -p "$scratch"
