@@ -6,25 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobmanager/admin_internal.h"
 #include "jobmanager/admin_json.h"
 #include "runtime/base/clock.h"
 
-enum { PARAMS_MAX = 2, PROGRESS_TIMEOUT_MAX_MS = 24 * 3600 * 1000 };
-
-/* One request on its way through. */
-struct call {
-    struct admin *admin;
-    const struct rest_request *request;
-    const char *param[PARAMS_MAX]; /* what stood at the ':' segments of the pattern */
-    enum rest_status status;       /* set by a handler for other successes than 200, and for failures whose code says too little */
-    json_t *json;                  /* the answer; the handler gives it */
-    struct weir_diag diag;
-    const char *remedy;
-};
+enum { PROGRESS_TIMEOUT_MAX_MS = 24 * 3600 * 1000 };
 
 typedef weir_err (*handler)(struct call *c);
 
-static weir_err give(struct call *c, json_t *json)
+weir_err admin_give(struct call *c, json_t *json)
 {
     if (!json) return weir_fail(&c->diag, WEIR_E_NOMEM, "no memory for the answer");
     c->json = json;
@@ -33,14 +23,14 @@ static weir_err give(struct call *c, json_t *json)
 
 static weir_err give_empty(struct call *c)
 {
-    return give(c, json_object());
+    return admin_give(c, json_object());
 }
 
 /* ---- cluster ---- */
 
 static weir_err get_overview(struct call *c)
 {
-    return give(c, admin_json_overview(c->admin->master));
+    return admin_give(c, admin_json_overview(c->admin->master));
 }
 
 static json_t *limits_json(void)
@@ -79,12 +69,12 @@ static weir_err get_config(struct call *c)
     (void)json_object_set_new(o, "epoch", json_integer((json_int_t)master_epoch(a->master)));
     (void)json_object_set_new(o, "limits", limits_json());
     (void)json_object_set_new(o, "counters", admin_json_counters(a->master));
-    return give(c, o);
+    return admin_give(c, o);
 }
 
 static weir_err get_taskmanagers(struct call *c)
 {
-    return give(c, admin_json_taskmanagers(c->admin->master, clock_wall_ms()));
+    return admin_give(c, admin_json_taskmanagers(c->admin->master, clock_wall_ms()));
 }
 
 static weir_err get_taskmanager(struct call *c)
@@ -92,7 +82,7 @@ static weir_err get_taskmanager(struct call *c)
     const struct master *m = c->admin->master;
     for (uint32_t i = 0; i < master_n_taskmanagers(m); i++) {
         const struct cluster_member *member = master_taskmanager_at(m, i);
-        if (strcmp(member->id, c->param[0]) == 0) return give(c, admin_json_taskmanager(member, clock_wall_ms()));
+        if (strcmp(member->id, c->param[0]) == 0) return admin_give(c, admin_json_taskmanager(member, clock_wall_ms()));
     }
     c->remedy = "GET /taskmanagers lists those that are registered";
     return weir_fail(&c->diag, WEIR_E_NOT_FOUND, "no TaskManager '%s' is registered", c->param[0]);
@@ -102,7 +92,7 @@ static weir_err get_taskmanager(struct call *c)
 
 static weir_err get_plugins(struct call *c)
 {
-    return give(c, admin_json_plugins(c->admin->store));
+    return admin_give(c, admin_json_plugins(c->admin->store));
 }
 
 static weir_err number_query(struct call *c, const char *name, uint64_t max, uint64_t *out)
@@ -127,7 +117,7 @@ static weir_err post_plugins(struct call *c)
     (void)json_object_set_new(o, "upload", json_string(id_text(upload, text)));
     (void)json_object_set_new(o, "chunk-bytes", json_integer(WEIR_CHUNK_BYTES));
     c->status = REST_CREATED;
-    return give(c, o);
+    return admin_give(c, o);
 }
 
 static json_t *upload_json(const struct store_progress *p)
@@ -158,7 +148,7 @@ static weir_err put_chunk(struct call *c)
     err = store_upload_chunk(c->admin->store, upload, offset, c->request->body, clock_mono_ms(), &progress, &c->diag);
     if (err) return err;
     if (progress.complete) c->status = REST_CREATED;
-    return give(c, upload_json(&progress));
+    return admin_give(c, upload_json(&progress));
 }
 
 /* The plugin the path names, or NULL with the words. */
@@ -201,18 +191,22 @@ struct run_body {
     json_t *json;
     const char *name, *cwd;
     uint64_t parallelism, progress_timeout_ms;
+    uint32_t n_options;
+    struct job_option options[JOB_OPTIONS_MAX]; /* into json */
+    const char *from;
+    bool claim, unmatched;
     uint32_t n_args;
     const char *args[WEIR_ARGS_MAX]; /* into json; args[0] is the name */
 };
 
-static weir_err wrong_field(struct call *c, const char *key, const char *wanted)
+weir_err admin_wrong_field(struct call *c, const char *key, const char *wanted)
 {
     return weir_fail(&c->diag, WEIR_E_ARGUMENT, "the field \"%s\" is not %s", key, wanted);
 }
 
-static weir_err take_string(struct call *c, const char *key, const json_t *value, size_t max, const char **out)
+weir_err admin_take_string(struct call *c, const char *key, const json_t *value, size_t max, const char **out)
 {
-    if (!json_is_string(value) || json_string_length(value) > max) return wrong_field(c, key, "a string, or it is too long");
+    if (!json_is_string(value) || json_string_length(value) > max) return admin_wrong_field(c, key, "a string, or it is too long");
     *out = json_string_value(value);
     return WEIR_OK;
 }
@@ -220,7 +214,7 @@ static weir_err take_string(struct call *c, const char *key, const json_t *value
 static weir_err take_count(struct call *c, const char *key, const json_t *value, uint64_t max, uint64_t *out)
 {
     json_int_t n = json_integer_value(value);
-    if (!json_is_integer(value) || n < 0 || (uint64_t)n > max) return wrong_field(c, key, "a whole number in its range");
+    if (!json_is_integer(value) || n < 0 || (uint64_t)n > max) return admin_wrong_field(c, key, "a whole number in its range");
     *out = (uint64_t)n;
     return WEIR_OK;
 }
@@ -228,43 +222,90 @@ static weir_err take_count(struct call *c, const char *key, const json_t *value,
 static weir_err take_args(struct call *c, const json_t *value, struct run_body *run)
 {
     size_t n = json_array_size(value);
-    if (!json_is_array(value)) return wrong_field(c, "args", "an array of strings");
+    if (!json_is_array(value)) return admin_wrong_field(c, "args", "an array of strings");
     if (n + 1 > WEIR_ARGS_MAX) return weir_fail(&c->diag, WEIR_E_ARGUMENT, "a job has at most %d arguments", WEIR_ARGS_MAX - 1);
     for (size_t i = 0; i < n; i++) {
-        weir_err err = take_string(c, "args", json_array_get(value, i), WEIR_ARG_BYTES_MAX, &run->args[i + 1]);
+        weir_err err = admin_take_string(c, "args", json_array_get(value, i), WEIR_ARG_BYTES_MAX, &run->args[i + 1]);
         if (err) return err;
     }
     run->n_args = (uint32_t)n + 1;
     return WEIR_OK;
 }
 
-static weir_err take_field(struct call *c, const char *key, json_t *value, struct run_body *run)
+weir_err admin_take_bool(struct call *c, const char *key, const json_t *value, bool *out)
 {
-    if (strcmp(key, "name") == 0) return take_string(c, key, value, WEIR_NAME_MAX, &run->name);
-    if (strcmp(key, "cwd") == 0) return take_string(c, key, value, PATH_MAX - 1, &run->cwd);
+    if (!json_is_boolean(value)) return admin_wrong_field(c, key, "true or false");
+    *out = json_boolean_value(value);
+    return WEIR_OK;
+}
+
+static weir_err take_options(struct call *c, json_t *value, struct run_body *run)
+{
+    const char *key;
+    json_t *text;
+    if (!json_is_object(value)) return admin_wrong_field(c, "configuration", "an object of strings");
+    if (json_object_size(value) > JOB_OPTIONS_MAX)
+        return weir_fail(&c->diag, WEIR_E_ARGUMENT, "a job takes at most %u options", JOB_OPTIONS_MAX);
+    json_object_foreach(value, key, text)
+    {
+        struct job_option *option = &run->options[run->n_options];
+        option->key = key;
+        weir_err err = admin_take_string(c, key, text, PATH_MAX - 1, &option->value);
+        if (err) return err;
+        run->n_options++;
+    }
+    return WEIR_OK;
+}
+
+static weir_err take_claim(struct call *c, const char *key, const json_t *value, struct run_body *run)
+{
+    const char *mode = "";
+    weir_err err = admin_take_string(c, key, value, 16, &mode);
+    if (err) return err;
+    run->claim = strcmp(mode, "CLAIM") == 0;
+    return run->claim || strcmp(mode, "NO_CLAIM") == 0 ? WEIR_OK : admin_wrong_field(c, key, "CLAIM or NO_CLAIM");
+}
+
+static weir_err take_field(struct call *c, const char *key, json_t *value, void *out)
+{
+    struct run_body *run = out;
+    if (strcmp(key, "name") == 0) return admin_take_string(c, key, value, WEIR_NAME_MAX, &run->name);
+    if (strcmp(key, "cwd") == 0) return admin_take_string(c, key, value, PATH_MAX - 1, &run->cwd);
     if (strcmp(key, "parallelism") == 0) return take_count(c, key, value, UINT32_MAX, &run->parallelism);
     if (strcmp(key, "progress_timeout_ms") == 0) return take_count(c, key, value, PROGRESS_TIMEOUT_MAX_MS, &run->progress_timeout_ms);
     if (strcmp(key, "args") == 0) return take_args(c, value, run);
-    c->remedy = "known are name, parallelism, args, cwd, progress_timeout_ms";
+    if (strcmp(key, "configuration") == 0) return take_options(c, value, run);
+    if (strcmp(key, "savepointPath") == 0) return admin_take_string(c, key, value, CKPT_TEXT_MAX - 1, &run->from);
+    if (strcmp(key, "claimMode") == 0) return take_claim(c, key, value, run);
+    if (strcmp(key, "allowNonRestoredState") == 0) return admin_take_bool(c, key, value, &run->unmatched);
+    c->remedy =
+        "known are name, parallelism, args, cwd, progress_timeout_ms, configuration, savepointPath, claimMode, allowNonRestoredState";
     return weir_fail(&c->diag, WEIR_E_ARGUMENT, "the field \"%s\" is unknown", key);
+}
+
+weir_err admin_parse_body(struct call *c, admin_take take, void *out, json_t **json)
+{
+    struct weir_bytes body = c->request->body;
+    json_error_t error;
+    const char *key;
+    json_t *value;
+    *json = body.length == 0 ? json_object() : json_loadb(body.data, body.length, JSON_REJECT_DUPLICATES, &error);
+    if (!*json) return weir_fail(&c->diag, WEIR_E_ARGUMENT, "the body is not JSON: line %d: %s", error.line, error.text);
+    if (!json_is_object(*json)) return weir_fail(&c->diag, WEIR_E_ARGUMENT, "the body is not a JSON object");
+    json_object_foreach(*json, key, value)
+    {
+        weir_err err = take(c, key, value, out);
+        if (err) return err;
+    }
+    return WEIR_OK;
 }
 
 static weir_err parse_run(struct call *c, struct run_body *run)
 {
-    struct weir_bytes body = c->request->body;
-    json_error_t error;
     *run = (struct run_body){.name = "", .cwd = "/", .n_args = 1};
-    run->json = body.length == 0 ? json_object() : json_loadb(body.data, body.length, JSON_REJECT_DUPLICATES, &error);
-    if (!run->json) return weir_fail(&c->diag, WEIR_E_ARGUMENT, "the body is not JSON: line %d: %s", error.line, error.text);
-    if (!json_is_object(run->json)) return weir_fail(&c->diag, WEIR_E_ARGUMENT, "the body is not a JSON object");
-    const char *key;
-    json_t *value;
-    json_object_foreach(run->json, key, value)
-    {
-        weir_err err = take_field(c, key, value, run);
-        if (err) return err;
-    }
-    if (run->cwd[0] != '/') return wrong_field(c, "cwd", "an absolute path");
+    weir_err err = admin_parse_body(c, take_field, run, &run->json);
+    if (err) return err;
+    if (run->cwd[0] != '/') return admin_wrong_field(c, "cwd", "an absolute path");
     run->args[0] = run->name;
     return WEIR_OK;
 }
@@ -281,22 +322,27 @@ static struct job_submission submission_of(const struct store_artifact *plugin, 
         .progress_timeout_ms = (uint32_t)run->progress_timeout_ms,
         .n_args = run->n_args,
         .args = run->args,
+        .n_options = run->n_options,
+        .options = run->options,
+        .from = run->from,
+        .from_claim = run->claim,
+        .from_unmatched = run->unmatched,
     };
 }
 
-static weir_err give_id(struct call *c, const char *key, struct weir_id id)
+weir_err admin_give_id(struct call *c, const char *key, struct weir_id id)
 {
     char text[WEIR_ID_TEXT];
     json_t *o = json_object();
     (void)json_object_set_new(o, key, json_string(id_text(id, text)));
-    return give(c, o);
+    return admin_give(c, o);
 }
 
 static weir_err submit(struct call *c, const struct job_submission *sub)
 {
     struct master_event ev = {.type = MASTER_EV_SUBMIT, .submit = *sub};
     c->admin->step(c->admin->arg, &ev, &c->diag);
-    return c->diag.code ? c->diag.code : give_id(c, "jobid", sub->id);
+    return c->diag.code ? c->diag.code : admin_give_id(c, "jobid", sub->id);
 }
 
 /* What keeps the description from starting is told like what ends it: by the answer. */
@@ -309,7 +355,7 @@ static weir_err plan(struct call *c, const struct job_submission *sub)
     err = a->describe(a->arg, sub, &diag);
     if (err) (void)plans_described(a->plans, sub->id, err, diag.text, NULL, clock_mono_ms());
     c->status = REST_ACCEPTED;
-    return give_id(c, "request-id", sub->id);
+    return admin_give_id(c, "request-id", sub->id);
 }
 
 static weir_err with_submission(struct call *c, weir_err (*use)(struct call *c, const struct job_submission *sub))
@@ -341,7 +387,8 @@ static weir_err get_planned(struct call *c)
     struct weir_id id;
     struct weir_digest digest;
     const struct planned *planned = id_parse(c->param[1], &id) ? plans_find(c->admin->plans, id) : NULL;
-    if (planned && digest_parse(c->param[0], &digest) && digest_equal(planned->digest, digest)) return give(c, admin_json_planned(planned));
+    if (planned && digest_parse(c->param[0], &digest) && digest_equal(planned->digest, digest))
+        return admin_give(c, admin_json_planned(planned));
     c->remedy = "answers are kept for a minute: POST /plugins/:id/plan again";
     return weir_fail(&c->diag, WEIR_E_NOT_FOUND, "there is no plan '%s' of this plugin", c->param[1]);
 }
@@ -350,15 +397,15 @@ static weir_err get_planned(struct call *c)
 
 static weir_err get_jobs(struct call *c)
 {
-    return give(c, admin_json_jobs(c->admin->master));
+    return admin_give(c, admin_json_jobs(c->admin->master));
 }
 
 static weir_err get_jobs_overview(struct call *c)
 {
-    return give(c, admin_json_jobs_overview(c->admin->master, clock_wall_ms()));
+    return admin_give(c, admin_json_jobs_overview(c->admin->master, clock_wall_ms()));
 }
 
-static const struct job *named_job(struct call *c)
+const struct job *admin_named_job(struct call *c)
 {
     struct weir_id id;
     const struct job *job = id_parse(c->param[0], &id) ? master_job_find(c->admin->master, id) : NULL;
@@ -370,28 +417,28 @@ static const struct job *named_job(struct call *c)
 
 static weir_err get_job(struct call *c)
 {
-    const struct job *job = named_job(c);
-    return job ? give(c, admin_json_job(job, clock_wall_ms())) : c->diag.code;
+    const struct job *job = admin_named_job(c);
+    return job ? admin_give(c, admin_json_job(job, clock_wall_ms())) : c->diag.code;
 }
 
 static weir_err get_plan(struct call *c)
 {
-    const struct job *job = named_job(c);
+    const struct job *job = admin_named_job(c);
     if (!job) return c->diag.code;
-    if (job->described) return give(c, admin_json_plan(job->id, job_name(job), job->plan, &job->graph));
+    if (job->described) return admin_give(c, admin_json_plan(job->id, job_name(job), job->plan, &job->graph));
     return weir_fail(&c->diag, WEIR_E_STATE, "the job has no plan: its graph %s",
                      job_state_terminal(job->state) ? "could not be made" : "is still being made");
 }
 
 static weir_err get_exceptions(struct call *c)
 {
-    const struct job *job = named_job(c);
-    return job ? give(c, admin_json_exceptions(job)) : c->diag.code;
+    const struct job *job = admin_named_job(c);
+    return job ? admin_give(c, admin_json_exceptions(job)) : c->diag.code;
 }
 
 static weir_err patch_job(struct call *c)
 {
-    const struct job *job = named_job(c);
+    const struct job *job = admin_named_job(c);
     if (!job) return c->diag.code;
     const char *mode = rest_query(c->request, "mode");
     if (mode && strcmp(mode, "cancel") != 0) return weir_fail(&c->diag, WEIR_E_ARGUMENT, "the mode '%s' is unknown: mode=cancel", mode);
@@ -426,6 +473,16 @@ static const struct {
     {REST_PATCH, "jobs/:id", patch_job},
     {REST_GET, "jobs/:id/plan", get_plan},
     {REST_GET, "jobs/:id/exceptions", get_exceptions},
+    {REST_POST, "jobs/:id/savepoints", admin_post_savepoint},
+    {REST_GET, "jobs/:id/savepoints/:request", admin_get_request},
+    {REST_POST, "jobs/:id/stop", admin_post_stop},
+    {REST_GET, "jobs/:id/stop/:request", admin_get_request},
+    {REST_POST, "jobs/:id/checkpoints", admin_post_checkpoint},
+    {REST_GET, "jobs/:id/checkpoints", admin_get_checkpoints},
+    {REST_GET, "jobs/:id/checkpoints/config", admin_get_checkpoint_config}, /* before :request */
+    {REST_GET, "jobs/:id/checkpoints/:request", admin_get_request},
+    {REST_PATCH, "jobs/:id/rescaling", admin_patch_rescaling},
+    {REST_GET, "jobs/:id/rescaling/:request", admin_get_request},
 };
 
 static bool segment_matches(const char *pattern, size_t len, const char *segment)
@@ -433,7 +490,7 @@ static bool segment_matches(const char *pattern, size_t len, const char *segment
     return pattern[0] == ':' || (strlen(segment) == len && memcmp(pattern, segment, len) == 0);
 }
 
-static bool path_matches(const char *pattern, const struct rest_request *r, const char *param[static PARAMS_MAX])
+static bool path_matches(const char *pattern, const struct rest_request *r, const char *param[static ADMIN_PARAMS_MAX])
 {
     uint32_t n_params = 0;
     for (uint32_t i = 0; i < r->n_segments; i++) {

@@ -20,6 +20,7 @@ struct admin {
     struct master *master;
     struct store *store;
     struct plans *plans;
+    const char *savepoint_dir;                 /* of jobs whose options name none; kept */
     const char *control, *endpoint, *data_dir; /* shown by GET /config; kept */
     /* Steps the master with this event (the times are filled in) and performs what it decides. Gives its answer. */
     void (*step)(void *arg, struct master_event *ev, struct weir_diag *answer);

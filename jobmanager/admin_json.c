@@ -265,9 +265,8 @@ static void set_times(json_t *o, const struct job *job, int64_t wall_ms)
     set_time(o, "duration", duration_ms(job, wall_ms));
 }
 
-static json_t *failure_json(const struct job *job)
+static json_t *failure_json(const struct job_failure *f)
 {
-    const struct job_failure *f = &job->failure;
     if (f->code == WEIR_OK) return json_null();
     json_t *o = json_object();
     set_text(o, "code", weir_err_name(f->code));
@@ -458,6 +457,13 @@ static void set_request(json_t *o, const struct job *job)
     set_text(o, "cwd", job->cwd);
 }
 
+/* The job that goes on for a rescaled one, or the one before; null: none. */
+static json_t *relative_json(struct weir_id id)
+{
+    char text[WEIR_ID_TEXT];
+    return id_is_zero(id) ? json_null() : json_string(id_text(id, text));
+}
+
 json_t *admin_json_job(const struct job *job, int64_t wall_ms)
 {
     struct tally all = tally_job(job);
@@ -466,11 +472,15 @@ json_t *admin_json_job(const struct job *job, int64_t wall_ms)
     set_text(o, "name", job_name(job));
     set_text(o, "state", job_state_name(job->state));
     set_count(o, "attempt", job->attempt);
+    set_count(o, "restarts", job->n_restarts);
+    set_count(o, "restored-checkpoint", job->restored_id);
+    set(o, "successor", relative_json(job->successor.id));
+    set(o, "predecessor", relative_json(job->predecessor));
     set_request(o, job);
     set_times(o, job, wall_ms);
     set_time(o, "now", wall_ms);
     set(o, "timestamps", timestamps_json(job));
-    set(o, "failure", failure_json(job));
+    set(o, "failure", failure_json(&job->failure));
     set(o, "taskmanagers", workers_json(job));
     set(o, "vertices", vertices_json(job));
     set(o, "counters", counters_json(job));
@@ -486,8 +496,11 @@ json_t *admin_json_exceptions(const struct job *job)
     set_id(o, "jid", job->id);
     set(o, "root-exception", failed ? admin_json_text(job->failure.reason) : json_null());
     set(o, "timestamp", failed ? json_integer(job->failure.wall_ms) : json_null());
-    set(o, "failure", failure_json(job));
-    set(o, "truncated", json_false());
+    set(o, "failure", failure_json(&job->failure));
+    json_t *history = json_array();
+    for (uint32_t i = job->n_failures; i > 0; i--) add(history, failure_json(&job->failures[i - 1])); /* newest first */
+    set(o, "history", history);
+    set(o, "truncated", json_boolean(job->n_failures < job->n_restarts));
     return o;
 }
 

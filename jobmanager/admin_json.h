@@ -27,5 +27,8 @@ json_t *admin_json_job(const struct job *job, int64_t wall_ms);
 json_t *admin_json_plan(struct weir_id jid, const char *name, const struct plan *plan, const struct graph *graph);
 json_t *admin_json_planned(const struct planned *planned); /* state of a request for a plan, and its outcome */
 json_t *admin_json_exceptions(const struct job *job);
+json_t *admin_json_checkpoints(const struct job *job); /* statistics */
+json_t *admin_json_checkpoint_config(const struct job *job);
+json_t *admin_json_request(const struct job *job, const struct ckpt_request *request);
 
 #endif

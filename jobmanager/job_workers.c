@@ -317,6 +317,12 @@ static void on_canceled(struct job *job, struct job_worker *worker, const struct
                   "the worker on TaskManager %s (%s) was canceled, but nobody asked for it", worker->taskmanager, worker->host);
 }
 
+/* A refusal, before the first record, that the next attempt would meet as well: the graph, or a checkpoint that does not fit the job. */
+static bool is_told_again(const struct job *job, weir_err code)
+{
+    return code == WEIR_E_GRAPH || (job->restored_id && (code == WEIR_E_STATE || code == WEIR_E_UNSUPPORTED));
+}
+
 /* What a worker said of its end, as a cause. text: room for a sentence. */
 static struct cause cause_of(struct job *job, const struct job_worker *worker, const struct wire_failure *f,
                              char text[static WEIR_DIAG_MAX], struct job_actions *out)
@@ -329,7 +335,7 @@ static struct cause cause_of(struct job *job, const struct job_worker *worker, c
                           .symptom = f->code == WEIR_E_UNREACHABLE};
     bool began = worker->state >= JOB_WORKER_RUNNING;
     if (began) return cause;
-    cause.fatal = f->code == WEIR_E_GRAPH; /* the next attempt would be told the same */
+    cause.fatal = is_told_again(job, f->code);
     if (!job->restored_id || (f->code != WEIR_E_CORRUPT && f->code != WEIR_E_NOT_FOUND)) return cause;
     snprintf(text, WEIR_DIAG_MAX, "checkpoint %" PRIu64 " could not be restored: %s", job->restored_id, cause.reason);
     cause.reason = text;

@@ -474,6 +474,7 @@ weir_err jobmanager_new(struct jobmanager **out, const struct jobmanager_config 
                               .control = net_socket_endpoint(s->control),
                               .endpoint = net_socket_endpoint(s->admin_socket),
                               .data_dir = config->data_dir,
+                              .savepoint_dir = s->savepoint_dir,
                               .step = step_for_admin,
                               .describe = describe_for_admin,
                               .arg = s};

@@ -28,6 +28,10 @@ enum option_key {
     KEY_PROGRESS_TIMEOUT,
     KEY_DOT,
     KEY_LIMIT,
+    KEY_FROM,
+    KEY_CLAIM,
+    KEY_UNMATCHED,
+    KEY_DRAIN,
 };
 
 struct syntax {
@@ -56,7 +60,14 @@ static const struct argp_option run_options[] = {
     {"taskmanagers", KEY_TASKMANAGERS, "N", 0, "With --local: TaskManagers to start (default: 1)", 0},
     {"slots", KEY_SLOTS, "N", 0, "With --local: slots of each TaskManager (default: enough for the parallelism)", 0},
     {"define", 'D', "KEY=VALUE", 0,
-     "With --local: configuration of the cluster, such as taskmanager.memory.segment-size=1 (may be repeated)", 0},
+     "Option of the job: execution.checkpointing.interval=10s, restart-strategy.type=none, state...; with --local also configuration of "
+     "the "
+     "cluster (may be repeated)",
+     0},
+    {"from", KEY_FROM, "PATH", 0, "Begin with the state of a savepoint or retained checkpoint", 0},
+    {"claim", KEY_CLAIM, "MODE", 0,
+     "With --from: no-claim leaves its files alone; claim makes them the job's, deleted when they are not needed (default: no-claim)", 0},
+    {"allow-unmatched", KEY_UNMATCHED, NULL, 0, "With --from: leave state behind of operators that the job does not have", 0},
     {"parallelism", 'p', "P", 0, "Subtasks of each step that does not set its own number (default: 1)", 0},
     {"detached", 'd', NULL, 0, "Print the job's id and leave; the job goes on", 0},
     {"name", KEY_NAME, "NAME", 0, "Name of the job (default: the plugin's)", 0},
@@ -67,6 +78,23 @@ static const struct argp_option run_options[] = {
 static const struct argp_option plan_options[] = {
     {"parallelism", 'p', "P", 0, "Of a plugin: subtasks of each step that does not set its own number (default: 1)", 0},
     {"dot", KEY_DOT, NULL, 0, "Print a Graphviz digraph", 0},
+    {0},
+};
+
+static const struct argp_option request_options[] = {
+    {"detached", 'd', NULL, 0, "Print the request's id and leave; it goes on", 0},
+    {0},
+};
+
+static const struct argp_option stop_options[] = {
+    {"drain", KEY_DRAIN, NULL, 0, "Let the sources end first: windows fire, and nothing is left to go on with", 0},
+    {"detached", 'd', NULL, 0, "Print the request's id and leave; it goes on", 0},
+    {0},
+};
+
+static const struct argp_option rescale_options[] = {
+    {"parallelism", 'p', "P", 0, "Subtasks of each step that does not set its own number", 0},
+    {"detached", 'd', NULL, 0, "Print the request's id and leave; it goes on", 0},
     {0},
 };
 
@@ -104,6 +132,28 @@ static const char plan_doc[] = /* */
     "  jobctl plan -p 4 job.so -- --input FILE\n"
     "  jobctl plan --dot job.so -- --input FILE | dot -Tsvg > plan.svg";
 
+static const char savepoint_doc[] = /* */
+    "Takes a savepoint and prints its folder. PATH is a folder that does not exist or is empty, seen by the JobManager and all "
+    "TaskManagers; "
+    "without it the JobManager chooses one. The savepoint is whole by itself and yours: nothing deletes it. Until the next checkpoint it "
+    "is what "
+    "the job goes back to after a failure.\v"
+    "Example:\n"
+    "  jobctl savepoint nightly /mnt/save/1 && jobctl run --from /mnt/save/1 job.so";
+
+static const char stop_doc[] = /* */
+    "Takes a savepoint behind which the job ends, and prints its folder: nothing is computed or written twice when a job begins with it. "
+    "The job is "
+    "FINISHED when its output up to the savepoint is visible.\v"
+    "With --drain the sources end as if their input were over. Exit code 1: the savepoint or the stop failed, and the job goes on.";
+
+static const char rescale_doc[] = /* */
+    "Stops the job with a savepoint and starts it again from there, with another parallelism, under the same name. Prints the id of the "
+    "job that goes "
+    "on; the old one tells it, too.\v"
+    "Example:\n"
+    "  jobctl rescale nightly -p 4";
+
 static const char state_doc[] = /* */
     "Reads the state in a checkpoint or savepoint: PATH is its folder. Asks no JobManager and needs no plugin: the types that the job "
     "declared "
@@ -128,6 +178,14 @@ static const struct syntax commands[CTL_COMMANDS] = {
         {"cancel", "JOB", "end a job",
          "Asks the JobManager to cancel a job. Its sinks drop what they have not made visible. The command does not wait for the end.",
          no_options, 1, 1, false},
+    [CTL_CHECKPOINT] = {"checkpoint", "JOB", "take a checkpoint now",
+                        "Takes a checkpoint of a job, besides those it takes by itself, and prints its folder.", request_options, 1, 1,
+                        false},
+    [CTL_CHECKPOINTS] = {"checkpoints", "JOB", "show a job's checkpoints", "Shows the newest checkpoints of a job, durations and sizes.",
+                         no_options, 1, 1, false},
+    [CTL_SAVEPOINT] = {"savepoint", "JOB [PATH]", "take a savepoint", savepoint_doc, request_options, 1, 2, false},
+    [CTL_STOP] = {"stop", "JOB [PATH]", "end a job with a savepoint", stop_doc, stop_options, 1, 2, false},
+    [CTL_RESCALE] = {"rescale", "JOB", "go on with another parallelism", rescale_doc, rescale_options, 1, 1, false},
     [CTL_PLUGINS] =
         {"plugins", "[list | rm PLUGIN]", "list or remove uploaded plugins",
          "Lists the plugins in the JobManager's store, or removes one. PLUGIN is its digest or the first digits of it (4 or more).",
@@ -224,6 +282,15 @@ static error_t parse_format(struct parse *p, const char *text)
         return 0;
     }
     weir_fail(p->diag, WEIR_E_ARGUMENT, "unknown output format '%s': use -o table or -o json", text);
+    return refuse(p);
+}
+
+static error_t parse_claim(struct parse *p, const char *text)
+{
+    p->args.claim = strcmp(text, "claim") == 0;
+    p->args.claim_given = true;
+    if (p->args.claim || strcmp(text, "no-claim") == 0) return 0;
+    weir_fail(p->diag, WEIR_E_ARGUMENT, "option --claim takes claim or no-claim, not '%s'", text);
     return refuse(p);
 }
 
@@ -338,7 +405,11 @@ static error_t parse_command_option(int key, char *arg, struct argp_state *state
     case KEY_TASKMANAGERS: return parse_whole(p, "taskmanagers", arg, CTL_LOCAL_TASKMANAGERS_MAX, &p->args.taskmanagers);
     case KEY_SLOTS: return parse_whole(p, "slots", arg, WEIR_SLOTS_MAX, &p->args.slots);
     case 'D': return take_definition(p, arg);
-    case 'p': return parse_whole(p, "parallelism", arg, WEIR_PARALLELISM_MAX, &p->args.parallelism);
+    case KEY_FROM: p->args.from = arg; return 0;
+    case KEY_CLAIM: return parse_claim(p, arg);
+    case KEY_UNMATCHED: p->args.unmatched = true; return 0;
+    case KEY_DRAIN: p->args.drain = true; return 0;
+    case 'p': p->args.parallelism_given = true; return parse_whole(p, "parallelism", arg, WEIR_PARALLELISM_MAX, &p->args.parallelism);
     case 'd': p->args.detached = true; return 0;
     case KEY_NAME: p->args.name = arg; return 0;
     case KEY_DOT: p->args.dot = true; return 0;
@@ -438,9 +509,13 @@ static weir_err check_local(const struct ctl_arguments *a, struct weir_diag *dia
     }
     if (!a->local && a->slots)
         return weir_fail(diag, WEIR_E_ARGUMENT, "--slots says how large a local cluster is: add --local, or leave it out");
-    if (!a->local && a->n_definitions) {
-        return weir_fail(diag, WEIR_E_ARGUMENT,
-                         "-D configures a local cluster: add --local, or configure the daemons of the cluster that is there");
+    for (uint32_t i = 0; !a->local && i < a->n_definitions; i++) {
+        if (arguments_is_job_option(a->definitions[i])) continue;
+        return weir_fail(
+            diag, WEIR_E_ARGUMENT,
+            "-D %s configures a local cluster: add --local, or configure the daemons of the cluster that is there; options of a job "
+            "begin with execution., state. or restart-strategy.",
+            a->definitions[i]);
     }
     if (!a->local) return WEIR_OK;
     if (a->jobmanager_given) {
@@ -496,7 +571,24 @@ static weir_err check_run(const struct ctl_arguments *a, struct weir_diag *diag)
     if (a->name && (a->name[0] == '\0' || strlen(a->name) > WEIR_NAME_MAX)) {
         return weir_fail(diag, WEIR_E_ARGUMENT, "--name takes 1 to %d bytes, not %zu", WEIR_NAME_MAX, strlen(a->name));
     }
+    if (!a->from && (a->claim_given || a->unmatched))
+        return weir_fail(diag, WEIR_E_ARGUMENT, "--%s is about the savepoint the job begins with: add --from PATH, or leave it out",
+                         a->unmatched ? "allow-unmatched" : "claim");
+    if (a->from && !*a->from) return weir_fail(diag, WEIR_E_ARGUMENT, "--from takes the folder of a savepoint or checkpoint");
     return check_local(a, diag);
+}
+
+static weir_err check_target(struct parse *p)
+{
+    p->args.target = p->n_operands > 1 ? p->operands[1] : NULL;
+    if (!p->args.target || *p->args.target) return WEIR_OK;
+    return weir_fail(p->diag, WEIR_E_ARGUMENT, "the savepoint's folder is empty: name one, or leave it out");
+}
+
+static weir_err check_rescale(const struct ctl_arguments *a, struct weir_diag *diag)
+{
+    if (a->parallelism_given) return WEIR_OK;
+    return weir_fail(diag, WEIR_E_ARGUMENT, "`jobctl rescale` needs the new parallelism: `jobctl rescale %s --parallelism N`", a->subject);
 }
 
 static weir_err check_plugins(struct parse *p)
@@ -545,6 +637,9 @@ static weir_err check_operands(struct parse *p)
     case CTL_RUN: return check_run(&p->args, p->diag);
     case CTL_PLAN: return check_plan(&p->args, p->diag);
     case CTL_PLUGINS: return check_plugins(p);
+    case CTL_SAVEPOINT:
+    case CTL_STOP: return check_target(p);
+    case CTL_RESCALE: return check_rescale(&p->args, p->diag);
     case CTL_STATE: return check_state(p);
     case CTL_HELP: return p->args.subject ? find_command(p->args.subject, &p->args.help_on, p->diag) : WEIR_OK;
     case CTL_COMPLETION:
@@ -604,6 +699,14 @@ weir_err arguments_parse(struct ctl_arguments *out, int argc, char **argv, const
     }
     *out = p.args;
     return WEIR_OK;
+}
+
+bool arguments_is_job_option(const char *definition)
+{
+    static const char *const sections[] = {"execution.", "state.", "restart-strategy."};
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        if (strncmp(definition, sections[i], strlen(sections[i])) == 0) return true;
+    return false;
 }
 
 bool arguments_is_plugin(const char *subject)

@@ -30,6 +30,11 @@ enum ctl_command {
     CTL_SHOW,
     CTL_PLAN,
     CTL_CANCEL,
+    CTL_CHECKPOINT,
+    CTL_CHECKPOINTS,
+    CTL_SAVEPOINT,
+    CTL_STOP,
+    CTL_RESCALE,
     CTL_PLUGINS, /* list, or remove when `remove` is set */
     CTL_TASKMANAGERS,
     CTL_STATUS,
@@ -58,8 +63,15 @@ struct ctl_arguments {
     uint32_t taskmanagers; /* of the local cluster; 0 = not given */
     uint32_t slots;        /* of each TaskManager of the local cluster; 0 = not given */
     uint32_t n_definitions;
-    const char *definitions[CTL_DEFINITIONS_MAX]; /* KEY=VALUE, configuration of the local cluster */
+    const char *definitions[CTL_DEFINITIONS_MAX]; /* KEY=VALUE: options of the job, and with --local configuration of the cluster */
     uint32_t parallelism;                         /* 1 when not given */
+    bool parallelism_given;
+    const char *from; /* run: a savepoint or retained checkpoint to begin with; NULL = none */
+    bool claim_given;
+    bool claim;         /* ... whose files are the job's from then on */
+    bool unmatched;     /* ... some of whose state may be left behind */
+    bool drain;         /* stop: sources end first */
+    const char *target; /* savepoint, stop: folder; NULL = the JobManager chooses */
     bool detached;
     bool dot;                     /* plan: as a Graphviz digraph */
     const char *name;             /* of the job; NULL = the plugin's */
@@ -88,6 +100,9 @@ weir_err arguments_parse(struct ctl_arguments *out, int argc, char **argv, const
 /* TaskManagers of the local cluster and slots of each, with the defaults filled in: enough slots for the parallelism. */
 uint32_t arguments_taskmanagers(const struct ctl_arguments *args);
 uint32_t arguments_slots(const struct ctl_arguments *args);
+
+/* Whether -D KEY=VALUE is an option of the job (and not of a daemon). */
+bool arguments_is_job_option(const char *definition);
 
 /* Whether the subject of `plan` is a plugin's file and not a job: it ends with .so or has a slash. */
 bool arguments_is_plugin(const char *subject);

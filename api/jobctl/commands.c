@@ -7,6 +7,7 @@
 #include "api/jobctl/run.h"
 #include "api/jobctl/session.h"
 #include "api/jobctl/state.h"
+#include "api/jobctl/trigger.h"
 #include "api/jobctl/view.h"
 
 enum { PATH_BYTES = 1024, SHORT_ID = 12 };
@@ -29,6 +30,15 @@ static int show_job(struct session *s)
     if (failed) return failed;
     snprintf(path, sizeof path, "/jobs/%s", id);
     return get_and_print(s, path, view_job);
+}
+
+static int show_checkpoints(struct session *s)
+{
+    char id[RESOLVE_ID_MAX], path[PATH_BYTES];
+    int failed = session_find_job(s, id);
+    if (failed) return failed;
+    snprintf(path, sizeof path, "/jobs/%s/checkpoints", id);
+    return get_and_print(s, path, view_checkpoints);
 }
 
 /* Sends a request whose answer has no content for people. */
@@ -82,6 +92,11 @@ static int ask_jobmanager(struct session *s)
     case CTL_LIST: return get_and_print(s, "/jobs/overview", view_jobs);
     case CTL_SHOW: return show_job(s);
     case CTL_CANCEL: return cancel_job(s);
+    case CTL_CHECKPOINT:
+    case CTL_SAVEPOINT:
+    case CTL_STOP:
+    case CTL_RESCALE: return trigger_command(s);
+    case CTL_CHECKPOINTS: return show_checkpoints(s);
     case CTL_PLUGINS: return s->args->remove ? remove_plugin(s) : get_and_print(s, "/plugins", view_plugins);
     case CTL_TASKMANAGERS: return show_taskmanagers(s);
     default: return get_and_print(s, "/overview", view_overview);

@@ -2,8 +2,11 @@
 #include "api/jobctl/submission.h"
 
 #include "api/jobctl/exit.h"
+#include "api/jobctl/trigger.h"
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,6 +48,22 @@ static json_t *argument_list(const struct ctl_arguments *args, struct weir_diag 
     return list;
 }
 
+/* The job's own options, of the definitions; nothing when there are none. */
+static bool add_options(json_t *body, const struct ctl_arguments *args)
+{
+    json_t *options = json_object();
+    bool good = options != NULL;
+    for (uint32_t i = 0; good && i < args->n_definitions; i++) {
+        const char *definition = args->definitions[i];
+        size_t len = strcspn(definition, "=");
+        if (arguments_is_job_option(definition))
+            good = json_object_setn_new(options, definition, len, json_string(definition + len + 1)) == 0;
+    }
+    if (good && json_object_size(options) > 0) return json_object_set_new(body, "configuration", options) == 0;
+    json_decref(options);
+    return good;
+}
+
 char *submission_body(const struct ctl_arguments *args, const char *cwd, struct weir_diag *diag)
 {
     weir_fail(diag, WEIR_E_ARGUMENT, "the job's name or the present folder cannot be sent: out of memory, or not UTF-8");
@@ -52,6 +71,17 @@ char *submission_body(const struct ctl_arguments *args, const char *cwd, struct 
     if (!list) return NULL;
     json_t *body = json_pack("{s:i, s:o, s:s}", "parallelism", (int)args->parallelism, "args", list, "cwd", cwd);
     bool good = body != NULL;
+    if (good) good = add_options(body, args);
+    if (good && args->from) {
+        char path[PATH_MAX];
+        if (trigger_path(args->from, path, sizeof path, diag)) {
+            json_decref(body);
+            return NULL;
+        }
+        good = json_object_set_new(body, "savepointPath", json_string(path)) == 0 &&
+               json_object_set_new(body, "claimMode", json_string(args->claim ? "CLAIM" : "NO_CLAIM")) == 0 &&
+               json_object_set_new(body, "allowNonRestoredState", json_boolean(args->unmatched)) == 0;
+    }
     if (good && args->name) good = json_object_set_new(body, "name", json_string(args->name)) == 0;
     if (good && args->progress_timeout_ms) {
         good = json_object_set_new(body, "progress_timeout_ms", json_integer(args->progress_timeout_ms)) == 0;

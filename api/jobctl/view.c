@@ -197,6 +197,10 @@ static void print_head(const json_t *job, FILE *out)
     line(out, "plugin", field_text(job, "plugin"));
     fprintf(out, "%-13s %" PRIu64 "\n%-13s %" PRIu64 "\n", "parallelism", count_of(job, "parallelism"), "attempt",
             count_of(job, "attempt"));
+    if (count_of(job, "restored-checkpoint"))
+        fprintf(out, "%-13s checkpoint %" PRIu64 "\n", "restored", count_of(job, "restored-checkpoint"));
+    if (*field_text(job, "predecessor")) line(out, "goes on for", field_text(job, "predecessor"));
+    if (*field_text(job, "successor")) line(out, "goes on as", field_text(job, "successor"));
     line(out, "started", format_time(field_int(job, "start-time", 0), text));
     line(out, "duration", format_duration(field_int(job, "duration", -1), text));
     print_arguments(field_list(job, "args"), out);
@@ -385,6 +389,49 @@ weir_err view_job(const json_t *doc, FILE *out)
         err = print_counters(counters, out);
     }
     return err;
+}
+
+/* ---- checkpoints ---- */
+
+static const char *kind_of(const json_t *checkpoint)
+{
+    const char *type = field_text(checkpoint, "checkpoint_type");
+    if (strcmp(type, "SYNC_SAVEPOINT") == 0) return "stop";
+    if (strcmp(type, "SAVEPOINT") == 0) return "savepoint";
+    return strcmp(type, "FINAL") == 0 ? "final" : "checkpoint";
+}
+
+static void add_checkpoint(struct table *t, const json_t *c)
+{
+    char size[FORMAT_MAX], fresh[FORMAT_MAX];
+    table_row(t);
+    cell_count(t, count_of(c, "id"));
+    table_cell(t, kind_of(c));
+    cell_text(t, field_text(c, "status"));
+    cell_time(t, c, "trigger_timestamp");
+    cell_duration(t, c, "end_to_end_duration");
+    table_cell(t, format_bytes(count_of(c, "state_size"), size));
+    table_cell(t, format_bytes(count_of(c, "checkpointed_size"), fresh));
+    cell_text(t, *field_text(c, "failure_message") ? field_text(c, "failure_message") : field_text(c, "external_path"));
+}
+
+weir_err view_checkpoints(const json_t *doc, FILE *out)
+{
+    static const struct table_column columns[] = {
+        {"ID", TABLE_RIGHT},   {"KIND", TABLE_LEFT},   {"STATUS", TABLE_LEFT}, {"BEGAN", TABLE_LEFT},
+        {"TOOK", TABLE_RIGHT}, {"STATE", TABLE_RIGHT}, {"NEW", TABLE_RIGHT},   {"WHERE, OR WHY NOT", TABLE_WRAP},
+    };
+    const json_t *counts = json_object_get(doc, "counts"), *checkpoint;
+    size_t i;
+    if (!json_is_true(json_object_get(doc, "enabled"))) {
+        fputs("the job has no checkpoints\n", out);
+        return WEIR_OK;
+    }
+    fprintf(out, "%" PRIu64 " completed, %" PRIu64 " failed, %" PRIu64 " in progress, %" PRIu64 " restored\n\n",
+            count_of(counts, "completed"), count_of(counts, "failed"), count_of(counts, "in_progress"), count_of(counts, "restored"));
+    struct table *t = table_new(COLUMNS(columns));
+    json_array_foreach(field_list(doc, "history"), i, checkpoint) add_checkpoint(t, checkpoint);
+    return finish(t, out);
 }
 
 /* ---- plan ---- */

@@ -259,6 +259,50 @@ static void a_job_lives_and_is_cancelled(void **state)
     assert_int_equal(reply.status, REST_OK);
 }
 
+/* What asks a job for checkpoints is refused in words where there are none, or nothing runs. */
+static void checkpoints_are_asked_for(void **state)
+{
+    (void)state;
+    char id[WEIR_DIGEST_TEXT], run[128], job[64], path[128];
+    upload(id);
+    (void)snprintf(run, sizeof run, "/plugins/%s/run", id);
+    ask(REST_POST, run, "{\"configuration\":{\"execution.checkpointing.interval\":\"5s\",\"state.checkpoints.num-retained\":\"7\"}}");
+    assert_int_equal(reply.status, REST_OK);
+    (void)snprintf(job, sizeof job, "/jobs/%s", member("jobid"));
+    (void)snprintf(path, sizeof path, "%s/checkpoints/config", job);
+    ask(REST_GET, path, "");
+    assert_int_equal(json_integer_value(json_object_get(doc, "interval")), 5000);
+    assert_int_equal(json_integer_value(json_object_get(doc, "num_retained")), 7);
+    assert_string_equal(member("restart_strategy"), "exponential-delay");
+    (void)snprintf(path, sizeof path, "%s/checkpoints", job);
+    ask(REST_GET, path, "");
+    assert_true(json_is_true(json_object_get(doc, "enabled")));
+    assert_int_equal(json_array_size(json_object_get(doc, "history")), 0);
+    ask(REST_POST, path, "");
+    expect_error(REST_CONFLICT, "STATE", "does not run now");
+    (void)snprintf(path, sizeof path, "%s/savepoints", job);
+    ask(REST_POST, path, "{\"target-directory\":\"here\"}");
+    expect_error(REST_BAD_REQUEST, "ARGUMENT", "absolute");
+    ask(REST_POST, path, "{\"targetDirectory\":\"/x\"}");
+    expect_error(REST_BAD_REQUEST, "ARGUMENT", "\"targetDirectory\" is unknown");
+    (void)snprintf(path, sizeof path, "%s/stop", job);
+    ask(REST_POST, path, "{\"drain\":1}");
+    expect_error(REST_BAD_REQUEST, "ARGUMENT", "true or false");
+    (void)snprintf(path, sizeof path, "%s/rescaling?parallelism=0", job);
+    ask(REST_PATCH, path, "");
+    expect_error(REST_BAD_REQUEST, "ARGUMENT", "parallelism=N");
+    (void)snprintf(path, sizeof path, "%s/rescaling?parallelism=1", job);
+    ask(REST_PATCH, path, "");
+    expect_error(REST_CONFLICT, "STATE", "is 1 already");
+    (void)snprintf(path, sizeof path, "%s/savepoints/00000000000000000000000000000001", job);
+    ask(REST_GET, path, "");
+    expect_error(REST_NOT_FOUND, "NOT_FOUND", "no request");
+    ask(REST_POST, run, "{}");
+    (void)snprintf(path, sizeof path, "/jobs/%s/savepoints", member("jobid"));
+    ask(REST_POST, path, "");
+    expect_error(REST_CONFLICT, "STATE", "has no checkpoints");
+}
+
 static void wrong_submissions_are_refused_in_words(void **state)
 {
     (void)state;
@@ -269,6 +313,14 @@ static void wrong_submissions_are_refused_in_words(void **state)
         {"[]", "not a JSON object"},
         {"{\"paralelism\":1}", "\"paralelism\" is unknown"},
         {"{\"parallelism\":\"2\"}", "\"parallelism\""},
+        {"{\"configuration\":{\"execution.checkpointing.interva\":\"1s\"}}", "did you mean execution.checkpointing.interval?"},
+        {"{\"configuration\":{\"execution.checkpointing.interval\":\"soon\"}}", "a duration"},
+        {"{\"configuration\":{\"execution.checkpointing.interval\":1}}", "\"execution.checkpointing.interval\""},
+        {"{\"configuration\":[]}", "an object of strings"},
+        {"{\"savepointPath\":\"/x\"}", "needs checkpoints"},
+        {"{\"savepointPath\":\"x\",\"configuration\":{\"execution.checkpointing.interval\":\"1s\"}}", "must be absolute"},
+        {"{\"claimMode\":\"MINE\"}", "CLAIM or NO_CLAIM"},
+        {"{\"allowNonRestoredState\":0}", "true or false"},
         {"{\"parallelism\":-1}", "\"parallelism\""},
         {"{\"parallelism\":1e99}", "\"parallelism\""},
         {"{\"parallelism\":4294967295}", "parallelism"},
@@ -413,6 +465,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(garbage_is_answered, open_admin, close_admin),
         cmocka_unit_test_setup_teardown(sizes_are_bounded, open_admin, close_admin),
         cmocka_unit_test_setup_teardown(a_job_lives_and_is_cancelled, open_admin, close_admin),
+        cmocka_unit_test_setup_teardown(checkpoints_are_asked_for, open_admin, close_admin),
         cmocka_unit_test_setup_teardown(wrong_submissions_are_refused_in_words, open_admin, close_admin),
         cmocka_unit_test_setup_teardown(a_plan_is_polled_until_it_is_made, open_admin, close_admin),
         cmocka_unit_test_setup_teardown(a_plan_that_cannot_be_made_says_why, open_admin, close_admin),
