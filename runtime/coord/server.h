@@ -29,6 +29,10 @@
  * Sessions live where the log says (TXN_MOVE). A connection whose session has moved is told SESSION_MOVED and closed; what still comes to
  * the leader by way of its former peer is dropped.
  *
+ * What zab says to an action. PROPOSE and FORWARD are TAKEN, or the role has changed and its ROLE is on the way: drop them, the server does
+ * them again. (Its own limits are below zab's, so neither is BUSY or TOO_LARGE.) BARRIER: as well; BUSY: tell BARRIER_LOST with the next
+ * TICK. TOUCH: whatever it is, another follows. All actions of one step go to zab, in order, before the next event comes here.
+ *
  * Memory: a failed allocation aborts. This is control code.  Thread: one at a time.
  */
 #ifndef WEIR_RUNTIME_COORD_SERVER_H
