@@ -260,9 +260,19 @@ WEIR_EXPORT int rename(const char *from, const char *to)
     return fails(WEIR_FAULT_RENAME, to) ? -1 : REAL(rename)(from, to);
 }
 
+WEIR_EXPORT int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags)
+{
+    return fails(WEIR_FAULT_RENAME, to) ? -1 : REAL(renameat2)(from_dir, from, to_dir, to, flags);
+}
+
 WEIR_EXPORT int link(const char *from, const char *to)
 {
     return fails(WEIR_FAULT_LINK, to) ? -1 : REAL(link)(from, to);
+}
+
+WEIR_EXPORT int linkat(int from_dir, const char *from, int to_dir, const char *to, int flags)
+{
+    return fails(WEIR_FAULT_LINK, to) ? -1 : REAL(linkat)(from_dir, from, to_dir, to, flags);
 }
 
 WEIR_EXPORT int unlink(const char *path)

@@ -275,6 +275,91 @@ static void replace_leaves_only_this_run(void **state)
     weir_env_destroy(&job.env);
 }
 
+/* ---- checkpoints -----------------------------------------------------------------------------------------------------------------------
+ */
+
+static struct fake *open_with_checkpoint(const struct job *job, int64_t rows)
+{
+    struct fake *f = open_good(job, 0, 1);
+    feed_pairs(f, 1, rows, "x");
+    assert_ok(f, fake_op_prepare(f, 17));
+    return f;
+}
+
+/* Between prepare and commit, and again and again after it: by whoever comes. */
+static void a_checkpoint_shows_its_files_once(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = csv_to(temp_path(dir, "out"));
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *f = open_with_checkpoint(&job, 2);
+    assert_int_equal(f->committables.records, 2);
+    assert_string_equal(temp_list(config.dir), ".part-00000-0." JOB ".1.tmp ");
+    fake_op_prepare(f, 18); /* nothing was written since */
+    assert_int_equal(f->committables.n, 1);
+    attempt = 2;
+    restored = 17;
+    struct fake *g = open_good(&job, 3, 4);
+    for (int again = 0; again < 3; again++) assert_ok(g, fake_op_commit_one(g, f->committables.items[0]));
+    assert_ok(f, fake_op_commit(f)); /* the first attempt was not dead after all */
+    attempt = 0;
+    restored = 0;
+    fake_close(f);
+    fake_close(g);
+    char name[64];
+    (void)snprintf(name, sizeof name, "part-00000-%.8s-17 ", JOB);
+    assert_string_equal(temp_list(config.dir), name);
+    weir_env_destroy(&job.env);
+}
+
+/* What cannot be proven stops the job, in words. */
+static void output_that_is_gone_or_another_is_no_success(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = csv_to(temp_path(dir, "out"));
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *f = open_with_checkpoint(&job, 2);
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/part-00000-%.8s-17", config.dir, JOB);
+    temp_write(path, "1,x\n2,y\n", 8); /* as long, but another */
+    assert_int_equal(fake_op_commit(f), WEIR_E_EXISTS);
+    unlink(path);
+    assert_ok(f, fake_op_commit(f));
+    temp_write(path, "1,x\n2,y\n", 8);
+    assert_int_equal(fake_op_commit(f), WEIR_E_EXISTS);
+    unlink(path);
+    assert_int_equal(fake_op_commit(f), WEIR_E_NOT_FOUND);
+    assert_non_null(strstr(f->diag.text, "output of 8 bytes would be lost"));
+    static const unsigned char noise[] = {1, 255, 3};
+    assert_int_equal(fake_op_commit_one(f, (struct weir_bytes){noise, sizeof noise}), WEIR_E_CORRUPT);
+    for (uint32_t n = 0; n < f->committables.items[0].length; n++)
+        assert_int_equal(fake_op_commit_one(f, (struct weir_bytes){f->committables.items[0].data, n}), WEIR_E_CORRUPT);
+    fake_close(f);
+    weir_env_destroy(&job.env);
+}
+
+static void a_file_that_is_old_enough_is_followed_by_another(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = csv_to(temp_path(dir, "out"));
+    config.roll_ms = 1000;
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *f = open_good(&job, 0, 1);
+    for (int64_t i = 0; i < 5; i++) {
+        f->now_ms = 10000 + i * 600; /* 0, 600, 1200: the third begins the next */
+        feed_pairs(f, i, 1, "x");
+    }
+    assert_ok(f, fake_op_prepare(f, 1));
+    assert_int_equal(f->committables.n, 3);
+    assert_int_equal(f->committables.records, 5);
+    assert_ok(f, fake_op_commit(f));
+    fake_close(f);
+    char path[256];
+    (void)snprintf(path, sizeof path, "%s/part-00000-%.8s-1-1", config.dir, JOB);
+    assert_file(path, "2,x\n3,x\n");
+    weir_env_destroy(&job.env);
+}
+
 /* ---- refusals ------------------------------------------------------------------------------------------------------------------------ */
 
 static void assert_open_fails(const struct weir_file_sink *config, const struct weir_schema *schema, weir_err expected, const char *words)
@@ -643,6 +728,9 @@ int main(void)
         CASE(many_rows_come_out_as_they_went_in),
         CASE(an_earlier_result_is_not_touched),
         CASE(replace_leaves_only_this_run),
+        CASE(a_checkpoint_shows_its_files_once),
+        CASE(output_that_is_gone_or_another_is_no_success),
+        CASE(a_file_that_is_old_enough_is_followed_by_another),
         CASE(what_cannot_be_written_is_refused_at_the_start),
         CASE(a_row_that_takes_back_is_refused),
         CASE(a_full_disk_fails_for_good),
