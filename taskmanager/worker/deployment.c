@@ -12,6 +12,7 @@
 #include "runtime/operator/window.h"
 #include "runtime/state/rocks.h"
 #include "runtime/state/slot.h"
+#include "taskmanager/worker/channel_faults.h"
 #include "taskmanager/worker/describe.h"
 
 /* ---- channels --------------------------------------------------------------------------------------------------------------------------
@@ -396,6 +397,7 @@ weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, 
         name_operators(d);
         err = make_channels(d, deploy->deploy.slot_worker);
         if (!err) err = make_threads(d, deploy, diag);
+        if (!err) channel_faults_from_environment(d, deploy->attempt);
         if (err == WEIR_E_NOMEM) (void)weir_fail(diag, err, "no memory for the subtasks of the job");
     }
     if (err) {
