@@ -4,8 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <sys/stat.h>
 
+#include "jobmanager/catalog_log.h"
+#include "jobmanager/catalog_records.h"
 #include "runtime/base/hash.h"
 #include "runtime/coord/epochs.h"
 #include "runtime/coord/image.h"
@@ -288,6 +291,79 @@ static void write_checkpoints(void)
     buffer_close(&b);
 }
 
+/* ---- the catalog -----------------------------------------------------------------------------------------------------------------------
+ */
+
+/* With the key in front, as fuzz_records.c reads it. */
+static void write_record(enum job_key key, const char *name, struct buffer *b)
+{
+    write_seed("fuzz_records", name, b->data, b->len);
+    buffer_clear(b);
+    const unsigned char next = (unsigned char)(key + 1);
+    buffer_add(b, &next, 1);
+}
+
+static void write_records(void)
+{
+    static const char *const args[] = {"job", "--rows", "5"};
+    static const struct job_option options[] = {{"execution.checkpointing.interval", "1s"}};
+    struct job_submission sub = {.id = {{1}}, .digest = {{2}}, .size = 3, .name = "n", .cwd = "/", .parallelism = 2};
+    struct ckpt_pointer pointer = {.id = 7, .owned = true, .path = (char *)(uintptr_t) "/c/chk-7", .bytes = 8, .crc32c = 9, .wall_ms = 10};
+    struct graph_node node = {.id = "read", .name = "file", .kind = GRAPH_SOURCE, .n_outputs = 1};
+    struct graph graph = {.name = "g", .n_nodes = 1, .nodes = &node};
+    struct buffer b = {0};
+    sub.args = args;
+    sub.n_args = 3;
+    sub.options = options;
+    sub.n_options = 1;
+    buffer_add(&b, "", 1);
+    records_submission(&sub, 1, 2, &b);
+    write_record(JOB_KEY_SUBMISSION, "submission", &b);
+    if (graph_encode(&graph, &b)) exit(1);
+    write_record(JOB_KEY_GRAPH, "graph", &b);
+    records_attempt(1, 2, true, &b);
+    write_record(JOB_KEY_ATTEMPT, "attempt", &b);
+    records_counter(1, 2, &b);
+    write_record(JOB_KEY_COUNTER, "counter", &b);
+    records_pointers(1, (const struct ckpt_pointer *[]){&pointer}, 1, &b);
+    write_record(JOB_KEY_POINTERS, "pointers", &b);
+    struct job job = {.failure = {.code = WEIR_E_USER,
+                                  .operator_id = (char *)(uintptr_t) "op",
+                                  .reason = (char *)(uintptr_t) "why",
+                                  .taskmanager = (char *)(uintptr_t) "tm-1"}};
+    records_result(&job, JOB_FAILED, 5, &b);
+    write_record(JOB_KEY_RESULT, "result", &b);
+    buffer_close(&b);
+}
+
+static void put(struct catalog_log *log, const char *key, const char *value, uint64_t expected)
+{
+    uint64_t version;
+    if (catalog_log_put(log, key, (struct weir_bytes){value, (uint32_t)strlen(value)}, expected, &version, NULL) != CATALOG_COMMITTED)
+        exit(1);
+}
+
+static void write_log(void)
+{
+    char dir[] = "/tmp/weir-seeds-XXXXXX", path[64];
+    struct catalog_log *log = NULL;
+    unsigned char bytes[4096];
+    if (!mkdtemp(dir) || catalog_log_open(&log, dir, NULL)) exit(1);
+    put(log, "a", "one", 0);
+    put(log, "b", "two", 0);
+    if (catalog_log_sync(log, NULL)) exit(1);
+    put(log, "a", "three", 1);
+    if (catalog_log_delete(log, "b", 1, NULL) != CATALOG_COMMITTED || catalog_log_sync(log, NULL)) exit(1);
+    catalog_log_close(&log);
+    snprintf(path, sizeof path, "%s/" CATALOG_LOG_NAME, dir);
+    FILE *f = fopen(path, "rb");
+    size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
+    if (!f || fclose(f)) exit(1);
+    write_seed("fuzz_catalog_log", "two_batches", bytes, n);
+    (void)unlink(path);
+    (void)rmdir(dir);
+}
+
 /* One message of every type, and scripts of fuzz_zab.c: a follower that is led, a leader that is followed. */
 static struct zab_message zab_sample(enum zab_type type)
 {
@@ -369,6 +445,8 @@ int main(int argc, char **argv)
     write_frames();
     write_scripts();
     write_checkpoints();
+    write_records();
+    write_log();
     write_zab();
     return 0;
 }

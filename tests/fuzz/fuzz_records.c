@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values of the catalog. The first byte says of which key. What a JobManager would take up from them is made, too. */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "jobmanager/catalog_records.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* A submission that can be read can be checked, in words and without harm. */
+static void use(const struct records_job *job)
+{
+    struct job_options options;
+    struct weir_diag diag;
+    job_options_default(&options);
+    if (job->submitted) (void)job_submission_check(&job->submission, &options, &diag);
+    if (job->recovery.n_pointers > CKPT_RETAINED_MAX + 1) abort();
+    for (uint32_t i = 1; i < job->recovery.n_pointers; i++)
+        if (job->pointers[i].id <= job->pointers[i - 1].id) abort();
+    if (job->recovery.result && !job_state_terminal(job->recovery.result)) abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct records_job job;
+    struct weir_diag diag;
+    if (!size) return 0;
+    enum job_key key = (enum job_key)(data[0] % JOB_KEYS);
+    if (!records_take(&job, key, (struct weir_bytes){data + 1, (uint32_t)(size - 1)}, &diag)) use(&job);
+    records_close(&job);
+    return 0;
+}

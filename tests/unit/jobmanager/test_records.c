@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Values of the catalog: what is written is what is read, and nothing else is read. */
+/* cmocka wants these first, in this order */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include <stdlib.h>
+#include <string.h>
+
+#include "jobmanager/catalog_records.h"
+
+static struct records_job job;
+
+static weir_err take(enum job_key key, const struct buffer *b)
+{
+    return records_take(&job, key, (struct weir_bytes){b->data, (uint32_t)b->len}, NULL);
+}
+
+static void submission(struct buffer *out)
+{
+    static const char *const args[] = {"job", "--input", ""};
+    static const struct job_option options[] = {{"execution.checkpointing.interval", "1s"}, {"state.checkpoints.num-retained", "2"}};
+    struct job_submission sub = {.id = {{1}},
+                                 .digest = {{2}},
+                                 .size = 3,
+                                 .name = "name",
+                                 .cwd = "/cwd",
+                                 .parallelism = 4,
+                                 .progress_timeout_ms = 5,
+                                 .n_args = 3,
+                                 .args = args,
+                                 .n_options = 2,
+                                 .options = options,
+                                 .from = "/save",
+                                 .from_claim = true,
+                                 .predecessor = {{6}}};
+    records_submission(&sub, 77, -1, out);
+}
+
+static void pointers(struct buffer *out)
+{
+    struct ckpt_pointer a = {
+        .id = 7, .options = 1, .path = (char *)(uintptr_t) "/a", .bytes = 8, .crc32c = 9, .wall_ms = 10, .state_bytes = 11};
+    struct ckpt_pointer b = {.id = 8, .owned = true, .path = (char *)(uintptr_t) "/b"};
+    records_pointers(3, (const struct ckpt_pointer *[]){&a, &b}, 2, out);
+}
+
+static void a_submission_comes_back(void **state)
+{
+    (void)state;
+    struct buffer b = {0};
+    submission(&b);
+    assert_int_equal(take(JOB_KEY_SUBMISSION, &b), WEIR_OK);
+    buffer_close(&b);
+    const struct job_submission *s = &job.submission;
+    assert_true(job.submitted);
+    assert_int_equal(s->id.bytes[0], 1);
+    assert_int_equal(s->digest.bytes[0], 2);
+    assert_string_equal(s->name, "name");
+    assert_string_equal(s->args[1], "--input");
+    assert_string_equal(s->args[2], "");
+    assert_string_equal(s->options[1].value, "2");
+    assert_string_equal(s->from, "/save");
+    assert_true(s->from_claim);
+    assert_false(s->from_unmatched);
+    assert_int_equal(s->predecessor.bytes[0], 6);
+    assert_int_equal(job.number, 77);
+    assert_int_equal(job.recovery.submitted_wall_ms, -1);
+    records_close(&job);
+}
+
+static void the_small_ones_come_back(void **state)
+{
+    (void)state;
+    struct buffer b = {0};
+    records_attempt(1, 5, true, &b);
+    assert_int_equal(take(JOB_KEY_ATTEMPT, &b), WEIR_OK);
+    buffer_clear(&b);
+    records_counter(1, 1ull << 40, &b);
+    assert_int_equal(take(JOB_KEY_COUNTER, &b), WEIR_OK);
+    buffer_clear(&b);
+    pointers(&b);
+    assert_int_equal(take(JOB_KEY_POINTERS, &b), WEIR_OK);
+    assert_int_equal(take(JOB_KEY_POINTERS, &b), WEIR_E_CORRUPT); /* twice */
+    buffer_close(&b);
+    assert_int_equal(job.recovery.attempt, 5);
+    assert_true(job.recovery.committing);
+    assert_int_equal(job.recovery.counter, 1ull << 40);
+    assert_int_equal(job.recovery.n_pointers, 2);
+    assert_string_equal(job.pointers[0].path, "/a");
+    assert_int_equal(job.pointers[0].state_bytes, 11);
+    assert_true(job.pointers[1].owned);
+    records_close(&job);
+}
+
+/* Every shorter one, and every one with a byte changed, is refused or read as something that is within its bounds. */
+static void broken_ones_are_refused(void **state)
+{
+    (void)state;
+    void (*const make[])(struct buffer *) = {[JOB_KEY_SUBMISSION] = submission, [JOB_KEY_POINTERS] = pointers};
+    static const enum job_key keys[] = {JOB_KEY_SUBMISSION, JOB_KEY_POINTERS};
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+        struct buffer b = {0};
+        make[keys[k]](&b);
+        for (size_t len = 0; len < b.len; len++) {
+            weir_err err = records_take(&job, keys[k], (struct weir_bytes){b.data, (uint32_t)len}, NULL);
+            assert_true(err == WEIR_E_CORRUPT || err == WEIR_E_UNSUPPORTED);
+            records_close(&job);
+        }
+        for (size_t at = 0; at < b.len * 8; at++) {
+            unsigned char *copy = malloc(b.len);
+            memcpy(copy, b.data, b.len);
+            copy[at / 8] ^= (unsigned char)(1u << at % 8);
+            (void)records_take(&job, keys[k], (struct weir_bytes){copy, (uint32_t)b.len}, NULL);
+            records_close(&job);
+            free(copy);
+        }
+        buffer_close(&b);
+    }
+}
+
+static void keys_go_both_ways(void **state)
+{
+    (void)state;
+    char text[CATALOG_KEY_MAX + 1];
+    struct weir_id id = {{0xab, 1}}, back;
+    enum job_key key;
+    for (unsigned k = 0; k < JOB_KEYS; k++) {
+        assert_true(records_key_parse(records_key(id, (enum job_key)k, text), &back, &key));
+        assert_int_equal(key, k);
+        assert_true(id_equal(id, back));
+    }
+    assert_false(records_key_parse("job/", &back, &key));
+    assert_false(records_key_parse("job/ab010000000000000000000000000000/nothing", &back, &key));
+    assert_false(records_key_parse("job/ab01000000000000000000000000000X/graph", &back, &key));
+    assert_false(records_key_parse("tree/ab010000000000000000000000000000/graph", &back, &key));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_submission_comes_back),
+        cmocka_unit_test(the_small_ones_come_back),
+        cmocka_unit_test(broken_ones_are_refused),
+        cmocka_unit_test(keys_go_both_ways),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
