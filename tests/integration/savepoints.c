@@ -139,6 +139,81 @@ STORY(killed_jobmanager_restores_the_newest_checkpoint)
     output_is_whole(c, hash);
 }
 
+STORY(retained_checkpoint_of_a_canceled_job_is_begun_with)
+{
+    char id[JOB_ID_MAX], path[512];
+    uint32_t lines;
+    cluster_start(c, 2, 2);
+    c->dirty = true;
+    const char *hash = expected(c, &lines);
+    job_submit(c, id, "--parallelism", "2", INTERVAL, "-D",
+               "execution.checkpointing.externalized-checkpoint-retention=RETAIN_ON_CANCELLATION", job_plugin("writer"), "--", "--output",
+               in_dir(c, "out"), "--rows", ROWS_TEXT, "--pace", "10000", NULL);
+    json_decref(job_wait(c, id, "RUNNING"));
+    assert_int_equal(ctl(c, "checkpoint", id, NULL).code, 0);
+    assert_int_equal(ctl(c, "cancel", id, NULL).code, 0);
+    json_decref(job_wait(c, id, "CANCELED"));
+    json_t *stats = ctl_json(c, "checkpoints", id, NULL), *retained = json_object_get(stats, "retained");
+    assert_true(json_array_size(retained) >= 1);
+    snprintf(path, sizeof path, "%s", json_text(json_array_get(retained, json_array_size(retained) - 1), "external_path"));
+    json_decref(stats);
+    assert_int_equal(files_with_prefix(path, "MANIFEST"), 1);
+    struct said s = ctl(c, "run", "--parallelism", "2", INTERVAL, "--from", path, "--claim", "claim", job_plugin("writer"), "--",
+                        "--output", in_dir(c, "out"), "--rows", ROWS_TEXT, "--pace", "0", NULL);
+    assert_int_equal(s.code, 0);
+    output_is_whole(c, hash);
+    assert_int_equal(files_with_prefix(path, "MANIFEST"), 0); /* it was claimed, and is not needed any more */
+}
+
+/* Takes two checkpoints by hand, damages the newer one and kills a worker. */
+static void damage_the_newest(struct cluster *c, const char *policy, char id[static JOB_ID_MAX])
+{
+    char path[512], manifest[600];
+    size_t len;
+    pid_t workers[2];
+    char dir[CLUSTER_PATH_MAX + 40];
+    snprintf(dir, sizeof dir, "execution.checkpointing.dir=%s/jm/checkpoints", c->dir);
+    job_submit(c, id, "--parallelism", "2", "-D", dir, RESTARTS, "-D", policy, job_plugin("writer"), "--", "--output", in_dir(c, "out"),
+               "--rows", ROWS_TEXT, "--pace", "10000", NULL);
+    json_decref(job_wait(c, id, "RUNNING"));
+    assert_int_equal(ctl(c, "checkpoint", id, NULL).code, 0);
+    struct said s = ctl(c, "checkpoint", id, NULL);
+    assert_int_equal(s.code, 0);
+    snprintf(manifest, sizeof manifest, "%s/MANIFEST", printed(&s, path));
+    char *bytes = file_read(manifest, &len);
+    assert_non_null(bytes);
+    bytes[len / 2] ^= 1;
+    file_write(manifest, bytes, len);
+    free(bytes);
+    assert_int_equal(cluster_processes(c, "weir-worker", workers, 2), 2);
+    assert_int_equal(kill(workers[0], SIGKILL), 0);
+}
+
+STORY(damaged_checkpoint_ends_the_job_by_name)
+{
+    char id[JOB_ID_MAX];
+    cluster_start(c, 2, 1);
+    c->dirty = true;
+    damage_the_newest(c, "execution.state-recovery.older-checkpoint=false", id);
+    json_t *job = job_wait(c, id, "FAILED");
+    const char *reason = json_text(json_object_get(job, "failure"), "reason");
+    assert_has(reason, "checkpoint 2 could not be restored");
+    assert_has(reason, "chk-2/MANIFEST");
+    json_decref(job);
+}
+
+STORY(older_checkpoint_is_restored_if_the_policy_says_so)
+{
+    char id[JOB_ID_MAX];
+    cluster_start(c, 2, 1);
+    c->dirty = true;
+    damage_the_newest(c, "execution.state-recovery.older-checkpoint=true", id);
+    (void)proc_wait_log(c, c->jobmanager, "AN OLDER ONE IS RESTORED, 1 at", 1);
+    json_t *job = job_wait(c, id, "FINISHED");
+    assert_int_equal(json_number(job, "restored-checkpoint"), 1);
+    json_decref(job);
+}
+
 STORY(what_does_not_fit_is_refused_in_words)
 {
     char id[JOB_ID_MAX];
@@ -173,4 +248,5 @@ STORY(what_does_not_fit_is_refused_in_words)
 
 STORY_MAIN(STORY_TEST(checkpoints_and_savepoints_are_taken_when_asked_for), STORY_TEST(stopped_job_goes_on_from_its_savepoint),
            STORY_TEST(rescaled_job_goes_on_under_its_name), STORY_TEST(killed_jobmanager_restores_the_newest_checkpoint),
-           STORY_TEST(what_does_not_fit_is_refused_in_words))
+           STORY_TEST(retained_checkpoint_of_a_canceled_job_is_begun_with), STORY_TEST(damaged_checkpoint_ends_the_job_by_name),
+           STORY_TEST(older_checkpoint_is_restored_if_the_policy_says_so), STORY_TEST(what_does_not_fit_is_refused_in_words))
