@@ -146,7 +146,7 @@ void artifact_drop_fetches(struct supervisor *s);
 
 /* ---- supervisor_copies.c ---- */
 
-/* A worker of a job with checkpoints is here; it has ended. */
+/* A worker of a job with checkpoints, or of one that begins from one, is here; it has ended. */
 void copies_use(struct supervisor *s, struct weir_id job);
 void copies_rest(struct supervisor *s, struct weir_id job);
 /* Nobody will restore the job here any more. */

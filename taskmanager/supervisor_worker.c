@@ -161,7 +161,7 @@ struct worker *worker_new(struct supervisor *s, const struct wire_msg *msg, uint
     w->deploy_len = bytes.length;
     w->ready_ms = s->now_ms + s->config.ready_timeout_ms;
     w->leave_ms = INT64_MAX;
-    if (*msg->deploy.checkpoint.dir) copies_use(s, w->job);
+    if (*msg->deploy.checkpoint.dir || msg->deploy.restore.id) copies_use(s, w->job);
     s->workers[s->n_workers++] = w; /* there is room: each worker holds a slot */
     return w;
 }

@@ -20,6 +20,7 @@ weir_err checkpoints_init(struct checkpoints *c, const struct checkpoints_owner 
     if (!local_dir) return weir_fail(diag, WEIR_E_CORRUPT, "a job with checkpoints, and no folder for local copies");
     const struct snapshot_thread_config config = {.job_dir = deploy->deploy.checkpoint.dir,
                                                   .local_dir = local_dir,
+                                                  .restores = deploy->deploy.restore.id != 0,
                                                   .job = deploy->job,
                                                   .attempt = deploy->attempt,
                                                   .worker = deploy->deploy.worker,

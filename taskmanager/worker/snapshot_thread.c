@@ -143,6 +143,7 @@ static weir_err make_store(struct snapshot_thread *t, struct weir_diag *diag)
     const struct snapshot_thread_config *c = &t->config;
     weir_err err = local_files_new(&t->local, c->local_dir, diag);
     if (err) return err;
+    if (!c->restores) local_files_release(t->local, 0, true);
     const struct checkpoint_store_config config = {
         .job_dir = c->job_dir, .job = c->job, .attempt = c->attempt, .worker = c->worker, .local = t->local};
     return checkpoint_store_new(&t->store, &config, diag);

@@ -19,6 +19,7 @@ struct snapshot_thread;
 struct snapshot_thread_config {
     const char *job_dir;   /* in the checkpoint storage; "" = none: nothing will be persisted or stored. Kept */
     const char *local_dir; /* kept */
+    bool restores;         /* a restore will be ordered first; else what earlier attempts left in the local folder goes at once */
     struct weir_id job;
     uint32_t attempt, worker;
     struct wake *net; /* woken for each answer; kept */

@@ -402,6 +402,22 @@ static void state_comes_from_local_copies(void **state)
     finish(&r, 2);
 }
 
+/* An attempt that died before its first checkpoint was complete leaves nothing to the next one. */
+static void what_no_checkpoint_needs_goes(void **state)
+{
+    (void)state;
+    struct run r;
+    assert_true(begin(&r, 2, 0));
+    run_for(&r, ROWS / 4);
+    trigger(&r, 1, 0);
+    await(&r, is_answered);
+    end(&r, THREAD_STOP); /* nobody has completed it */
+    assert_string_not_equal(temp_list(temp_path(&root, "local")), "");
+    assert_true(begin(&r, 2, 0));
+    assert_string_equal(temp_list(temp_path(&root, "local")), "");
+    finish(&r, 2);
+}
+
 /* Walks the state files of the job in the storage. */
 static void for_each_shared(void (*what)(const char *path))
 {
@@ -602,6 +618,7 @@ int main(void)
         CASE(and_down_to_one),
         CASE(attempts_in_a_row),
         CASE(state_comes_from_local_copies),
+        CASE(what_no_checkpoint_needs_goes),
         CASE(a_corrupt_file_is_refused_by_name),
         CASE(a_cut_file_is_refused_by_name),
         CASE(a_missing_file_is_refused_by_name),
