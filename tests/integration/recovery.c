@@ -4,94 +4,12 @@
  * What they have to write is what the same job writes without faults and without checkpoints.
  */
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "tests/support/cluster/cluster.h"
+#include "tests/integration/tasks.h"
 
-#define PAUSE_MS 300  /* about so long a job is left alone between two deaths */
-#define JOB_MS 110000 /* for a whole job with all its deaths */
-
-/* The cluster's configuration, by environment: checkpoints often, restarts soon, and as many as it takes. */
-static void often(const char *interval)
-{
-    assert_int_equal(setenv("WEIR_EXECUTION_CHECKPOINTING_INTERVAL", interval, 1), 0);
-    assert_int_equal(setenv("WEIR_RESTART_STRATEGY_TYPE", "fixed-delay", 1), 0);
-    assert_int_equal(setenv("WEIR_RESTART_STRATEGY_FIXED_DELAY_ATTEMPTS", "1000000", 1), 0);
-    assert_int_equal(setenv("WEIR_RESTART_STRATEGY_FIXED_DELAY_DELAY", "50ms", 1), 0);
-}
-
-/* ---- jobs and what they write ---------------------------------------------------------------------------------------------------- */
-
-#define NAMES_MAX 8
-
-struct task {
-    const char *plugin;
-    const char *arguments[NAMES_MAX]; /* behind --, ending with NULL */
-    const char *pace[3];              /* more of them, for the run with faults: so that it lasts a few seconds */
-    const char *folders[NAMES_MAX];   /* of its output, ending with NULL; "" = the output itself */
-};
-
-static const struct task writer = {.plugin = "writer", .arguments = {"--rows", "60000"}, .pace = {"--pace", "15000"}, .folders = {""}};
-
-static struct task nexmark(const char *query)
-{
-    return (struct task){.plugin = "nexmark",
-                         .arguments = {"--query", query, "--events", "120000", "--splits", "4"},
-                         .pace = {"--pace", "30000"},
-                         .folders = {""}};
-}
-
-static const char *plugin_of(const struct task *task)
-{
-    return strcmp(task->plugin, "nexmark") == 0 ? example_plugin("nexmark") : job_plugin(task->plugin);
-}
-
-/* "run ..." with the task's arguments; argv has room. */
-static void arguments(const struct task *task, const char *output, bool paced, const char **argv)
-{
-    size_t n = 0;
-    argv[n++] = "--output";
-    argv[n++] = output;
-    for (size_t i = 0; task->arguments[i]; i++) argv[n++] = task->arguments[i];
-    for (size_t i = 0; paced && task->pace[i]; i++) argv[n++] = task->pace[i];
-    while (n < 16) argv[n++] = NULL;
-}
-
-/* The job by itself, in a cluster of its own. */
-static void expect(struct cluster *c, const struct task *task)
-{
-    const char *a[16];
-    arguments(task, in_dir(c, "expected"), false, a);
-    struct said s = ctl_within(c, 60000, "run", "--local", "--parallelism", "1", plugin_of(task), "--", a[0], a[1], a[2], a[3], a[4], a[5],
-                               a[6], a[7], a[8], a[9], NULL);
-    if (s.code) fail_msg("jobctl ended with %d: %s", s.code, s.err);
-}
-
-static void submit(struct cluster *c, const struct task *task, const char *parallelism, char id[static JOB_ID_MAX])
-{
-    const char *a[16];
-    arguments(task, in_dir(c, "out"), true, a);
-    job_submit(c, id, "--parallelism", parallelism, plugin_of(task), "--", a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9],
-               NULL);
-}
-
-static void same_output(struct cluster *c, const struct task *task)
-{
-    for (size_t i = 0; task->folders[i]; i++) {
-        char is[CLUSTER_PATH_MAX], should[CLUSTER_PATH_MAX], hash[80];
-        uint32_t n_is, n_should;
-        (void)snprintf(is, sizeof is, "%s/%s", in_dir(c, "out"), task->folders[i]);
-        (void)snprintf(should, sizeof should, "%s/%s", in_dir(c, "expected"), task->folders[i]);
-        (void)snprintf(hash, sizeof hash, "%s", sorted_sha256(should, &n_should));
-        assert_true(n_should > 0);
-        const char *got = sorted_sha256(is, &n_is);
-        if (n_is != n_should || strcmp(got, hash) != 0)
-            fail_msg("%s: %u lines instead of %u, or other ones", task->folders[i], n_is, n_should);
-        assert_int_equal(files_with_prefix(is, "."), 0); /* nothing that was never made visible */
-    }
-}
+#define PAUSE_MS 300   /* about so long a job is left alone between two deaths */
+#define PLUGINS_OPEN 1 /* descriptors that a TaskManager keeps of a job: its plugin, for the next one */
+#define JOB_MS 110000  /* for a whole job with all its deaths */
 
 /* ---- deaths ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -146,16 +64,39 @@ static void kill_workers(struct cluster *c, const char *id, uint32_t deaths)
         if (!wait_a_while(c, deadline_ms)) fail_msg("the job does not end");
 }
 
+/* Descriptors of our daemons, together. */
+static uint32_t open_files(struct cluster *c)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i <= c->n_taskmanagers; i++) {
+        char path[64];
+        (void)snprintf(path, sizeof path, "/proc/%d/fd", (int)(i ? c->taskmanager[i - 1] : c->jobmanager)->pid);
+        n += files_with_prefix(path, "");
+    }
+    return n;
+}
+
+/* Nothing that deaths and attempts have opened stays open. */
+static void wait_closed(struct cluster *c, uint32_t before)
+{
+    int64_t deadline_ms = now_ms() + CLUSTER_WAIT_MS;
+    uint32_t n;
+    while ((n = open_files(c)) > before)
+        if (!wait_a_while(c, deadline_ms)) fail_msg("%u descriptors are open, and were %u", n, before);
+}
+
 static void workers_die(struct cluster *c, const struct task *task, const char *parallelism, uint32_t n_taskmanagers)
 {
     char id[JOB_ID_MAX];
     expect(c, task);
     often("100ms");
     cluster_start(c, n_taskmanagers, 2);
+    uint32_t n_open = open_files(c);
     submit(c, task, parallelism, id);
     kill_workers(c, id, 12);
     same_output(c, task);
     cluster_wait_processes(c, "weir-worker", 0, CLUSTER_WAIT_MS);
+    wait_closed(c, n_open + PLUGINS_OPEN * n_taskmanagers);
 }
 
 STORY(writer_on_one_taskmanager)
