@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/operator/window_clock.h"
 #include "runtime/operator/window_fold.h"
 #include "runtime/operator/window_progress.h"
 #include "runtime/operator/window_running.h"
@@ -37,7 +38,7 @@ struct slicing {
     struct window_slices slices;
     struct window_running running; /* when windows have several slices */
     bool combines;
-    bool by_clock; /* processing time */
+    struct window_clock clock;
     int64_t lateness_ms;
     weir_time passed; /* windows that end by then have fired, unless `firing` says that one is under way */
     struct window_span over, held;
@@ -47,7 +48,6 @@ struct slicing {
     window_slice next;         /* first slice that is to enter or leave yet */
     uint64_t cursor;           /* of the scan for the results */
     struct window_progress progress;
-    weir_time timer_ms; /* earliest timer that was set and has not fired; WEIR_TIME_MAX: none */
     struct slice *hint; /* of the last record; no longer there: NULL */
     int64_t *places;    /* of the window that fires, for its rows */
     uint32_t cap_places;
@@ -89,31 +89,13 @@ static bool next_window(const struct slicing *op, struct window_span *out)
     return at < op->slices.n && window_grid_first_of(&op->grid, op->slices.items[at]->number, out);
 }
 
-/* Sets a timer, under the current key, for the next window's end. */
-static weir_err set_timer(struct slicing *op, struct weir_ctx *ctx)
+/* Sets a timer, under the current key or any of `table`, for the next window's end. */
+static weir_err set_timer(struct slicing *op, struct weir_ctx *ctx, struct weir_table *table)
 {
     struct window_span window;
-    if (!op->by_clock || !next_window(op, &window)) return WEIR_OK;
+    if (!op->clock.runs || !next_window(op, &window)) return WEIR_OK;
     weir_time end = window_end(window_span_last(&op->grid, window));
-    if (end >= op->timer_ms) return WEIR_OK;
-    op->timer_ms = end;
-    return weir_timer_set(ctx, WEIR_PROCESSING_TIME, end, 0);
-}
-
-/* A restored timer belongs to one key group, the windows to all: each subtask needs a timer of its own, under any key it has. */
-static weir_err set_restored_timer(struct slicing *op, struct weir_ctx *ctx)
-{
-    struct weir_key key;
-    void *acc;
-    uint64_t cursor = 0;
-    if (op->slices.first == op->slices.n) return WEIR_OK;
-    if (!weir_table_next(ctx, op->slices.items[op->slices.first]->table, &cursor, &key, &acc)) return WEIR_OK;
-    const struct weir_key *keys = ctx->keys;
-    ctx->keys = &key;
-    ctx->key_index = 0;
-    weir_err err = set_timer(op, ctx);
-    ctx->keys = keys;
-    return err;
+    return table ? window_clock_set_under(&op->clock, ctx, table, end, 0) : window_clock_set(&op->clock, ctx, end, 0);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------------------------------------- */
@@ -155,12 +137,12 @@ static weir_err slice_open(void *self, struct weir_ctx *ctx)
                          "%s: a window needs a size above 0, an offset from 0 to below the size or slide, and a step that divides the size",
                          ctx->operator_id);
     op->combines = op->grid.n_slices > 1;
-    op->by_clock = config->window.domain == WEIR_PROCESSING_TIME;
+    op->clock = window_clock_of(&config->window);
     op->lateness_ms = config->window.allowed_lateness_ms;
-    op->timer_ms = WEIR_TIME_MAX;
     weir_err err = window_fold_open(&op->fold, ctx, config);
     if (!err) err = open_state(op, ctx, config);
-    return err || !op->by_clock ? err : set_restored_timer(op, ctx);
+    if (err || op->slices.first == op->slices.n) return err;
+    return set_timer(op, ctx, op->slices.items[op->slices.first]->table); /* restored */
 }
 
 static void slice_close(void *self, struct weir_ctx *ctx)
@@ -355,7 +337,7 @@ static weir_err fire_all(struct slicing *op, struct weir_ctx *ctx, weir_time pas
 static weir_err slice_on_watermark(void *self, struct weir_ctx *ctx, weir_time watermark_ms)
 {
     struct slicing *op = self;
-    if (op->by_clock && watermark_ms != WEIR_TIME_MAX) return WEIR_OK;
+    if (op->clock.runs && watermark_ms != WEIR_TIME_MAX) return WEIR_OK;
     return fire_all(op, ctx, watermark_ms, true);
 }
 
@@ -365,10 +347,10 @@ static weir_err slice_on_watermark(void *self, struct weir_ctx *ctx, weir_time w
 static weir_err slice_on_timer(void *self, struct weir_ctx *ctx, const struct weir_timer *timer)
 {
     struct slicing *op = self;
-    op->timer_ms = WEIR_TIME_MAX;
+    op->clock.timer_ms = WEIR_TIME_MAX;
     weir_err err = fire_all(op, ctx, window_before(weir_now_ms(ctx), 1), true);
     if (err == WEIR_AGAIN) return weir_timer_set(ctx, WEIR_PROCESSING_TIME, window_after(timer->time_ms, 1), 0); /* at the next step */
-    return err ? err : set_timer(op, ctx);
+    return err ? err : set_timer(op, ctx, NULL);
 }
 
 /* ---- records ----------------------------------------------------------------------------------------------------------------------------
@@ -525,7 +507,7 @@ static weir_err process_by_clock(struct slicing *op, struct weir_ctx *ctx, const
     if (err || !slice) return err; /* between two windows */
     err = add_part(op, ctx, batch, slice, NULL, batch->count);
     weir_set_key(ctx, 0);
-    return err ? err : set_timer(op, ctx);
+    return err ? err : set_timer(op, ctx, NULL);
 }
 
 static weir_err slice_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
@@ -533,7 +515,7 @@ static weir_err slice_process(void *self, struct weir_ctx *ctx, uint32_t input, 
     struct slicing *op = self;
     (void)input; /* one input */
     weir_err err = WEIR_OK;
-    if (op->by_clock) return process_by_clock(op, ctx, batch);
+    if (op->clock.runs) return process_by_clock(op, ctx, batch);
     /* The windows that are over take nothing in, wherever their results wait to be taken. */
     if (op->firing || ctx->watermark_ms > op->passed) err = fire_all(op, ctx, ctx->watermark_ms, false);
     if (err) return err;

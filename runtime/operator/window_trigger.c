@@ -8,15 +8,19 @@
  * Early timers carry the number as their tag.
  *
  * A watermark fires, oldest first, the windows that have ended, unless the trigger is early_only, and drops those whose lateness is over.
+ *
+ * Processing time: the same, with the clock as time; a timer under the key of some record calls when the next window is over.
  */
 #include <string.h>
 
+#include "runtime/operator/window_clock.h"
 #include "runtime/operator/window_fold.h"
 #include "runtime/operator/window_grid.h"
 #include "runtime/operator/window_progress.h"
 #include "runtime/operator/window_time.h"
 
 #define GLOBAL_NUMBER 0
+#define END_TAG ((uint64_t)INT64_MIN) /* of the clock's timer: no window has this number */
 
 /* Its accumulator follows. */
 struct cell {
@@ -32,6 +36,7 @@ struct triggered {
     struct window_grid grid;
     struct weir_trigger trigger;
     bool global;
+    struct window_clock clock;
     int64_t lateness_ms;
     weir_time passed; /* windows that end by then have fired, unless `firing` */
     bool firing;
@@ -56,35 +61,6 @@ struct opened {
 static void *acc_of(struct cell *c)
 {
     return c + 1;
-}
-
-/* ---- life ---------------------------------------------------------------------------------------------------------------------------- */
-
-static weir_err trigger_open(void *self, struct weir_ctx *ctx)
-{
-    struct triggered *op = self;
-    const struct window_config *config = ctx->config;
-    const struct weir_window *w = &config->window;
-    op->global = w->kind == WEIR_GLOBAL;
-    op->lateness_ms = w->allowed_lateness_ms;
-    if (w->trigger) op->trigger = *w->trigger;
-    if (!op->global && window_grid_init(&op->grid, w))
-        return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "%s: a window has no such size, offset, slide or step", ctx->operator_id);
-    weir_err err = window_fold_open(&op->fold, ctx, config);
-    if (err) return err;
-    const struct weir_state_desc desc = {
-        .struct_size = sizeof desc, .name = "cells", .value_size = (uint32_t)sizeof(struct cell) + op->fold.aggregate->acc_size};
-    err = weir_panes_open(ctx, &desc, &op->panes);
-    if (!err) err = window_progress_open(&op->progress, ctx);
-    op->passed = op->progress.passed;
-    return err;
-}
-
-static void trigger_close(void *self, struct weir_ctx *ctx)
-{
-    struct triggered *op = self;
-    (void)ctx;
-    window_fold_close(&op->fold);
 }
 
 /* ---- windows ----------------------------------------------------------------------------------------------------------------------------
@@ -124,6 +100,46 @@ static bool next_window(struct triggered *op, struct weir_ctx *ctx, int64_t afte
 static bool is_over(const struct triggered *op, const struct opened *w)
 {
     return window_after(w->last, op->lateness_ms) <= op->passed;
+}
+
+/* By the clock: has a timer, under the current key, or after a restore under any, fire at the end of the next window. */
+static weir_err set_end_timer(struct triggered *op, struct weir_ctx *ctx, bool restored)
+{
+    struct opened w;
+    if (!op->clock.runs || !next_window(op, ctx, INT64_MIN, &w)) return WEIR_OK;
+    if (!restored) return window_clock_set(&op->clock, ctx, window_end(w.last), END_TAG);
+    weir_err err = weir_panes_table(ctx, op->panes, w.number, &w.table);
+    return err ? err : window_clock_set_under(&op->clock, ctx, w.table, window_end(w.last), END_TAG);
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------------------------- */
+
+static weir_err trigger_open(void *self, struct weir_ctx *ctx)
+{
+    struct triggered *op = self;
+    const struct window_config *config = ctx->config;
+    const struct weir_window *w = &config->window;
+    op->global = w->kind == WEIR_GLOBAL;
+    op->clock = window_clock_of(w);
+    op->lateness_ms = w->allowed_lateness_ms;
+    if (w->trigger) op->trigger = *w->trigger;
+    if (!op->global && window_grid_init(&op->grid, w))
+        return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "%s: a window has no such size, offset, slide or step", ctx->operator_id);
+    weir_err err = window_fold_open(&op->fold, ctx, config);
+    if (err) return err;
+    const struct weir_state_desc desc = {
+        .struct_size = sizeof desc, .name = "cells", .value_size = (uint32_t)sizeof(struct cell) + op->fold.aggregate->acc_size};
+    err = weir_panes_open(ctx, &desc, &op->panes);
+    if (!err) err = window_progress_open(&op->progress, ctx);
+    op->passed = op->progress.passed;
+    return err ? err : set_end_timer(op, ctx, true);
+}
+
+static void trigger_close(void *self, struct weir_ctx *ctx)
+{
+    struct triggered *op = self;
+    (void)ctx;
+    window_fold_close(&op->fold);
 }
 
 /* ---- firing -----------------------------------------------------------------------------------------------------------------------------
@@ -204,7 +220,18 @@ static weir_err fire_all(struct triggered *op, struct weir_ctx *ctx, weir_time p
 
 static weir_err trigger_on_watermark(void *self, struct weir_ctx *ctx, weir_time watermark_ms)
 {
-    return fire_all(self, ctx, watermark_ms, true);
+    struct triggered *op = self;
+    if (op->clock.runs && watermark_ms != WEIR_TIME_MAX) return WEIR_OK;
+    return fire_all(op, ctx, watermark_ms, true);
+}
+
+/* The clock has reached the end of a window. */
+static weir_err end_windows(struct triggered *op, struct weir_ctx *ctx, weir_time timer_ms)
+{
+    op->clock.timer_ms = WEIR_TIME_MAX;
+    weir_err err = fire_all(op, ctx, window_before(weir_now_ms(ctx), 1), true);
+    if (err == WEIR_AGAIN) return weir_timer_set(ctx, WEIR_PROCESSING_TIME, window_after(timer_ms, 1), END_TAG); /* at the next step */
+    return err ? err : set_end_timer(op, ctx, false);
 }
 
 static weir_err trigger_on_timer(void *self, struct weir_ctx *ctx, const struct weir_timer *timer)
@@ -212,6 +239,7 @@ static weir_err trigger_on_timer(void *self, struct weir_ctx *ctx, const struct 
     struct triggered *op = self;
     struct opened w;
     int64_t number = (int64_t)timer->tag;
+    if (timer->tag == END_TAG) return end_windows(op, ctx, timer->time_ms);
     if (!next_window(op, ctx, number - 1, &w) || w.number != number) return WEIR_OK; /* it is over */
     weir_err err = weir_panes_table(ctx, op->panes, number, &w.table);
     struct cell *c = err ? NULL : weir_table_find(ctx, w.table, timer->key);
@@ -318,12 +346,24 @@ static weir_err take_global(struct triggered *op, struct weir_ctx *ctx, const st
     return WEIR_OK;
 }
 
+/* All of the batch into the windows of the clock, which does not go back behind those that have fired. */
+static weir_err take_by_clock(struct triggered *op, struct weir_ctx *ctx, const struct weir_batch *batch)
+{
+    weir_time now = weir_now_ms(ctx);
+    if (now <= op->passed) now = window_after(op->passed, 1);
+    for (uint32_t i = 0; i < batch->count; i++) op->run[i] = i;
+    weir_err err = add_to_windows(op, ctx, batch, window_grid_slice(&op->grid, now), batch->count);
+    weir_set_key(ctx, 0);
+    return err ? err : set_end_timer(op, ctx, false);
+}
+
 static weir_err trigger_process(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
 {
     struct triggered *op = self;
     (void)input; /* one input */
     weir_err err = WEIR_OK;
     op->n_pending = op->n_late = 0;
+    if (op->clock.runs) return take_by_clock(op, ctx, batch);
     if (op->firing || ctx->watermark_ms > op->passed) err = fire_all(op, ctx, ctx->watermark_ms, false);
     if (!err && op->global) err = take_global(op, ctx, batch);
     for (uint32_t i = 0; i < batch->count && !err && !op->global;) err = take_run(op, ctx, batch, &i);

@@ -412,11 +412,15 @@ static void cumulating_windows_grow_and_begin_again(void **state)
 static const struct window_config ten_by_the_clock = {
     .window = {.kind = WEIR_SLIDING, .size_ms = 10, .slide_ms = 5, .domain = WEIR_PROCESSING_TIME}, .aggregate = &totals};
 
+/* A trigger of zeros is none: the same by the other operator. */
+static const struct window_config ten_triggered = {
+    .window = {.kind = WEIR_SLIDING, .size_ms = 10, .slide_ms = 5, .domain = WEIR_PROCESSING_TIME, .trigger = &(struct weir_trigger){0}},
+    .aggregate = &totals};
+
 /* Whatever time records have, or none; a window fires when the clock reaches its end. */
-static void by_the_clock_windows_fire_when_they_end(void **state)
+static void fire_by_the_clock(const struct window_config *config)
 {
-    (void)state;
-    struct fake *f = open_window(&window_slice_operator, &ten_by_the_clock);
+    struct fake *f = open_window(window_operator(&config->window), config);
     f->now_ms = 1003;
     assert_ok(f, send_one(f, "k", WEIR_TIME_MIN));
     assert_ok(f, send_one(f, "k", 5));
@@ -438,11 +442,17 @@ static void by_the_clock_windows_fire_when_they_end(void **state)
     fake_close(f);
 }
 
-/* However long results wait: a timer goes on with them. */
-static void by_the_clock_results_may_wait(void **state)
+static void by_the_clock_windows_fire_when_they_end(void **state)
 {
     (void)state;
-    struct fake *f = open_window(&window_slice_operator, &ten_by_the_clock);
+    fire_by_the_clock(&ten_by_the_clock);
+    fire_by_the_clock(&ten_triggered);
+}
+
+/* However long results wait: a timer goes on with them. */
+static void wait_by_the_clock(const struct window_config *config)
+{
+    struct fake *f = open_window(window_operator(&config->window), config);
     char name[32];
     for (int i = 0; i < 100; i++) {
         snprintf(name, sizeof name, "key %d", i);
@@ -456,6 +466,13 @@ static void by_the_clock_results_may_wait(void **state)
     for (int i = 1006; i < 1400; i++) assert_ok(f, fake_op_clock(f, i));
     assert_int_equal(fake_count(f, 0), 202);
     fake_close(f);
+}
+
+static void by_the_clock_results_may_wait(void **state)
+{
+    (void)state;
+    wait_by_the_clock(&ten_by_the_clock);
+    wait_by_the_clock(&ten_triggered);
 }
 
 /* ---- surveys, reductions ------------------------------------------------------------------------------------------------------------- */
@@ -579,16 +596,16 @@ static void open_windows_survive_a_restore(void **state)
 }
 
 /* Without a record since: the timer is there, or made anew. */
-static void by_the_clock_windows_survive_a_restore(void **state)
+static void restore_by_the_clock(const struct window_config *config)
 {
-    (void)state;
+    const struct weir_operator *op = window_operator(&config->window);
     struct temp_dir dir, scratch;
     struct rocks_shared *shared;
     struct keyed_files files = {0};
     assert_int_equal(rocks_shared_new(&shared, 1u << 20, 1, NULL), WEIR_OK);
     temp_dir_make(&dir);
     temp_dir_make(&scratch);
-    struct fake *f = open_on_disk(&window_slice_operator, &ten_by_the_clock, temp_path(&scratch, "a"), shared, NULL, WEIR_OK);
+    struct fake *f = open_on_disk(op, config, temp_path(&scratch, "a"), shared, NULL, WEIR_OK);
     f->now_ms = 1003;
     assert_ok(f, send_one(f, "k", 1));
     assert_ok(f, fake_op_clock(f, 1005));
@@ -596,7 +613,7 @@ static void by_the_clock_windows_survive_a_restore(void **state)
     snapshot(f, dir.path, &files);
     fake_close(f);
     const struct keyed_restore_from from = {.dir = dir.path, .files = &files};
-    f = open_on_disk(&window_slice_operator, &ten_by_the_clock, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
+    f = open_on_disk(op, config, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
     assert_ok(f, fake_op_clock(f, 9999));
     assert_int_equal(fake_count(f, 0), 1);
     expect_sum(f, 0, 1000, 1010, 1);
@@ -605,6 +622,13 @@ static void by_the_clock_windows_survive_a_restore(void **state)
     temp_dir_remove(&scratch);
     temp_dir_remove(&dir);
     rocks_shared_destroy(&shared);
+}
+
+static void by_the_clock_windows_survive_a_restore(void **state)
+{
+    (void)state;
+    restore_by_the_clock(&ten_by_the_clock);
+    restore_by_the_clock(&ten_triggered);
 }
 
 /* Results are those of a search with next to no memory, too. */

@@ -264,6 +264,54 @@ static void early_results_come_by_the_clock(void **state)
     fake_close(f);
 }
 
+/* Windows of the clock: by count, at its multiples, and at their ends what has not been shown. */
+static void by_the_clock_early_results_come_too(void **state)
+{
+    (void)state;
+    const struct weir_trigger often = {.early_count = 3, .early_ms = 100, .early_domain = WEIR_PROCESSING_TIME, .purge = true};
+    const struct window_config config = {
+        .window = {.kind = WEIR_TUMBLING, .size_ms = 1000, .domain = WEIR_PROCESSING_TIME, .trigger = &often}, .aggregate = &totals};
+    struct fake *f = open_window(&window_trigger_operator, &config);
+    f->now_ms = 1930;
+    for (int i = 0; i < 4; i++) assert_ok(f, send_one(f, "k", 1u << 20));
+    assert_int_equal(fake_count(f, 0), 1);
+    assert_int_equal(row_of(f, 0)->count, 3);
+    assert_ok(f, send_one(f, "l", WEIR_TIME_MIN));
+    assert_ok(f, fake_op_clock(f, 1999)); /* the multiple is the end */
+    assert_int_equal(fake_count(f, 0), 1);
+    assert_ok(f, fake_op_clock(f, 2000));
+    assert_int_equal(fake_count(f, 0), 3);
+    assert_int_equal(row_of(f, 1)->count, 1);
+    assert_int_equal(row_of(f, 1)->start, 1000);
+    assert_int_equal(row_of(f, 2)->count, 1);
+    assert_ok(f, send_one(f, "k", 0));
+    assert_ok(f, fake_op_clock(f, 2100));
+    assert_int_equal(fake_count(f, 0), 4);
+    assert_int_equal(row_of(f, 3)->start, 2000);
+    assert_ok(f, fake_op_clock(f, 3000)); /* it has been shown, and purged */
+    assert_int_equal(fake_count(f, 0), 4);
+    fake_close(f);
+}
+
+/* A window that does not fire at its end is over then all the same. */
+static void by_the_clock_what_is_early_only_is_dropped_at_the_end(void **state)
+{
+    (void)state;
+    const struct weir_trigger count2 = {.early_count = 2, .early_only = true};
+    const struct window_config config = {
+        .window = {.kind = WEIR_TUMBLING, .size_ms = 10, .domain = WEIR_PROCESSING_TIME, .trigger = &count2}, .aggregate = &totals};
+    struct fake *f = open_window(&window_trigger_operator, &config);
+    f->now_ms = 1000;
+    assert_ok(f, send_one(f, "k", 0));
+    assert_ok(f, fake_op_clock(f, 1010));
+    assert_ok(f, send_one(f, "k", 0));
+    assert_int_equal(fake_count(f, 0), 0);
+    assert_ok(f, send_one(f, "k", 0));
+    assert_int_equal(fake_count(f, 0), 1);
+    assert_int_equal(row_of(f, 0)->start, 1010);
+    fake_close(f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +320,8 @@ int main(void)
         cmocka_unit_test(a_count_window_is_a_global_one_that_purges),
         cmocka_unit_test(a_global_window_fires_at_the_end_of_the_input),
         cmocka_unit_test(early_results_come_by_the_clock),
+        cmocka_unit_test(by_the_clock_early_results_come_too),
+        cmocka_unit_test(by_the_clock_what_is_early_only_is_dropped_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
