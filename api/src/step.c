@@ -240,8 +240,6 @@ static bool domain_check(struct weir_env *env, const char *id, const struct weir
     if (by_clock && w->trigger && w->trigger->early_ms && w->trigger->early_domain != WEIR_PROCESSING_TIME)
         return env_mistake(env, WEIR_E_GRAPH,
                            "operator %s: its windows go by the clock, so early_ms does: early_domain WEIR_PROCESSING_TIME", id);
-    if (w->kind == WEIR_SESSION && w->trigger)
-        return env_mistake(env, WEIR_E_GRAPH, "operator %s: sessions fire when they are due: leave trigger NULL", id);
     if (w->kind == WEIR_GLOBAL && w->allowed_lateness_ms)
         return env_mistake(env, WEIR_E_GRAPH, "operator %s: nothing is late in a global window: leave allowed_lateness_ms 0", id);
     return true;

@@ -12,6 +12,9 @@
  * note it anew. So sessions fire in order of their due times. Those due at the end of all time are not noted; the watermark of the end of
  * the input fires them by a scan.
  *
+ * With a trigger a session also has what came since its last firing, and an early timer, whose tag is the session's place; every record
+ * then takes the long way. Sessions that become one have the earlier one's timer.
+ *
  * Late is a record that joins no open session and whose own would be over already: it is counted and passed on to output 1 as it came. A
  * record that is not late and leaves its session due fires it at once.
  */
@@ -19,6 +22,7 @@
 #include <string.h>
 
 #include "runtime/operator/window_due.h"
+#include "runtime/operator/window_early.h"
 #include "runtime/operator/window_fold.h"
 #include "runtime/operator/window_progress.h"
 #include "runtime/operator/window_time.h"
@@ -27,12 +31,18 @@
 #define SESSIONS_FIRST 8u /* of one key in scratch */
 #define BUCKETS_A_GAP 16  /* of the calendar */
 
-/* Its accumulator follows. */
+/* Behind it: with a trigger a struct early, and the accumulator. */
 struct session {
     weir_time first;
     weir_time last;
     int64_t place; /* of its rows; its key in the map */
     uint64_t fired;
+};
+
+struct early {
+    uint64_t since;     /* records after the last firing */
+    weir_time timer_ms; /* valid when has_timer */
+    uint64_t has_timer;
 };
 
 /* Value of the table. Zeros: no session yet. */
@@ -50,6 +60,8 @@ struct sessions {
     struct window_due due;
     int64_t gap_ms;
     int64_t lateness_ms;
+    const struct weir_trigger *trigger; /* NULL: none */
+    size_t acc_at;                      /* in a session */
     size_t session_size;
     struct weir_panes *panes;
     struct weir_table *table;
@@ -66,9 +78,21 @@ struct sessions {
     uint32_t late[WEIR_BATCH_MAX];
 };
 
-static void *acc_of(struct session *s)
+static void *acc_of(const struct sessions *op, struct session *s)
 {
-    return s + 1;
+    return (unsigned char *)s + op->acc_at;
+}
+
+/* Only with a trigger. */
+static struct early *early_of(struct session *s)
+{
+    return (struct early *)(s + 1);
+}
+
+/* What it had has been shown and purged. */
+static bool is_empty(const struct sessions *op, struct session *s)
+{
+    return op->trigger && op->trigger->purge && early_of(s)->since == 0;
 }
 
 static weir_time due_of(const struct sessions *op, const struct session *s)
@@ -109,13 +133,15 @@ static weir_err session_open(void *self, struct weir_ctx *ctx)
         return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "%s: a session window needs a gap above 0", ctx->operator_id);
     op->gap_ms = config->window.gap_ms;
     op->lateness_ms = config->window.allowed_lateness_ms;
+    op->trigger = config->window.trigger;
     weir_err err = window_fold_open(&op->fold, ctx, config);
     if (err) return err;
     const struct weir_aggregate *aggregate = op->fold.aggregate;
     if (!aggregate->merge)
         return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "%s: sessions need an aggregate with a merge function, '%s' has none",
                          ctx->operator_id, aggregate->name);
-    op->session_size = (sizeof(struct session) + aggregate->acc_size + 7u) & ~(size_t)7u;
+    op->acc_at = sizeof(struct session) + (op->trigger ? sizeof(struct early) : 0);
+    op->session_size = (op->acc_at + aggregate->acc_size + 7u) & ~(size_t)7u;
     return open_state(op, ctx);
 }
 
@@ -249,7 +275,13 @@ static weir_err note_earliest(struct sessions *op, struct weir_ctx *ctx, struct 
 static weir_err emit(struct sessions *op, struct weir_ctx *ctx, const struct weir_key *key, struct session *s)
 {
     const struct window_places places = {&s->place, 1};
-    return window_fold_emit(&op->fold, ctx, key, acc_of(s), s->first, window_end(due_of(op, s)), places);
+    if (is_empty(op, s)) return WEIR_OK;
+    weir_err err = window_fold_emit(&op->fold, ctx, key, acc_of(op, s), s->first, window_end(due_of(op, s)), places);
+    if (err || !op->trigger) return err;
+    early_of(s)->since = 0;
+    if (!op->trigger->purge) return WEIR_OK;
+    memset(acc_of(op, s), 0, op->fold.aggregate->acc_size);
+    return window_fold_clear(&op->fold, ctx, key, s->place);
 }
 
 /* ---- records that take the long way -----------------------------------------------------------------------------------------------------
@@ -270,7 +302,11 @@ static weir_err merge_next(struct sessions *op, struct weir_ctx *ctx, const stru
     weir_err err = window_fold_move(&op->fold, ctx, key, right->place, left->place);
     if (!err) err = remove_other(op, ctx, right->place); /* if it was there */
     if (err) return err;
-    op->fold.aggregate->merge(acc_of(left), acc_of(right));
+    if (is_empty(op, left))
+        memcpy(acc_of(op, left), acc_of(op, right), op->fold.aggregate->acc_size);
+    else if (!is_empty(op, right))
+        op->fold.aggregate->merge(acc_of(op, left), acc_of(op, right));
+    if (op->trigger) early_of(left)->since += early_of(right)->since;
     left->last = right->last;
     erase(op, i + 1);
     return WEIR_OK;
@@ -306,6 +342,29 @@ static weir_err join(struct sessions *op, struct weir_ctx *ctx, struct owner *o,
     return merge_next(op, ctx, key, i - 2);
 }
 
+/* Sets the early timer of the current key's session after a record at t, unless it has ended. */
+static weir_err set_timer(struct sessions *op, struct weir_ctx *ctx, struct session *s, weir_time t, weir_time passed)
+{
+    struct early *e = early_of(s);
+    bool by_clock = op->trigger->early_domain == WEIR_PROCESSING_TIME;
+    if (!op->trigger->early_ms || e->has_timer) return WEIR_OK;
+    if (due_of(op, s) <= passed && !(by_clock && op->trigger->early_only)) return WEIR_OK;
+    e->has_timer = 1;
+    e->timer_ms = window_early_at(op->trigger, ctx, t, passed);
+    return weir_timer_set(ctx, op->trigger->early_domain, e->timer_ms, (uint64_t)s->place);
+}
+
+/* After record i has been added to its session. */
+static weir_err fire_by_record(struct sessions *op, struct weir_ctx *ctx, const struct weir_batch *batch, struct session *s, uint32_t i,
+                               weir_time passed)
+{
+    bool ended = due_of(op, s) <= passed, fires = ended;
+    s->fired = op->lateness_ms && ended;
+    if (op->trigger) fires = window_fires(op->trigger, ++early_of(s)->since, ended);
+    if (fires) return emit(op, ctx, &ctx->keys[i], s);
+    return op->trigger ? set_timer(op, ctx, s, weir_batch_record(batch, i)->time_ms, passed) : WEIR_OK;
+}
+
 /* Adds record i whatever its key's sessions are. */
 static weir_err take_slowly(struct sessions *op, struct weir_ctx *ctx, const struct weir_batch *batch, struct owner *o, uint32_t i,
                             weir_time passed)
@@ -322,10 +381,10 @@ static weir_err take_slowly(struct sessions *op, struct weir_ctx *ctx, const str
         op->late[op->n_late++] = i;
         return WEIR_OK;
     }
-    void *acc = acc_of(s);
+    void *acc = acc_of(op, s);
     err = window_fold_add(&op->fold, ctx, &acc, batch, &i, 1, s->place);
-    s->fired = op->lateness_ms && due_of(op, s) <= passed;
-    if (!err && s->fired) err = emit(op, ctx, key, s);
+    weir_set_key(ctx, i);
+    if (!err) err = fire_by_record(op, ctx, batch, s, i, passed);
     weir_set_key(ctx, i);
     if (!err) err = store(op, ctx, o);
     return err ? err : note_earliest(op, ctx, o);
@@ -358,6 +417,7 @@ static weir_err take(struct sessions *op, struct weir_ctx *ctx, const struct wei
 {
     weir_time t = weir_batch_record(batch, i)->time_ms;
     struct session *s = &o->newest;
+    if (op->trigger) return take_slowly(op, ctx, batch, o, i, passed);
     if (prolongs_newest(op, o, t, passed)) {
         if (t < s->first) s->first = t;
         if (t > s->last) s->last = t;
@@ -368,11 +428,11 @@ static weir_err take(struct sessions *op, struct weir_ctx *ctx, const struct wei
         return take_slowly(op, ctx, batch, o, i, passed);
     }
     if (op->fold.keeps_rows) {
-        void *acc = acc_of(s);
+        void *acc = acc_of(op, s);
         return window_fold_add(&op->fold, ctx, &acc, batch, &i, 1, s->place);
     }
     op->idx[op->n_pending] = i;
-    op->accs[op->n_pending++] = acc_of(s);
+    op->accs[op->n_pending++] = acc_of(op, s);
     return WEIR_OK;
 }
 
@@ -417,7 +477,7 @@ static weir_err settle(struct sessions *op, struct weir_ctx *ctx, const struct w
     for (uint32_t i = 0; i < op->n_scratch && !err;) {
         struct session *s = at(op, i);
         if (!s->fired && due_of(op, s) <= now) {
-            err = emit(op, ctx, key, s);
+            if (!op->trigger || !op->trigger->early_only) err = emit(op, ctx, key, s);
             s->fired = 1;
         }
         if (!err && s->fired && over_at(op, s) <= now)
@@ -426,6 +486,32 @@ static weir_err settle(struct sessions *op, struct weir_ctx *ctx, const struct w
             i++;
     }
     return err;
+}
+
+/* The session of the key of a timer that is its early one and comes before its end. */
+static struct session *find_early(struct sessions *op, const struct weir_timer *timer, weir_time passed)
+{
+    for (uint32_t i = 0; i < op->n_scratch; i++) {
+        struct session *s = at(op, i);
+        struct early *e = early_of(s);
+        if (s->place != (int64_t)timer->tag || !e->has_timer || e->timer_ms != timer->time_ms) continue;
+        e->has_timer = 0;
+        if (op->trigger->early_domain == WEIR_PROCESSING_TIME) return due_of(op, s) > passed || op->trigger->early_only ? s : NULL;
+        return due_of(op, s) > timer->time_ms ? s : NULL;
+    }
+    return NULL;
+}
+
+static weir_err session_on_timer(void *self, struct weir_ctx *ctx, const struct weir_timer *timer)
+{
+    struct sessions *op = self;
+    struct owner *o = weir_table_find(ctx, op->table, timer->key);
+    if (!o || o->n == 0) return WEIR_OK;
+    weir_err err = load(op, ctx, o);
+    if (err || op->n_scratch == 0) return err;
+    struct session *s = find_early(op, timer, window_progress_passed(&op->progress, ctx));
+    if (s && early_of(s)->since) err = emit(op, ctx, timer->key, s);
+    return err ? err : store(op, ctx, o);
 }
 
 /* For window_due_pop: when the key's sessions are due, if that is in the bucket; else they are noted anew. */
@@ -552,5 +638,6 @@ const struct weir_operator window_session_operator = {
     .open = session_open,
     .process = session_process,
     .on_watermark = session_on_watermark,
+    .on_timer = session_on_timer,
     .close = session_close,
 };

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "runtime/operator/window_clock.h"
+#include "runtime/operator/window_early.h"
 #include "runtime/operator/window_fold.h"
 #include "runtime/operator/window_grid.h"
 #include "runtime/operator/window_progress.h"
@@ -254,24 +255,13 @@ static weir_err trigger_on_timer(void *self, struct weir_ctx *ctx, const struct 
 /* Sets the early timer of the current key, at the next multiple of early_ms, unless the window ends before. */
 static weir_err set_timer(struct triggered *op, struct weir_ctx *ctx, const struct opened *w, struct cell *c, weir_time t)
 {
-    int64_t every = op->trigger.early_ms;
     bool by_clock = op->trigger.early_domain == WEIR_PROCESSING_TIME;
-    weir_time from = by_clock ? weir_now_ms(ctx) : t > op->passed ? t : op->passed;
-    weir_time at = window_after(from, every - window_phase(from, every, 0));
+    weir_time at = window_early_at(&op->trigger, ctx, t, op->passed);
     bool ended = w->last <= op->passed;
     if (by_clock ? ended && !op->trigger.early_only : at >= w->last) return WEIR_OK;
     c->has_timer = 1;
     c->timer_ms = at;
     return weir_timer_set(ctx, op->trigger.early_domain, at, (uint64_t)w->number);
-}
-
-/* Whether the records that came since the last firing make the key fire now. */
-static bool fires(const struct triggered *op, const struct opened *w, const struct cell *c)
-{
-    const struct weir_trigger *t = &op->trigger;
-    bool ended = w->last <= op->passed;
-    if (!ended || t->early_only) return t->early_count && c->since >= t->early_count;
-    return c->since >= (t->late_count ? t->late_count : 1);
 }
 
 static weir_err take(struct triggered *op, struct weir_ctx *ctx, const struct weir_batch *batch, const struct opened *w, struct cell *c,
@@ -281,7 +271,7 @@ static weir_err take(struct triggered *op, struct weir_ctx *ctx, const struct we
     op->accs[op->n_pending++] = acc_of(c);
     c->n_rows++;
     c->since++;
-    if (fires(op, w, c)) {
+    if (window_fires(&op->trigger, c->since, w->last <= op->passed)) {
         struct weir_key key = ctx->keys[i];
         weir_err err = add_pending(op, ctx, batch, w->number);
         return err ? err : fire(op, ctx, w, &key, c);

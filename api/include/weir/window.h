@@ -73,7 +73,8 @@ struct weir_window {
  *
  * Both early conditions may be given: whichever is met first fires. A key without a record since its window's last firing does not fire
  * early. Results of early firings carry time end - 1, as all do, and stand in place of earlier ones of their key and window unless the
- * trigger purges. Not with sessions; with windows by processing time early_ms is of processing time, too.
+ * trigger purges. With windows by processing time early_ms is of processing time, too. Sessions that become one have together what
+ * came since their last firings.
  */
 struct weir_trigger {
     uint64_t early_count;               /* after so many records of the key since the last firing; 0: not */

@@ -656,7 +656,7 @@ static void a_keyer_must_be_whole(void **state)
 
 static void windows_have_ranges(void **state)
 {
-    static const struct weir_trigger early = {.early_count = 1}, never = {.early_only = true}, negative = {.early_ms = -1};
+    static const struct weir_trigger early = {.early_ms = 1}, never = {.early_only = true}, negative = {.early_ms = -1};
     static const struct weir_trigger no_domain = {.early_ms = 1, .early_domain = (enum weir_time_domain)9};
     static const struct {
         struct weir_window window;
@@ -675,7 +675,7 @@ static void windows_have_ranges(void **state)
         {{.kind = WEIR_TUMBLING, .size_ms = 10, .domain = (enum weir_time_domain)2}, "domain 2"},
         {{.kind = WEIR_TUMBLING, .size_ms = 10, .domain = WEIR_PROCESSING_TIME, .allowed_lateness_ms = 1}, "nothing is late"},
         {{.kind = WEIR_SESSION, .gap_ms = 10, .domain = WEIR_PROCESSING_TIME}, "go by event time"},
-        {{.kind = WEIR_SESSION, .gap_ms = 10, .trigger = &early}, "sessions fire when they are due"},
+        {{.kind = WEIR_TUMBLING, .size_ms = 10, .domain = WEIR_PROCESSING_TIME, .trigger = &early}, "its windows go by the clock"},
         {{.kind = WEIR_GLOBAL, .allowed_lateness_ms = 1}, "nothing is late in a global window"},
         {{.kind = WEIR_GLOBAL, .trigger = &never}, "its trigger never fires"},
         {{.kind = WEIR_GLOBAL, .trigger = &negative}, "early_ms -1"},

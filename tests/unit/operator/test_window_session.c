@@ -12,7 +12,17 @@ struct open_session {
     wide first, last;
     struct acc acc;
     bool fired;
+    uint64_t since; /* records after the last firing */
+    bool has_timer;
+    weir_time timer;
 };
+
+static const struct weir_trigger no_trigger;
+
+static const struct weir_trigger *trigger_of(const struct weir_window *w)
+{
+    return w->trigger ? w->trigger : &no_trigger;
+}
 
 static weir_time due_of(const struct open_session *s, const struct weir_window *w)
 {
@@ -24,9 +34,22 @@ static weir_time over_at(const struct open_session *s, const struct weir_window 
     return clamp((wide)due_of(s, w) + w->allowed_lateness_ms);
 }
 
-static void show(const struct open_session *s, const struct weir_window *w, uint32_t step, struct results *out)
+static void show(struct open_session *s, const struct weir_window *w, uint32_t step, struct results *out)
 {
+    if (s->acc.count == 0) return;
     out->items[out->n++] = (struct result){s->key, step, clamp(s->first), clamp(s->last + w->gap_ms + 1), s->acc};
+    s->since = 0;
+    if (trigger_of(w)->purge) s->acc = (struct acc){0};
+}
+
+static void fire_early(struct open_session *sessions, uint32_t n, const struct weir_window *w, weir_time passed, uint32_t step,
+                       struct results *out)
+{
+    for (struct open_session *s = sessions; s < sessions + n; s++) {
+        if (!s->has_timer || s->timer > passed) continue;
+        s->has_timer = false;
+        if (s->since && due_of(s, w) > s->timer) show(s, w, step, out);
+    }
 }
 
 static void fire_due(struct open_session *sessions, uint32_t *n, const struct weir_window *w, weir_time passed, uint32_t step,
@@ -35,7 +58,7 @@ static void fire_due(struct open_session *sessions, uint32_t *n, const struct we
     for (uint32_t k = 0; k < *n;) {
         struct open_session *s = &sessions[k];
         if (!s->fired && due_of(s, w) <= passed) {
-            show(s, w, step, out);
+            if (!trigger_of(w)->early_only) show(s, w, step, out);
             s->fired = true;
         }
         if (over_at(s, w) <= passed)
@@ -45,11 +68,28 @@ static void fire_due(struct open_session *sessions, uint32_t *n, const struct we
     }
 }
 
+/* What a record does that has come to a session. */
+static void fire_by_record(struct open_session *s, const struct weir_window *w, weir_time passed, weir_time time, struct results *out)
+{
+    const struct weir_trigger *t = trigger_of(w);
+    bool ended = due_of(s, w) <= passed, late = ended && !t->early_only;
+    s->fired = ended;
+    s->since++;
+    if (late ? s->since >= (t->late_count ? t->late_count : 1) : t->early_count && s->since >= t->early_count) {
+        show(s, w, BY_RECORD, out);
+    } else if (t->early_ms && !s->has_timer && !ended) {
+        wide from = time > passed ? time : passed, phase = from % t->early_ms;
+        s->has_timer = true;
+        s->timer = clamp(from - (phase < 0 ? phase + t->early_ms : phase) + t->early_ms);
+    }
+}
+
 /* Makes one session of the record and all it touches; as long as that touches more, of those, too. */
 static bool add_record(struct open_session *sessions, uint32_t *n, const struct weir_window *w, weir_time passed, const struct event *e,
                        struct results *out)
 {
     struct open_session s = {.key = e->key, .first = e->time_ms, .last = e->time_ms};
+    wide timer_of = (wide)WEIR_TIME_MAX + 1; /* beginning of the earliest of them, whose timer stays */
     totals_add1(&s.acc, &(struct hit){.value = e->value}, e->time_ms);
     for (uint32_t k = 0; k < *n;) {
         const struct open_session *o = &sessions[k];
@@ -57,6 +97,12 @@ static bool add_record(struct open_session *sessions, uint32_t *n, const struct 
             k++;
             continue;
         }
+        if (o->first < timer_of) {
+            timer_of = o->first;
+            s.has_timer = o->has_timer;
+            s.timer = o->timer;
+        }
+        s.since += o->since;
         if (o->first < s.first) s.first = o->first;
         if (o->last > s.last) s.last = o->last;
         totals_merge1(&s.acc, &o->acc);
@@ -64,8 +110,7 @@ static bool add_record(struct open_session *sessions, uint32_t *n, const struct 
         k = 0;
     }
     if (over_at(&s, w) <= passed) return false; /* then it touched none: open ones are not over */
-    s.fired = due_of(&s, w) <= passed;
-    if (s.fired) show(&s, w, BY_RECORD, out);
+    fire_by_record(&s, w, passed, e->time_ms, out);
     sessions[(*n)++] = s;
     return true;
 }
@@ -80,6 +125,7 @@ static void oracle(const struct history *h, const struct weir_window *w, struct 
         const struct event *e = &h->events[i];
         if (e->is_watermark) {
             passed = e->time_ms;
+            fire_early(sessions, n, w, passed, i, out);
             fire_due(sessions, &n, w, passed, i, out);
         } else if (!add_record(sessions, &n, w, passed, e, out)) {
             out->late[out->n_late++] = i;
@@ -87,9 +133,16 @@ static void oracle(const struct history *h, const struct weir_window *w, struct 
     }
 }
 
-static struct weir_window draw_window(struct rng *r, bool lateness)
+/* Half of them with a trigger, which goes to *t. */
+static struct weir_window draw_window(struct rng *r, bool lateness, struct weir_trigger *t)
 {
     struct weir_window w = {.kind = WEIR_SESSION, .gap_ms = 1 + below(r, below(r, 2) ? 20 : 3000)};
+    *t = (struct weir_trigger){.early_count = below(r, 2) ? 1 + below(r, 5) : 0,
+                               .early_ms = below(r, 2) ? 1 + below(r, 400) : 0,
+                               .purge = below(r, 2),
+                               .late_count = below(r, 3)};
+    t->early_only = (t->early_count || t->early_ms) && below(r, 2);
+    if (below(r, 2)) w.trigger = t;
     if (lateness) w.allowed_lateness_ms = below(r, 8) ? 1 + below(r, 3000) : INT64_MAX;
     return w;
 }
@@ -103,7 +156,8 @@ static void results_are_those_of_a_search(void **state)
     for (uint64_t seed = 1; seed <= 200; seed++) {
         current_seed = seed;
         struct rng r = {seed};
-        struct weir_window w = draw_window(&r, seed % 2);
+        struct weir_trigger trigger;
+        struct weir_window w = draw_window(&r, seed % 2, &trigger);
         draw_history(&h, &r, 1 + below(&r, 1000));
         oracle(&h, &w, &expected);
         late += expected.n_late;
@@ -113,7 +167,7 @@ static void results_are_those_of_a_search(void **state)
         }
         for (uint64_t cuts = 0; cuts < 3; cuts++) {
             const struct play_options o = {
-                .op = &window_session_operator, .config = config_of(&w, &totals, cuts), .cuts = seed * 100 + cuts};
+                .op = &window_session_operator, .config = config_of(&w, &totals, cuts), .cuts = seed * 100 + cuts, .any_order = w.trigger};
             play(&h, &o, &got);
             compare(&expected, &got);
         }
@@ -136,12 +190,14 @@ static void results_survive_restarts_and_little_memory(void **state)
         struct rng r = {seed + 1000};
         current_seed = seed;
         temp_dir_make(&dir);
-        struct weir_window w = draw_window(&r, seed % 2);
+        struct weir_trigger trigger;
+        struct weir_window w = draw_window(&r, seed % 2, &trigger);
         draw_history(&h, &r, 1 + below(&r, 1000));
         oracle(&h, &w, &expected);
         const struct play_options o = {.op = &window_session_operator,
                                        .config = config_of(&w, &totals, seed / 3 + 2 * (seed % 2)),
                                        .cuts = seed,
+                                       .any_order = w.trigger,
                                        .budget = seed % 3 ? 0 : 131072,
                                        .restart_every = seed % 3 == 0 ? 0 : h.n / 6 + 1,
                                        .dir = &dir,
