@@ -337,21 +337,15 @@ static void memory_is_that_of_the_open_sessions(void **state)
 static void open_sessions_survive_a_restore(void **state)
 {
     (void)state;
-    struct temp_dir dir, scratch;
-    struct rocks_shared *shared;
-    struct keyed_files files = {0};
-    assert_int_equal(rocks_shared_new(&shared, 1u << 20, 1, NULL), WEIR_OK);
-    temp_dir_make(&dir);
-    temp_dir_make(&scratch);
-    struct fake *f = open_on_disk(&window_session_operator, &gap10, temp_path(&scratch, "a"), shared, NULL, WEIR_OK);
+    struct shelf shelf;
+    shelf_open(&shelf);
+    struct fake *f = shelf_take(&shelf, &window_session_operator, &gap10, WEIR_OK);
     const weir_time times[] = {10, 100, 105, 200, 220};
     for (int i = 0; i < 5; i++) assert_ok(f, send_one(f, "k", times[i]));
     assert_ok(f, fake_op_watermark(f, 90));
     assert_int_equal(fake_count(f, 0), 1);
-    snapshot(f, dir.path, &files);
-    fake_close(f);
-    const struct keyed_restore_from from = {.dir = dir.path, .files = &files};
-    f = open_on_disk(&window_session_operator, &gap10, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
+    shelf_put(&shelf, f);
+    f = shelf_take(&shelf, &window_session_operator, &gap10, WEIR_OK);
     assert_ok(f, send_one(f, "k", 15)); /* its session has fired */
     assert_int_equal(fake_counter(f, "late"), 1);
     assert_ok(f, send_one(f, "k", 210)); /* makes two of the restored ones one */
@@ -362,10 +356,7 @@ static void open_sessions_survive_a_restore(void **state)
     assert_int_equal(row_of(f, 1)->end, 231);
     assert_int_equal(row_of(f, 1)->count, 3);
     fake_close(f);
-    keyed_files_close(&files);
-    temp_dir_remove(&scratch);
-    temp_dir_remove(&dir);
-    rocks_shared_destroy(&shared);
+    shelf_close(&shelf);
 }
 
 /* Entries of the table leave memory and come back elsewhere while their sessions are open. */

@@ -556,22 +556,16 @@ static void rows_are_reduced_to_one(void **state)
 static void open_windows_survive_a_restore(void **state)
 {
     (void)state;
-    struct temp_dir dir, scratch;
-    struct rocks_shared *shared;
-    struct keyed_files files = {0};
-    assert_int_equal(rocks_shared_new(&shared, 1u << 20, 1, NULL), WEIR_OK);
-    temp_dir_make(&dir);
-    temp_dir_make(&scratch);
-    struct fake *f = open_on_disk(&window_slice_operator, &minute, temp_path(&scratch, "a"), shared, NULL, WEIR_OK);
+    struct shelf shelf;
+    shelf_open(&shelf);
+    struct fake *f = shelf_take(&shelf, &window_slice_operator, &minute, WEIR_OK);
     const weir_time times[] = {WEIR_TIME_MIN + 1, -1, 0, 59999, 60000, 120000, WEIR_TIME_MAX};
     for (int i = 0; i < 7; i++) assert_ok(f, send_one(f, "k", times[i]));
     assert_ok(f, fake_op_watermark(f, -1)); /* two have fired before the snapshot */
     assert_int_equal(fake_count(f, 0), 2);
-    snapshot(f, dir.path, &files);
-    fake_close(f);
+    shelf_put(&shelf, f);
 
-    const struct keyed_restore_from from = {.dir = dir.path, .files = &files};
-    f = open_on_disk(&window_slice_operator, &minute, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
+    f = shelf_take(&shelf, &window_slice_operator, &minute, WEIR_OK);
     assert_ok(f, send_one(f, "k", -1)); /* late before the restore, and late after it, though no watermark has come yet */
     assert_int_equal(fake_counter(f, "late"), 1);
     assert_ok(f, send_one(f, "k", 119999));
@@ -586,42 +580,30 @@ static void open_windows_survive_a_restore(void **state)
 
     struct window_config other = minute;
     other.window.size_ms = 45000;
-    f = open_on_disk(&window_slice_operator, &other, temp_path(&scratch, "c"), shared, &from, WEIR_E_STATE);
+    f = shelf_take(&shelf, &window_slice_operator, &other, WEIR_E_STATE);
     assert_string_equal(f->diag.text, "minute: the restored windows have another size or offset: their slices are not of 45000 ms");
     fake_close(f);
-    keyed_files_close(&files);
-    temp_dir_remove(&scratch);
-    temp_dir_remove(&dir);
-    rocks_shared_destroy(&shared);
+    shelf_close(&shelf);
 }
 
 /* Without a record since: the timer is there, or made anew. */
 static void restore_by_the_clock(const struct window_config *config)
 {
     const struct weir_operator *op = window_operator(&config->window);
-    struct temp_dir dir, scratch;
-    struct rocks_shared *shared;
-    struct keyed_files files = {0};
-    assert_int_equal(rocks_shared_new(&shared, 1u << 20, 1, NULL), WEIR_OK);
-    temp_dir_make(&dir);
-    temp_dir_make(&scratch);
-    struct fake *f = open_on_disk(op, config, temp_path(&scratch, "a"), shared, NULL, WEIR_OK);
+    struct shelf shelf;
+    shelf_open(&shelf);
+    struct fake *f = shelf_take(&shelf, op, config, WEIR_OK);
     f->now_ms = 1003;
     assert_ok(f, send_one(f, "k", 1));
     assert_ok(f, fake_op_clock(f, 1005));
     assert_int_equal(fake_count(f, 0), 1);
-    snapshot(f, dir.path, &files);
-    fake_close(f);
-    const struct keyed_restore_from from = {.dir = dir.path, .files = &files};
-    f = open_on_disk(op, config, temp_path(&scratch, "b"), shared, &from, WEIR_OK);
+    shelf_put(&shelf, f);
+    f = shelf_take(&shelf, op, config, WEIR_OK);
     assert_ok(f, fake_op_clock(f, 9999));
     assert_int_equal(fake_count(f, 0), 1);
     expect_sum(f, 0, 1000, 1010, 1);
     fake_close(f);
-    keyed_files_close(&files);
-    temp_dir_remove(&scratch);
-    temp_dir_remove(&dir);
-    rocks_shared_destroy(&shared);
+    shelf_close(&shelf);
 }
 
 static void by_the_clock_windows_survive_a_restore(void **state)

@@ -454,22 +454,50 @@ static inline struct fake *open_window(const struct weir_operator *op, const str
 
 /* ---- restored ---------------------------------------------------------------------------------------------------------------------- */
 
-static inline struct fake *open_on_disk(const struct weir_operator *op, const struct window_config *config, const char *dir,
-                                        struct rocks_shared *shared, const struct keyed_restore_from *from, weir_err expected)
+/* Operators on disk, one after the other, each restored from what the one before has left. */
+struct shelf {
+    struct temp_dir dir, scratch;
+    struct rocks_shared *shared;
+    struct keyed_files files;
+    bool filled; /* the files are a snapshot's */
+};
+
+static inline void shelf_open(struct shelf *s)
 {
+    *s = (struct shelf){0};
+    assert_int_equal(rocks_shared_new(&s->shared, 1u << 20, 1, NULL), WEIR_OK);
+    temp_dir_make(&s->dir);
+    temp_dir_make(&s->scratch);
+}
+
+static inline void shelf_close(struct shelf *s)
+{
+    keyed_files_close(&s->files);
+    temp_dir_remove(&s->scratch);
+    temp_dir_remove(&s->dir);
+    rocks_shared_destroy(&s->shared);
+}
+
+static inline struct fake *shelf_take(struct shelf *s, const struct weir_operator *op, const struct window_config *config,
+                                      weir_err expected)
+{
+    const struct keyed_restore_from from = {.dir = s->dir.path, .files = &s->files};
     struct fake *f = fake_new(&(struct fake_options){.config = config, .n_outs = 2, .operator_id = "minute"});
-    fake_state_open_with(f, &(struct state_slot_config){.dir = dir, .shared = shared, .snapshots = true});
-    if (from) assert_ok(f, keyed_restore(f->keyed, from, 1, 0, 1, &f->diag));
+    fake_state_open_with(f, &(struct state_slot_config){.dir = temp_path(&s->scratch, "slot"), .shared = s->shared, .snapshots = true});
+    if (s->filled) assert_ok(f, keyed_restore(f->keyed, &from, 1, 0, 1, &f->diag));
     assert_int_equal(fake_op_open(f, op), expected);
     return f;
 }
 
-static inline void snapshot(struct fake *f, const char *dir, struct keyed_files *files)
+/* Closes it after a snapshot. */
+static inline void shelf_put(struct shelf *s, struct fake *f)
 {
     struct keyed_snapshot *snap;
     assert_ok(f, keyed_freeze(f->keyed, 1, &snap, &f->diag));
-    assert_ok(f, keyed_persist(snap, dir, files, &f->diag));
+    assert_ok(f, keyed_persist(snap, s->dir.path, &s->files, &f->diag));
     keyed_snapshot_destroy(&snap);
+    s->filled = true;
+    fake_close(f);
 }
 
 #endif
