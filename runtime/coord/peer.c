@@ -166,8 +166,8 @@ static void tick_follower(struct zab *z)
 {
     if (z->now_ms - z->heard_ms >= z->config.sync_timeout_ms)
         election_start(z, "the leader is silent");
-    else if (z->phase != PHASE_ESTABLISHED && z->now_ms - z->progress_ms >= z->config.init_timeout_ms)
-        election_start(z, "the leader does not come forward");
+    else if (z->phase != PHASE_ESTABLISHED && z->n_writes == 0 && z->now_ms - z->progress_ms >= z->config.init_timeout_ms)
+        election_start(z, "the leader does not come forward"); /* unless it is the own disk that is waited for */
 }
 
 static void tick_leader(struct zab *z)
@@ -211,7 +211,7 @@ static int64_t deadline(const struct zab *z)
     case ZAB_FOLLOWING:
     case ZAB_OBSERVING:
         return min64(z->heard_ms + z->config.sync_timeout_ms,
-                     z->phase == PHASE_ESTABLISHED ? INT64_MAX : z->progress_ms + z->config.init_timeout_ms);
+                     z->phase == PHASE_ESTABLISHED || z->n_writes ? INT64_MAX : z->progress_ms + z->config.init_timeout_ms);
     case ZAB_LEADING: return min64(z->ping_ms, z->quorum_ms + z->config.sync_timeout_ms);
     case ZAB_DETACHED: return INT64_MAX;
     }

@@ -52,11 +52,11 @@
 #define ZAB_CHANGES_MAX (2u * ZAB_MEMBERS_MAX) /* steps of a RECONFIG */
 
 /* Defaults. A leader that dies is noticed when its links break, one that hangs after sync_timeout_ms. */
-#define ZAB_TICK_MS 50                 /* pause between pings */
-#define ZAB_SYNC_TIMEOUT_MS 400        /* silence of the leader, or of a quorum of followers, that ends a leadership */
-#define ZAB_INIT_TIMEOUT_MS 2000       /* time without any progress in discovery and synchronisation; then a new election */
-#define ZAB_FINALIZE_MS 20             /* wait for a better vote when a quorum agrees but somebody connected has not voted the same */
-#define ZAB_RESEND_MS 200              /* a vote is told again while looking */
+#define ZAB_TICK_MS 50           /* pause between pings */
+#define ZAB_SYNC_TIMEOUT_MS 400  /* silence of the leader, or of a quorum of followers, that ends a leadership */
+#define ZAB_INIT_TIMEOUT_MS 2000 /* time without progress in discovery and synchronisation, but for the own disk; then a new election */
+#define ZAB_FINALIZE_MS 20       /* wait for a better vote when a quorum agrees but somebody connected has not voted the same */
+#define ZAB_RESEND_MS 200        /* a vote is told again while looking */
 #define ZAB_WINDOW_BYTES (64ull << 20) /* recent entries kept in memory */
 
 struct zab;
