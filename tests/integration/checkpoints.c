@@ -169,14 +169,13 @@ static void fill_disk(struct cluster *c, const char *path, const char *nth, cons
     story_skip(c, "a sanitizer must be the first library of a process");
 #endif
     char script[1024];
-    int n = snprintf(
-        script, sizeof script,
-        "#!/bin/sh\nexport WEIR_FAULT_PATH='%s' WEIR_FAULT_OPS=write,pwrite WEIR_FAULT_ERRNO=ENOSPC WEIR_FAULT_N=%s WEIR_FAULT_STICKY=%s\n"
-        "LD_PRELOAD='" WEIR_TEST_FAULTFS "' exec '" WEIR_TEST_BIN "/weir-worker' \"$@\"\n",
-        path, nth, sticky);
+    int n = snprintf(script, sizeof script,
+                     "#!/bin/sh\nexport FAULTFS_PATH='%s' FAULTFS_OPS=write,pwrite FAULTFS_ERRNO=ENOSPC FAULTFS_N=%s FAULTFS_STICKY=%s\n"
+                     "LD_PRELOAD='" WEIR_TEST_FAULTFS "' exec '" WEIR_TEST_BIN "/weir-worker' \"$@\"\n",
+                     path, nth, sticky);
     file_write(in_dir(c, "worker"), script, (size_t)n);
     assert_int_equal(chmod(in_dir(c, "worker"), 0700), 0);
-    set("WEIR_TASKMANAGER_WORKER", in_dir(c, "worker")); /* our programs refuse variables that they do not know: so in its own alone */
+    set("WEIR_TASKMANAGER_WORKER", in_dir(c, "worker")); /* the JobManager has a disk of its own */
 }
 
 STORY(storage_full_once)
