@@ -119,7 +119,7 @@ static void settle(struct zab *z)
         return;
     }
     const struct peer *p = zab_peer_find(z, z->vote.leader);
-    if (p && p->greeted) discovery_follow(z, p->id); /* else: out of reach; others may, this one waits */
+    if (p && p->greeted) discovery_follow(z, p->id); /* else: out of reach; others may follow it, this one waits */
 }
 
 static void decide(struct zab *z)
@@ -166,6 +166,7 @@ static void weigh(struct zab *z, struct peer *p)
     if (!newer && !adopt) return;
     z->round = p->vote.round;
     z->vote = adopt ? p->vote : mine;
+    z->voted_ms = z->now_ms;
     z->finalize_ms = INT64_MAX;
     election_tell_all(z);
 }
@@ -185,6 +186,7 @@ void election_start(struct zab *z, const char *why)
     z->role = zab_is_member(z, z->config.id) ? ZAB_LOOKING : ZAB_DETACHED;
     z->round++;
     z->vote = own_vote(z);
+    z->voted_ms = z->now_ms;
     z->finalize_ms = INT64_MAX;
     z->resend_ms = z->now_ms + z->config.resend_ms;
     zab_trace(z, true, "looking for a leader in round %" PRIu64 ": %s", z->round, why);
@@ -227,8 +229,20 @@ void election_on_link(struct zab *z, struct peer *p, bool up)
         decide(z);
 }
 
+/* The candidate may be dead, and those who brought its vote, too: nobody would take it back. */
+static bool out_of_reach(struct zab *z)
+{
+    if (z->vote.leader == 0 || z->vote.leader == z->config.id) return false;
+    const struct peer *p = zab_peer_find(z, z->vote.leader);
+    return !p || !p->greeted;
+}
+
 void election_on_tick(struct zab *z)
 {
+    if (z->now_ms - z->voted_ms >= z->config.sync_timeout_ms && out_of_reach(z)) {
+        election_start(z, "the candidate is out of reach");
+        return;
+    }
     if (z->now_ms >= z->resend_ms) {
         z->resend_ms = z->now_ms + z->config.resend_ms;
         election_tell_all(z);

@@ -88,7 +88,7 @@ uint64_t zab_fingerprint(const struct zab *z)
     fold(&hash, (bool[]){z->synced, z->adopted, z->another_ping, z->read != 0, z->failed}, 5 * sizeof(bool));
     fold(&hash, (uint64_t[]){z->ping - z->confirmed, z->session_bytes, z->outstanding_bytes, z->touches.len}, 4 * sizeof(uint64_t));
     fold(&hash, (struct zxid[]){z->durable, z->commit, z->delivered, z->serve_from}, 4 * sizeof(struct zxid));
-    const int64_t moments[] = {z->progress_ms, z->finalize_ms, z->resend_ms, z->heard_ms, z->quorum_ms, z->ping_ms};
+    const int64_t moments[] = {z->progress_ms, z->finalize_ms, z->resend_ms, z->voted_ms, z->heard_ms, z->quorum_ms, z->ping_ms};
     for (size_t i = 0; i < sizeof moments / sizeof moments[0]; i++) fold_moment(&hash, z, moments[i]);
     fold_vote(&hash, &z->vote);
     fold_members(&hash, &z->active);

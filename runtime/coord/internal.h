@@ -121,6 +121,7 @@ struct zab {
     /* election */
     uint64_t round;
     struct vote vote;
+    int64_t voted_ms;               /* since then */
     int64_t finalize_ms, resend_ms; /* INT64_MAX: not waiting */
 
     /* following */

@@ -114,6 +114,7 @@ mutant "1732: only those of the same round join" election.c 's/p->vote.state != 
 mutant "a leader without a quorum goes on" peer.c 's/if \(z->now_ms - z->quorum_ms >= z->config.sync_timeout_ms\)/if (false)/'
 mutant "a follower waits for ever" peer.c 's/if \(z->now_ms - z->heard_ms >= z->config.sync_timeout_ms\)/if (false)/'
 mutant "votes for the dead stay" election.c 's/\(z->leader == p->id \|\| \(z->role == ZAB_LOOKING && z->vote.leader == p->id\)\)/(z->leader == p->id)/'
+mutant "a candidate out of reach is waited for" election.c 's/&& out_of_reach\(z\)/\&\& false/'
 mutant "nobody tells those who come late" election.c 's/if \(up\) election_tell\(z, p\);//; s/\} else if \(looking\) \{/} else if (false) {/'
 
 # ---- members ----

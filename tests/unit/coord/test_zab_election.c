@@ -124,6 +124,25 @@ static void the_vote_for_a_peer_that_died_is_taken_back(void **state)
     scripted_close(&f);
 }
 
+/* 2 brought a vote for 5 and died. Whether 5 lives, nobody here can tell. */
+static void a_candidate_out_of_reach_is_given_up(void **state)
+{
+    (void)state;
+    struct scripted f;
+    scripted_init(&f, &(struct scripted_options){.id = 1, .voters = 5});
+    greet(&f, 2);
+    vote(&f, 2, ZAB_VOTE_LOOKING, 5, 1, 3, Z(3, 1));
+    expect_line(&f, "> 2 VOTE looking 5 round 1");
+    step(&f, (struct zab_event){.type = ZAB_EV_LINK_DOWN, .peer = 2});
+    tick(&f, ZAB_RESEND_MS);
+    assert_int_equal(zab_status(f.zab).round, 1);
+    tick(&f, ZAB_RESEND_MS);
+    assert_int_equal(zab_status(f.zab).round, 2);
+    greet(&f, 3);
+    expect(&f, "> 3 VOTE looking 1 round 2\n");
+    scripted_close(&f);
+}
+
 /* It looks, too, and hears its former leader's vote at once. */
 static void a_follower_hears_that_its_leader_looks(void **state)
 {
@@ -199,6 +218,7 @@ int main(void)
         cmocka_unit_test(whoever_comes_late_joins_in_any_round),
         cmocka_unit_test(a_silent_leader_is_not_believed_again),
         cmocka_unit_test(the_vote_for_a_peer_that_died_is_taken_back),
+        cmocka_unit_test(a_candidate_out_of_reach_is_given_up),
         cmocka_unit_test(a_follower_hears_that_its_leader_looks),
         cmocka_unit_test(observers_vote_but_not_for_themselves),
         cmocka_unit_test(strangers_are_refused_with_a_reason),
