@@ -7,9 +7,10 @@
 
 #include "tests/integration/tasks.h"
 
-#define PAUSE_MS 300   /* about so long a job is left alone between two deaths */
-#define PLUGINS_OPEN 1 /* descriptors that a TaskManager keeps of a job: its plugin, for the next one */
-#define JOB_MS 110000  /* for a whole job with all its deaths */
+#define PAUSE_MS 300            /* about so long a job is left alone between two deaths */
+#define DETECTED_WITHIN_MS 6000 /* from the silence to the next attempt: 3 s of it, and what a busy machine adds */
+#define PLUGINS_OPEN 1          /* descriptors that a TaskManager keeps of a job: its plugin, for the next one */
+#define JOB_MS 110000           /* for a whole job with all its deaths */
 
 /* ---- deaths ------------------------------------------------------------------------------------------------------------------------ */
 
@@ -133,6 +134,31 @@ STORY(nexmark_q18)
     workers_die(c, &task, "3", 2);
 }
 
+/* It has not died, but nobody hears of it: its TaskManager ends it after three seconds, and it comes to no harm that it wakes then. */
+STORY(stopped_worker)
+{
+    char id[JOB_ID_MAX];
+    bool running = false;
+    pid_t pids[8];
+    uint32_t silent = 0;
+    expect(c, &writer);
+    often("100ms");
+    cluster_start(c, 2, 2);
+    submit(c, &writer, "3", id);
+    while (!running) assert_true(leave_alone(c, id, &running));
+    assert_int_equal(cluster_processes(c, "weir-worker", pids, 8), 2);
+    int64_t stopped_ms = now_ms();
+    assert_int_equal(kill(pids[0], SIGSTOP), 0);
+    (void)proc_wait_log(c, c->jobmanager, "attempt 2 DEPLOYING -> RUNNING", 1);
+    int64_t took_ms = now_ms() - stopped_ms;
+    if (took_ms > DETECTED_WITHIN_MS) fail_msg("the job went on after %lld ms", (long long)took_ms);
+    for (uint32_t i = 0; i < 2; i++) silent += proc_count_log(c->taskmanager[i], "was silent for 3000 ms");
+    assert_true(silent > 0);
+    json_t *job = job_wait(c, id, "FINISHED");
+    json_decref(job);
+    same_output(c, &writer);
+}
+
 /* Each that dies is started again, empty: its local copies are gone with it. */
 STORY(taskmanagers_die)
 {
@@ -160,4 +186,5 @@ STORY(taskmanagers_die)
 }
 
 STORY_MAIN(STORY_TEST(writer_on_one_taskmanager), STORY_TEST(writer_on_two_taskmanagers), STORY_TEST(nexmark_q0), STORY_TEST(nexmark_q3),
-           STORY_TEST(nexmark_q5), STORY_TEST(nexmark_q8), STORY_TEST(nexmark_q18), STORY_TEST(taskmanagers_die))
+           STORY_TEST(nexmark_q5), STORY_TEST(nexmark_q8), STORY_TEST(nexmark_q18), STORY_TEST(stopped_worker),
+           STORY_TEST(taskmanagers_die))
