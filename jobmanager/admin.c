@@ -9,6 +9,7 @@
 #include "jobmanager/admin_internal.h"
 #include "jobmanager/admin_json.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/folder.h"
 
 enum { PROGRESS_TIMEOUT_MAX_MS = 24 * 3600 * 1000 };
 
@@ -338,8 +339,21 @@ weir_err admin_give_id(struct call *c, const char *key, struct weir_id id)
     return admin_give(c, o);
 }
 
+/* Asked for now, so made now; later on a folder that is missing is a storage that is away. */
+static weir_err make_checkpoint_dir(struct call *c, const struct job_submission *sub)
+{
+    weir_err err = WEIR_OK;
+    for (uint32_t i = 0; i < sub->n_options && !err; i++) {
+        const char *dir = sub->options[i].value;
+        if (strcmp(sub->options[i].key, "execution.checkpointing.dir") == 0 && dir[0] == '/') err = folder_have(dir, &c->diag);
+    }
+    return err;
+}
+
 static weir_err submit(struct call *c, const struct job_submission *sub)
 {
+    weir_err err = make_checkpoint_dir(c, sub);
+    if (err) return err;
     struct master_event ev = {.type = MASTER_EV_SUBMIT, .submit = *sub};
     c->admin->step(c->admin->arg, &ev, &c->diag);
     return c->diag.code ? c->diag.code : admin_give_id(c, "jobid", sub->id);

@@ -416,7 +416,9 @@ static weir_err make_folders(struct jobmanager *s, struct weir_diag *diag)
     (void)snprintf(s->checkpoint_dir, sizeof s->checkpoint_dir, "%.*s/checkpoints", JOB_PATH_MAX, dir);
     (void)snprintf(s->savepoint_dir, sizeof s->savepoint_dir, "%.*s/savepoints", JOB_PATH_MAX, dir);
     weir_err err = folder_make(s->checkpoint_dir, diag);
-    return err ? err : folder_make(s->savepoint_dir, diag);
+    if (!err) err = folder_make(s->savepoint_dir, diag);
+    const char *configured = s->config.options->dir;
+    return err || !configured[0] ? err : folder_have(configured, diag);
 }
 
 /* Takes up the jobs that the catalog holds. */
