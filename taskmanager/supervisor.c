@@ -9,6 +9,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/wire/link.h"
 
+enum { AWAY_MS = 500 };      /* a step that comes so much too late was held up: by the machine, or by what was done before it */
 enum { FAREWELL_MS = 1000 }; /* how long a stopping TaskManager tries to tell the JobManager how its workers ended */
 
 struct blob {
@@ -324,6 +325,7 @@ void supervisor_step(struct supervisor *s, const struct supervisor_event *ev, st
 {
     clear(actions);
     s->out = actions;
+    if (s->due_ms != INT64_MAX && ev->now_ms - s->due_ms > AWAY_MS) workers_forgive(s, ev->now_ms - s->due_ms);
     s->now_ms = ev->now_ms;
     if (s->state != SUPERVISOR_EXITED) {
         on_event(s, ev);
@@ -335,7 +337,7 @@ void supervisor_step(struct supervisor *s, const struct supervisor_event *ev, st
         if (s->state == SUPERVISOR_STOPPING) stop_when_empty(s);
         flush(s);
     }
-    actions->deadline_ms = deadline(s);
+    actions->deadline_ms = s->due_ms = deadline(s);
     s->out = NULL;
 }
 
@@ -360,7 +362,7 @@ void supervisor_new(struct supervisor **out, const struct supervisor_config *con
     s->config.worker_silence_ms = or_default(config->worker_silence_ms, WEIR_WORKER_SILENCE_MS);
     s->config.cancel_timeout_ms = or_default(config->cancel_timeout_ms, WEIR_CANCEL_TIMEOUT_MS);
     s->config.ready_timeout_ms = or_default(config->ready_timeout_ms, WEIR_READY_TIMEOUT_MS);
-    s->farewell_ms = INT64_MAX;
+    s->farewell_ms = s->due_ms = INT64_MAX;
     s->now_ms = now_ms;
     slots_init(&s->slots, config->slots);
     buffer_init(&s->packet, 0);

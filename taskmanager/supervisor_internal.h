@@ -90,6 +90,7 @@ struct supervisor {
 
     /* of the step that runs */
     int64_t now_ms;
+    int64_t due_ms; /* deadline that the last step told */
     struct supervisor_actions *out;
     struct buffer packet;
 };
@@ -131,6 +132,8 @@ void worker_exited(struct supervisor *s, const struct supervisor_event *ev);
 /* When the next watch on it runs out; workers_watch then ends it. */
 int64_t worker_deadline(const struct supervisor *s, const struct worker *w);
 void workers_watch(struct supervisor *s);
+/* The TaskManager itself was away for so long: what workers said meanwhile has not been read yet, and is not silence of theirs. */
+void workers_forgive(struct supervisor *s, int64_t away_ms);
 
 /* ---- supervisor_artifact.c ---- */
 

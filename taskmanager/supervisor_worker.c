@@ -309,6 +309,11 @@ int64_t worker_deadline(const struct supervisor *s, const struct worker *w)
     return INT64_MAX;
 }
 
+void workers_forgive(struct supervisor *s, int64_t away_ms)
+{
+    for (uint32_t i = 0; i < s->n_workers; i++) s->workers[i]->heard_ms += away_ms;
+}
+
 static void expire(struct supervisor *s, struct worker *w)
 {
     char reason[128];

@@ -351,6 +351,26 @@ static void a_silent_worker_is_killed_once_it_was_ready(void **state)
     assert_int_equal(f->n_kill, 1);
 }
 
+/* A TaskManager that the machine left waiting finds messages of all its workers, one after the other. */
+static void its_own_absence_is_nobodys_silence(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    deploy(f, 2, 1, 1, 1);
+    say(f, 1, WIRE_WORKER_READY);
+    say(f, 2, WIRE_WORKER_READY);
+    pass(f, 1000);
+    f->now_ms += 2500; /* less than the link stands */
+    say(f, 1, WIRE_WORKER_STATS);
+    assert_int_equal(f->n_kill, 0);
+    say(f, 2, WIRE_WORKER_STATS);
+    pass(f, WEIR_WORKER_SILENCE_MS - 400);
+    assert_int_equal(f->n_kill, 0);
+    pass(f, 600);
+    assert_int_equal(f->n_kill, 2); /* and silence is silence */
+}
+
 static void a_worker_that_speaks_out_of_turn_is_killed(void **state)
 {
     struct fixture *f = *state;
@@ -424,6 +444,7 @@ int main(void)
         CASE(local_copies_last_until_their_job_ends),
         CASE(local_copies_nobody_comes_back_for_are_dropped),
         CASE(a_silent_worker_is_killed_once_it_was_ready),
+        CASE(its_own_absence_is_nobodys_silence),
         CASE(a_worker_that_speaks_out_of_turn_is_killed),
         CASE(the_plugin_used_longest_ago_makes_room),
         CASE(a_missing_plugin_fails_the_worker),
