@@ -78,8 +78,9 @@ static bool there(const char *name)
 
 static uint32_t n_parts(const char *folder)
 {
+    const char *names = temp_list(temp_path(&dir, folder));
     uint32_t n = 0;
-    for (const char *at = temp_list(temp_path(&dir, folder)); (at = strstr(at, "part-")); at++) n += at[-1] != '.';
+    for (const char *at = names; (at = strstr(at, "part-")); at++) n += at == names || at[-1] == ' '; /* hidden ones have a dot in front */
     return n;
 }
 
