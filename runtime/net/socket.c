@@ -2,6 +2,8 @@
 #include "runtime/net/socket.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,7 +134,7 @@ static int set_options(void *zmq, const struct net_socket_config *c)
     bad |= set_int(zmq, ZMQ_HANDSHAKE_IVL, NET_HANDSHAKE_MS);
     bad |= set_int(zmq, ZMQ_HEARTBEAT_IVL, NET_HEARTBEAT_MS);
     bad |= set_int(zmq, ZMQ_HEARTBEAT_TIMEOUT, NET_HEARTBEAT_TIMEOUT_MS);
-    bad |= set_int(zmq, ZMQ_RECONNECT_IVL, NET_RECONNECT_MS);
+    bad |= set_int(zmq, ZMQ_RECONNECT_IVL, c->once ? -1 : NET_RECONNECT_MS);
     bad |= set_int(zmq, ZMQ_RECONNECT_IVL_MAX, NET_RECONNECT_MAX_MS);
     bad |= set_int(zmq, ZMQ_IPV6, 0);
     if (c->kind == NET_ROUTER) {
@@ -322,6 +324,67 @@ enum net_received net_receive(struct net_socket *socket, struct net_parts *out)
     if (!more) return NET_MESSAGE;
     swallow_rest(socket);
     return NET_TOO_MANY_PARTS;
+}
+
+/* ---- connections ---- */
+
+enum {
+    WATCHED_CAME = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CONNECTED,
+    WATCHED_WENT = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                   ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
+};
+
+static weir_err watch(struct net_socket *watched, struct net_socket *monitor)
+{
+    static atomic_uint_fast64_t number;
+    (void)snprintf(monitor->endpoint, sizeof monitor->endpoint, "inproc://monitor-%" PRIuFAST64, atomic_fetch_add(&number, 1));
+    monitor->zmq = zmq_socket(context, ZMQ_PAIR);
+    if (!monitor->zmq) return errno == EMFILE ? WEIR_E_LIMIT : WEIR_E_IO;
+    int bad = set_int(monitor->zmq, ZMQ_LINGER, 0);
+    bad |= set_int(monitor->zmq, ZMQ_RCVHWM, 0); /* a change must not be lost; there is one for each connection that comes or goes */
+    bad |= zmq_socket_monitor(watched->zmq, monitor->endpoint, WATCHED_CAME | WATCHED_WENT);
+    bad |= zmq_connect(monitor->zmq, monitor->endpoint);
+    return bad ? WEIR_E_IO : WEIR_OK;
+}
+
+weir_err net_monitor_new(struct net_socket **out, struct net_socket *watched, struct weir_diag *diag)
+{
+    struct net_socket *s = calloc(1, sizeof *s);
+    if (!s) return weir_fail(diag, WEIR_E_NOMEM, "no memory for a socket");
+    weir_err err = watch(watched, s);
+    int error = errno;
+    if (!err) {
+        *out = s;
+        return WEIR_OK;
+    }
+    net_socket_destroy(&s);
+    return weir_fail(diag, err, "cannot watch a socket: %s", zmq_strerror(error));
+}
+
+/* An event is two parts: u16 type and u32 descriptor, then the address. */
+bool net_monitor_next(struct net_socket *monitor, struct net_change *out)
+{
+    struct net_message m;
+    bool more = false, known = false;
+    uint16_t event;
+    int32_t value;
+    net_message_init(&m);
+    while (!known && receive_part(monitor, &m, &more)) {
+        if (net_message_size(&m) >= sizeof event + sizeof value) {
+            memcpy(&event, net_message_data(&m), sizeof event);
+            memcpy(&value, (char *)net_message_data(&m) + sizeof event, sizeof value);
+            *out = (struct net_change){.type = event & WATCHED_CAME ? NET_CAME : NET_WENT, .connection = value};
+            known = true;
+        }
+        if (more) swallow_rest(monitor);
+    }
+    net_message_close(&m);
+    return known;
+}
+
+int net_parts_connection(struct net_parts *p)
+{
+    return p->n > 0 ? zmq_msg_get(raw(&p->part[p->n - 1]), ZMQ_SRCFD) : -1;
 }
 
 /* ---- waiting ---- */

@@ -92,6 +92,7 @@ struct net_socket_config {
     uint32_t send_hwm;    /* messages queued per peer before net_send says WEIR_E_LIMIT; required */
     uint32_t receive_hwm; /* messages queued per peer before the sender is held; required */
     uint32_t linger_ms;   /* how long queued messages outlive the close */
+    bool once;            /* a connection that breaks, or cannot be made, is not tried again: net_monitor_next tells, the owner decides */
 };
 
 struct net_socket;
@@ -130,6 +131,32 @@ enum net_received {
 };
 /* The next message, without waiting. What `out` held before is closed. */
 enum net_received net_receive(struct net_socket *socket, struct net_parts *out);
+
+/* ---- connections ---- */
+
+/*
+ * What becomes of the connections below a socket, as soon as the kernel knows it: the end of a process on the other side is told at once,
+ * not after a heartbeat. A connection is named by its descriptor, a number that is used again once the connection has gone; so a monitor is
+ * read before the messages of its socket.
+ */
+enum net_change_type {
+    NET_CAME, /* a connection was accepted or made; its handshake is still to come */
+    NET_WENT, /* it broke, or (connection -1) could not be made */
+};
+struct net_change {
+    enum net_change_type type;
+    int connection;
+};
+
+/*
+ * Watches a socket, before it is bound or connected. Gives a socket to be polled like any other, read by net_monitor_next alone, and
+ * destroyed before the one it watches. Errors: WEIR_E_NOMEM, WEIR_E_LIMIT, WEIR_E_IO.
+ */
+weir_err net_monitor_new(struct net_socket **out, struct net_socket *watched, struct weir_diag *diag);
+/* The next change, without waiting. false: none. */
+bool net_monitor_next(struct net_socket *monitor, struct net_change *out);
+/* By which connection a received message came; -1: unknown (inproc). */
+int net_parts_connection(struct net_parts *p);
 
 /* ---- waiting ---- */
 
