@@ -16,7 +16,7 @@
 #include "weir/row.h"
 
 #define ZAB_MEMBERS_MAX 16u  /* voters and observers; a change that would exceed it is refused */
-#define ZAB_ADDRESS_MAX 128u /* bytes of an address with its final NUL; a longer one is refused */
+#define ZAB_ADDRESS_MAX 240u /* bytes of an address with its final NUL; a longer one is refused */
 #define ZAB_MEMBERS_BYTES (20u + ZAB_MEMBERS_MAX * (6u + ZAB_ADDRESS_MAX)) /* of an encoded list at most */
 
 struct zab_member {
