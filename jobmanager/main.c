@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "jobmanager/coordination.h"
 #include "jobmanager/server.h"
 #include "runtime/base/daemon.h"
 #include "runtime/base/process.h"
@@ -12,6 +13,7 @@
 static const struct config_key keys[] = {
     DAEMON_KEYS,
     JOB_OPTION_KEYS,
+    COORDINATION_KEYS,
     {"jobmanager.bind", CONFIG_STR, "tcp://127.0.0.1:6123", .flag = "bind",
      .help = "endpoint for TaskManagers: tcp://127.0.0.1:PORT or ipc://PATH"},
     {"jobmanager.admin", CONFIG_STR, "tcp://127.0.0.1:8081", .flag = "admin", .help = "endpoint for clients (jobctl)"},
@@ -40,6 +42,7 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
         if (err) return err;
         c.worker_path = worker;
     }
+    struct peer *peer = NULL;
     struct jobmanager *jobmanager = NULL;
     struct job_options options;
     weir_err err = job_options_from_config(&options, config, diag);
@@ -47,9 +50,11 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
     c.options = &options;
     err = net_start(1);
     if (err) return weir_fail(diag, err, "cannot start the network");
-    err = jobmanager_new(&jobmanager, &c, diag);
+    err = coordination_start(&peer, config, c.data_dir, diag);
+    if (!err) err = jobmanager_new(&jobmanager, &c, diag);
     if (!err) err = jobmanager_run(jobmanager, diag);
     jobmanager_destroy(&jobmanager);
+    peer_destroy(&peer);
     net_stop();
     return err;
 }

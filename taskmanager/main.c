@@ -27,7 +27,7 @@ static const struct config_key keys[] = {
      .help = "folder on a local disk for state that does not fit its memory; by default /tmp/weir-UID"},
     {"taskmanager.worker", CONFIG_STR, "", .flag = "worker", .help = "program of the workers; by default weir-worker beside this one"},
 };
-static const char *const foreign[] = {"jobmanager", "execution", "state", "restart-strategy", NULL};
+static const char *const foreign[] = {"jobmanager", "execution", "state", "restart-strategy", "coordination", NULL};
 static const struct config_table table = {keys, sizeof keys / sizeof keys[0], foreign};
 static const struct daemon_program program = {"weir-taskmanager", "taskmanager",
                                               "Offers slots to a JobManager and runs workers. Ends at SIGTERM or Ctrl-C.", &table};
