@@ -15,8 +15,7 @@ bool restore_needs(const struct keyed_file *file, uint16_t first_group, uint16_t
 
 struct found {
     uint32_t n, n_finished;
-    uint32_t parallelism; /* then */
-    weir_time watermark;  /* lowest: what all of them had reached */
+    weir_time watermark; /* lowest: what all of them had reached */
 };
 
 static struct found find(const struct restore *from, const char *operator_id)
@@ -27,7 +26,6 @@ static struct found find(const struct restore *from, const char *operator_id)
         if (strcmp(part->operator_id, operator_id) != 0) continue;
         found.n++;
         found.n_finished += part->finished;
-        found.parallelism = part->parallelism;
         if (part->watermark < found.watermark) found.watermark = part->watermark;
     }
     return found;
@@ -176,7 +174,11 @@ static weir_err restore_committables(struct op *op, const struct restore *from, 
     return err;
 }
 
-/* What had finished stays so: its inputs end again, and it says so to whoever comes behind, while nothing of it but sinks is opened. */
+/*
+ * What had finished stays so: its inputs end again, and it says so to whoever comes behind, while nothing of it but sinks is opened. A
+ * vertex that had finished in part does not stay so at another parallelism: its instances share the splits and the state of those that had
+ * not finished (the others left none, and gave all they had to give), and finish anew with those.
+ */
 static void finish_again(struct op *op)
 {
     struct subtask *s = op->subtask;
@@ -185,23 +187,12 @@ static void finish_again(struct op *op)
     for (uint32_t i = 0; op->spec.kind == OP_SOURCE && i < s->n_splits; i++) subtask_set_split(s, i, SPLIT_DONE);
 }
 
-/* Once a part has finished, the others cannot be dealt out anew: nobody could say which of them has work left. */
-static weir_err check_finished(const struct op *op, const struct found *found, struct weir_diag *diag)
-{
-    bool in_part = found->n_finished > 0 && found->n_finished < found->n;
-    if (!in_part || found->parallelism == op->subtask->parallelism) return WEIR_OK;
-    return weir_fail(diag, WEIR_E_STATE,
-                     "%u of the %u subtasks of operator %s had finished: it can only be restored at parallelism %u, not %u",
-                     found->n_finished, found->n, op->spec.id, found->parallelism, op->subtask->parallelism);
-}
-
 static weir_err restore_op(struct op *op, const struct restore *from, weir_time now_ms, struct weir_diag *diag)
 {
     struct found found = find(from, op->spec.id);
     op->ctx.restored = from->id;
     if (found.n == 0) return WEIR_OK;
-    weir_err err = check_finished(op, &found, diag);
-    if (!err) err = restore_committables(op, from, diag);
+    weir_err err = restore_committables(op, from, diag);
     if (err) return err;
     const struct restore_op *same = same_index(from, op);
     if (same ? same->finished : found.n_finished == found.n) {

@@ -131,7 +131,7 @@ bool restore_needs(const struct keyed_file *file, uint16_t first_group, uint16_t
 /*
  * Before subtask_open: gives the subtask what the checkpoint has of its operators and splits, at any parallelism. State files are read
  * and verified now; committables wait for subtask_open, which commits them and lets sinks recover.
- * Errors: of keyed_restore; WEIR_E_STATE (the vertex had finished in part and has another parallelism now); WEIR_E_NOMEM.
+ * Errors: of keyed_restore; WEIR_E_NOMEM.
  */
 weir_err subtask_restore(struct subtask *s, const struct restore *from, weir_time now_ms, struct weir_diag *diag);
 

@@ -19,8 +19,8 @@ struct restoring_result {
 
 /*
  * deploy: the DEPLOY message, which names a checkpoint. Afterwards the local folder holds what the checkpoint needs, and nothing else.
- * Errors: WEIR_E_STATE (state of operators that the job no longer has, unless allow_unmatched; a rescaled vertex that had finished in
- * part); WEIR_E_CORRUPT, WEIR_E_NOT_FOUND, WEIR_E_IO: a file, by its name; WEIR_E_NOMEM.
+ * Errors: WEIR_E_STATE (state of operators that the job no longer has, unless allow_unmatched); WEIR_E_CORRUPT, WEIR_E_NOT_FOUND,
+ * WEIR_E_IO: a file, by its name; WEIR_E_NOMEM.
  */
 weir_err restoring_run(const struct wire_msg *deploy, struct deployment *d, struct local_files *local, struct restoring_result *out,
                        struct weir_diag *diag);

@@ -70,6 +70,14 @@ STORY(nexmark_q18_resumed_at_3)
     stopped_and_resumed(c, &task, "2", "3");
 }
 
+static void rescale(struct cluster *c, char id[static JOB_ID_MAX], const char *parallelism)
+{
+    let_run(c, id);
+    struct said s = ctl(c, "rescale", id, "--parallelism", parallelism, NULL);
+    if (s.code) fail_msg("jobctl rescale ended with %d: %s", s.code, s.err);
+    (void)snprintf(id, JOB_ID_MAX, "%.*s", (int)strcspn(s.out, "\n "), s.out);
+}
+
 STORY(nexmark_q3_rescaled)
 {
     struct task task = nexmark("q3");
@@ -78,10 +86,23 @@ STORY(nexmark_q3_rescaled)
     often("200ms");
     cluster_start(c, 2, 2);
     submit(c, &task, "2", id);
-    let_run(c, id);
-    struct said s = ctl(c, "rescale", id, "--parallelism", "3", NULL);
-    if (s.code) fail_msg("jobctl rescale ended with %d: %s", s.code, s.err);
-    (void)snprintf(id, sizeof id, "%.*s", (int)strcspn(s.out, "\n "), s.out);
+    rescale(c, id, "3");
+    finish(c, id, &task);
+}
+
+/* More subtasks than splits: some have nothing to read and finish at once. That keeps nobody from going back to fewer. */
+STORY(rescaled_beyond_the_splits_and_back)
+{
+    struct task task = nexmark("q5");
+    char id[JOB_ID_MAX];
+    task.arguments[5] = "2";
+    task.pace[1] = "20000";
+    expect(c, &task);
+    often("200ms");
+    cluster_start(c, 2, 2);
+    submit(c, &task, "2", id);
+    rescale(c, id, "3");
+    rescale(c, id, "1");
     finish(c, id, &task);
 }
 
@@ -102,4 +123,4 @@ STORY(savepoint_on_the_way)
 }
 
 STORY_MAIN(STORY_TEST(nexmark_q5_resumed_at_3), STORY_TEST(nexmark_q8_resumed_at_1), STORY_TEST(nexmark_q18_resumed_at_3),
-           STORY_TEST(nexmark_q3_rescaled), STORY_TEST(savepoint_on_the_way))
+           STORY_TEST(nexmark_q3_rescaled), STORY_TEST(rescaled_beyond_the_splits_and_back), STORY_TEST(savepoint_on_the_way))

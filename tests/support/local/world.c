@@ -59,22 +59,11 @@ static void settle(struct world *w)
     }
 }
 
-/* A vertex that has finished in part comes back at its own parallelism only. */
-static bool may_rescale(const struct world *w)
-{
-    if (!w->completed) return true;
-    struct restore from = kept_restore(w->completed);
-    for (uint32_t i = 0; i < from.n_ops; i++)
-        for (uint32_t k = 0; k < i; k++)
-            if (strcmp(from.ops[i].operator_id, from.ops[k].operator_id) == 0 && from.ops[i].finished != from.ops[k].finished) return false;
-    return true;
-}
-
 static void open_attempt(struct world *w)
 {
     struct weir_diag diag = {0};
     w->attempt++;
-    if (!w->fixed) w->parallelism = may_rescale(w) ? 1 + world_draw(w, w->parallelism_max) : w->completed_parallelism;
+    if (!w->fixed) w->parallelism = 1 + world_draw(w, w->parallelism_max);
     local_job_state = (struct deployment_state){
         .dir = temp_path(&w->dir, w->attempt % 2 ? "state-1" : "state-0"), .snapshots = true, .slot_memory = w->slot_memory};
     local_job_state.segment = world_draw(w, 3) == 0 ? 1 : world_draw(w, 2) ? 256 : 0;
@@ -137,7 +126,6 @@ void world_complete(struct world *w)
         fail_msg("seed %llu: the ledgers of channel %u differ", (unsigned long long)w->seed, channel);
     kept_destroy(&w->completed);
     w->completed = w->pending;
-    w->completed_parallelism = w->parallelism;
     w->pending = NULL;
     w->n_completed++;
     w->stopping = (w->options & CHECKPOINT_STOP) != 0;

@@ -34,7 +34,6 @@ struct world {
     struct kept *pending;               /* NULL: none is under way */
     struct kept *completed;             /* newest; NULL: none yet */
     struct subtask_snapshot *persisted; /* to be settled */
-    uint32_t completed_parallelism;
     uint64_t n_completed, n_crashes;
     bool stopping; /* a checkpoint with STOP is complete: nothing more is to be done */
 };
