@@ -9,6 +9,7 @@
 #include "jobmanager/admin_internal.h"
 #include "jobmanager/admin_json.h"
 #include "runtime/base/clock.h"
+#include "runtime/base/folder.h"
 
 enum { PROGRESS_TIMEOUT_MAX_MS = 24 * 3600 * 1000 };
 
@@ -338,11 +339,26 @@ weir_err admin_give_id(struct call *c, const char *key, struct weir_id id)
     return admin_give(c, o);
 }
 
+/* Asked for now, so made now; later on a folder that is missing is a storage that is away. */
+static weir_err make_checkpoint_dir(struct call *c, const struct job_submission *sub)
+{
+    weir_err err = WEIR_OK;
+    for (uint32_t i = 0; i < sub->n_options && !err; i++) {
+        const char *dir = sub->options[i].value;
+        if (strcmp(sub->options[i].key, "execution.checkpointing.dir") == 0 && dir[0] == '/') err = folder_have(dir, &c->diag);
+    }
+    return err;
+}
+
 static weir_err submit(struct call *c, const struct job_submission *sub)
 {
+    weir_err err = make_checkpoint_dir(c, sub);
+    if (err) return err;
     struct master_event ev = {.type = MASTER_EV_SUBMIT, .submit = *sub};
     c->admin->step(c->admin->arg, &ev, &c->diag);
-    return c->diag.code ? c->diag.code : admin_give_id(c, "jobid", sub->id);
+    if (c->diag.code) return c->diag.code;
+    c->awaits = sub->id;
+    return admin_give_id(c, "jobid", sub->id);
 }
 
 /* What keeps the description from starting is told like what ends it: by the answer. */
@@ -581,6 +597,15 @@ static void fill_headers(struct admin_reply *out, const struct rest_request *req
                    mirrored ? id : "", mirrored ? "\n" : "");
 }
 
+/* Takes the document. */
+static void fill_body(struct admin_reply *out, json_t *json)
+{
+    out->body = json_dumps(json, JSON_COMPACT);
+    json_decref(json);
+    out->len = out->body ? strlen(out->body) : 0;
+    if (!out->body) out->status = REST_INTERNAL;
+}
+
 void admin_handle(struct admin *a, const struct weir_bytes *parts, uint32_t n, struct admin_reply *out)
 {
     struct rest_request request;
@@ -594,11 +619,18 @@ void admin_handle(struct admin *a, const struct weir_bytes *parts, uint32_t n, s
     } else if (c.status == 0) {
         c.status = REST_OK;
     }
-    *out = (struct admin_reply){.status = c.status, .body = json_dumps(c.json, JSON_COMPACT)};
-    json_decref(c.json);
-    out->len = out->body ? strlen(out->body) : 0;
-    if (!out->body) out->status = REST_INTERNAL;
+    *out = (struct admin_reply){.status = c.status, .awaits = c.awaits};
+    fill_body(out, c.json);
     fill_headers(out, &request);
+}
+
+void admin_reply_fail(struct admin_reply *reply, weir_err err, const char *reason)
+{
+    struct call c = {.remedy = "the JobManager's log says more"};
+    weir_fail(&c.diag, err, "%s", reason);
+    free(reply->body);
+    reply->status = status_of(err);
+    fill_body(reply, error_json(&c));
 }
 
 void admin_reply_close(struct admin_reply *reply)

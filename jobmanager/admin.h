@@ -34,10 +34,13 @@ struct admin_reply {
     char headers[ADMIN_REQUEST_ID_MAX + 64];
     char *body; /* JSON; NULL = empty */
     size_t len;
+    struct weir_id awaits; /* a job: the reply is sent when that is accepted (MASTER_DO_ACCEPTED); zero = at once */
 };
 
 /* Answers the request in `parts` (without the routing id; an empty part in front is skipped). */
 void admin_handle(struct admin *a, const struct weir_bytes *parts, uint32_t n, struct admin_reply *out);
+/* What it waited for has failed: another answer takes its place. */
+void admin_reply_fail(struct admin_reply *reply, weir_err err, const char *reason);
 void admin_reply_close(struct admin_reply *reply);
 
 #endif

@@ -18,6 +18,7 @@ struct call {
     json_t *json;                        /* the answer; the handler gives it */
     struct weir_diag diag;
     const char *remedy;
+    struct weir_id awaits; /* a job that must be accepted before the answer is sent; zero = at once */
 };
 
 /* Takes the document as the answer; NULL: there was no memory for it. */

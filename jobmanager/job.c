@@ -356,9 +356,19 @@ static void go_on(struct job *job, const struct job_event *ev, struct job_action
         job_commit(job, out); /* without checkpoints */
 }
 
+/* Whether or not anybody wants the job any more, who submitted it waits for an answer. */
+static void accept_job(const struct job_event *ev, struct job_actions *out)
+{
+    size_t text = job_text(out, ev->stored.err ? ev->stored.reason : "");
+    struct job_action *accepted = job_act(out, JOB_DO_ACCEPTED);
+    accepted->code = ev->stored.err;
+    accepted->text = text;
+}
+
 static void on_stored(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
     uint32_t bit = 1u << ev->stored.key;
+    if (ev->stored.key == JOB_KEY_SUBMISSION) accept_job(ev, out);
     if (ev->stored.number != job->put_of[ev->stored.key]) return; /* another one of the same key has followed it */
     if (ev->stored.key == JOB_KEY_COUNTER || (ev->stored.key == JOB_KEY_POINTERS && !(job->storing & bit))) {
         struct ckpt_event answer = {.type = ev->stored.key == JOB_KEY_COUNTER ? CKPT_EV_RESERVED : CKPT_EV_POINTER};

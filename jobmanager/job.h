@@ -321,6 +321,7 @@ struct job_event {
 };
 
 enum job_action_type {
+    JOB_DO_ACCEPTED,         /* the submission is in the catalog, or (code, text) certainly not: who submitted it may be told */
     JOB_DO_DESCRIBE,         /* run the describing process, then DESCRIBED */
     JOB_DO_STOP_DESCRIBE,    /* nobody waits for the description any more */
     JOB_DO_PUT,              /* the bytes under `key`, then STORED */
@@ -344,6 +345,7 @@ struct job_action {
     size_t text;            /* in actions.bytes: a C string; 0 = none */
     enum wire_type message; /* what is sent, for trace lines */
     enum job_key key;
+    weir_err code;    /* ACCEPTED */
     uint64_t id;      /* of a checkpoint; PUT: a number that STORED names */
     uint32_t options; /* of a checkpoint */
     uint64_t bytes;   /* KEEP */

@@ -127,6 +127,7 @@ struct master_event {
 };
 
 enum master_action_type {
+    MASTER_DO_ACCEPTED,      /* a job that was submitted is in the catalog, or certainly not: it may be answered now */
     MASTER_DO_SEND,          /* put the packet on the transport; may be dropped if the route is gone */
     MASTER_DO_DESCRIBE,      /* run weir-worker --describe for the job, then DESCRIBED. No time limit of its own: see STOP_DESCRIBE */
     MASTER_DO_STOP_DESCRIBE, /* kill the describing process; its DESCRIBED, if it still comes, is ignored */
@@ -143,6 +144,11 @@ struct master_action {
             uint64_t route;
             struct weir_bytes data;
         } send;
+        struct {
+            struct weir_id job;
+            weir_err err;
+            const char *reason;
+        } accepted;
         struct {
             const struct job *job; /* id, digest, size, name, cwd, parallelism, args */
         } describe;

@@ -55,6 +55,16 @@ static void order_storage(struct master *m, const struct job *job, const struct 
     order->storage.manifest = manifest;
 }
 
+static void tell_accepted(struct master *m, const struct job *job, const struct job_action *action)
+{
+    const char *text = text_of(m, action);
+    struct weir_bytes reason = master_keep(m, text, strlen(text));
+    struct master_action *accepted = master_act(m, MASTER_DO_ACCEPTED);
+    accepted->accepted.job = job->id;
+    accepted->accepted.err = action->code;
+    accepted->accepted.reason = (const char *)reason.data;
+}
+
 static void end_job(struct master *m, struct job *job)
 {
     m->n_ended++;
@@ -66,6 +76,7 @@ static void perform(struct master *m, struct job *job, const struct job_action *
 {
     char id[SHORT_ID];
     switch (action->type) {
+    case JOB_DO_ACCEPTED: tell_accepted(m, job, action); return;
     case JOB_DO_DESCRIBE: master_act(m, MASTER_DO_DESCRIBE)->describe.job = job; return;
     case JOB_DO_STOP_DESCRIBE: master_act(m, MASTER_DO_STOP_DESCRIBE)->stop_describe.job = job->id; return;
     case JOB_DO_PUT: master_put(m, job, action->key, bytes_of(m, action), action->id); return;

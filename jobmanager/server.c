@@ -14,6 +14,7 @@
 #include "jobmanager/admin.h"
 #include "jobmanager/catalog_thread.h"
 #include "jobmanager/describe_process.h"
+#include "jobmanager/pending.h"
 #include "jobmanager/routes.h"
 #include "jobmanager/storage_thread.h"
 #include "runtime/base/assert.h"
@@ -57,6 +58,7 @@ struct jobmanager {
     struct net_socket *control, *admin_socket;
     struct routes *routes;
     struct admin admin;
+    struct pending pending;
     struct net_parts parts;
     struct deferred *first, **last;
     struct plans plans;
@@ -156,10 +158,32 @@ static void stop_describe(struct jobmanager *s, struct weir_id job)
     }
 }
 
+static void send_answer(struct jobmanager *s, struct weir_bytes route, bool delimited, const struct admin_reply *reply)
+{
+    struct weir_bytes out[2 + REST_REPLY_PARTS] = {route};
+    uint32_t n = 1;
+    char status[4];
+    if (delimited) out[n++] = (struct weir_bytes){"", 0};
+    rest_reply_build(&out[n], status, reply->status, reply->headers, (struct weir_bytes){reply->body, (uint32_t)reply->len});
+    weir_err err = net_send_bytes(s->admin_socket, out, n + REST_REPLY_PARTS);
+    if (err) log_debug("an answer was dropped", "reason=%s", weir_err_name(err));
+}
+
+/* Who submitted the job is answered. One that was taken over from a predecessor, or found in the catalog, has nobody who waits. */
+static void answer_submission(struct jobmanager *s, const struct master_action *a)
+{
+    struct pending_answer answer;
+    if (!pending_take(&s->pending, a->accepted.job, &answer)) return;
+    if (a->accepted.err) admin_reply_fail(&answer.reply, a->accepted.err, a->accepted.reason);
+    send_answer(s, (struct weir_bytes){answer.route, answer.route_len}, answer.delimited, &answer.reply);
+    admin_reply_close(&answer.reply);
+}
+
 static void perform(struct jobmanager *s, const struct master_action *a)
 {
     struct deferred later = {0};
     switch (a->type) {
+    case MASTER_DO_ACCEPTED: answer_submission(s, a); return;
     case MASTER_DO_SEND: send_packet(s, a->send.route, a->send.data); return;
     case MASTER_DO_STOP_DESCRIBE: stop_describe(s, a->stop_describe.job); return;
     case MASTER_DO_DESCRIBE:
@@ -255,17 +279,14 @@ static void take_control(struct jobmanager *s)
 
 static void answer_request(struct jobmanager *s)
 {
-    struct weir_bytes in[NET_PARTS_MAX], out[2 + REST_REPLY_PARTS];
-    uint32_t n = s->parts.n - 1, n_out = 1;
+    struct weir_bytes in[NET_PARTS_MAX];
+    uint32_t n = s->parts.n - 1;
     for (uint32_t i = 0; i < n; i++) in[i] = net_part(&s->parts, i + 1);
     struct admin_reply reply;
-    char status[4];
     admin_handle(&s->admin, in, n, &reply);
-    out[0] = net_part(&s->parts, 0);
-    if (rest_delimiters(in, n) > 0) out[n_out++] = (struct weir_bytes){"", 0};
-    rest_reply_build(&out[n_out], status, reply.status, reply.headers, (struct weir_bytes){reply.body, (uint32_t)reply.len});
-    weir_err err = net_send_bytes(s->admin_socket, out, n_out + REST_REPLY_PARTS);
-    if (err) log_debug("an answer was dropped", "reason=%s", weir_err_name(err));
+    bool delimited = rest_delimiters(in, n) > 0;
+    if (!id_is_zero(reply.awaits) && pending_add(&s->pending, net_part(&s->parts, 0), delimited, &reply)) return;
+    send_answer(s, net_part(&s->parts, 0), delimited, &reply);
     admin_reply_close(&reply);
 }
 
@@ -416,7 +437,9 @@ static weir_err make_folders(struct jobmanager *s, struct weir_diag *diag)
     (void)snprintf(s->checkpoint_dir, sizeof s->checkpoint_dir, "%.*s/checkpoints", JOB_PATH_MAX, dir);
     (void)snprintf(s->savepoint_dir, sizeof s->savepoint_dir, "%.*s/savepoints", JOB_PATH_MAX, dir);
     weir_err err = folder_make(s->checkpoint_dir, diag);
-    return err ? err : folder_make(s->savepoint_dir, diag);
+    if (!err) err = folder_make(s->savepoint_dir, diag);
+    const char *configured = s->config.options->dir;
+    return err || !configured[0] ? err : folder_have(configured, diag);
 }
 
 /* Takes up the jobs that the catalog holds. */
@@ -490,6 +513,7 @@ void jobmanager_destroy(struct jobmanager **jobmanager)
     if (!s) return;
     while (s->n_describes > 0) drop_describe(s, 0);
     plans_close(&s->plans);
+    pending_close(&s->pending);
     for (struct deferred *d = s->first, *next; d; d = next) {
         next = d->next;
         free(d);

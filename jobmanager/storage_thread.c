@@ -36,6 +36,7 @@ struct open_archive {
     struct weir_id job;
     struct archive *archive;
     int64_t swept_ms;
+    bool untidy; /* something may lie there that should not: a former process left it, or it could not be deleted */
 };
 
 struct storage_thread {
@@ -70,7 +71,7 @@ static weir_err find_archive(struct storage_thread *thread, const struct task *t
             return err;
         }
         a->job = t->job;
-        a->swept_ms = clock_mono_ms();
+        a->untidy = true;
         a->next = thread->archives;
         thread->archives = a;
     }
@@ -85,14 +86,18 @@ static bool is_own(const struct task *t)
     return !layout_checkpoint(t->dir, t->id, own, NULL) && !strcmp(own, t->path);
 }
 
-/* Files that no checkpoint ever named go when they have not been used for long. */
+/*
+ * Between two checkpoints, when nothing is under way: deletions that failed are made again, folders of checkpoints that were given up go,
+ * and files that no checkpoint ever named, when they have not been used for long.
+ */
 static void sweep_now_and_then(struct open_archive *a)
 {
     struct weir_diag diag;
     int64_t now_ms = clock_mono_ms();
-    if (now_ms - a->swept_ms < ARCHIVE_GRACE_MS) return;
+    if (!a->untidy && now_ms - a->swept_ms < ARCHIVE_GRACE_MS) return;
     a->swept_ms = now_ms;
-    if (archive_clean(a->archive, 0, ARCHIVE_GRACE_MS, NULL, &diag)) log_warn("checkpoint storage", "reason=\"%s\"", diag.text);
+    a->untidy = archive_clean(a->archive, 0, ARCHIVE_GRACE_MS, NULL, &diag) != WEIR_OK;
+    if (a->untidy) log_warn("checkpoint storage", "reason=\"%s\"", diag.text);
 }
 
 /* ---- orders ---- */
@@ -190,7 +195,10 @@ static weir_err discard(struct storage_thread *thread, struct task *t)
     char *name = strrchr(t->path, '/');
     if (is_own(t)) {
         weir_err err = find_archive(thread, t, &a, &t->diag);
-        return err ? err : archive_drop(a->archive, t->id, &t->diag);
+        if (err) return err;
+        err = archive_drop(a->archive, t->id, &t->diag);
+        a->untidy |= err != WEIR_OK;
+        return err;
     }
     if (!name || !layout_number(name + 1, "chk-", &number)) return checkpoint_remove(t->path, &t->diag);
     *name = '\0';

@@ -442,6 +442,9 @@ void taskmanager_destroy(struct taskmanager **taskmanager)
     plugin_cache_destroy(&s->cache);
     net_parts_close(&s->parts);
     net_socket_destroy(&s->socket);
-    if (s->scratch[0]) (void)folder_remove(s->scratch, NULL);
+    if (s->scratch[0]) {
+        (void)folder_remove(s->scratch, NULL);
+        scratch_sweep(s->config.state_dir); /* workers of a killed TaskManager may have been dying when we started */
+    }
     free(s);
 }

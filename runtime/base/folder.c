@@ -46,3 +46,10 @@ weir_err folder_make(const char *path, struct weir_diag *diag)
         return weir_fail(diag, WEIR_E_IO, "%s is no folder of this user: remove it, or name another one", path);
     return WEIR_OK;
 }
+
+weir_err folder_have(const char *path, struct weir_diag *diag)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) return errno == ENOENT ? folder_make(path, diag) : weir_fail_errno(diag, errno, "look at folder %s", path);
+    return S_ISDIR(st.st_mode) ? WEIR_OK : weir_fail(diag, WEIR_E_IO, "%s is no folder: remove it, or name another one", path);
+}

@@ -15,4 +15,7 @@ weir_err folder_remove(const char *path, struct weir_diag *diag);
  */
 weir_err folder_make(const char *path, struct weir_diag *diag);
 
+/* The same for a folder that may be shared: one that is there is taken as it is, whoever's. */
+weir_err folder_have(const char *path, struct weir_diag *diag);
+
 #endif

@@ -11,7 +11,7 @@
 
 #define START_FIELD 22 /* of /proc/PID/stat, counted from 1 (proc(5)) */
 
-/* Start time of a process; 0: there is none. */
+/* Start time of a process; 0: there is none, or only what its parent has not collected yet. */
 static unsigned long long start_of(long pid)
 {
     char path[64], text[1024];
@@ -22,6 +22,7 @@ static unsigned long long start_of(long pid)
     (void)fclose(file);
     text[n] = '\0';
     char *at = strrchr(text, ')'); /* behind the name, which may hold anything */
+    if (at && strncmp(at, ") Z", 3) == 0) return 0;
     for (int field = 2; at && field < START_FIELD; field++) at = strchr(at + 1, ' ');
     return at ? strtoull(at + 1, NULL, 10) : 0;
 }

@@ -30,24 +30,13 @@ struct archive {
 
 /* ---- life ---------------------------------------------------------------------------------------------------------------------------- */
 
-static weir_err make_folder(const char *path, struct weir_diag *diag)
-{
-    return mkdir(path, 0700) && errno != EEXIST ? weir_fail_errno(diag, errno, "make folder %s", path) : WEIR_OK;
-}
-
 weir_err archive_open(struct archive **out, const char *job_dir, struct weir_diag *diag)
 {
-    char parent[PATH_MAX];
     struct archive *a = calloc(1, sizeof *a);
     if (!a) return weir_fail(diag, WEIR_E_NOMEM, "no memory for the archive %s", job_dir);
     weir_err err = strlen(job_dir) < sizeof a->dir ? WEIR_OK : weir_fail(diag, WEIR_E_LIMIT, "the path %.200s... is too long", job_dir);
     if (!err) (void)snprintf(a->dir, sizeof a->dir, "%s", job_dir);
     if (!err) err = layout_join(job_dir, LAYOUT_SHARED, a->shared, diag);
-    if (!err) err = make_folder(a->dir, diag);
-    if (!err) err = make_folder(a->shared, diag);
-    if (!err) err = files_sync_folder(a->dir, diag);
-    if (!err) err = layout_join(job_dir, "..", parent, diag);
-    if (!err) err = files_sync_folder(parent, diag);
     if (err)
         archive_destroy(&a);
     else
@@ -203,10 +192,21 @@ weir_err archive_keep(struct archive *a, uint64_t id, const struct files_seal *e
 
 /* ---- a new one ----------------------------------------------------------------------------------------------------------------------- */
 
+/* Makes a folder that is missing, durably in the one above. */
+static weir_err make_folder(const char *path, struct weir_diag *diag)
+{
+    char parent[PATH_MAX];
+    if (mkdir(path, 0700)) return errno == EEXIST ? WEIR_OK : weir_fail_errno(diag, errno, "make folder %s", path);
+    weir_err err = layout_join(path, "..", parent, diag);
+    return err ? err : files_sync_folder(parent, diag);
+}
+
 weir_err archive_begin(struct archive *a, uint64_t id, struct weir_diag *diag)
 {
     char path[PATH_MAX];
     weir_err err = layout_checkpoint(a->dir, id, path, diag);
+    if (!err) err = make_folder(a->dir, diag);
+    if (!err) err = make_folder(a->shared, diag);
     if (err || mkdir(path, 0700) == 0) return err;
     if (errno == EEXIST) return weir_fail(diag, WEIR_E_EXISTS, "%s is there already: a checkpoint id is used once", path);
     return weir_fail_errno(diag, errno, "make folder %s", path);
@@ -289,20 +289,16 @@ weir_err archive_drop(struct archive *a, uint64_t id, struct weir_diag *diag)
         if (k) forget(a, k);
         return delete_checkpoint(a, id, &n, diag);
     }
-    struct kept dropped = *k;
     struct journal j = {.checkpoint_id = id, .files = calloc((size_t)k->n + 1, sizeof *j.files)};
-    if (!j.files) return weir_fail(diag, WEIR_E_NOMEM, "no memory to delete checkpoint %" PRIu64, id);
-    k->n = 0; /* its own names do not count */
-    for (uint32_t i = 0; i < dropped.n; i++) {
+    struct kept dropped = *k;
+    k->files = NULL;
+    forget(a, k);
+    for (uint32_t i = 0; j.files && i < dropped.n; i++) {
         if (!is_named(a, &dropped.files[i])) j.files[j.n_files++] = dropped.files[i];
     }
-    weir_err err = write_journal(a, &j, diag);
-    if (err) {
-        k->n = dropped.n;
-    } else {
-        forget(a, k);
-        err = make_deletion(a, &j, &n, diag);
-    }
+    free(dropped.files);
+    weir_err err = j.files ? write_journal(a, &j, diag) : weir_fail(diag, WEIR_E_NOMEM, "no memory to delete checkpoint %" PRIu64, id);
+    if (!err) err = make_deletion(a, &j, &n, diag);
     free(j.files);
     return err;
 }

@@ -25,13 +25,16 @@
 
 struct archive;
 
-/* job_dir: made when it is not there, if its parent is (layout_job). Copied. Gives *out. Errors: WEIR_E_IO, WEIR_E_NOT_FOUND, WEIR_E_LIMIT,
+/* job_dir: copied. Looks at nothing: a storage that is away now is no reason to forget what it holds. Gives *out. Errors: WEIR_E_LIMIT,
  * WEIR_E_NOMEM. */
 weir_err archive_open(struct archive **out, const char *job_dir, struct weir_diag *diag);
 void archive_destroy(struct archive **archive);
 const char *archive_dir(const struct archive *archive);
 
-/* Opens a checkpoint that the catalog names, and counts its files. Gives it in *out unless that is NULL. Errors: of checkpoint_open. */
+/*
+ * Opens a checkpoint that the catalog names, and counts its files. Gives it in *out unless that is NULL. After a failure it is kept all the
+ * same, and no shared file is deleted until it has been dropped. Errors: of checkpoint_open.
+ */
 weir_err archive_keep(struct archive *archive, uint64_t id, const struct files_seal *expect, struct checkpoint **out,
                       struct weir_diag *diag);
 
@@ -42,7 +45,8 @@ weir_err archive_keep(struct archive *archive, uint64_t id, const struct files_s
  */
 weir_err archive_clean(struct archive *archive, uint64_t under_way, int64_t grace_ms, uint64_t *deleted, struct weir_diag *diag);
 
-/* Makes chk-ID for the packs. Errors: WEIR_E_EXISTS (an id is never used twice), WEIR_E_NOT_FOUND, WEIR_E_IO. */
+/* Makes chk-ID for the packs, and the job's folder if it is the first; the one above must be there. Errors: WEIR_E_EXISTS (an id is never
+ * used twice), WEIR_E_NOT_FOUND, WEIR_E_IO. */
 weir_err archive_begin(struct archive *archive, uint64_t id, struct weir_diag *diag);
 
 /* checkpoint_seal in chk-ID, and counts its files. The caller then commits the pointer; if that fails for certain, archive_drop. */
@@ -50,7 +54,7 @@ weir_err archive_complete(struct archive *archive, const struct manifest *manife
 
 /*
  * Deletes a checkpoint, kept or begun, with the shared files that only it names; nothing may point to it any more (the catalog forgot it
- * first). One that is not there is no error.
+ * first). One that is not there is no error. After a failure it is not kept any more, and archive_clean takes what is left of it.
  */
 weir_err archive_drop(struct archive *archive, uint64_t id, struct weir_diag *diag);
 

@@ -30,6 +30,7 @@ import check
 import faults
 from cluster import Cluster, Trouble, children_of, wait_for
 
+ENDED = ("FINISHED", "CANCELED", "FAILED")
 SPLITS, KEYS, PACE = 5, 100, 300  # numbers a second of each split
 RECOVER_S = 90  # from the end of a fault to the next complete checkpoint; a busy machine takes its time
 RETAINED = 3
@@ -81,6 +82,8 @@ class Run:
         self.cluster = None
         self.job = None
         self.n_savepoints = 0
+        self.stopping = None  # (savepoint, parallelism to go on with), when a stop was asked for whose outcome is not known
+        self.rescaling_until = 0  # until then no job may run, between the old one and the new
         self.visible = {}  # path: (bytes, checksum)
         self.early = self.changed = 0
         self.base = None  # census after the first cycles
@@ -98,27 +101,39 @@ class Run:
         self.job = text.split()[-1]
 
     def wait_ended(self):
-        ended = ("FINISHED", "CANCELED", "FAILED")
-        return wait_for(lambda: (s := self.cluster.show(self.job).get("state")) in ended and s, RECOVER_S, "the end of the job")
+        return wait_for(lambda: (s := self.cluster.show(self.job).get("state")) in ENDED and s, RECOVER_S, "the end of the job")
+
+    def follow(self):
+        """A job that was rescaled goes on under another id; one that was stopped is begun again. Others may not end."""
+        job = self.cluster.show(self.job)
+        if job.get("state") not in ENDED:
+            return
+        heir = next((j for j in self.cluster.jobs() if j["state"] not in ENDED), None)
+        if heir:
+            self.job = heir["jid"]
+        elif job["state"] == "FINISHED" and self.stopping and os.path.exists(os.path.join(self.stopping[0], "MANIFEST")):
+            path, parallelism = self.stopping
+            self.submit(parallelism, start=path)
+        elif time.monotonic() > self.rescaling_until:
+            raise Trouble(f"the job is {job['state']}: {json.dumps(job.get('failure'))}")
 
     def wait_progress(self):
         """A checkpoint that was begun after now is complete. A job that has ended never gets there."""
-        cluster, before = self.cluster, self.cluster.newest_checkpoint(self.job)
-        looked = time.monotonic()
+        cluster, looked, seen = self.cluster, time.monotonic(), {}
 
         def done():
             nonlocal looked
             cluster.reap()
+            before = seen.setdefault(self.job, cluster.newest_checkpoint(self.job))
             if cluster.newest_checkpoint(self.job) > before + 1:
                 return True
-            if time.monotonic() > looked + 2:
+            if time.monotonic() > looked + 1:
                 looked = time.monotonic()
-                job = cluster.show(self.job)
-                if job.get("state") in ("FINISHED", "CANCELED", "FAILED"):
-                    raise Trouble(f"the job is {job['state']}: {json.dumps(job.get('failure'))}")
+                self.follow()
             return False
 
-        wait_for(done, RECOVER_S, f"a checkpoint after {before + 1} is complete")
+        wait_for(done, RECOVER_S, "another checkpoint is complete")
+        self.stopping = None
 
     def new_savepoint(self):
         self.n_savepoints += 1
@@ -133,7 +148,7 @@ class Run:
         return {int(line.split()[3].rsplit(":", 1)[1]) for line in lines}
 
     def start_jobctl(self, *words):
-        argv = [self.cluster.program("jobctl"), "--jobmanager", self.cluster.admin, "--timeout", "20", *words]
+        argv = [self.cluster.program("jobctl"), "--jobmanager", self.cluster.admin, "--timeout", "8", *words]
         return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def finish_jobctl(self, process):

@@ -174,6 +174,10 @@ class Cluster:
         status, text, _ = self.jobctl("-o", "json", "show", job, within_s=20)
         return json.loads(text) if status == 0 else {}
 
+    def jobs(self):
+        status, text, _ = self.jobctl("-o", "json", "list", within_s=20)
+        return json.loads(text)["jobs"] if status == 0 else []
+
     # ---- what lies on disk
 
     def checkpoints(self, job):

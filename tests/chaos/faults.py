@@ -135,13 +135,14 @@ def storage_away(run, chooser):
 # ---- orders that race with a fault
 
 
+RESCALE_S = 60  # a job may take so long to be there again
 SMALL = (kill_worker, kill_taskmanager, stop_worker, failed_fsync, kill_jobmanager)
 
 
 def order_and_fault(run, chooser, what, *words):
     """An order to the JobManager and, somewhere in between, a fault. The order may fail; the job may not."""
     order = run.start_jobctl(*words)
-    rest(chooser, 0, 0.3)
+    rest(chooser, 0, 0.2)
     did = chooser.choice(SMALL)(run, chooser)
     run.finish_jobctl(order)
     return f"{what}, and {did}"
@@ -157,21 +158,26 @@ def checkpoint_and_fault(run, chooser):
 
 def rescale_and_fault(run, chooser):
     parallelism = chooser.choice([1, 2, 3, 4])
-    return order_and_fault(run, chooser, f"rescale to {parallelism}", "rescale", run.job, "--parallelism", str(parallelism))
+    did = order_and_fault(run, chooser, f"rescale to {parallelism}", "rescale", run.job, "--parallelism", str(parallelism))
+    run.rescaling_until = time.monotonic() + RESCALE_S
+    return did
+
+
+def stop_and_fault(run, chooser):
+    """Stopped with a savepoint, to begin again from it at another parallelism, as another job on the same output. Or not, if the fault wins."""
+    path = run.new_savepoint()
+    run.stopping = (path, chooser.choice([1, 2, 3, 4]))
+    return order_and_fault(run, chooser, f"stop with a savepoint, to go on at {run.stopping[1]}", "stop", run.job, path)
 
 
 def stop_and_go_on(run, chooser):
-    """Stopped with a savepoint, and begun again from it at another parallelism, as another job on the same output."""
-    path = run.new_savepoint()
-    status, _, words = run.cluster.jobctl("stop", run.job, "--savepoint", path)
-    if status != 0:
-        return f"not stopped: {words.strip()}"
-    run.wait_ended()
-    parallelism = chooser.choice([1, 2, 3, 4])
-    run.submit(parallelism, start=path)
-    return f"stopped with a savepoint, begun again at parallelism {parallelism}"
+    """The same without a fault."""
+    path, parallelism = run.new_savepoint(), chooser.choice([1, 2, 3, 4])
+    run.stopping = (path, parallelism)
+    status, _, words = run.cluster.jobctl("stop", run.job, path)
+    return f"stopped with a savepoint, to go on at {parallelism}" if status == 0 else f"not stopped: {words.strip()}"
 
 
 FAULTS = (kill_worker, kill_worker, kill_all_workers, stop_worker, kill_taskmanager, kill_taskmanager, stop_taskmanager, kill_jobmanager,
           kill_everything, kill_everything, reset_connections, slow_fsync, failed_fsync, full_storage, failed_local_state, storage_away,
-          savepoint_and_fault, checkpoint_and_fault, rescale_and_fault, stop_and_go_on)
+          savepoint_and_fault, checkpoint_and_fault, rescale_and_fault, stop_and_fault, stop_and_go_on)

@@ -89,7 +89,8 @@ STORY(storage_away_for_a_while)
     (void)proc_wait_log(c, c->jobmanager, "attempt 2 DEPLOYING -> RUNNING", 1);
     (void)wait_more(c, "completed in", 1);
     cancel(c, id);
-    assert_int_equal(for_each_file(c, id, NULL), 0); /* nothing of a canceled job stays */
+    int64_t deadline_ms = now_ms() + CLUSTER_WAIT_MS;
+    while (for_each_file(c, id, NULL) > 0) assert_true(wait_a_little(c, deadline_ms)); /* nothing of a canceled job stays */
 }
 
 /* More failures in a row than are tolerated make the job begin again; the storage is still away, so it cannot, and fails. */
@@ -215,5 +216,26 @@ STORY(local_disk_full)
     cancel(c, id);
 }
 
-STORY_MAIN(STORY_TEST(storage_away_for_a_while), STORY_TEST(storage_away_for_good), STORY_TEST(corrupt_file), STORY_TEST(cut_file),
-           STORY_TEST(missing_file), STORY_TEST(storage_full_once), STORY_TEST(storage_full_for_good), STORY_TEST(local_disk_full))
+/* Folders that do not exist yet, named for the cluster and by a job, are made with their parents. */
+STORY(storage_not_there_yet)
+{
+    char id[JOB_ID_MAX], own[CLUSTER_PATH_MAX + 64];
+    (void)snprintf(own, sizeof own, "execution.checkpointing.dir=%s", in_dir(c, "a/job's/own"));
+    set("WEIR_EXECUTION_CHECKPOINTING_DIR", in_dir(c, "the/cluster's"));
+    set("WEIR_EXECUTION_CHECKPOINTING_INTERVAL", "50ms");
+    cluster_start(c, 1, 2);
+    job_submit(c, id, example_plugin("nexmark"), "--", "--query", "q18", "--events", "-1", "--pace", "1000", "--output", "blackhole", NULL);
+    (void)wait_more(c, "completed in", 1);
+    cancel(c, id);
+    job_submit(c, id, "-D", own, example_plugin("nexmark"), "--", "--query", "q18", "--events", "-1", "--pace", "1000", "--output",
+               "blackhole", NULL);
+    (void)wait_more(c, "completed in", 1);
+    cancel(c, id);
+    assert_int_equal(access(in_dir(c, "the/cluster's"), F_OK), 0);
+    assert_int_equal(access(in_dir(c, "a/job's/own"), F_OK), 0);
+    assert_int_equal(proc_count_log(c->jobmanager, "failed, storage failure"), 0);
+}
+
+STORY_MAIN(STORY_TEST(storage_not_there_yet), STORY_TEST(storage_away_for_a_while), STORY_TEST(storage_away_for_good),
+           STORY_TEST(corrupt_file), STORY_TEST(cut_file), STORY_TEST(missing_file), STORY_TEST(storage_full_once),
+           STORY_TEST(storage_full_for_good), STORY_TEST(local_disk_full))

@@ -183,6 +183,7 @@ static void perform_jobmanager(struct sim *sim)
             ev.offset = a->read_chunk.offset;
             sim_push(sim, ev);
             break;
+        case MASTER_DO_ACCEPTED: break; /* nobody waits for it here */
         case MASTER_DO_CATALOG: durable_order(sim, &a->catalog); break;
         case MASTER_DO_STORAGE: durable_storage(sim, a); break;
         case MASTER_DO_JOB_ENDED: sim->jobs[sim_find_job(sim, a->job_ended.job->id)].n_ended++; break;

@@ -257,6 +257,44 @@ static void a_damaged_checkpoint_stops_deletions(void **state)
     assert_int_equal(storage_count(in_job(s, "shared")), 2 * ALL);
 }
 
+/* A deletion that failed is made by the next cleaning: the checkpoint is not kept any more. */
+static void what_could_not_be_dropped_is_cleaned(void **state)
+{
+    struct storage *s = *state;
+    struct files_seal seal;
+    char away[PATH_MAX];
+    (void)snprintf(away, sizeof away, "%.3000s/away", s->dir.path);
+    MUST(s, storage_checkpoint(s, 1, 0, &seal));
+    MUST(s, storage_checkpoint(s, 2, 50, &seal));
+    assert_int_equal(rename(temp_path(&s->dir, "storage"), away), 0);
+    assert_int_equal(archive_drop(s->archive, 1, &s->diag), WEIR_E_NOT_FOUND);
+    assert_int_equal(rename(away, temp_path(&s->dir, "storage")), 0);
+    assert_int_equal(archive_kept(s->archive), 1);
+    MUST(s, archive_clean(s->archive, 0, 0, NULL, &s->diag));
+    assert_string_equal(temp_list(s->job), "chk-2 shared ");
+    assert_int_equal(storage_count(in_job(s, "shared")), ALL);
+}
+
+/* The storage is away when the job is taken up again: what the catalog names is kept, and its files stay when the storage is back. */
+static void what_cannot_be_looked_at_is_kept(void **state)
+{
+    struct storage *s = *state;
+    struct files_seal seal;
+    char away[PATH_MAX];
+    (void)snprintf(away, sizeof away, "%.3000s/away", s->dir.path);
+    MUST(s, storage_checkpoint(s, 1, 0, &seal));
+    assert_int_equal(rename(temp_path(&s->dir, "storage"), away), 0);
+    assert_int_equal(restart(s, (uint64_t[]){1, 0}), WEIR_E_NOT_FOUND);
+    assert_int_equal(archive_begin(s->archive, 2, &s->diag), WEIR_E_NOT_FOUND);
+    assert_int_equal(rename(away, temp_path(&s->dir, "storage")), 0);
+    MUST(s, storage_checkpoint(s, 2, 50, &seal));
+    (void)archive_clean(s->archive, 0, 0, NULL, &s->diag);
+    struct checkpoint *c;
+    MUST(s, checkpoint_open(&c, in_job(s, "chk-1"), NULL, &s->diag));
+    checkpoint_close(&c);
+    assert_int_equal(storage_count(in_job(s, "shared")), 2 * ALL);
+}
+
 static void a_savepoint_stands_for_itself_and_may_move(void **state)
 {
     struct storage *s = *state;
@@ -308,6 +346,8 @@ int main(void)
         CASE(cleaning_takes_what_nobody_names),
         CASE(a_restored_checkpoint_stays_whole),
         CASE(a_damaged_checkpoint_stops_deletions),
+        CASE(what_could_not_be_dropped_is_cleaned),
+        CASE(what_cannot_be_looked_at_is_kept),
         CASE(a_savepoint_stands_for_itself_and_may_move),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
