@@ -86,6 +86,7 @@ class Run:
         self.rescaling_until = 0  # until then no job may run, between the old one and the new
         self.visible = {}  # path: (bytes, checksum)
         self.early = self.changed = 0
+        self.seen_covered = {}  # {key: place} in the newest checkpoint that was read: the output has at least these rows in the end
         self.base = None  # census after the first cycles
 
     # ---- the job
@@ -161,8 +162,8 @@ class Run:
 
     # ---- what is visible
 
-    def look_at_output(self):
-        """Compares what is visible with what was, and with the newest complete checkpoint."""
+    def look_at_output(self, patient):
+        """Compares what is visible with what was, and with what is complete. Not patient: only if that can be read at once."""
         paths = [p for f in check.FOLDERS for p in check.committed_files(self.cluster.path("out", f))]
         for path in paths:
             if path not in self.visible:
@@ -172,27 +173,31 @@ class Run:
         for path, (size, _) in self.visible.items():
             if not os.path.exists(path) or os.path.getsize(path) != size:
                 self.changed += 1
-        self.look_for_early([p for p in paths if os.path.dirname(p).endswith("/chain")])
+        self.look_for_early([p for p in paths if os.path.dirname(p).endswith("/chain")], patient)
 
-    def look_for_early(self, paths):
-        """Every key's greatest visible place is covered by the state of the newest checkpoint, which is read after the files were listed."""
+    def look_for_early(self, paths, patient):
+        """Every key's greatest visible place is covered by the newest checkpoint or savepoint, which are read after the files were listed."""
         counts = dict.fromkeys(check.FAULTS, 0)
         shown = {}
         for key, n, *_ in check.read_rows(paths[-60:], 5, counts):
             shown[key] = max(n, shown.get(key, 0))
-        covered = wait_for(self.covered, 20, "a checkpoint can be read")
-        self.early += sum(n > covered.get(key, 0) for key, n in shown.items())
+        covered = wait_for(self.covered, 20, "a checkpoint can be read") if patient else self.covered()
+        if covered:
+            self.seen_covered = covered
+            self.early += sum(n > covered.get(key, 0) for key, n in shown.items())
 
     def covered(self):
-        """{key: place} in the newest complete checkpoint; None: it went while it was read."""
-        found = self.cluster.checkpoints(self.job)
+        """{key: place} in the newest complete checkpoint, or savepoint if that has more; None: one went while it was read."""
+        found, covered = self.cluster.checkpoints(self.job), {}
         if not found:
             return None
-        status, text, _ = self.cluster.jobctl("state", "scan", found[max(found)], "chain/last")
-        if status != 0:
-            return None
-        rows = [json.loads(line) for line in text.splitlines()]
-        return {row["key"]: row["value"]["n"] for row in rows}
+        for folder in [found[max(found)]] + self.cluster.newest_savepoints():
+            status, text, _ = self.cluster.jobctl("state", "scan", folder, "chain/last")
+            if status != 0:
+                return None
+            for row in map(json.loads, text.splitlines()):
+                covered[row["key"]] = max(row["value"]["n"], covered.get(row["key"], 0))
+        return covered
 
     def check_unchanged(self):
         for path, (size, crc) in self.visible.items():
@@ -248,8 +253,9 @@ class Run:
         faults.rest(chooser, 0, 0.7)
         did = fault(self, chooser)
         healed = time.monotonic()
+        self.look_at_output(patient=False)
         self.wait_progress()
-        self.look_at_output()
+        self.look_at_output(patient=True)
         self.wait_tidy()
         if number >= self.args.first + WARM_CYCLES:
             self.compare_census()
@@ -281,7 +287,8 @@ class Run:
 
     def whole(self):
         self.cluster = Cluster(self.args.build, dict(OPTIONS), self.faultfs)
-        self.cluster.jobmanager.argv += ["-D", f"execution.checkpointing.dir={self.cluster.path('ckpt')}"]
+        self.cluster.jobmanager.argv += ["-D", f"execution.checkpointing.dir={self.cluster.path('ckpt')}",
+                                         "-D", f"execution.checkpointing.savepoint-dir={self.cluster.path('save')}"]
         self.cluster.start()
         wait_for(lambda: self.cluster.jobctl("taskmanagers")[1].count("tm-") == 3, 60, "three TaskManagers")
         self.submit(3)
@@ -295,6 +302,8 @@ class Run:
             self.drain()
         counts = check.check_folder(self.cluster.path("out"), SPLITS, KEYS, complete=not self.args.cancel)
         self.check_unchanged()
+        if counts["rows"] < sum(self.seen_covered.values()):
+            counts["lost"] += sum(self.seen_covered.values()) - counts["rows"]
         counts.update(early=self.early, changed=self.changed)
         print(json.dumps(counts), flush=True)
         if not check.is_clean(counts) or self.early or self.changed:

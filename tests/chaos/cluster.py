@@ -188,6 +188,11 @@ class Cluster:
             found[int(re.fullmatch(r"chk-(\d+)", os.path.basename(folder))[1])] = folder
         return found
 
+    def newest_savepoints(self):
+        """The last one that was completed, if any."""
+        found = glob.glob(self.path("save", "**", "MANIFEST"), recursive=True)
+        return [os.path.dirname(max(found, key=os.path.getmtime))] if found else []
+
     def newest_checkpoint(self, job):
         return max(self.checkpoints(job), default=0)
 

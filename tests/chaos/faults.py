@@ -112,6 +112,17 @@ def slow_fsync(run, chooser):
     return with_disk_fault(run, chooser, "slow fsyncs", "/", "fsync,fdatasync", delay_ms=chooser.choice([20, 100, 300]))
 
 
+def slow_commit_and_kill(run, chooser):
+    """Files are shown one by one, slowly, and in the middle all workers die: the next attempt has to show the rest."""
+    if not run.faultfs:
+        return kill_all_workers(run, chooser)
+    run.cluster.set_fault("/out/", "rename", delay_ms=100)
+    rest(chooser, 0.4, 1.2)
+    kill_all_workers(run, chooser)
+    run.cluster.clear_fault()
+    return "all workers killed while they showed files"
+
+
 def failed_fsync(run, chooser):
     return with_disk_fault(run, chooser, "failed fsyncs of checkpoints", "/ckpt/", "fsync,fdatasync", errnum="EIO")
 
@@ -179,5 +190,5 @@ def stop_and_go_on(run, chooser):
 
 
 FAULTS = (kill_worker, kill_worker, kill_all_workers, stop_worker, kill_taskmanager, kill_taskmanager, stop_taskmanager, kill_jobmanager,
-          kill_everything, kill_everything, reset_connections, slow_fsync, failed_fsync, full_storage, failed_local_state, storage_away,
-          savepoint_and_fault, checkpoint_and_fault, rescale_and_fault, stop_and_fault, stop_and_go_on)
+          kill_everything, kill_everything, reset_connections, slow_fsync, slow_commit_and_kill, failed_fsync, full_storage,
+          failed_local_state, storage_away, savepoint_and_fault, checkpoint_and_fault, rescale_and_fault, stop_and_fault, stop_and_go_on)
