@@ -17,7 +17,7 @@ CLANG_PACKAGES = clang clang-format libclang-rt-14-dev
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 DEMO = $(BUILD)/demo
 
-.PHONY: chaos all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance nexmark lint format clean
+.PHONY: chaos all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance mutants nexmark lint format clean
 
 all: build
 
@@ -86,7 +86,10 @@ explore-coord: build
 # State against its oracle: SEEDS worlds from START on; in memory, since every snapshot waits for the disk.
 conformance: build
 	TMPDIR=$${TMPDIR:-/dev/shm} $(BUILD)/tests/conformance_state --seed $(START) --count $(SEEDS)
-	ctest --test-dir $(BUILD) -C Long -R state_mutants --output-on-failure
+
+# Code broken on purpose, one line at a time: the tests must notice each.
+mutants: build
+	TMPDIR=$${TMPDIR:-/dev/shm} ctest --test-dir $(BUILD) -C Long -R mutants --output-on-failure
 
 # Nexmark's results at every parallelism, frame and budget; then events of NEXMARK_SEEDS seeds from START on against each other and an oracle.
 nexmark: build
