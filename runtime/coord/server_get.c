@@ -198,14 +198,15 @@ static unsigned missed(const struct node *n, uint8_t kind, struct zxid seen)
     return since(n->pzxid, seen) ? EVENT_CHILDREN : 0;
 }
 
-static enum coord_err rewatch(const struct reading *r, const struct rewatch *w, struct zxid seen)
+static enum coord_err rewatch_staying(const struct reading *r, const struct rewatch *w, struct zxid seen)
 {
-    if (path_check(w->path)) return COORD_BAD_ARGUMENTS;
-    if (w->kind & (WATCH_PERSISTENT | WATCH_RECURSIVE)) {
-        if (!since(r->s->recall.floor, seen)) return watch(r, w->path, w->kind | WATCH_NEW);
-        tell(r->s, r->c, r->s->state->last, EVENT_RESYNC, w->path);
-        return watch(r, w->path, w->kind);
-    }
+    if (!since(r->s->recall.floor, seen)) return watch(r, w->path, w->kind | WATCH_NEW);
+    tell(r->s, r->c, r->s->state->last, EVENT_RESYNC, w->path);
+    return watch(r, w->path, w->kind);
+}
+
+static enum coord_err rewatch_once(const struct reading *r, const struct rewatch *w, struct zxid seen)
+{
     unsigned type = missed(tree_find(&r->s->state->tree, w->path), w->kind, seen);
     if (type) {
         tell(r->s, r->c, r->s->state->last, type, w->path);
@@ -225,20 +226,32 @@ static void replay(struct coord_server *s, struct connection *c, struct zxid see
     watcher_forget_new(&c->watcher);
 }
 
+/* All watches of the request that stay, or all that fire once. */
+static enum coord_err rewatch_all(const struct reading *r, const struct ask *ask, bool staying)
+{
+    struct reader in;
+    enum coord_err err = COORD_OK;
+    reader_init(&in, ask->ops.data, ask->ops.length);
+    for (uint32_t i = 0; i < ask->n && !err; i++) {
+        struct rewatch w;
+        read_rewatch(&in, &w);
+        if (path_check(w.path))
+            err = COORD_BAD_ARGUMENTS;
+        else if (((w.kind & (WATCH_PERSISTENT | WATCH_RECURSIVE)) != 0) == staying)
+            err = staying ? rewatch_staying(r, &w, ask->seen) : rewatch_once(r, &w, ask->seen);
+    }
+    return err;
+}
+
+/* What is told again comes in the order of transactions; what fires once says no more than that there was a change, so it comes last. */
 void serve_watches(struct coord_server *s, struct connection *c, struct request *q)
 {
     struct ask ask;
-    struct reader in;
     struct reading r = {.s = s, .c = c};
-    enum coord_err err = COORD_OK;
     read_request(q, &ask);
-    reader_init(&in, ask.ops.data, ask.ops.length);
-    for (uint32_t i = 0; i < ask.n && !err; i++) {
-        struct rewatch w;
-        read_rewatch(&in, &w);
-        err = rewatch(&r, &w, ask.seen);
-    }
+    enum coord_err err = rewatch_all(&r, &ask, true);
     replay(s, c, ask.seen);
+    if (!err) err = rewatch_all(&r, &ask, false);
     request_answer(q, err, bytes_of("", 0));
 }
 

@@ -464,14 +464,14 @@ static void what_was_missed_is_told(void **state)
                                    {WATCH_RECURSIVE, bytes_text("/p")}, {WATCH_PERSISTENT, bytes_text("/p")}};
     rewatch(e, w, list, 8, seen);
     get_data(e, w, "/data", false);
-    expect_event(w, EVENT_CHANGED, "/data");
-    expect_event(w, EVENT_DELETED, "/gone");
-    expect_event(w, EVENT_CHILDREN, "/child");
-    expect_event(w, EVENT_CREATED, "/new");
     expect_event(w, EVENT_CREATED, "/p/x");
     expect_event(w, EVENT_CHILDREN, "/p");
     expect_event(w, EVENT_DELETED, "/p/x");
     expect_event(w, EVENT_CHILDREN, "/p");
+    expect_event(w, EVENT_CHANGED, "/data");
+    expect_event(w, EVENT_DELETED, "/gone");
+    expect_event(w, EVENT_CHILDREN, "/child");
+    expect_event(w, EVENT_CREATED, "/new");
     expect_reply(w, w->xid - 1, COORD_OK);
     expect_data(w, w->xid, "y");
     set(e, c, "/same", "z");
