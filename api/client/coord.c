@@ -8,8 +8,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "api/client/coord_claim.h"
 #include "api/client/coord_reply.h"
-#include "api/client/coord_thread.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/coord/limits.h"
@@ -97,6 +97,25 @@ static void ask(struct weir_coord *c, struct request *request)
     ask_until(c, request, c->request_timeout_ms);
 }
 
+void coord_ask_patiently(struct weir_coord *coord, struct request *request)
+{
+    struct order *order = order_new(ORDER_ASK);
+    request->deadline_ms = INT64_MAX;
+    order->request = request;
+    coord_thread_order(coord, order);
+}
+
+uint64_t coord_next_watch(struct weir_coord *coord)
+{
+    return atomic_fetch_add(&coord->last_watch, 1) + 1;
+}
+
+struct timespec coord_moment(int64_t timeout_ms)
+{
+    int64_t at_ms = clock_mono_ms() + (timeout_ms < 0 ? 0 : timeout_ms);
+    return (struct timespec){.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000};
+}
+
 /* ---- waiting ------------------------------------------------------------------------------------------------------------------- */
 
 struct waiter {
@@ -112,9 +131,9 @@ static void wake(void *arg, struct weir_coord_reply *reply)
     gate_open(&w->gate);
 }
 
-static bool on_own_thread(const struct weir_coord *c)
+bool coord_is_own_thread(const struct weir_coord *coord)
 {
-    return pthread_equal(pthread_self(), c->thread);
+    return pthread_equal(pthread_self(), coord->thread);
 }
 
 /* Waits for the request that `w` was given to. */
@@ -141,7 +160,7 @@ void weir_coord_close(struct weir_coord **coord)
     struct weir_coord *c = *coord;
     struct waiter w = {0};
     if (!c) return;
-    WEIR_ASSERT(!on_own_thread(c)); /* it would wait for itself */
+    WEIR_ASSERT(!coord_is_own_thread(c)); /* it would wait for itself */
     *coord = NULL;
     gate_init(&w.gate);
     ask_until(c, request_new(ASK_CLOSE, wake, &w), CLOSE_MS);
@@ -194,7 +213,7 @@ void weir_coord_write_async(struct weir_coord *coord, const struct weir_coord_op
 enum weir_coord_err weir_coord_write(struct weir_coord *coord, const struct weir_coord_op *ops, uint32_t n, struct weir_coord_reply *reply)
 {
     struct waiter w = {0};
-    if (on_own_thread(coord)) return refuse(reply, WEIR_COORD_WRONG_THREAD);
+    if (coord_is_own_thread(coord)) return refuse(reply, WEIR_COORD_WRONG_THREAD);
     gate_init(&w.gate);
     weir_coord_write_async(coord, ops, n, wake, &w);
     return wait_for(&w, reply);
@@ -205,7 +224,7 @@ void weir_coord_read_async(struct weir_coord *coord, const struct weir_coord_rea
 {
     struct request *q = request_new(ASK_READ, fn, arg);
     q->linear = linear;
-    q->watch.id = atomic_fetch_add(&coord->last_watch, 1) + 1;
+    q->watch.id = coord_next_watch(coord);
     ask_checked(coord, q, request_put_reads(q, reads, n));
 }
 
@@ -213,7 +232,7 @@ enum weir_coord_err weir_coord_read(struct weir_coord *coord, const struct weir_
                                     struct weir_coord_reply *reply)
 {
     struct waiter w = {0};
-    if (on_own_thread(coord)) return refuse(reply, WEIR_COORD_WRONG_THREAD);
+    if (coord_is_own_thread(coord)) return refuse(reply, WEIR_COORD_WRONG_THREAD);
     gate_init(&w.gate);
     weir_coord_read_async(coord, reads, n, linear, wake, &w);
     enum weir_coord_err err = wait_for(&w, reply);
@@ -237,7 +256,7 @@ static enum weir_coord_err ask_and_wait(struct weir_coord *c, struct request *re
 enum weir_coord_err weir_coord_sync(struct weir_coord *coord)
 {
     struct waiter w = {0};
-    if (on_own_thread(coord)) return WEIR_COORD_WRONG_THREAD;
+    if (coord_is_own_thread(coord)) return WEIR_COORD_WRONG_THREAD;
     return ask_and_wait(coord, request_new(ASK_SYNC, NULL, NULL), &w);
 }
 
@@ -245,7 +264,7 @@ enum weir_coord_err weir_coord_add_auth(struct weir_coord *coord, const char *us
 {
     struct waiter w = {0};
     char id[256];
-    if (on_own_thread(coord)) return WEIR_COORD_WRONG_THREAD;
+    if (coord_is_own_thread(coord)) return WEIR_COORD_WRONG_THREAD;
     if (!weir_coord_acl_digest(user_password, id)) return WEIR_COORD_AUTH_FAILED; /* the server would end the connection */
     struct request *q = request_new(ASK_AUTH, NULL, NULL);
     buffer_str(&q->ops, user_password);
@@ -260,7 +279,7 @@ void weir_coord_watch_async(struct weir_coord *coord, const char *path, bool rec
 {
     struct request *q = request_new(ASK_READ, done, done_arg);
     bool fits = path && strnlen(path, COORD_PATH_MAX + 1) <= COORD_PATH_MAX;
-    q->watch = (struct client_event_to){fn, arg, atomic_fetch_add(&coord->last_watch, 1) + 1};
+    q->watch = (struct client_event_to){fn, arg, coord_next_watch(coord)};
     q->watch_kind = recursive ? WATCH_RECURSIVE : WATCH_PERSISTENT;
     q->n = 1;
     if (watch) *watch = q->watch.id;
@@ -276,7 +295,7 @@ enum weir_coord_err weir_coord_watch(struct weir_coord *coord, const char *path,
 {
     struct waiter w = {0};
     struct weir_coord_reply reply;
-    if (on_own_thread(coord)) return WEIR_COORD_WRONG_THREAD;
+    if (coord_is_own_thread(coord)) return WEIR_COORD_WRONG_THREAD;
     gate_init(&w.gate);
     weir_coord_watch_async(coord, path, recursive, fn, arg, watch, wake, &w);
     enum weir_coord_err err = wait_for(&w, &reply);
@@ -291,7 +310,7 @@ static bool unwatch(struct weir_coord *c, uint64_t id, const void *arg)
     struct order_done done = {.found = true};
     order->id = id;
     order->arg = arg;
-    if (on_own_thread(c)) {
+    if (coord_is_own_thread(c)) {
         coord_thread_order(c, order);
         return true;
     }

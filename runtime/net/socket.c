@@ -25,6 +25,7 @@ struct net_socket {
     char path[NET_ENDPOINT_MAX];
     dev_t device;
     ino_t inode;
+    struct net_socket *watched; /* of a monitor */
 };
 
 weir_err net_start(uint32_t io_threads)
@@ -188,6 +189,8 @@ void net_socket_destroy(struct net_socket **socket)
     *socket = NULL;
     if (!s) return;
     remove_path(s);
+    /* libzmq tells a monitor with a send that waits: one whose reader has gone would hold up the I/O thread for ever. */
+    if (s->watched) (void)zmq_socket_monitor(s->watched->zmq, NULL, 0);
     if (s->zmq) (void)zmq_close(s->zmq);
     free(s);
 }
@@ -344,6 +347,7 @@ static weir_err watch(struct net_socket *watched, struct net_socket *monitor)
     bad |= set_int(monitor->zmq, ZMQ_RCVHWM, 0); /* a change must not be lost; there is one for each connection that comes or goes */
     bad |= zmq_socket_monitor(watched->zmq, monitor->endpoint, WATCHED_CAME | WATCHED_WENT);
     bad |= zmq_connect(monitor->zmq, monitor->endpoint);
+    monitor->watched = watched;
     return bad ? WEIR_E_IO : WEIR_OK;
 }
 
