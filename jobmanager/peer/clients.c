@@ -111,6 +111,7 @@ void clients_end(struct peer *p, uint64_t connection)
 static void lose(struct peer *p, struct client *client, const char *reason)
 {
     uint64_t id = client->id;
+    if (*reason) log_debug("client lost", " reason=\"%s\"", reason);
     if (!client->broken && !client->local) say_bye(p, client, reason);
     forget(&p->clients, client);
     carry_server(p, &(struct coord_server_event){.type = COORD_EV_CLOSED, .connection = id});

@@ -121,7 +121,8 @@ static weir_err recover(struct peer *p, const struct peer_config *config, struct
 {
     struct coord_disk *disk = NULL;
     struct weir_diag note = {0};
-    struct coord_disk_config c = {.folder = config->folder, .cluster = config->cluster, .peer = config->id};
+    struct coord_disk_config c = {
+        .folder = config->folder, .cluster = config->cluster, .peer = config->id, .segment_bytes = config->segment_bytes};
     recovery_init(&p->recovery, config->members);
     weir_err err = folder_make(config->folder, diag);
     if (!err) err = coord_state_init(&p->state);

@@ -33,6 +33,7 @@ struct peer_config {
     const char *client_bind;                   /* endpoint for clients; "": none */
     uint32_t tick_ms, sync_timeout_ms;         /* 0: zab's defaults */
     uint64_t snapshot_entries, snapshot_bytes; /* 0: the defaults above */
+    uint64_t segment_bytes;                    /* of the log; 0: the default of coord_disk_config */
     struct coord_limits limits;                /* COORD_LIMITS_DEFAULT */
 };
 

@@ -38,12 +38,13 @@ void hosts_init(struct hosts *h, const char *folder, uint32_t n)
 
 static void spawn(struct hosts *h, struct host *host, uint32_t id, const int in[2], const int out[2], const int err[2])
 {
-    char number[16], entries[32], program[] = WEIR_TEST_PEER_HOST, preload[512];
+    char number[16], entries[32], segment[32], program[] = WEIR_TEST_PEER_HOST, preload[512];
     (void)snprintf(number, sizeof number, "%u", id);
     (void)snprintf(entries, sizeof entries, "%" PRIu64, h->snapshot_entries);
+    (void)snprintf(segment, sizeof segment, "%" PRIu64, h->segment_bytes);
     char cluster[64];
     (void)snprintf(cluster, sizeof cluster, "%s", h->cluster ? h->cluster : "test");
-    char *argv[] = {program, number, h->peers, host->folder, cluster, entries, NULL};
+    char *argv[] = {program, number, h->peers, host->folder, cluster, entries, segment, NULL};
     posix_spawn_file_actions_t actions;
     (void)posix_spawn_file_actions_init(&actions);
     (void)posix_spawn_file_actions_adddup2(&actions, in[0], 0);
@@ -311,7 +312,10 @@ bool raw_hello(struct raw *r, uint32_t timeout_ms)
     struct say say;
     memcpy(ask.password, r->password, sizeof ask.password);
     raw_ask(r, &ask);
-    if (!raw_next(r, &say, HOSTS_WAIT_MS) || say.type != SAY_CONNECTED) return false;
+    r->refused = 0;
+    if (!raw_next(r, &say, HOSTS_WAIT_MS)) return false;
+    if (say.type == SAY_REFUSED) r->refused = say.err;
+    if (say.type != SAY_CONNECTED) return false;
     r->session = say.session;
     if (say.last_xid > r->xid) r->xid = say.last_xid;
     memcpy(r->password, say.password, sizeof r->password);
@@ -352,8 +356,7 @@ static uint16_t outcome(struct raw *r, uint64_t xid)
     return raw_reply(r, xid, &say) ? say.err : COORD_NO_QUORUM;
 }
 
-/* An ACL that lets everybody do everything. */
-static struct weir_bytes open_acl(void)
+struct weir_bytes raw_open_acl(void)
 {
     static const uint8_t bytes[] = {1, 0, 31, 1, 6, 0, 'a', 'n', 'y', 'o', 'n', 'e'};
     return bytes_of(bytes, sizeof bytes);
@@ -361,7 +364,7 @@ static struct weir_bytes open_acl(void)
 
 uint16_t raw_create(struct raw *r, const char *path, const char *data)
 {
-    struct op op = {.type = OP_CREATE, .path = bytes_text(path), .data = bytes_text(data), .acl = open_acl()};
+    struct op op = {.type = OP_CREATE, .path = bytes_text(path), .data = bytes_text(data), .acl = raw_open_acl()};
     return outcome(r, raw_write(r, &op));
 }
 

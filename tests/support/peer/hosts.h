@@ -34,9 +34,9 @@ struct hosts {
     char folder[128];
     uint32_t n; /* ids 1 to n */
     char peers[2048];
-    uint64_t snapshot_entries;
-    const char *preload, *cluster; /* of hosts started from now on; NULL: none, "test" */
-    struct host at[HOSTS_MAX + 1]; /* by id */
+    uint64_t snapshot_entries, segment_bytes; /* of hosts started from now on; 0: the defaults */
+    const char *preload, *cluster;            /* of hosts started from now on; NULL: none, "test" */
+    struct host at[HOSTS_MAX + 1];            /* by id */
 };
 
 /* folder: exists. Endpoints are abstract ipc names made from it. */
@@ -63,6 +63,7 @@ struct raw {
     struct net_parts parts;
     struct reader messages;
     bool reading, broken;
+    uint16_t refused; /* why raw_hello failed; 0: the connection broke */
     uint64_t session, xid, acked;
     uint8_t password[SESSION_PASSWORD_BYTES];
     struct zxid seen;
@@ -82,6 +83,7 @@ bool raw_next(struct raw *r, struct say *out, int64_t timeout_ms);
 uint64_t raw_write(struct raw *r, const struct op *op);                              /* without waiting; gives its xid */
 uint64_t raw_read(struct raw *r, enum get_type type, const char *path, bool linear); /* the same */
 bool raw_reply(struct raw *r, uint64_t xid, struct say *out);                        /* waits for it; false: broken */
+struct weir_bytes raw_open_acl(void);                                                /* everybody may do everything */
 uint16_t raw_create(struct raw *r, const char *path, const char *data);
 uint16_t raw_set(struct raw *r, const char *path, const char *data);
 /* The data of a node as text, in a static place; NULL: there is no such node, or no answer. */

@@ -2,7 +2,7 @@
 /*
  * A coordination peer and nothing else, as a process that tests and benchmarks may kill:
  *
- *     peer_host ID PEERS FOLDER [CLUSTER [SNAPSHOT_ENTRIES]]
+ *     peer_host ID PEERS FOLDER [CLUSTER [SNAPSHOT_ENTRIES [SEGMENT_BYTES]]]
  *
  * PEERS as in coordination.peers. Says on stdout "ready ENDPOINT" and "role ROLE LEADER EPOCH ESTABLISHED" whenever that changes; ends when
  * stdin does.
@@ -55,6 +55,7 @@ static weir_err start(struct peer **out, int argc, char **argv, struct weir_diag
                                  .bind = ensemble_endpoint(address, ENSEMBLE_PEER, bind),
                                  .client_bind = ensemble_endpoint(address, ENSEMBLE_CLIENT, client_bind),
                                  .snapshot_entries = argc > 5 ? strtoull(argv[5], NULL, 10) : 0,
+                                 .segment_bytes = argc > 6 ? strtoull(argv[6], NULL, 10) : 0,
                                  .limits = COORD_LIMITS_DEFAULT};
     return peer_new(out, &config, diag);
 }
