@@ -10,6 +10,7 @@ NEXMARK_SEEDS ?= 20
 FUZZ_SECONDS ?= 60
 CYCLES ?= 20
 SEED ?= 1
+QUERIES ?=
 PACKAGES = build-essential cmake ninja-build pkg-config git ca-certificates libzmq3-dev libczmq-dev libmsgpack-dev librocksdb-dev libsodium-dev \
   libxxhash-dev libisal-dev libck-dev libjansson-dev libfyaml-dev libsmartcols-dev libjemalloc-dev zlib1g-dev libzstd-dev libcmocka-dev python3 \
   iproute2
@@ -17,7 +18,7 @@ CLANG_PACKAGES = clang clang-format libclang-rt-14-dev
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 DEMO = $(BUILD)/demo
 
-.PHONY: chaos all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance mutants nexmark lint format clean
+.PHONY: chaos chaos-nexmark all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance mutants nexmark lint format clean
 
 all: build
 
@@ -51,7 +52,7 @@ test: build
 
 # Every benchmark in one run; SHORT=--short for a quick look.
 bench: build
-	@for b in chain channel generate sliding tables nexmark nexmark_latency transport state restore recovery; do $(BUILD)/bench/bench_$$b $(SHORT) || exit 1; done
+	@for b in chain channel generate sliding tables nexmark nexmark_latency transport state restore recovery checkpoints; do $(BUILD)/bench/bench_$$b $(SHORT) || exit 1; done
 	@$(BUILD)/bench/state_memory $(if $(SHORT),,20000000 64)
 	@$(BUILD)/bench/nexmark_memory $(SHORT)
 
@@ -99,6 +100,10 @@ nexmark: build
 # Real processes under faults: CYCLES of them, drawn from SEED.
 chaos: build
 	tests/chaos/chaos.py --build $(BUILD) --seed $(SEED) --cycles $(CYCLES)
+
+# Every Nexmark query while workers are killed, and stopped and resumed at other parallelisms: the published hashes. QUERIES=q0,q5 does some.
+chaos-nexmark: build
+	tests/chaos/nexmark.py --build $(BUILD) --seed $(SEED) --queries "$(QUERIES)"
 
 lint: deps
 	tests/lint/includes

@@ -19,12 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 import hostile
 import oracle
 from job import GIB, KIB, MIB, Job, JobFailed, Setting
+from vectors import PROFILES, profile_args, read_vectors
 
-HERE = os.path.dirname(os.path.abspath(__file__))
 QUERIES = list(oracle.QUERIES)
 CHANGELOGS = ["q4", "q15", "q16", "q17", "q18", "q19"]  # the job updates in these; q6 and q9 wait until an auction closes
-PROFILES = {"std": (10000, 1), "mid": (3000, 1000), "slow": (2, 1000)}  # rate, group
-VECTOR_EVENTS = 100000
 
 
 class Failure(Exception):
@@ -58,23 +56,6 @@ def case_seed(*parts):
 
 
 # ---- the published hashes -----------------------------------------------------------------------------------------------------------
-
-
-def read_vectors():
-    """{(result, profile): (rows, hash)}"""
-    vectors = {}
-    with open(os.path.join(HERE, "vectors.txt"), encoding="ascii") as lines:
-        for line in lines:
-            if line[0] != "#":
-                name, *numbers = line.split()
-                for i, profile in enumerate(PROFILES):
-                    vectors[name, profile] = (int(numbers[2 * i]), numbers[2 * i + 1])
-    return vectors
-
-
-def profile_args(profile):
-    rate, group = PROFILES[profile]
-    return ["--events", str(VECTOR_EVENTS), "--rate", str(rate), "--group", str(group)]
 
 
 def check_vector(job, name, profile, parallelism, segment, memory):
