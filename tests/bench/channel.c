@@ -3,12 +3,19 @@
  * A local channel between two task threads moving records of 32 bytes (16 of header, 16 of row), against a loop by hand: two threads, a
  * single-producer ring of pointers to blocks of 1024 records of 32 bytes, blocks coming back by a second ring. Both sides make each record
  * and sum it at the other end.
+ *
+ * Then what the ledger of such a channel costs: the same job, each run a process, in turns with a twin of this program whose channels keep
+ * none (no_ledger.h), and the ledger alone over frames that are not in the cache.
+ *
+ *     bench_channel [--short]        bench_channel --weir ROWS: one run; prints its seconds and its CPU seconds
  */
 #include <ck_ring.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/task/ledger.h"
 #include "tests/bench/bench.h"
 #include "tests/support/local/local_job.h"
 #include "weir/weir.h"
@@ -152,8 +159,98 @@ static double run_hand(void)
     return rate;
 }
 
+/* ---- the ledger ---- */
+
+#define PAIRS 15 /* runs with it and without, in turns */
+#define FRAMES 2048
+#define FRAME_BYTES 32768
+#define LEDGER_PASSES 20
+#define LEDGER_LIMIT 2 /* percent */
+
+struct cost {
+    double seconds, cpu_seconds;
+};
+
+static struct cost run_program(const char *program, int64_t rows)
+{
+    char command[512];
+    struct cost cost = {0};
+    (void)snprintf(command, sizeof command, "%s --weir %lld", program, (long long)rows);
+    FILE *said = popen(command, "re");
+    if (!said || fscanf(said, "%lf %lf", &cost.seconds, &cost.cpu_seconds) != 2 || pclose(said) != 0) bench_die(command);
+    return cost;
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* What the job takes more with the ledger, percent: medians of the pairs. */
+static struct cost compare_twins(int64_t rows)
+{
+    double seconds[PAIRS], cpu_seconds[PAIRS];
+    for (int i = 0; i < PAIRS; i++) {
+        struct cost without = {0};
+        if (i % 2) without = run_program(WEIR_BENCH_DIR "/bench_channel_unledgered", rows);
+        struct cost with = run_program(WEIR_BENCH_DIR "/bench_channel", rows);
+        if (i % 2 == 0) without = run_program(WEIR_BENCH_DIR "/bench_channel_unledgered", rows);
+        seconds[i] = 100 * (with.seconds / without.seconds - 1);
+        cpu_seconds[i] = 100 * (with.cpu_seconds / without.cpu_seconds - 1);
+    }
+    qsort(seconds, PAIRS, sizeof *seconds, compare);
+    qsort(cpu_seconds, PAIRS, sizeof *cpu_seconds, compare);
+    return (struct cost){seconds[PAIRS / 2], cpu_seconds[PAIRS / 2]};
+}
+
+/* Nanoseconds of one end for one frame whose header and first row come from memory: more than in a job, where both ends have just had them.
+ */
+static double ledger_alone(void)
+{
+    unsigned char *area = aligned_alloc(FRAME_BYTES, (size_t)FRAMES * FRAME_BYTES);
+    struct ledger ledger = {0};
+    if (!area) bench_die("no memory for frames");
+    memset(area, 1, (size_t)FRAMES * FRAME_BYTES);
+    for (size_t i = 0; i < FRAMES; i++) {
+        struct frame_header head = {.kind = FRAME_DATA, .bytes = FRAME_BYTES - sizeof head, .count = 1000};
+        memcpy(area + i * FRAME_BYTES, &head, sizeof head);
+    }
+    int64_t from = clock_mono_ns();
+    for (size_t i = 0; i < (size_t)LEDGER_PASSES * FRAMES; i++) {
+        ledger_add(&ledger, (const struct frame_header *)(const void *)(area + i % FRAMES * FRAME_BYTES));
+    }
+    double ns = (double)(clock_mono_ns() - from) / (LEDGER_PASSES * FRAMES);
+    bench_keep(&ledger);
+    free(area);
+    return ns;
+}
+
+static void bench_ledger(double weir)
+{
+    double alone = ledger_alone(), frame = FRAME_BYTES / 32 * 1e3 / weir;
+    struct cost more = compare_twins(n_rows / 4);
+    printf("the ledger of that channel, %d pairs of runs of %lld records\n", PAIRS, (long long)(n_rows / 4));
+    printf("  %-34s %8.1f ns, cold; such a frame takes %.0f ns\n", "one end, one frame", alone, frame);
+    printf("  %-34s %8.2f %%\n", "time more than without", more.seconds);
+    printf("  %-34s %8.2f %%\n", "CPU time more than without", more.cpu_seconds);
+    bench_verdict("both ends of the frame's time, %", 200 * alone / frame, "at most", LEDGER_LIMIT);
+}
+
+static int run_once(int64_t rows)
+{
+    struct rusage u;
+    n_rows = rows;
+    double seconds = (double)rows / (run_weir() * 1e6);
+    (void)getrusage(RUSAGE_SELF, &u);
+    printf("%.6f %.6f\n", seconds,
+           (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1e-6);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 3 && strcmp(argv[1], "--weir") == 0) return run_once(strtoll(argv[2], NULL, 10));
     n_rows = bench_size(argc, argv, 200000000);
     double weir = 0, by_hand = 0;
     for (int round = 0; round < BENCH_ROUNDS; round++) {
@@ -166,5 +263,6 @@ int main(int argc, char **argv)
     printf("  %-34s %8.1f million records a second\n", "two threads by hand", by_hand);
     printf("  %-34s %8.1f million records a second\n", "weir", weir);
     bench_verdict("throughput", weir / by_hand, "at least", 0.5);
+    bench_ledger(weir);
     return 0;
 }

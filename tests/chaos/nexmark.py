@@ -32,7 +32,7 @@ QUERIES = [f"q{i}" for i in range(23)]
 WAYS = ("killed-2", "killed-3", "resumed-3", "resumed-1")
 SPLITS = 4
 PACE = 20000  # events a second
-PERIOD_S = 1.0  # from one death to the next, drawn from half of it to this; a job that is restarting meanwhile is left alone until it runs
+PERIOD_S = 1.0  # the next death comes after half of it to this, drawn, of the job running; and not before it has come forward by a checkpoint
 LEAST_DEATHS = 2  # in fewer the run was over too soon to say anything
 HEAD_START = 3  # checkpoints before a job is stopped
 RUN_S = 120  # a busy machine takes its time
@@ -72,21 +72,25 @@ class Run:
         """A worker that is killed between the last commit and the end of the job changes nothing either."""
         self.submit(parallelism)
         deadline = time.monotonic() + RUN_S
-        next_death = time.monotonic() + self.pause()
+        due, covered = None, 0
         while (state := self.state()) != "FINISHED":
             if time.monotonic() > deadline:
                 raise Trouble(f"not finished within {RUN_S} s, {self.deaths} deaths, state {state}")
-            if state == "RUNNING" and time.monotonic() >= next_death:
-                workers = self.cluster.workers()
-                self.deaths += bool(workers) and send(self.chooser.choice(workers), signal.SIGKILL)
-                next_death = time.monotonic() + self.pause()
+            if state != "RUNNING":
+                due = None
+            elif due is None:
+                due = time.monotonic() + self.chooser.uniform(PERIOD_S / 2, PERIOD_S)
+            elif time.monotonic() >= due and (newest := self.cluster.newest_checkpoint(self.job)) > covered:
+                self.kill_a_worker()
+                due, covered = None, newest
             self.cluster.reap()
             time.sleep(0.05)
         if self.deaths < LEAST_DEATHS:
             raise Trouble(f"over after {self.deaths} deaths")
 
-    def pause(self):
-        return self.chooser.uniform(PERIOD_S / 2, PERIOD_S)
+    def kill_a_worker(self):
+        workers = self.cluster.workers()
+        self.deaths += bool(workers) and send(self.chooser.choice(workers), signal.SIGKILL)
 
     def resumed(self, parallelism):
         self.submit(2)
