@@ -4,10 +4,11 @@
  * the stop for the snapshot, its writing, the storage, the pack and the coordinator's rounds are all in it. Then how long the record path
  * stands still, at two subtasks each, so that barriers are aligned.
  *
- *     bench_checkpoints [--short] [--query qN] [--rounds N] [--interval 10s] [--times N]
+ *     bench_checkpoints [--short] [--query qN] [--rounds N] [--interval 10s] [--percent N]
  *
  * Sides take turns; a cost is the median of the ratios of the rounds. Checkpoints every 2 s over a few seconds stand for the 10 s of the
- * promise: five times as many of them in a second. --interval 10s --times 8 is the promise itself, and takes its minutes.
+ * promise: five times as many of them in a second. --interval 10s --percent 800 is the promise itself, and takes its minutes. --percent is
+ * of the events.
  */
 #include <poll.h>
 #include <stdlib.h>
@@ -39,8 +40,8 @@ static struct {
     bool brief;
     const char *only, *interval;
     int rounds;
-    int64_t times;
-} order = {.interval = "2s", .rounds = 3, .times = 1};
+    int64_t percent; /* of the events */
+} order = {.interval = "2s", .rounds = 3, .percent = 100};
 
 /* ---- what is known of checkpoints ------------------------------------------------------------------------------------------------------
  */
@@ -99,7 +100,7 @@ static double at_permille(double *values, size_t n, size_t permille)
 
 static int64_t events_of(const struct query *q)
 {
-    return order.brief ? q->events / 50 : q->events * order.times;
+    return q->events / 100 * order.percent;
 }
 
 static void submit(struct cluster *c, char id[static JOB_ID_MAX], const struct query *q, const char *parallelism, const char *interval)
@@ -212,16 +213,17 @@ static void read_order(int argc, char **argv)
         if (i + 1 == argc) break;
         if (strcmp(argv[i], "--query") == 0) order.only = argv[i + 1];
         if (strcmp(argv[i], "--interval") == 0) order.interval = argv[i + 1];
-        if (strcmp(argv[i], "--times") == 0) order.times = strtoll(argv[i + 1], NULL, 10);
+        if (strcmp(argv[i], "--percent") == 0) order.percent = strtoll(argv[i + 1], NULL, 10);
         if (strcmp(argv[i], "--rounds") == 0) order.rounds = (int)strtol(argv[i + 1], NULL, 10);
     }
-    if (order.brief) order.rounds = 1;
-    if (order.rounds < 1 || order.rounds > ROUNDS_MAX || order.times < 1) bench_die("--rounds is 1 ... 15, --times at least 1");
+    if (order.brief) order.rounds = 1, order.percent = 2;
+    if (order.rounds < 1 || order.rounds > ROUNDS_MAX || order.percent < 1) bench_die("--rounds is 1 ... 15, --percent at least 1");
 }
 
 int main(int argc, char **argv)
 {
     const struct CMUnitTest one[] = {cmocka_unit_test_setup_teardown(story, cluster_open, cluster_close)};
     read_order(argc, argv);
+    (void)setvbuf(stdout, NULL, _IOLBF, 0); /* a line takes its time */
     return cmocka_run_group_tests_name("checkpoints", one, NULL, NULL);
 }

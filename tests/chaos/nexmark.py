@@ -32,9 +32,10 @@ QUERIES = [f"q{i}" for i in range(23)]
 WAYS = ("killed-2", "killed-3", "resumed-3", "resumed-1")
 SPLITS = 4
 PACE = 20000  # events a second
+SLOW_PACE, FAST_PACE = 10000, 50000  # before a job is stopped, so that it is not over by then; and after it
 PERIOD_S = 1.0  # the next death comes after half of it to this, drawn, of the job running; and not before it has come forward by a checkpoint
 LEAST_DEATHS = 2  # in fewer the run was over too soon to say anything
-HEAD_START = 3  # checkpoints before a job is stopped
+HEAD_START = 2  # checkpoints before a job is stopped
 RUN_S = 120  # a busy machine takes its time
 OPTIONS = dict(chaos.OPTIONS, **{"execution.checkpointing.interval": "200ms", "restart-strategy.fixed-delay.delay": "50ms"})
 
@@ -47,10 +48,10 @@ class Run:
         self.job = None
         self.deaths = 0
 
-    def submit(self, parallelism, start=None):
+    def submit(self, parallelism, pace, start=None):
         words = ["run", "--detached", "--parallelism", str(parallelism)] + (["--from", start] if start else [])
         words += [os.path.join(self.build, "jobs", "nexmark.so"), "--", "--query", self.query, *vectors.profile_args("std")]
-        words += ["--splits", str(SPLITS), "--pace", str(PACE), "--output", self.output]
+        words += ["--splits", str(SPLITS), "--pace", str(pace), "--output", self.output]
         status, text, error = self.cluster.jobctl(*words)
         if status != 0:
             raise Trouble(f"the job cannot be submitted: {error.strip()}")
@@ -70,7 +71,7 @@ class Run:
 
     def killed(self, parallelism):
         """A worker that is killed between the last commit and the end of the job changes nothing either."""
-        self.submit(parallelism)
+        self.submit(parallelism, PACE)
         deadline = time.monotonic() + RUN_S
         due, covered = None, 0
         while (state := self.state()) != "FINISHED":
@@ -93,7 +94,7 @@ class Run:
         self.deaths += bool(workers) and send(self.chooser.choice(workers), signal.SIGKILL)
 
     def resumed(self, parallelism):
-        self.submit(2)
+        self.submit(2, SLOW_PACE)
         wait_for(lambda: self.cluster.newest_checkpoint(self.job) >= HEAD_START, RUN_S, f"checkpoint {HEAD_START}")
         saved = self.cluster.path("save", f"{self.query}-{self.way}")
         status, _, error = self.cluster.jobctl("stop", self.job, saved)
@@ -102,7 +103,7 @@ class Run:
         self.wait_finished()
         if self.complete():
             raise Trouble("it was stopped when everything had been written")
-        self.submit(parallelism, saved)
+        self.submit(parallelism, FAST_PACE, saved)
         self.wait_finished()
 
     # ---- results
