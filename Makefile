@@ -18,7 +18,7 @@ CLANG_PACKAGES = clang clang-format libclang-rt-14-dev
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 DEMO = $(BUILD)/demo
 
-.PHONY: chaos chaos-nexmark all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance mutants nexmark lint format clean
+.PHONY: chaos chaos-nexmark all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance mutants nexmark lint format clean bench-coord
 
 all: build
 
@@ -55,6 +55,10 @@ bench: build
 	@for b in chain channel generate sliding tables nexmark nexmark_latency transport state restore recovery checkpoints; do $(BUILD)/bench/bench_$$b $(SHORT) || exit 1; done
 	@$(BUILD)/bench/state_memory $(if $(SHORT),,20000000 64)
 	@$(BUILD)/bench/nexmark_memory $(SHORT)
+
+# Coordination beside ZooKeeper 3.8 (Debian's zookeeper and libzookeeper-mt-dev; left out with a message where they are missing).
+bench-coord: build
+	$(BUILD)/bench/bench_coord $(SHORT)
 
 # The tests under AddressSanitizer and UndefinedBehaviorSanitizer.
 sanitize:
