@@ -339,6 +339,7 @@ static json_t *vertices_json(const struct job *job)
 static const char *worker_state_name(enum job_worker_state state)
 {
     switch (state) {
+    case JOB_WORKER_MISSING: return "MISSING";
     case JOB_WORKER_DEPLOYED: return "DEPLOYED";
     case JOB_WORKER_READY: return "READY";
     case JOB_WORKER_RUNNING: return "RUNNING";

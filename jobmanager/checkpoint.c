@@ -473,7 +473,42 @@ static void on_decline(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_
 
 /* ---- attempts, time ---- */
 
-static void on_attempt(struct ckpt *c, const struct ckpt_event *ev)
+static void tell(struct ckpt_actions *out, enum ckpt_action_type type, uint64_t id, uint32_t options)
+{
+    WEIR_ASSERT(out->n < CKPT_ACTIONS_MAX);
+    out->at[out->n++] = (struct ckpt_action){.type = type, .id = id, .options = options};
+}
+
+/* Of the one that was under way nothing is known but its number: whatever there is of it goes. */
+static void give_up_former(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_actions *out)
+{
+    char path[CKPT_TEXT_MAX];
+    snprintf(out->reason, sizeof out->reason, "the JobManager that had begun it has gone");
+    tell(out, CKPT_DO_ABORT, ev->attempt.triggered, ev->attempt.options);
+    if (!(ev->attempt.options & CHECKPOINT_SAVEPOINT)) {
+        snprintf(path, sizeof path, "%s/chk-%" PRIu64, c->dir, ev->attempt.triggered);
+        discard(out, ev->attempt.triggered, ev->attempt.options, copy_text(path));
+    }
+    if (ev->attempt.options & CHECKPOINT_STOP) /* its sources rest */
+        fail_attempt(out, WEIR_E_STATE, "the savepoint %" PRIu64 " that was to stop the job was lost with the JobManager",
+                     ev->attempt.triggered);
+}
+
+static void take_over(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_actions *out)
+{
+    const struct ckpt_pointer *newest = c->n_retained ? &c->retained[c->n_retained - 1] : NULL;
+    bool complete = newest && newest->id == ev->attempt.triggered;
+    ckpt_used(c, ev->attempt.triggered);
+    if (newest && newest->id <= ev->attempt.triggered) tell(out, CKPT_DO_COMPLETE, newest->id, newest->options);
+    if (!complete) {
+        give_up_former(c, ev, out);
+        return;
+    }
+    c->stopped = (newest->options & LAST) != 0;
+    if (c->stopped) tell(out, CKPT_DO_STOPPED, newest->id, newest->options);
+}
+
+static void on_attempt(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_actions *out)
 {
     WEIR_ASSERT(c->state == CKPT_OFF);
     c->attempt = ev->attempt.attempt;
@@ -486,6 +521,7 @@ static void on_attempt(struct ckpt *c, const struct ckpt_event *ev)
     c->n_failures = 0;
     c->due_ms = next_due(c, ev->now_ms);
     c->state = CKPT_IDLE;
+    if (ev->attempt.triggered) take_over(c, ev, out);
 }
 
 static void on_detach(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_actions *out)
@@ -523,7 +559,7 @@ void ckpt_step(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_actions 
 {
     clear(out);
     switch (ev->type) {
-    case CKPT_EV_ATTEMPT: on_attempt(c, ev); break;
+    case CKPT_EV_ATTEMPT: on_attempt(c, ev, out); break;
     case CKPT_EV_FINISHED: on_finished(c, ev); break;
     case CKPT_EV_DETACH: on_detach(c, ev, out); break;
     case CKPT_EV_REQUEST: on_request(c, &ev->request, out); break;

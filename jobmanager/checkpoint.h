@@ -23,6 +23,9 @@
  * A savepoint is a recovery point like any checkpoint: its completion makes sinks commit, so falling back behind it would double output
  * (docs/decision/0006-a-savepoint-is-a-recovery-point.md). Its files are never deleted here.
  *
+ * An attempt that another leader has begun is taken over: the newest complete checkpoint that its workers took part in is told again, and
+ * what they were told to take since is given up, for nobody has collected their answers.
+ *
  * After a STOP or FINAL checkpoint was completed none is begun any more in this attempt (`stopped`).
  *
  * Memory: a failed allocation aborts (WEIR_ASSERT); this is control code.  Thread: one at a time.
@@ -123,7 +126,7 @@ struct ckpt {
 };
 
 enum ckpt_event_type {
-    CKPT_EV_ATTEMPT,  /* every worker of an attempt runs */
+    CKPT_EV_ATTEMPT,  /* every worker of an attempt runs, begun by us or by the leader before */
     CKPT_EV_FINISHED, /* every subtask of the attempt has finished: take the last one */
     CKPT_EV_DETACH,   /* the attempt is over, for whatever reason */
     CKPT_EV_REQUEST,  /* a user asks; answer in actions.answer */
@@ -143,6 +146,9 @@ struct ckpt_event {
         struct {
             uint32_t attempt, n_workers;
             const struct plan *plan; /* kept until DETACH */
+            /* of an attempt that is taken over from another leader: the newest one it was told to take (0: none), and what that was */
+            uint64_t triggered;
+            uint32_t options;
         } attempt;
         struct {
             const char *reason; /* half a sentence; borrowed */

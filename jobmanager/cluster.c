@@ -48,19 +48,34 @@ struct cluster_session *cluster_session_find(const struct cluster *c, uint64_t n
     return NULL;
 }
 
+static struct link *new_link(const struct cluster *c, struct weir_id self, struct weir_id peer, int64_t now_ms)
+{
+    struct link *link;
+    struct link_config config = {.self = self,
+                                 .peer = peer,
+                                 .heartbeat_ms = c->config.heartbeat_ms,
+                                 .timeout_ms = c->config.timeout_ms,
+                                 .retransmit_ms = c->config.retransmit_ms};
+    weir_err err = link_new(&link, &config, now_ms);
+    WEIR_ASSERT(!err);
+    return link;
+}
+
+/* The first packet of a link that nobody will use: whoever waits for another incarnation of us learns that it is no more. */
+static void answer_in_a_new_name(struct cluster *c, struct weir_id peer, int64_t now_ms, struct buffer *answer)
+{
+    struct link *link = new_link(c, derive(c->config.incarnation, ++c->last_session), peer, now_ms);
+    (void)link_packet(link, answer, now_ms);
+    link_destroy(&link);
+}
+
 static struct cluster_session *begin_session(struct cluster *c, struct weir_id peer, int64_t now_ms)
 {
     struct cluster_session *s = zeroed(1, sizeof *s);
     s->number = ++c->last_session;
     s->self = derive(c->config.incarnation, s->number);
     s->peer = peer;
-    struct link_config config = {.self = s->self,
-                                 .peer = peer,
-                                 .heartbeat_ms = c->config.heartbeat_ms,
-                                 .timeout_ms = c->config.timeout_ms,
-                                 .retransmit_ms = c->config.retransmit_ms};
-    weir_err err = link_new(&s->link, &config, now_ms);
-    WEIR_ASSERT(!err);
+    s->link = new_link(c, s->self, peer, now_ms);
     if (c->n_sessions == c->cap_sessions) {
         c->cap_sessions = c->cap_sessions ? 2 * c->cap_sessions : 16;
         c->sessions = realloc(c->sessions, c->cap_sessions * sizeof *c->sessions);
@@ -86,15 +101,18 @@ void cluster_drop(struct cluster *c, struct cluster_session *s)
     destroy_session(s);
 }
 
-struct cluster_session *cluster_receive(struct cluster *c, uint64_t route, struct weir_bytes packet, int64_t now_ms, int64_t wall_ms)
+struct cluster_session *cluster_receive(struct cluster *c, uint64_t route, struct weir_bytes packet, int64_t now_ms, int64_t wall_ms,
+                                        struct buffer *answer)
 {
     struct weir_id from, to;
     struct cluster_session *s = NULL;
     bool fresh = false;
+    buffer_clear(answer);
     if (link_peek(packet.data, packet.length, &from, &to)) {
         s = find_peer(c, from);
         fresh = !s && id_is_zero(to) && c->n_sessions < CLUSTER_SESSIONS_MAX;
         if (fresh) s = begin_session(c, from, now_ms);
+        if (!s && !id_is_zero(to)) answer_in_a_new_name(c, from, now_ms, answer);
     }
     enum link_outcome outcome = s ? link_receive(s->link, packet.data, packet.length, now_ms) : LINK_STALE;
     if (outcome == LINK_STALE || outcome == LINK_CORRUPT) {
@@ -176,6 +194,9 @@ static struct cluster_member *new_member(struct cluster *c, struct cluster_sessi
     m->registered_wall_ms = m->heard_wall_ms = wall_ms;
     m->heard_ms = now_ms;
     m->session = s;
+    for (uint32_t i = 0; i < msg->reg.n_workers; i++) /* the decoder has seen that they fit */
+        for (uint32_t k = 0; k < msg->reg.workers[i].n_slots; k++)
+            cluster_take(m, msg->reg.workers[i].job, msg->reg.workers[i].attempt, msg->reg.workers[i].slots[k]);
     return m;
 }
 
@@ -227,6 +248,13 @@ void cluster_take(struct cluster_member *m, struct weir_id job, uint32_t attempt
         return;
     }
     WEIR_ASSERT(false); /* the caller looked at n_free */
+}
+
+bool cluster_holds_other(const struct cluster_member *m, struct weir_id job, uint32_t attempt)
+{
+    for (uint32_t i = 0; i < m->n_slots; i++)
+        if (m->slots[i].used && m->slots[i].attempt != attempt && id_equal(m->slots[i].job, job)) return true;
+    return false;
 }
 
 uint32_t cluster_release(struct cluster_member *m, struct weir_id job, uint32_t attempt)

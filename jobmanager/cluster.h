@@ -6,7 +6,9 @@
  *                                           └───────────(REGISTER refused)──▶ CLOSING ◀──(replaced)──┘
  *
  * A session is one link to one incarnation of a TaskManager.
- * - A session begins only with a packet that does not know our incarnation yet; any other one of an unknown incarnation is late: dropped.
+ * - A session begins only with a packet that does not know our incarnation yet. Any other one of an unknown incarnation is late, or its
+ * sender talks to a leader that is no more: it is dropped, and answered in the name of an incarnation that its sender does not know, which
+ * ends the sender's link at once.
  * - Our own incarnation is new for every session, so a session that was given up can never be mistaken for one that is open.
  * - A link hands out messages only after a round trip, so a late copy of an old greeting cannot displace who is registered now.
  * - The same TaskManager id with a new incarnation replaces the old one, which is lost with all that ran on it.
@@ -80,8 +82,12 @@ struct cluster {
 void cluster_init(struct cluster *c, const struct cluster_config *config);
 void cluster_close(struct cluster *c);
 
-/* Takes a packet. Returns the session that it belongs to, whose messages may now be read with link_next; NULL: dropped. */
-struct cluster_session *cluster_receive(struct cluster *c, uint64_t route, struct weir_bytes packet, int64_t now_ms, int64_t wall_ms);
+/*
+ * Takes a packet. Returns the session that it belongs to, whose messages may now be read with link_next; NULL: dropped. `answer` is filled
+ * with a packet to send back when it belongs to another leader, else cleared.
+ */
+struct cluster_session *cluster_receive(struct cluster *c, uint64_t route, struct weir_bytes packet, int64_t now_ms, int64_t wall_ms,
+                                        struct buffer *answer);
 
 enum cluster_outcome {
     CLUSTER_ACCEPTED,
@@ -89,8 +95,8 @@ enum cluster_outcome {
 };
 
 /*
- * A REGISTER on a session in GREETING. ACCEPTED: the session has a member. `*replaced` is the former member of the same id, NULL if none;
- * the caller deals with what ran there, then calls cluster_forget.
+ * A REGISTER on a session in GREETING. ACCEPTED: the session has a member, whose slots are taken by the workers that it reports.
+ * `*replaced` is the former member of the same id, NULL if none; the caller deals with what ran there, then calls cluster_forget.
  */
 enum cluster_outcome cluster_register(struct cluster *c, struct cluster_session *s, const struct wire_msg *msg, int64_t now_ms,
                                       int64_t wall_ms, struct cluster_member **replaced, struct weir_diag *diag);
@@ -102,6 +108,8 @@ void cluster_drop(struct cluster *c, struct cluster_session *s);
 struct cluster_member *cluster_find(const struct cluster *c, uint64_t number);
 struct cluster_session *cluster_session_find(const struct cluster *c, uint64_t number);
 
+/* Does the job hold a slot of the member for another attempt? Then its worker still runs there. */
+bool cluster_holds_other(const struct cluster_member *m, struct weir_id job, uint32_t attempt);
 /* Marks the lowest free slot of a member as used; there must be one. */
 void cluster_take(struct cluster_member *m, struct weir_id job, uint32_t attempt, uint32_t slot);
 /* Frees every slot of the member used for the attempt. Returns how many. */

@@ -198,7 +198,11 @@ static void restart_or_end(struct job *job, const struct job_event *ev, struct j
 {
     struct restart_decision decision = {0};
     bool may = may_restart(job);
-    if (may) restart_failed(&job->restart, ev->now_ms, &decision);
+    if (may && job->unreported)
+        decision.restart = true;
+    else if (may)
+        restart_failed(&job->restart, ev->now_ms, &decision);
+    job->unreported = false;
     if (may && !decision.restart && job->restart.config.kind != RESTART_NONE) job_tell(out, "no restart: %s", decision.why);
     if (!decision.restart) {
         conclude(job, JOB_FAILED, ev, out);
@@ -227,6 +231,7 @@ static void begin_failing(struct job *job, const struct cause *cause, const stru
 {
     struct wire_msg cancel = {.type = WIRE_CANCEL};
     set_failure(job, cause, ev);
+    job_stop_reconciling(job, out);
     job_enter(job, JOB_FAILING, ev);
     job->storing = 0;
     job_checkpoints_detach(job, "the attempt has failed", ev, out);
@@ -241,6 +246,7 @@ void job_fail(struct job *job, const struct cause *cause, const struct job_event
     job->fatal |= cause->fatal;
     switch (job->state) {
     case JOB_INITIALIZING:
+    case JOB_RECONCILING:
     case JOB_CREATED:
     case JOB_DEPLOYING:
     case JOB_RUNNING:
@@ -389,7 +395,7 @@ static void on_stored(struct job *job, const struct job_event *ev, struct job_ac
 
 /* ---- placed ---- */
 
-static void reset_subtasks(struct job *job)
+void job_reset_subtasks(struct job *job)
 {
     job->subtasks = zeroed(job->n_subtasks, sizeof *job->subtasks);
     uint32_t at = 0;
@@ -415,7 +421,7 @@ static void take_places(struct job *job, const struct job_event *ev)
         job->slot_worker[i] = ev->placed.slot_worker[i];
         job->workers[job->slot_worker[i]].n_slots++;
     }
-    reset_subtasks(job);
+    job_reset_subtasks(job);
 }
 
 static void on_placed(struct job *job, const struct job_event *ev, struct job_actions *out)
@@ -426,6 +432,7 @@ static void on_placed(struct job *job, const struct job_event *ev, struct job_ac
     take_places(job, ev);
     remember_failure(job);
     job->attempt++;
+    job->attempt_epoch = job->epoch;
     job->started = false;
     job->committing = false;
     job->restored_id = from ? from->id : 0;
@@ -450,13 +457,14 @@ static void on_cancel(struct job *job, const struct job_event *ev, struct job_ac
         weir_fail(&out->answer, WEIR_E_STATE, "the job has already ended: %s", job_state_name(job->state));
         return;
     }
-    if (job->outcome == JOB_FINISHED || (job->committing && job->state == JOB_RUNNING)) {
+    if (job->outcome == JOB_FINISHED || (job->committing && (job->state == JOB_RUNNING || job->state == JOB_RECONCILING))) {
         weir_fail(&out->answer, WEIR_E_STATE, "too late: the job has finished its work and its output is being committed");
         return;
     }
     job->cancel_requested = true;
     if (job->state == JOB_FAILING || job->state == JOB_CANCELLING) return; /* its workers are being canceled already; a failure is kept */
     if (job->state == JOB_INITIALIZING) job_act(out, JOB_DO_STOP_DESCRIBE);
+    job_stop_reconciling(job, out);
     job_enter(job, JOB_CANCELLING, ev);
     job->storing = 0;
     job_checkpoints_detach(job, "the job was canceled", ev, out);
@@ -477,6 +485,12 @@ static void on_time(struct job *job, const struct job_event *ev, struct job_acti
         job_act(out, JOB_DO_STOP_DESCRIBE);
         job_fail_text(job, WEIR_E_TIMEOUT, "", ev, out, "the plugin did not describe its graph within %" PRIu32 " ms",
                       job->describe_timeout_ms);
+        return;
+    case JOB_RECONCILING:
+        job->unreported = true;
+        job_fail_text(job, WEIR_E_UNREACHABLE, "", ev, out,
+                      "the JobManager was restarted, and of the workers of attempt %" PRIu32 " not all were reported within %" PRIu32 " ms",
+                      job->attempt, job->reconcile_ms);
         return;
     case JOB_CREATED:
         job_fail_text(job, WEIR_E_TIMEOUT, "", ev, out,
@@ -566,8 +580,8 @@ static void on_recover(struct job *job, const struct job_event *ev, struct job_a
     }
     if (!take_graph(job, r->graph, ev, out)) return;
     job->committing = r->committing;
-    if (r->committing && !job->ckpt)
-        job_fail_text(job, WEIR_E_STATE, "", ev, out, "the JobManager was restarted while the job ended");
+    if (job->attempt)
+        job_begin_reconciling(job, ev);
     else
         job_put_attempt(job, job->attempt + 1, false, out);
 }
@@ -584,6 +598,7 @@ void job_step(struct job *job, const struct job_event *ev, struct job_actions *o
     case JOB_EV_DESCRIBED: on_described(job, ev, out); return;
     case JOB_EV_OPENED: on_opened(job, ev, out); return;
     case JOB_EV_PLACED: on_placed(job, ev, out); return;
+    case JOB_EV_REPORTED: out->outcome = job_on_reported(job, ev, out); return;
     case JOB_EV_MESSAGE: out->outcome = job_on_message(job, ev, out); return;
     case JOB_EV_LOST: job_on_lost(job, ev, out); return;
     case JOB_EV_CHECKPOINT: job_on_checkpoint(job, ev, out); return;
@@ -705,6 +720,7 @@ void job_new(struct job **out, const struct job_config *config, const struct job
     job->slot_wait_ms = config->slot_wait_ms;
     job->describe_timeout_ms = config->describe_timeout_ms;
     job->start_timeout_ms = config->start_timeout_ms;
+    job->reconcile_ms = config->reconcile_ms;
     job->submitted_wall_ms = wall_ms;
     job->failure = no_failure();
     /* What the catalog holds was checked when it was submitted; a limit that was changed since is passed over. */

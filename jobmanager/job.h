@@ -12,6 +12,15 @@
  *        └── cancel ───────────────▶ CANCELLING ── all gone ──▶ CANCELED
  *                                    (from every state, and RUNNING before COMMIT)
  *
+ * Found in the catalog by a new leader, with an attempt that may still run:
+ *
+ *                                every worker of the attempt is reported, and runs
+ *   INITIALIZING ──▶ RECONCILING ─────────────────────────────────────────────────▶ RUNNING (nothing is restarted)
+ *                        └── not within reconcile_ms, or one has failed ──▶ FAILING
+ *
+ * The new leader takes over the sequence of checkpoints: one that was under way is given up at the workers, a complete one is told again,
+ * and what was being committed is committed again.
+ *
  * FINISHED, FAILED and CANCELED are terminal: nothing leads out of them. The names are Flink's. A terminal state is entered when the
  * catalog holds it, so that no job is ever run again whose end somebody has seen.
  *
@@ -29,7 +38,8 @@
  * A restart restores the newest complete checkpoint; without checkpoints it begins anew. One that is damaged or missing ends the job by
  * name, unless `execution.state-recovery.older-checkpoint` allows to pass over it.
  *
- * The parts: job.c (states), job_workers.c (messages to and from workers), job_checkpoints.c (checkpoints, restore), job_view.c.
+ * The parts: job.c (states), job_workers.c (messages to and from workers), job_reconcile.c (workers of a leader before us),
+ * job_checkpoints.c (checkpoints, restore), job_view.c.
  *
  * Memory: a failed allocation aborts (WEIR_ASSERT); this is control code.  Thread: one at a time.
  */
@@ -45,6 +55,7 @@
 
 enum job_state {
     JOB_INITIALIZING = 1, /* the graph is being described by a throw-away process */
+    JOB_RECONCILING,      /* of a new leader: waits for TaskManagers to report the workers of the attempt, until deadline_ms */
     JOB_CREATED,          /* waits for slots, until deadline_ms */
     JOB_DEPLOYING,        /* workers are started and connected */
     JOB_RUNNING,          /* every worker steps its subtasks, or prepares, or commits */
@@ -65,6 +76,7 @@ static inline bool job_state_terminal(enum job_state state)
 
 /* How far the worker of one TaskManager has come. In order: each includes the ones before it. */
 enum job_worker_state {
+    JOB_WORKER_MISSING,  /* RECONCILING: no TaskManager has reported it yet */
     JOB_WORKER_DEPLOYED, /* DEPLOY was sent */
     JOB_WORKER_READY,    /* plugin loaded, endpoint known */
     JOB_WORKER_RUNNING,  /* connected, steps its subtasks */
@@ -73,7 +85,7 @@ enum job_worker_state {
     JOB_WORKER_COMMITTED,
     JOB_WORKER_FAILED,
     JOB_WORKER_CANCELED,
-    JOB_WORKER_LOST, /* its TaskManager was lost: whether it still runs is unknown, its messages are fenced */
+    JOB_WORKER_LOST, /* was never reported, or its TaskManager was lost: whether it still runs is unknown, its messages are fenced */
 };
 
 static inline bool job_worker_gone(enum job_worker_state state)
@@ -168,9 +180,11 @@ struct job {
 
     enum job_state state;
     uint32_t attempt;                    /* 0 before the first placement; grows, never reused */
+    uint64_t attempt_epoch;              /* of the leader that deployed it: its workers' messages carry it */
     bool committing;                     /* COMMIT was sent: no way back */
     bool started;                        /* START was sent */
     bool cancel_requested;               /* also while FAILING: no restart then */
+    bool unreported;                     /* the failure is that workers of a leader before us were not reported: the job is not to blame */
     bool fatal;                          /* the failure is one that no restart heals */
     uint32_t storing;                    /* set of 1 << enum job_key: puts that the state waits for */
     uint64_t last_put, put_of[JOB_KEYS]; /* numbers: of the last one, of the last one of each key */
@@ -199,7 +213,10 @@ struct job {
     uint32_t n_subtasks;                 /* over all vertices */
     struct wire_subtask_stats *subtasks; /* by vertex, then subtask; the last ones are kept after the end */
 
-    uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms; /* copied from the configuration */
+    uint64_t triggered;         /* RECONCILING: the newest checkpoint that a worker was told to take ... */
+    uint32_t triggered_options; /* ... and what it was */
+
+    uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms, reconcile_ms; /* copied from the configuration */
 };
 
 /* ---- views ---- */
@@ -221,7 +238,7 @@ enum ckpt_request_state job_request_state(const struct job *job, const struct ck
 struct job_config {
     uint64_t epoch;
     uint64_t number;
-    uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms;
+    uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms, reconcile_ms;
     const struct job_options *options; /* the cluster's; copied */
     const char *checkpoint_dir;        /* where options.dir is ""; copied */
 };
@@ -255,6 +272,7 @@ enum job_event_type {
     JOB_EV_DESCRIBED,  /* the graph, or why there is none */
     JOB_EV_OPENED,     /* answer to OPEN */
     JOB_EV_PLACED,     /* slots were found: begin the next attempt (only in CREATED) */
+    JOB_EV_REPORTED,   /* a TaskManager that registers has this worker; outcome JOB_UNEXPECTED: it is not wanted */
     JOB_EV_MESSAGE,    /* of a worker; epoch, job and attempt were checked by the master */
     JOB_EV_LOST,       /* the TaskManager of a worker is lost */
     JOB_EV_CHECKPOINT, /* answer to BEGIN_CHECKPOINT or SEAL */
@@ -294,6 +312,10 @@ struct job_event {
             uint32_t n_workers;
             const struct job_place *places; /* borrowed */
         } placed;
+        struct {
+            const struct wire_worker *worker; /* of this job; borrowed */
+            struct job_place place;
+        } reported;
         struct {
             uint32_t worker;
             struct wire_msg *msg; /* borrowed, but a WORKER_STATS is taken: moved out and left zeroed */
@@ -352,7 +374,7 @@ struct job_action {
     uint32_t crc32c;
 };
 
-/* Outcome of a message. */
+/* Outcome of a message, or of a report. */
 enum job_outcome {
     JOB_TAKEN,
     JOB_LATE,       /* of a checkpoint that is over, or said twice; dropped */
@@ -363,7 +385,7 @@ struct job_actions {
     uint32_t n, cap;
     struct job_action *at;
     struct buffer bytes;      /* of messages, values, texts */
-    enum job_outcome outcome; /* of MESSAGE */
+    enum job_outcome outcome; /* of MESSAGE, REPORTED */
     struct weir_diag answer;  /* of CANCEL, REQUEST: OK, or STATE with a sentence */
 };
 

@@ -195,16 +195,29 @@ enum ckpt_outcome job_checkpoints_step(struct job *job, struct ckpt_event *cev, 
 
 /* ---- attempts ---- */
 
-void job_checkpoints_attach(struct job *job, const struct job_event *ev, struct job_actions *out)
+static void attach(struct job *job, const struct ckpt_event *taken_over, const struct job_event *ev, struct job_actions *out)
 {
-    struct ckpt_event attempt = {.type = CKPT_EV_ATTEMPT};
+    struct ckpt_event attempt = *taken_over;
     if (!job->ckpt) return;
     const struct ckpt_pointer *from = ckpt_restore_point(job->ckpt);
-    if (from) ckpt_history_restored(&job->ckpt->history, from->id, from->path, ev->wall_ms);
+    if (from && from->id == job->restored_id) ckpt_history_restored(&job->ckpt->history, from->id, from->path, ev->wall_ms);
     attempt.attempt.attempt = job->attempt;
     attempt.attempt.n_workers = job->n_workers;
     attempt.attempt.plan = job->plan;
     (void)job_checkpoints_step(job, &attempt, ev, out);
+}
+
+void job_checkpoints_attach(struct job *job, const struct job_event *ev, struct job_actions *out)
+{
+    attach(job, &(struct ckpt_event){.type = CKPT_EV_ATTEMPT}, ev, out);
+}
+
+void job_checkpoints_take_over(struct job *job, const struct job_event *ev, struct job_actions *out)
+{
+    struct ckpt_event attempt = {.type = CKPT_EV_ATTEMPT};
+    attempt.attempt.triggered = job->triggered;
+    attempt.attempt.options = job->triggered_options;
+    attach(job, &attempt, ev, out);
 }
 
 void job_checkpoints_detach(struct job *job, const char *reason, const struct job_event *ev, struct job_actions *out)

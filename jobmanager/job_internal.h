@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the parts of a job (job.h): job.c, job_workers.c, job_checkpoints.c, job_view.c. */
+/* Between the parts of a job (job.h): job.c, job_workers.c, job_reconcile.c, job_checkpoints.c, job_view.c. */
 #ifndef WEIR_JOBMANAGER_JOB_INTERNAL_H
 #define WEIR_JOBMANAGER_JOB_INTERNAL_H
 
@@ -54,12 +54,29 @@ void job_commit(struct job *job, struct job_actions *out);
 /* The index of a subtask in job->subtasks. */
 uint32_t job_subtask_index(const struct job *job, uint32_t vertex, uint32_t subtask);
 void job_forget_workers(struct job *job);
+void job_reset_subtasks(struct job *job);
+/* Takes the steps that are due when the slowest worker has come far enough. */
+void job_advance(struct job *job, const struct job_event *ev, struct job_actions *out);
+
+/* ---- job_reconcile.c ---- */
+
+/* The job was found in the catalog with an attempt that may still run. */
+void job_begin_reconciling(struct job *job, const struct job_event *ev);
+enum job_outcome job_on_reported(struct job *job, const struct job_event *ev, struct job_actions *out);
+/* RECONCILING: takes up the attempt when every worker of it was reported and runs. */
+void job_take_up_if_whole(struct job *job, const struct job_event *ev, struct job_actions *out);
+/* RECONCILING: the TaskManager of a worker is lost, which may report it again. */
+void job_miss_again(struct job *job, uint32_t worker);
+/* Nobody waits for reports any more: who is missing is lost. */
+void job_stop_reconciling(struct job *job, struct job_actions *out);
 
 /* ---- job_checkpoints.c ---- */
 
 /* Steps the coordinator, if there is one, and performs what it decides. The event's times are filled in. */
 enum ckpt_outcome job_checkpoints_step(struct job *job, struct ckpt_event *cev, const struct job_event *ev, struct job_actions *out);
 void job_checkpoints_attach(struct job *job, const struct job_event *ev, struct job_actions *out);
+/* As attach, for an attempt that was taken up: what its workers were told last is settled. */
+void job_checkpoints_take_over(struct job *job, const struct job_event *ev, struct job_actions *out);
 void job_checkpoints_detach(struct job *job, const char *reason, const struct job_event *ev, struct job_actions *out);
 bool job_checkpoints_settled(const struct job *job);
 /* The folder of the job in the storage, or "". */

@@ -10,6 +10,7 @@ const char *job_state_name(enum job_state state)
 {
     switch (state) {
     case JOB_INITIALIZING: return "INITIALIZING";
+    case JOB_RECONCILING: return "RECONCILING";
     case JOB_CREATED: return "CREATED";
     case JOB_DEPLOYING: return "DEPLOYING";
     case JOB_RUNNING: return "RUNNING";
@@ -37,7 +38,7 @@ const struct wire_subtask_stats *job_subtask_stats(const struct job *job, uint32
 
 const struct job_worker *job_subtask_worker(const struct job *job, uint32_t subtask)
 {
-    return job->n_workers ? &job->workers[job->slot_worker[subtask]] : NULL;
+    return job->n_workers && job->slot_worker[subtask] < job->n_workers ? &job->workers[job->slot_worker[subtask]] : NULL;
 }
 
 const char *job_subtask_state(const struct job *job, uint32_t vertex, uint32_t subtask)

@@ -220,9 +220,9 @@ static bool come_to(struct job_worker *worker, enum job_worker_state from, enum 
     return true;
 }
 
-/* Takes the steps that are due when the slowest worker has come far enough. */
-static void advance(struct job *job, const struct job_event *ev, struct job_actions *out)
+void job_advance(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
+    if (job->state == JOB_RECONCILING) job_take_up_if_whole(job, ev, out);
     if (job->state != JOB_DEPLOYING && job->state != JOB_RUNNING) return;
     if (!job->started && !job_workers_before(job, JOB_WORKER_READY)) {
         job->started = true;
@@ -252,7 +252,7 @@ static enum job_outcome on_ready(struct job *job, struct job_worker *worker, con
     worker->endpoint = copy_text(msg->ready.endpoint);
     worker->incarnation = msg->ready.incarnation;
     if (msg->ready.fingerprint == job->graph.fingerprint) {
-        advance(job, ev, out);
+        job_advance(job, ev, out);
         return JOB_TAKEN;
     }
     job_fail_text(job, WEIR_E_GRAPH, worker->taskmanager, ev, out,
@@ -265,14 +265,14 @@ static enum job_outcome on_ready(struct job *job, struct job_worker *worker, con
 static enum job_outcome on_running(struct job *job, struct job_worker *worker, const struct job_event *ev, struct job_actions *out)
 {
     if (!job->started || !come_to(worker, JOB_WORKER_READY, JOB_WORKER_RUNNING)) return JOB_UNEXPECTED;
-    advance(job, ev, out);
+    job_advance(job, ev, out);
     return JOB_TAKEN;
 }
 
 static enum job_outcome on_prepared(struct job *job, struct job_worker *worker, const struct job_event *ev, struct job_actions *out)
 {
     if (!come_to(worker, JOB_WORKER_RUNNING, JOB_WORKER_PREPARED)) return JOB_UNEXPECTED;
-    advance(job, ev, out);
+    job_advance(job, ev, out);
     return JOB_TAKEN;
 }
 
@@ -298,6 +298,10 @@ static void on_committed(struct job *job, struct job_worker *worker, const struc
     /* Behind a savepoint that stops the job a worker has not finished, and commits all the same. */
     bool asked = job->committing && worker->state >= (job->ckpt ? JOB_WORKER_RUNNING : JOB_WORKER_PREPARED);
     job_worker_gone_as(worker, JOB_WORKER_COMMITTED, out);
+    if (job->state == JOB_RECONCILING) { /* by order of the leader before us */
+        job_take_up_if_whole(job, ev, out);
+        return;
+    }
     if (!asked) {
         job_fail_text(job, WEIR_E_PROTOCOL, worker->taskmanager, ev, out, "the worker on TaskManager %s (%s) committed without being asked",
                       worker->taskmanager, worker->host);
@@ -399,6 +403,10 @@ void job_on_lost(struct job *job, const struct job_event *ev, struct job_actions
     WEIR_ASSERT(ev->lost.worker < job->n_workers);
     struct job_worker *worker = &job->workers[ev->lost.worker];
     if (job_state_terminal(job->state) || job_worker_gone(worker->state)) return;
+    if (job->state == JOB_RECONCILING) {
+        job_miss_again(job, ev->lost.worker);
+        return;
+    }
     job_worker_gone_as(worker, JOB_WORKER_LOST, out);
     job_fail_text(job, WEIR_E_UNREACHABLE, worker->taskmanager, ev, out, "%s", ev->lost.reason);
 }

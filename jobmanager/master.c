@@ -147,6 +147,7 @@ void master_new(struct master **out, const struct master_config *config, int64_t
     m->config.slot_wait_ms = or_default(config->slot_wait_ms, WEIR_SLOT_WAIT_MS);
     m->config.describe_timeout_ms = or_default(config->describe_timeout_ms, WEIR_DESCRIBE_TIMEOUT_MS);
     m->config.start_timeout_ms = or_default(config->start_timeout_ms, WEIR_START_TIMEOUT_MS);
+    m->config.reconcile_ms = or_default(config->reconcile_ms, WEIR_RECONCILE_MS);
     struct cluster_config cluster = {.incarnation = config->incarnation,
                                      .epoch = config->epoch,
                                      .version = config->version,

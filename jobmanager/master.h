@@ -15,6 +15,9 @@
  * read). Packets may be lost, doubled, delayed and reordered; each TaskManager has a link (runtime/wire/link.h) inside the core that makes
  * up for it. Messages of an older epoch or attempt, or of an unknown job, are dropped and counted.
  *
+ * A TaskManager reports the workers it has when it registers. Those of attempts that a leader before us has deployed are adopted (job.h);
+ * all others are canceled, and hold their slots until they have ended.
+ *
  * Limits: WEIR_JOBS_ACTIVE_MAX (SUBMIT is answered WEIR_E_LIMIT), WEIR_JOBS_KEPT_MAX (the oldest ended job is forgotten),
  * WEIR_TASKMANAGERS_MAX (registration is refused), WEIR_ARGS_MAX, WEIR_ARG_BYTES_MAX, WEIR_PARALLELISM_MAX, WEIR_PLUGIN_MAX (SUBMIT is
  * answered WEIR_E_ARGUMENT).
@@ -36,7 +39,7 @@ struct master_config {
     const char *version;        /* kept; WEIR_VERSION. A TaskManager of another version is refused; NULL = not checked */
     /* zero = the value of limits.h */
     uint32_t heartbeat_ms, heartbeat_timeout_ms, retransmit_ms;
-    uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms;
+    uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms, reconcile_ms;
     const struct job_options *options; /* of jobs that say nothing else; copied. NULL = the defaults */
     const char *checkpoint_dir;        /* absolute; for jobs whose options name none; copied */
     /*

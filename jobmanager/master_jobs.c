@@ -144,6 +144,7 @@ static struct job *add_job(struct master *m, const struct job_submission *sub, u
                                 .slot_wait_ms = m->config.slot_wait_ms,
                                 .describe_timeout_ms = m->config.describe_timeout_ms,
                                 .start_timeout_ms = m->config.start_timeout_ms,
+                                .reconcile_ms = m->config.reconcile_ms,
                                 .options = &m->options,
                                 .checkpoint_dir = m->checkpoint_dir};
     struct job *job;
@@ -291,7 +292,8 @@ static void place(struct master *m, struct job *job)
     WEIR_ASSERT(places);
     for (uint32_t i = 0; i < n_members; i++) {
         struct cluster_member *member = m->cluster.members[i];
-        free_slots[i] = link_state(member->session->link) == LINK_OPEN ? member->n_free : 0;
+        bool takes = link_state(member->session->link) == LINK_OPEN && !cluster_holds_other(member, job->id, job->attempt + 1);
+        free_slots[i] = takes ? member->n_free : 0;
     }
     if (!schedule_spread(free_slots, n_members, job->n_slots, slot_host)) {
         struct job_event je = {.type = JOB_EV_PLACED};

@@ -75,6 +75,22 @@ static void refuse(struct master *m, struct cluster_session *s, const char *reas
     send_message(m, s, &msg);
 }
 
+/* A worker that a TaskManager has had since before it registered: a job takes it up, or it has to go. */
+static void on_report(struct master *m, struct cluster_session *s, const struct wire_worker *w)
+{
+    struct job *job = master_find_job(m, w->job);
+    struct job_event je = {.type = JOB_EV_REPORTED};
+    je.reported.worker = w;
+    je.reported.place = (struct job_place){.member = s->member->number, .taskmanager = s->member->id, .host = s->member->host};
+    if (job && master_step_job(m, job, &je) == JOB_TAKEN) return;
+    if (w->state == WIRE_WORKER_HAS_COMMITTED) return;
+    char id[SHORT_ID];
+    struct wire_msg cancel = {.type = WIRE_CANCEL, .job = w->job, .attempt = w->attempt};
+    master_trace(m, true, "TaskManager %s runs attempt %" PRIu32 " of job %s, which is not wanted any more", s->member->id, w->attempt,
+                 master_short_id(w->job, id));
+    send_message(m, s, &cancel);
+}
+
 static void on_register(struct master *m, struct cluster_session *s, const struct wire_msg *msg)
 {
     if (s->state == CLUSTER_REGISTERED) return; /* said twice on one link: nothing changes */
@@ -95,6 +111,7 @@ static void on_register(struct master *m, struct cluster_session *s, const struc
     answer.registered.heartbeat_ms = m->config.heartbeat_ms;
     answer.registered.heartbeat_timeout_ms = m->config.heartbeat_timeout_ms;
     send_message(m, s, &answer);
+    for (uint32_t i = 0; i < msg->reg.n_workers; i++) on_report(m, s, &msg->reg.workers[i]);
 }
 
 void master_on_chunk(struct master *m, const struct master_event *ev)
@@ -130,18 +147,25 @@ static bool find_worker(const struct job *job, const struct cluster_member *memb
     return false;
 }
 
-/* Fencing: only what belongs to this epoch, to a job we know and to its present attempt reaches the job. */
+/* Of a worker that is not wanted only its end is of interest: its slots are free then. */
+static void on_foreign_message(const struct cluster_session *s, const struct wire_msg *msg, uint64_t *count)
+{
+    if (msg->type == WIRE_WORKER_ENDED && cluster_release(s->member, msg->job, msg->attempt)) return;
+    (*count)++;
+}
+
+/* Fencing: only what belongs to a job we know, to its present attempt and to the epoch of that one reaches the job. */
 static void on_worker_message(struct master *m, const struct cluster_session *s, struct wire_msg *msg)
 {
     struct job *job = master_find_job(m, msg->job);
     struct job_event je = {.type = JOB_EV_MESSAGE};
     je.message.msg = msg;
-    if (msg->epoch != m->config.epoch || (job && msg->attempt < job->attempt)) {
-        m->counts.messages_stale++;
+    if (job && (msg->attempt < job->attempt || msg->epoch != job->attempt_epoch)) {
+        on_foreign_message(s, msg, &m->counts.messages_stale);
         return;
     }
     if (!job || msg->attempt > job->attempt || !find_worker(job, s->member, &je.message.worker)) {
-        m->counts.messages_unknown++;
+        on_foreign_message(s, msg, &m->counts.messages_unknown);
         return;
     }
     char id[SHORT_ID];
@@ -176,10 +200,20 @@ static void on_message(struct master *m, struct cluster_session *s, struct wire_
     }
 }
 
+/* What lies in m->packet. */
+static void send_packet(struct master *m, uint64_t route)
+{
+    struct weir_bytes data = master_keep(m, m->packet.data, m->packet.len);
+    struct master_action *action = master_act(m, MASTER_DO_SEND);
+    action->send.route = route;
+    action->send.data = data;
+}
+
 void master_on_packet(struct master *m, uint64_t route, struct weir_bytes packet)
 {
-    struct cluster_session *s = cluster_receive(&m->cluster, route, packet, m->now_ms, m->wall_ms);
+    struct cluster_session *s = cluster_receive(&m->cluster, route, packet, m->now_ms, m->wall_ms, &m->packet);
     struct weir_bytes data;
+    if (m->packet.len) send_packet(m, route);
     while (s && link_next(s->link, &data)) {
         if (s->state == CLUSTER_CLOSING) continue;
         struct wire_msg msg;
@@ -215,12 +249,7 @@ void master_flush(struct master *m)
         struct cluster_session *s = m->cluster.sessions[i];
         if (!s->touched && link_deadline_ms(s->link) > m->now_ms) continue;
         s->touched = false;
-        while (link_packet(s->link, &m->packet, m->now_ms)) {
-            struct weir_bytes data = master_keep(m, m->packet.data, m->packet.len);
-            struct master_action *action = master_act(m, MASTER_DO_SEND);
-            action->send.route = s->route;
-            action->send.data = data;
-        }
+        while (link_packet(s->link, &m->packet, m->now_ms)) send_packet(m, s->route);
     }
 }
 

@@ -13,10 +13,13 @@
 
 static const struct config_key keys[] = {
     DAEMON_KEYS,
-    {"taskmanager.jobmanager", CONFIG_STR, "tcp://127.0.0.1:6123", .flag = "jobmanager", .help = "control endpoint of the JobManager"},
+    {"taskmanager.jobmanager", CONFIG_STR, "tcp://127.0.0.1:6123", .flag = "jobmanager",
+     .help = "control endpoint of the JobManager; of several, separated by commas, the one that leads is found"},
     {"taskmanager.id", CONFIG_STR, "", .flag = "id", .help = "name shown to people; by default tm- and eight random digits"},
     {"taskmanager.slots", CONFIG_INT, "0", .min = 0, .max = WEIR_SLOTS_MAX, .flag = "slots",
      .help = "slots offered; 0 = one for each core"},
+    {"taskmanager.leader-wait", CONFIG_DURATION, "5m", .min = 1, .max = INT32_MAX,
+     .help = "workers go on for so long without a JobManager; then they are ended"},
     {"taskmanager.data", CONFIG_STR, "tcp://127.0.0.1:*", .flag = "data",
      .help = "where workers exchange records: tcp://127.0.0.1:* or ipc://PATH, from which each worker's path is made"},
     {"taskmanager.memory.managed.size", CONFIG_SIZE, "0", .flag = "managed-memory",
@@ -66,6 +69,7 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
         .worker_path = config_str(config, "taskmanager.worker"),
         .state_dir = choose_state_dir(config, state_dir),
         .slots = count_slots(config),
+        .leader_wait_ms = (uint32_t)config_int(config, "taskmanager.leader-wait"),
         .segment = (uint32_t)config_int(config, "taskmanager.memory.segment-size"),
         .signals = signals,
     };

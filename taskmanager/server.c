@@ -26,6 +26,7 @@ enum {
     CONTROL_BATCH = 256,          /* packets taken in one turn of the loop */
     CONTROL_LINGER_MS = 500,      /* so that the last words reach the JobManager */
     PACKET_OVERHEAD = 4096,       /* what a link may put around a control message */
+    JOBMANAGERS_MAX = 16,         /* addresses to look for one */
     WORKERS_MAX = WEIR_SLOTS_MAX, /* each holds a slot at least */
     DATA_SUFFIX = 18,             /* "-" or "/" and 16 hex digits, NUL */
     LOCAL_SUFFIX = 48,            /* LOCAL_DIR, a job's id, NUL */
@@ -43,6 +44,8 @@ struct deferred {
 struct taskmanager {
     struct taskmanager_config config;
     char host[64];
+    uint32_t n_jobmanagers, next_jobmanager; /* addresses; the one that the next connection goes to */
+    char jobmanagers[JOBMANAGERS_MAX][NET_ENDPOINT_MAX];
     char scratch[PATH_MAX]; /* its own folder: local copies of checkpoints, LOCAL_DIR/JOB; gone with it, or swept by the next one */
     struct supervisor *supervisor;
     struct supervisor_actions actions;
@@ -90,7 +93,8 @@ static void reconnect(struct taskmanager *s, struct weir_id incarnation)
                                        .receive_hwm = CONTROL_HWM,
                                        .linger_ms = CONTROL_LINGER_MS};
     weir_err err = net_socket_new(&s->socket, &config, &diag);
-    if (!err) err = net_socket_connect(s->socket, s->config.jobmanager, &diag);
+    if (!err) err = net_socket_connect(s->socket, s->jobmanagers[s->next_jobmanager], &diag);
+    s->next_jobmanager = (s->next_jobmanager + 1) % s->n_jobmanagers;
     if (err) log_error("cannot connect to the JobManager", "reason=\"%s\"", diag.text); /* the link dies, and the next one tries again */
 }
 
@@ -378,13 +382,31 @@ static weir_err check_data(struct taskmanager *s, struct weir_diag *diag)
     return WEIR_OK;
 }
 
+/* Takes the list of addresses apart. */
+static weir_err read_jobmanagers(struct taskmanager *s, struct weir_diag *diag)
+{
+    for (const char *at = s->config.jobmanager;; at++) {
+        size_t len = strcspn(at, ",");
+        if (s->n_jobmanagers == JOBMANAGERS_MAX)
+            return weir_fail(diag, WEIR_E_LIMIT, "--jobmanager takes at most %d addresses", JOBMANAGERS_MAX);
+        if (len >= NET_ENDPOINT_MAX)
+            return weir_fail(diag, WEIR_E_LIMIT, "--jobmanager: an address has at most %u bytes", NET_ENDPOINT_MAX - 1);
+        char *to = s->jobmanagers[s->n_jobmanagers++];
+        memcpy(to, at, len);
+        weir_err err = net_endpoint_check(to, diag);
+        if (err) return weir_wrap(diag, err, "--jobmanager");
+        at += len;
+        if (!*at) return WEIR_OK;
+    }
+}
+
 static weir_err check_config(struct taskmanager *s, struct weir_diag *diag)
 {
     weir_err err = check_id(s->config.id, diag);
     if (!err) err = check_data(s, diag);
     if (err) return err;
-    err = net_endpoint_check(s->config.jobmanager, diag);
-    if (err) return weir_wrap(diag, err, "--jobmanager");
+    err = read_jobmanagers(s, diag);
+    if (err) return err;
     if (s->config.slots == 0 || s->config.slots > WEIR_SLOTS_MAX)
         return weir_fail(diag, WEIR_E_ARGUMENT, "--slots takes 1 ... %d", WEIR_SLOTS_MAX);
     if (access(s->config.worker_path, X_OK) != 0)
@@ -416,6 +438,7 @@ weir_err taskmanager_new(struct taskmanager **out, const struct taskmanager_conf
                                      .slots = config->slots,
                                      .pid = (uint32_t)getpid(),
                                      .incarnation = id_random(),
+                                     .leader_wait_ms = config->leader_wait_ms,
                                      .trace = trace};
     supervisor_new(&s->supervisor, &core, clock_mono_ms());
     supervisor_actions_init(&s->actions);

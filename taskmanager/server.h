@@ -11,7 +11,7 @@
 struct taskmanager;
 
 struct taskmanager_config { /* strings are kept by the caller as long as the server lives */
-    const char *jobmanager; /* its control endpoint */
+    const char *jobmanager; /* its control endpoint, or several, separated by commas */
     const char *id;         /* of this TaskManager */
     const char
         *data; /* tcp://HOST:* or ipc://PATH: each worker gets PATH-HEX, or PATH/HEX if PATH is a folder; ipc://@NAME leaves no file */
@@ -21,7 +21,8 @@ struct taskmanager_config { /* strings are kept by the caller as long as the ser
     uint64_t slot_memory; /* bytes of state a slot may hold in memory; 0 = the default */
     uint32_t segment;     /* bytes of a frame */
     uint32_t slots;
-    int signals; /* process_signals_open; borrowed */
+    uint32_t leader_wait_ms; /* supervisor.h; 0 = the default */
+    int signals;             /* process_signals_open; borrowed */
 };
 
 /* Errors: WEIR_E_ARGUMENT, WEIR_E_UNSUPPORTED (endpoints, id, slots); WEIR_E_NOMEM. */

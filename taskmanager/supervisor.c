@@ -96,7 +96,7 @@ struct weir_bytes supervisor_keep(struct supervisor *s, const void *data, size_t
 void supervisor_tell_bytes(struct supervisor *s, const void *data, size_t len)
 {
     if (!s->link) return;
-    /* A link that has died, or dies of a full window, is noticed at the end of the step; all workers end then. */
+    /* A link that has died, or dies of a full window, is noticed at the end of the step; what counts is in the next REGISTER. */
     weir_err err = link_send(s->link, data, len, s->now_ms);
     WEIR_ASSERT(err != WEIR_E_NOMEM);
     WEIR_ASSERT(err != WEIR_E_ARGUMENT);
@@ -122,6 +122,7 @@ static void begin_link(struct supervisor *s)
     WEIR_ASSERT(!err);
     s->state = SUPERVISOR_REGISTERING;
     s->reconnect = true;
+    struct wire_worker reports[WIRE_REPORTS_MAX];
     struct wire_msg msg = {.type = WIRE_REGISTER, .epoch = s->epoch};
     msg.reg.taskmanager = s->taskmanager;
     msg.reg.incarnation = config.self;
@@ -129,6 +130,8 @@ static void begin_link(struct supervisor *s)
     msg.reg.slots = s->config.slots;
     msg.reg.pid = s->config.pid;
     msg.reg.version = s->version;
+    msg.reg.n_workers = report_fill(s, reports);
+    msg.reg.workers = reports;
     supervisor_tell(s, &msg);
 }
 
@@ -187,6 +190,7 @@ static void on_order(struct supervisor *s, const struct wire_msg *msg, struct we
         s->counts.messages_stale++;
         return;
     }
+    report_ordered(w, msg);
     if (msg->type == WIRE_CANCEL)
         worker_cancel(s, w, bytes);
     else if (w->state == SUPERVISOR_WORKER_UP)
@@ -198,6 +202,8 @@ static void on_registered(struct supervisor *s, const struct wire_msg *msg)
     if (s->state != SUPERVISOR_REGISTERING) return;
     supervisor_trace(s, true, "registered with the JobManager");
     s->state = SUPERVISOR_REGISTERED;
+    s->leader_ms = INT64_MAX;
+    workers_tell_gone(s);
     s->heartbeat_ms = msg->registered.heartbeat_ms;
     s->heartbeat_timeout_ms = msg->registered.heartbeat_timeout_ms;
 }
@@ -211,6 +217,7 @@ static void begin_stop(struct supervisor *s, const char *reason, bool refused)
     s->state = SUPERVISOR_STOPPING;
     s->refused = refused;
     s->stop_reason = supervisor_copy_text(reason);
+    workers_tell_gone(s);
     workers_kill(s, WEIR_E_STATE, text);
 }
 
@@ -257,15 +264,27 @@ static void on_packet(struct supervisor *s, struct weir_bytes packet)
 
 /* ---- the link ---- */
 
-/* Nobody tells this TaskManager what to do any more, and the JobManager takes it for lost: so nothing may run here. */
+/* Workers go on: whoever leads next decides whether they are still wanted. They commit nothing that nobody has ordered. */
 static void on_link_dead(struct supervisor *s)
 {
-    supervisor_trace(s, true, "lost the JobManager: %s", link_reason(s->link));
+    bool lost = s->state == SUPERVISOR_REGISTERED;
+    supervisor_trace(s, lost, "%s the JobManager: %s", lost ? "lost" : "did not reach", link_reason(s->link));
     link_destroy(&s->link);
     if (s->state == SUPERVISOR_STOPPING) return;
-    s->state = SUPERVISOR_CLEARING;
-    workers_kill(s, WEIR_E_UNREACHABLE, "the JobManager does not answer");
+    if (lost) s->leader_ms = s->now_ms + s->config.leader_wait_ms;
+    s->state = SUPERVISOR_REGISTERING;
     artifact_drop_fetches(s);
+    workers_end_fetching(s);
+    begin_link(s);
+}
+
+static void expire_leader(struct supervisor *s)
+{
+    char reason[128];
+    if (s->now_ms < s->leader_ms) return;
+    s->leader_ms = INT64_MAX;
+    snprintf(reason, sizeof reason, "no JobManager has answered for %" PRIu32 " ms (taskmanager.leader-wait)", s->config.leader_wait_ms);
+    workers_kill(s, WEIR_E_UNREACHABLE, reason);
 }
 
 static void stop_when_empty(struct supervisor *s)
@@ -299,6 +318,7 @@ static int64_t deadline(const struct supervisor *s)
     }
     int64_t copies = copies_deadline(s);
     if (copies < at) at = copies;
+    if (s->leader_ms < at) at = s->leader_ms;
     for (uint32_t i = 0; i < s->n_workers; i++) {
         int64_t due = worker_deadline(s, s->workers[i]);
         if (due < at) at = due;
@@ -331,9 +351,9 @@ void supervisor_step(struct supervisor *s, const struct supervisor_event *ev, st
         on_event(s, ev);
         if (s->link) link_tick(s->link, s->now_ms);
         if (s->link && link_state(s->link) == LINK_DEAD) on_link_dead(s);
+        expire_leader(s);
         workers_watch(s);
         copies_expire(s);
-        if (s->state == SUPERVISOR_CLEARING && !s->n_workers) begin_link(s);
         if (s->state == SUPERVISOR_STOPPING) stop_when_empty(s);
         flush(s);
     }
@@ -362,7 +382,8 @@ void supervisor_new(struct supervisor **out, const struct supervisor_config *con
     s->config.worker_silence_ms = or_default(config->worker_silence_ms, WEIR_WORKER_SILENCE_MS);
     s->config.cancel_timeout_ms = or_default(config->cancel_timeout_ms, WEIR_CANCEL_TIMEOUT_MS);
     s->config.ready_timeout_ms = or_default(config->ready_timeout_ms, WEIR_READY_TIMEOUT_MS);
-    s->farewell_ms = s->due_ms = INT64_MAX;
+    s->config.leader_wait_ms = or_default(config->leader_wait_ms, WEIR_LEADER_WAIT_MS);
+    s->farewell_ms = s->leader_ms = s->due_ms = INT64_MAX;
     s->now_ms = now_ms;
     slots_init(&s->slots, config->slots);
     buffer_init(&s->packet, 0);

@@ -2,11 +2,14 @@
 /*
  * The TaskManager's core: registers with the JobManager, fetches plugins, starts, watches and ends workers, and relays what they say.
  *
- *                    REGISTERED                link dead                  every worker gone
- *   REGISTERING ──────────────▶ REGISTERED ──────────────▶ CLEARING ──────────────────────▶ REGISTERING (new incarnation)
+ *                    REGISTERED                link dead
+ *   REGISTERING ──────────────▶ REGISTERED ──────────────▶ REGISTERING (new incarnation, next address)
  *        │ link dead: new incarnation, again     │ STOP
  *        │ REFUSED (also later), STOP            ▼
  *        └──────────────────────────────▶ STOPPING ── every worker gone, JobManager told (or a second passed) ──▶ EXIT
+ *
+ * Workers outlive the link: REGISTER reports them, so that the next leader can adopt them (docs/protocol/control.md). One that ends while
+ * there is no JobManager is GONE until one can be told. When none has answered for leader_wait_ms, all of them are killed.
  *
  * A worker (one per job and attempt; its slots are taken from DEPLOY to its end):
  *
@@ -16,7 +19,7 @@
  *      └──▶ WORKER_ENDED at once
  *
  * KILL is for a worker that is silent, stalled, not ready in time, not gone in time after CANCEL or ENDED, or that sends what it must not;
- * and for all of them when the link dies or the TaskManager stops.
+ * and for all of them when there is no JobManager for too long or the TaskManager stops.
  *
  * Local copies of checkpoints lie in a folder per job. They outlive its workers, and are dropped when the JobManager says that the job has
  * ended, or when no worker of it has come back for WEIR_LOCAL_COPIES_MS.
@@ -25,9 +28,9 @@
  * the actions in order. There is one peer, the JobManager. Packets may be lost, doubled, delayed and reordered; the link inside the core
  * makes up for it.
  *
- * Fencing: messages of an older epoch are dropped. A DEPLOY of an attempt that runs or has ended here is not started again; one of an older
- * attempt of a job that runs here is refused with WORKER_ENDED; a newer attempt while an older one still runs is refused as well (the
- * JobManager waits for the end of the older one).
+ * Fencing: messages of an older epoch than the newest one heard of are dropped. A DEPLOY of an attempt that runs or has ended here is not
+ * started again; one of an older attempt of a job that runs here is refused with WORKER_ENDED; a newer attempt while an older one still
+ * runs is refused as well (the JobManager waits for the end of the older one).
  *
  * Memory: a failed allocation aborts (WEIR_ASSERT); this is control code.  Thread: one at a time.
  */
@@ -52,7 +55,7 @@ struct supervisor_config {
     struct weir_id incarnation; /* random, new for each process; later incarnations are derived from it */
     /* zero = the value of limits.h. The heartbeat ones must be those of the JobManager until REGISTERED has told them. */
     uint32_t heartbeat_ms, heartbeat_timeout_ms, retransmit_ms;
-    uint32_t worker_silence_ms, cancel_timeout_ms, ready_timeout_ms;
+    uint32_t worker_silence_ms, cancel_timeout_ms, ready_timeout_ms, leader_wait_ms;
     /* As in jobmanager/master.h: called within the step; notable lines are for the log. NULL = nobody listens. */
     void (*trace)(void *arg, bool notable, const char *line);
     void *trace_arg;
@@ -103,7 +106,7 @@ struct supervisor_event {
 
 enum supervisor_action_type {
     SUPERVISOR_DO_SEND,          /* put the packet on the transport to the JobManager */
-    SUPERVISOR_DO_RECONNECT,     /* a new link begins: open a fresh connection (new socket identity); also the very first one */
+    SUPERVISOR_DO_RECONNECT,     /* a new link begins: a fresh connection (new socket identity) to the next address; also the first one */
     SUPERVISOR_DO_SPAWN,         /* start a worker process with the plugin and write `deploy` to its pipe first; then EXITED comes once */
     SUPERVISOR_DO_KILL,          /* kill the process (SIGKILL); EXITED follows */
     SUPERVISOR_DO_TO_WORKER,     /* write a message to the worker's pipe; if it is gone, EXITED comes anyway */
@@ -163,7 +166,7 @@ struct supervisor_actions {
     void *blobs;         /* private: what the pointers point at */
 };
 
-enum supervisor_state { SUPERVISOR_REGISTERING, SUPERVISOR_REGISTERED, SUPERVISOR_CLEARING, SUPERVISOR_STOPPING, SUPERVISOR_EXITED };
+enum supervisor_state { SUPERVISOR_REGISTERING, SUPERVISOR_REGISTERED, SUPERVISOR_STOPPING, SUPERVISOR_EXITED };
 
 enum supervisor_worker_state {
     SUPERVISOR_WORKER_FETCHING, /* waits for its plugin; there is no process yet */
@@ -171,6 +174,7 @@ enum supervisor_worker_state {
     SUPERVISOR_WORKER_UP,       /* has said READY */
     SUPERVISOR_WORKER_LEAVING,  /* has said how it ended; the process should go */
     SUPERVISOR_WORKER_KILLED,   /* KILL was given */
+    SUPERVISOR_WORKER_GONE,     /* its process has ended, and no JobManager could be told yet */
 };
 
 struct supervisor_counts {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The supervisor's parts, which share one structure: supervisor.c (the link, orders, the step), supervisor_worker.c (a worker's life),
- * supervisor_artifact.c (plugins), supervisor_copies.c (local
- * copies). Nobody else includes this.
+ * supervisor_report.c (what a new leader is told of workers), supervisor_artifact.c (plugins), supervisor_copies.c (local copies). Nobody
+ * else includes this.
  */
 #ifndef WEIR_TASKMANAGER_SUPERVISOR_INTERNAL_H
 #define WEIR_TASKMANAGER_SUPERVISOR_INTERNAL_H
@@ -32,11 +32,13 @@ struct worker {
     bool canceling;
     void *deploy; /* encoded; until SPAWN */
     size_t deploy_len;
-    int64_t heard_ms;      /* STARTED, UP: last message, or the start */
-    int64_t ready_ms;      /* FETCHING, STARTED: when it is too late */
-    int64_t leave_ms;      /* when it must be gone: after CANCEL or ENDED; INT64_MAX before */
-    struct words said;     /* by the worker itself, in ENDED */
-    struct words sentence; /* by us, with KILL */
+    int64_t heard_ms;          /* STARTED, UP: last message, or the start */
+    int64_t ready_ms;          /* FETCHING, STARTED: when it is too late */
+    int64_t leave_ms;          /* when it must be gone: after CANCEL or ENDED; INT64_MAX before */
+    struct words said;         /* by the worker itself, in ENDED */
+    struct words sentence;     /* by us, with KILL */
+    struct words last;         /* GONE: how it has ended */
+    struct wire_worker report; /* what a new leader is told of it; job, attempt and epoch are those above; slots, endpoint: owned */
 };
 
 enum artifact_state { ARTIFACT_FETCHING, ARTIFACT_STORING, ARTIFACT_READY };
@@ -58,9 +60,14 @@ struct local_copies {
     bool forgotten;        /* the job has ended: they go with the worker */
 };
 
-struct attempt_id {
+struct ended_attempt {
     struct weir_id job;
     uint32_t attempt;
+    uint64_t epoch;
+    enum wire_outcome outcome;
+    uint32_t worker, n_workers; /* these and the next: as it was reported */
+    uint64_t triggered;
+    uint32_t options;
 };
 
 struct supervisor {
@@ -69,12 +76,13 @@ struct supervisor {
     enum supervisor_state state;
     uint64_t epoch; /* highest seen */
     uint64_t n_incarnations;
-    struct link *link;                           /* NULL in CLEARING, and in STOPPING when it has died */
+    struct link *link;                           /* NULL in STOPPING when it has died */
     uint32_t heartbeat_ms, heartbeat_timeout_ms; /* of the next link */
     bool reconnect;                              /* tell the driver of the new link */
     bool refused;                                /* STOPPING: the JobManager does not want us */
     char *stop_reason;
     int64_t farewell_ms; /* STOPPING without workers: leave then; INT64_MAX before */
+    int64_t leader_ms;   /* REGISTERING: workers are ended then; INT64_MAX: none has been without a leader */
 
     struct slots slots;
     uint32_t n_workers;
@@ -85,7 +93,7 @@ struct supervisor {
     uint32_t n_copies;
     struct local_copies copies[LOCAL_COPIES_MAX];
     uint32_t n_ended; /* all there ever were; the last ENDED_KEPT are in the ring */
-    struct attempt_id ended[ENDED_KEPT];
+    struct ended_attempt ended[ENDED_KEPT];
     struct supervisor_counts counts;
 
     /* of the step that runs */
@@ -123,6 +131,10 @@ void worker_cancel(struct supervisor *s, struct worker *w, struct weir_bytes byt
 /* Ends a worker whatever it does. One without a process is finished at once: `w` may be gone afterwards. */
 void worker_kill(struct supervisor *s, struct worker *w, enum wire_outcome outcome, weir_err code, const char *reason);
 void workers_kill(struct supervisor *s, weir_err code, const char *reason);
+/* The JobManager has gone: a worker whose plugin was on its way will not get it. */
+void workers_end_fetching(struct supervisor *s);
+/* Tells how those that are GONE have ended, and forgets them. */
+void workers_tell_gone(struct supervisor *s);
 /* One that has no process: tells the JobManager how it ended, and forgets it. */
 void worker_finish_now(struct supervisor *s, struct worker *w, enum wire_outcome outcome, weir_err code, const char *reason);
 /* Tells the JobManager of a deployment that did not come to a worker. */
@@ -134,6 +146,18 @@ int64_t worker_deadline(const struct supervisor *s, const struct worker *w);
 void workers_watch(struct supervisor *s);
 /* The TaskManager itself was away for so long: what workers said meanwhile has not been read yet, and is not silence of theirs. */
 void workers_forgive(struct supervisor *s, int64_t away_ms);
+
+/* ---- supervisor_report.c ---- */
+
+/* From a DEPLOY message, and from what passes by afterwards. */
+void report_init(struct worker *w, const struct wire_msg *deploy);
+void report_said(struct worker *w, const struct wire_msg *msg);
+void report_ordered(struct worker *w, const struct wire_msg *msg);
+void report_close(struct worker *w);
+/* What is remembered of it when it has ended. */
+struct ended_attempt report_ended(const struct worker *w, enum wire_outcome outcome);
+/* The rows of a REGISTER: workers that are here, and those that have committed lately. `out`: room for WIRE_REPORTS_MAX. Gives how many. */
+uint32_t report_fill(const struct supervisor *s, struct wire_worker *out);
 
 /* ---- supervisor_artifact.c ---- */
 

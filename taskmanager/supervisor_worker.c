@@ -79,24 +79,49 @@ void worker_destroy(struct worker *w)
 {
     words_close(&w->said);
     words_close(&w->sentence);
+    words_close(&w->last);
+    report_close(w);
     free(w->deploy);
     free(w);
 }
 
-/* The worker is no more: frees its slots, tells the JobManager, forgets it. */
-static void finish(struct supervisor *s, struct worker *w, const struct words *words)
+/* Frees the slots of a worker that is no more, tells the JobManager, forgets it. */
+static void forget(struct supervisor *s, struct worker *w, const struct words *words)
 {
-    static const char *const outcomes[] = {"ended", "committed", "failed", "was canceled"};
-    trace_worker(s, w, true, outcomes[words->outcome], words->reason);
     slots_release(&s->slots, w->job, w->attempt);
-    copies_rest(s, w->job);
-    s->ended[s->n_ended++ % ENDED_KEPT] = (struct attempt_id){w->job, w->attempt};
+    s->ended[s->n_ended++ % ENDED_KEPT] = report_ended(w, words->outcome);
     tell_ended(s, w->epoch, w->job, w->attempt, words);
     uint32_t i = 0;
     while (s->workers[i] != w) i++;
     memmove(&s->workers[i], &s->workers[i + 1], (s->n_workers - i - 1) * sizeof(struct worker *));
     s->n_workers--;
     worker_destroy(w);
+}
+
+/* The worker is no more. Its slots are held until a JobManager hears of it: the report of it may be on its way already. */
+static void finish(struct supervisor *s, struct worker *w, const struct words *words)
+{
+    static const char *const outcomes[] = {"ended", "committed", "failed", "was canceled"};
+    trace_worker(s, w, true, outcomes[words->outcome], words->reason);
+    copies_rest(s, w->job);
+    if (s->state != SUPERVISOR_REGISTERING) {
+        forget(s, w, words);
+        return;
+    }
+    w->state = SUPERVISOR_WORKER_GONE;
+    w->last = words_make(words->outcome, words->code, words->operator_id, words->subtask, words->reason);
+}
+
+void workers_tell_gone(struct supervisor *s)
+{
+    for (uint32_t i = s->n_workers; i > 0; i--) {
+        struct worker *w = s->workers[i - 1];
+        if (w->state != SUPERVISOR_WORKER_GONE) continue;
+        struct words words = w->last;
+        w->last = (struct words){0};
+        forget(s, w, &words);
+        words_close(&words);
+    }
 }
 
 void worker_finish_now(struct supervisor *s, struct worker *w, enum wire_outcome outcome, weir_err code, const char *reason)
@@ -108,7 +133,7 @@ void worker_finish_now(struct supervisor *s, struct worker *w, enum wire_outcome
 
 void worker_kill(struct supervisor *s, struct worker *w, enum wire_outcome outcome, weir_err code, const char *reason)
 {
-    if (w->state == SUPERVISOR_WORKER_KILLED) return;
+    if (w->state == SUPERVISOR_WORKER_KILLED || w->state == SUPERVISOR_WORKER_GONE) return;
     if (w->state == SUPERVISOR_WORKER_FETCHING) {
         worker_finish_now(s, w, outcome, code, reason);
         return;
@@ -125,6 +150,13 @@ void worker_kill(struct supervisor *s, struct worker *w, enum wire_outcome outco
 void workers_kill(struct supervisor *s, weir_err code, const char *reason)
 {
     for (uint32_t i = s->n_workers; i > 0; i--) worker_kill(s, s->workers[i - 1], WIRE_FAILED, code, reason);
+}
+
+void workers_end_fetching(struct supervisor *s)
+{
+    for (uint32_t i = s->n_workers; i > 0; i--)
+        if (s->workers[i - 1]->state == SUPERVISOR_WORKER_FETCHING)
+            worker_finish_now(s, s->workers[i - 1], WIRE_FAILED, WEIR_E_UNREACHABLE, "the JobManager does not answer");
 }
 
 void worker_spawn(struct supervisor *s, struct worker *w)
@@ -161,6 +193,7 @@ struct worker *worker_new(struct supervisor *s, const struct wire_msg *msg, uint
     w->deploy_len = bytes.length;
     w->ready_ms = s->now_ms + s->config.ready_timeout_ms;
     w->leave_ms = INT64_MAX;
+    report_init(w, msg);
     if (*msg->deploy.checkpoint.dir || msg->deploy.restore.id) copies_use(s, w->job);
     s->workers[s->n_workers++] = w; /* there is room: each worker holds a slot */
     return w;
@@ -194,7 +227,8 @@ void worker_cancel(struct supervisor *s, struct worker *w, struct weir_bytes byt
         w->leave_ms = s->now_ms + s->config.cancel_timeout_ms;
         return;
     case SUPERVISOR_WORKER_LEAVING:
-    case SUPERVISOR_WORKER_KILLED: return; /* is going already */
+    case SUPERVISOR_WORKER_KILLED:
+    case SUPERVISOR_WORKER_GONE: return; /* is going already */
     }
 }
 
@@ -263,6 +297,7 @@ void worker_said(struct supervisor *s, const struct supervisor_event *ev)
         on_alive(s, w, &msg);
     } else if (w->state != SUPERVISOR_WORKER_KILLED) {
         if (msg.type == WIRE_WORKER_READY) w->state = SUPERVISOR_WORKER_UP;
+        report_said(w, &msg);
         supervisor_tell_bytes(s, bytes.data, bytes.length); /* said so by the worker, passed on as it is */
     }
     wire_msg_close(&msg);
@@ -287,7 +322,7 @@ static struct words last_words(const struct worker *w, const struct wire_failure
 void worker_exited(struct supervisor *s, const struct supervisor_event *ev)
 {
     struct worker *w = worker_find(s, ev->worker_exited.job, ev->worker_exited.attempt);
-    if (!w || w->state == SUPERVISOR_WORKER_FETCHING) return;
+    if (!w || w->state == SUPERVISOR_WORKER_FETCHING || w->state == SUPERVISOR_WORKER_GONE) return;
     struct words words = last_words(w, &ev->worker_exited.failure);
     finish(s, w, &words);
     words_close(&words);
@@ -304,7 +339,8 @@ int64_t worker_deadline(const struct supervisor *s, const struct worker *w)
     case SUPERVISOR_WORKER_STARTED: return w->ready_ms < at ? w->ready_ms : at; /* loading a plugin, it says nothing */
     case SUPERVISOR_WORKER_UP: return silent_ms < at ? silent_ms : at;
     case SUPERVISOR_WORKER_LEAVING: return at;
-    case SUPERVISOR_WORKER_KILLED: return INT64_MAX;
+    case SUPERVISOR_WORKER_KILLED:
+    case SUPERVISOR_WORKER_GONE: return INT64_MAX;
     }
     return INT64_MAX;
 }

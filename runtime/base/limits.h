@@ -44,6 +44,8 @@
 #define WEIR_READY_TIMEOUT_MS \
     30000 /* a worker makes no step (a chunk of its plugin, READY) for so long after DEPLOY: it is killed, its job fails */
 #define WEIR_START_TIMEOUT_MS 30000 /* the workers of an attempt have not all connected so long after START: the job fails */
+#define WEIR_LEADER_WAIT_MS 300000  /* workers go on for so long without a JobManager (taskmanager.leader-wait); then they are ended */
+#define WEIR_RECONCILE_MS 6000      /* a new leader waits so long for the workers of a job that runs; then it restarts the job */
 #define WEIR_LOCAL_COPIES_MS 600000 /* local copies of a job whose next attempt does not come here for so long are dropped */
 #define WEIR_PROBE_MS 500           /* a channel with unacknowledged frames and no new ones is probed for a lost tail */
 

@@ -154,6 +154,26 @@ static const struct field peer_fields[] = {
 };
 static const struct rows peer_rows = {sizeof(struct wire_peer), COUNT(peer_fields), peer_fields};
 
+#define WORKER(kind_, member, ...)                                             \
+    {                                                                          \
+        .kind = kind_, .at = offsetof(struct wire_worker, member), __VA_ARGS__ \
+    }
+static const struct field worker_fields[] = {
+    WORKER(KIND_ID, job),
+    WORKER(KIND_U32, attempt),
+    WORKER(KIND_U64, epoch),
+    WORKER(KIND_U32, state, .max = WIRE_WORKER_HAS_COMMITTED),
+    WORKER(KIND_U32, worker, .max = WEIR_TASKMANAGERS_MAX - 1),
+    WORKER(KIND_U32, n_workers, .min = 1, .max = WEIR_TASKMANAGERS_MAX),
+    WORKER(KIND_U32S, slots, .count_at = offsetof(struct wire_worker, n_slots), .max = WEIR_PARALLELISM_MAX - 1, .n_max = WEIR_SLOTS_MAX),
+    WORKER(KIND_STR, endpoint),
+    WORKER(KIND_ID, incarnation),
+    WORKER(KIND_U64, restored_id),
+    WORKER(KIND_U64, triggered),
+    WORKER(KIND_U32, options, .max = CHECKPOINT_OPTIONS),
+};
+static const struct rows worker_rows = {sizeof(struct wire_worker), COUNT(worker_fields), worker_fields};
+
 #define LEDGER(kind_, member, ...)                                             \
     {                                                                          \
         .kind = kind_, .at = offsetof(struct wire_ledger, member), __VA_ARGS__ \
@@ -176,9 +196,13 @@ static const struct rows ledger_rows = {sizeof(struct wire_ledger), COUNT(ledger
 #define LIST(number_, kind_, member, count, ...) FIELD(number_, kind_, member, .count_at = offsetof(struct wire_msg, count), __VA_ARGS__)
 
 static const struct field register_fields[] = {
-    FIELD(1, KIND_STR, reg.taskmanager), FIELD(2, KIND_ID, reg.incarnation),
-    FIELD(3, KIND_STR, reg.host),        FIELD(4, KIND_U32, reg.slots, .max = WEIR_SLOTS_MAX),
-    FIELD(5, KIND_U32, reg.pid),         FIELD(6, KIND_STR, reg.version),
+    FIELD(1, KIND_STR, reg.taskmanager),
+    FIELD(2, KIND_ID, reg.incarnation),
+    FIELD(3, KIND_STR, reg.host),
+    FIELD(4, KIND_U32, reg.slots, .max = WEIR_SLOTS_MAX),
+    FIELD(5, KIND_U32, reg.pid),
+    FIELD(6, KIND_STR, reg.version),
+    LIST(7, KIND_ROWS, reg.workers, reg.n_workers, .rows = &worker_rows, .n_max = WIRE_REPORTS_MAX),
 };
 static const struct field fetch_fields[] = {
     FIELD(1, KIND_DIGEST, fetch.digest),
@@ -292,6 +316,18 @@ static bool is_absolute(const char *path)
     return path && *path == '/';
 }
 
+/* No slot of the TaskManager is used twice; who has committed uses none. */
+static bool register_agrees(const struct wire_msg *msg)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < msg->reg.n_workers; i++) {
+        const struct wire_worker *w = &msg->reg.workers[i];
+        if (w->worker >= w->n_workers || (w->n_slots == 0) != (w->state == WIRE_WORKER_HAS_COMMITTED)) return false;
+        n += w->n_slots;
+    }
+    return n <= msg->reg.slots;
+}
+
 static bool chunk_agrees(const struct wire_msg *msg)
 {
     uint64_t total = msg->chunk.total;
@@ -327,7 +363,7 @@ static bool trigger_agrees(const struct wire_msg *msg)
     }
 
 static const struct shape shapes[] = {
-    SHAPE(REGISTER, register_fields, NULL),
+    SHAPE(REGISTER, register_fields, register_agrees),
     SHAPE(FETCH, fetch_fields, NULL),
     SHAPE(WORKER_READY, ready_fields, NULL),
     SHAPE(WORKER_RUNNING, running_fields, NULL),

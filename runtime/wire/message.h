@@ -117,6 +117,33 @@ struct wire_counter { /* a counter of user code or connector: weir_count */
     uint64_t value;
 };
 
+/* How far the worker of a report has come. In order: each includes the ones before it. */
+enum wire_worker_state {
+    WIRE_WORKER_IS_STARTING = 0, /* its plugin is on its way, or being loaded */
+    WIRE_WORKER_IS_READY = 1,
+    WIRE_WORKER_IS_RUNNING = 2,
+    WIRE_WORKER_IS_PREPARED = 3,
+    WIRE_WORKER_HAS_COMMITTED = 4, /* it is gone, and its output is visible */
+};
+
+#define WIRE_REPORTS_MAX 512u /* rows of a REGISTER: every slot may have a worker of its own, and as many have committed lately */
+
+/* What a TaskManager that registers says of a worker it has, or of one that has committed: a new leader adopts the attempt by it. */
+struct wire_worker {
+    struct weir_id job;
+    uint32_t attempt;
+    uint64_t epoch; /* of the leader that deployed it: its messages carry it */
+    uint32_t state; /* enum wire_worker_state */
+    uint32_t worker, n_workers;
+    uint32_t n_slots; /* of the job, which it runs; none when it has committed */
+    uint32_t *slots;
+    const char *endpoint; /* of its data socket, from READY */
+    struct weir_id incarnation;
+    uint64_t restored_id; /* of the checkpoint that DEPLOY named; 0 = none */
+    uint64_t triggered;   /* the newest checkpoint it was told to take; 0 = none */
+    uint32_t options;     /* of that one */
+};
+
 struct wire_msg {
     enum wire_type type;
     uint64_t epoch;
@@ -130,6 +157,8 @@ struct wire_msg {
             uint32_t slots;
             uint32_t pid;
             const char *version;
+            uint32_t n_workers;
+            struct wire_worker *workers; /* that it has had since before this link */
         } reg;
         struct {
             struct weir_digest digest;

@@ -31,6 +31,7 @@ struct worker {
     struct worker_config config;
     struct wire_msg deploy; /* kept whole: the deployment borrows from it */
     bool deployed;
+    uint64_t epoch; /* of the newest leader whose orders came */
     struct deployment *d;
     struct exchange *x;
     struct attempt attempt;
@@ -292,11 +293,15 @@ static void take_message(struct worker *w, struct weir_bytes bytes)
     if (msg.type == WIRE_DEPLOY && !w->deployed) {
         w->deploy = msg; /* with its arena: kept until the process ends */
         w->deployed = true;
+        w->epoch = msg.epoch;
         step(w, &(struct attempt_event){.type = ATTEMPT_EV_DEPLOYED}, NULL);
         return;
     }
-    bool ours = w->deployed && id_equal(msg.job, w->deploy.job) && msg.attempt == w->deploy.attempt;
-    if (ours) obey(w, &msg);
+    bool ours = w->deployed && id_equal(msg.job, w->deploy.job) && msg.attempt == w->deploy.attempt && msg.epoch >= w->epoch;
+    if (ours) {
+        w->epoch = msg.epoch;
+        obey(w, &msg);
+    }
     wire_msg_close(&msg);
 }
 

@@ -118,7 +118,8 @@ STORY(rescaled_job_goes_on_under_its_name)
     output_is_whole(c, hash);
 }
 
-STORY(killed_jobmanager_restores_the_newest_checkpoint)
+/* Nobody survives: everything comes from disk. */
+STORY(killed_cluster_restores_the_newest_checkpoint)
 {
     char id[JOB_ID_MAX];
     uint32_t lines;
@@ -130,7 +131,12 @@ STORY(killed_jobmanager_restores_the_newest_checkpoint)
     assert_int_equal(ctl(c, "checkpoint", "w", NULL).code, 0);
     proc_signal(c->jobmanager, SIGKILL);
     assert_int_equal(proc_wait(c, c->jobmanager, CLUSTER_WAIT_MS), 128 + SIGKILL);
+    for (uint32_t i = 0; i < 2; i++) {
+        proc_signal(c->taskmanager[i], SIGKILL);
+        assert_int_equal(proc_wait(c, c->taskmanager[i], CLUSTER_WAIT_MS), 128 + SIGKILL);
+    }
     cluster_start_jobmanager(c, true);
+    for (int i = 0; i < 2; i++) (void)cluster_start_taskmanager(c, 2);
     cluster_wait_registered(c, 2);
     json_t *job = job_wait(c, id, "FINISHED");
     assert_true(json_number(job, "attempt") >= 2);
@@ -247,6 +253,6 @@ STORY(what_does_not_fit_is_refused_in_words)
 }
 
 STORY_MAIN(STORY_TEST(checkpoints_and_savepoints_are_taken_when_asked_for), STORY_TEST(stopped_job_goes_on_from_its_savepoint),
-           STORY_TEST(rescaled_job_goes_on_under_its_name), STORY_TEST(killed_jobmanager_restores_the_newest_checkpoint),
+           STORY_TEST(rescaled_job_goes_on_under_its_name), STORY_TEST(killed_cluster_restores_the_newest_checkpoint),
            STORY_TEST(retained_checkpoint_of_a_canceled_job_is_begun_with), STORY_TEST(damaged_checkpoint_ends_the_job_by_name),
            STORY_TEST(older_checkpoint_is_restored_if_the_policy_says_so), STORY_TEST(what_does_not_fit_is_refused_in_words))

@@ -138,6 +138,7 @@ void actors_start_jobmanager(struct sim *sim)
                                    .slot_wait_ms = c->slot_wait_ms,
                                    .describe_timeout_ms = c->describe_timeout_ms,
                                    .start_timeout_ms = c->start_timeout_ms,
+                                   .reconcile_ms = c->reconcile_ms,
                                    .trace = jm_line,
                                    .trace_arg = sim};
     struct master_listed listed[SIM_KEYS_MAX];
@@ -371,6 +372,7 @@ void actors_start(struct sim *sim, uint32_t tm)
                                        .worker_silence_ms = c->worker_silence_ms,
                                        .cancel_timeout_ms = c->cancel_timeout_ms,
                                        .ready_timeout_ms = c->ready_timeout_ms,
+                                       .leader_wait_ms = c->leader_wait_ms,
                                        .trace = tm_line,
                                        .trace_arg = t};
     sim_trace(sim, "%s starts", name.text);

@@ -10,7 +10,8 @@
 static bool may_follow(enum job_state from, enum job_state to)
 {
     switch (from) {
-    case JOB_INITIALIZING: return to == JOB_CREATED || to == JOB_FAILING || to == JOB_CANCELLING;
+    case JOB_INITIALIZING: return to == JOB_RECONCILING || to == JOB_CREATED || to == JOB_FAILING || to == JOB_CANCELLING;
+    case JOB_RECONCILING: return to == JOB_RUNNING || to == JOB_FAILING || to == JOB_CANCELLING;
     case JOB_CREATED: return to == JOB_DEPLOYING || to == JOB_FAILING || to == JOB_CANCELLING;
     case JOB_RESTARTING: return to == JOB_CREATED || to == JOB_FAILING || to == JOB_CANCELLING;
     case JOB_DEPLOYING: return to == JOB_RUNNING || to == JOB_FAILING || to == JOB_CANCELLING;
@@ -22,6 +23,38 @@ static bool may_follow(enum job_state from, enum job_state to)
     case JOB_CANCELED: return false;
     }
     return false;
+}
+
+static bool is_registered(const struct sim *sim, uint32_t tm)
+{
+    const struct supervisor *core = sim->tms[tm].core;
+    struct sim_tm_name name = sim_tm_name(tm);
+    if (!core || supervisor_state(core) != SUPERVISOR_REGISTERED) return false;
+    for (uint32_t i = 0; i < master_n_taskmanagers(sim->jm); i++)
+        if (!strcmp(master_taskmanager_at(sim->jm, i)->id, name.text)) return true;
+    return false;
+}
+
+/* A new leader gives up an attempt: then some worker of it is gone, or did not run, or its TaskManager has not come back. */
+static void check_given_up(struct sim *sim, const struct sim_job *mine, const struct job *job)
+{
+    uint32_t well = 0;
+    for (uint32_t i = 0; i < sim->n_processes; i++) {
+        const struct sim_process *p = &sim->processes[i];
+        if (&sim->jobs[p->job] != mine || p->attempt != job->attempt || !p->exists) continue;
+        well += p->running && !p->leaving && p->life == sim->tms[p->tm].life && is_registered(sim, p->tm);
+    }
+    if (well && well == mine->n_workers && !strstr(job->failure.reason, "was to stop the job"))
+        sim_violate(sim, "job %08" PRIu64 " is restarted, though all its workers have survived the leader", job->number);
+}
+
+static void check_adoption(struct sim *sim, const struct sim_job *mine, const struct job *job)
+{
+    for (uint32_t i = 1; i < job->n_history; i++) {
+        if (job->history[i - 1].state != JOB_RECONCILING || job->n_changes - job->n_history + i < mine->n_seen) continue;
+        sim->n_adopted += job->history[i].state == JOB_RUNNING;
+        if (job->history[i].state == JOB_FAILING) check_given_up(sim, mine, job);
+    }
 }
 
 /* n_seen counts all changes; the job remembers the newest ones. */
@@ -56,7 +89,7 @@ static void check_attempt(struct sim *sim, struct sim_job *mine, const struct jo
     if (job->attempt < mine->attempt) sim_violate(sim, "job %08" PRIu64 ": its attempt fell", job->number);
     if (job->attempt == mine->attempt) return;
     if (mine->attempt && !job_state_terminal(mine->state) && mine->state != JOB_CREATED && mine->state != JOB_RESTARTING &&
-        mine->state != JOB_INITIALIZING)
+        mine->state != JOB_INITIALIZING && mine->state != JOB_RECONCILING)
         sim_violate(sim, "job %08" PRIu64 ": a new attempt began while one was running", job->number);
     mine->attempt = job->attempt;
     if (job->n_workers && !job_state_terminal(job->state)) check_restore(sim, mine, job);
@@ -117,6 +150,7 @@ static void check_job(struct sim *sim, struct sim_job *mine)
     }
     bool ended = job_state_terminal(mine->state);
     if (ended && job->state != mine->state) sim_violate(sim, "job %08" PRIu64 " left a terminal state", job->number);
+    check_adoption(sim, mine, job);
     check_history(sim, mine, job);
     check_attempt(sim, mine, job);
     mine->state = job->state;
@@ -125,19 +159,25 @@ static void check_job(struct sim *sim, struct sim_job *mine)
 
 /* ---- slots ---- */
 
+/* Held by a worker that its TaskManager brought along when it registered, and that nobody wants: until it has ended. */
+static bool is_foreign(const struct sim *sim, const struct cluster_member *m, const struct cluster_slot *slot)
+{
+    const struct job *job = master_job_find(sim->jm, slot->job);
+    if (!job || job_state_terminal(job->state) || slot->attempt != job->attempt || !job->n_workers) return true;
+    for (uint32_t w = 0; w < job->n_workers; w++)
+        if (job->workers[w].member == m->number) return false;
+    return true;
+}
+
 static void check_slot(struct sim *sim, const struct cluster_member *m, const struct cluster_slot *slot, uint64_t seen[SIM_JOBS_MAX])
 {
     int index = sim_find_job(sim, slot->job);
     const struct job *job = master_job_find(sim->jm, slot->job);
-    if (index < 0 || !job || job_state_terminal(job->state)) {
-        sim_violate(sim, "a slot of %s is held for a job that has ended", m->id);
-        return;
-    }
-    if (slot->attempt != job->attempt) sim_violate(sim, "two attempts of job %08" PRIu64 " hold slots", job->number);
+    if (is_foreign(sim, m, slot)) return;
     if (seen[index] & (UINT64_C(1) << slot->slot))
         sim_violate(sim, "slot %" PRIu32 " of job %08" PRIu64 " was given twice", slot->slot, job->number);
     seen[index] |= UINT64_C(1) << slot->slot;
-    if (job->workers[job->slot_worker[slot->slot]].member != m->number)
+    if (job->slot_worker[slot->slot] >= job->n_workers || job->workers[job->slot_worker[slot->slot]].member != m->number)
         sim_violate(sim, "slot %" PRIu32 " of job %08" PRIu64 " is held on %s, where its worker is not", slot->slot, job->number, m->id);
 }
 
@@ -178,7 +218,8 @@ static bool known(const struct supervisor *core, struct weir_id job, uint32_t at
 {
     for (uint32_t i = 0; i < supervisor_n_workers(core); i++) {
         struct supervisor_worker_view view = supervisor_worker_at(core, i);
-        if (view.attempt == attempt && id_equal(view.job, job)) return view.state != SUPERVISOR_WORKER_FETCHING;
+        if (view.attempt == attempt && id_equal(view.job, job))
+            return view.state != SUPERVISOR_WORKER_FETCHING && view.state != SUPERVISOR_WORKER_GONE;
     }
     return false;
 }
@@ -202,8 +243,10 @@ void check_taskmanager(struct sim *sim, uint32_t tm)
         if (p->attempt != job->attempt || !(job->tms & (1u << tm)))
             sim_violate(sim, "tm-%" PRIu32 " runs a worker that nobody deployed", tm + 1);
     }
-    for (uint32_t i = 0; i < supervisor_n_workers(t->core); i++)
-        workers += supervisor_worker_at(t->core, i).state != SUPERVISOR_WORKER_FETCHING;
+    for (uint32_t i = 0; i < supervisor_n_workers(t->core); i++) {
+        enum supervisor_worker_state state = supervisor_worker_at(t->core, i).state;
+        workers += state != SUPERVISOR_WORKER_FETCHING && state != SUPERVISOR_WORKER_GONE;
+    }
     if (slots > sim->config.slots[tm]) sim_violate(sim, "tm-%" PRIu32 " gave a slot twice", tm + 1);
     if (workers != processes)
         sim_violate(sim, "tm-%" PRIu32 " thinks that %" PRIu32 " workers run, but %" PRIu32 " do", tm + 1, workers, processes);

@@ -44,7 +44,7 @@ mutant() {
 job=jobmanager/job.c workers=jobmanager/job_workers.c checkpoints=jobmanager/job_checkpoints.c coordinator=jobmanager/checkpoint.c
 ledger=jobmanager/checkpoint_ledger.c restart=jobmanager/restart.c catalog=jobmanager/catalog.c jobs=jobmanager/master_jobs.c
 members=jobmanager/master_members.c cluster=jobmanager/cluster.c supervisor=taskmanager/supervisor.c
-worker=taskmanager/supervisor_worker.c
+worker=taskmanager/supervisor_worker.c reconcile=jobmanager/job_reconcile.c
 mutant "a job ends before its workers" $job 's/if \(job->outcome \|\| job_workers_before\(job, JOB_WORKER_COMMITTED\)\) return;/if (job->outcome) return;/' "$@"
 mutant "COMMIT before everybody has prepared" $workers 's/\|\| job_workers_before\(job, JOB_WORKER_PREPARED\)\) return;/|| job_workers_before(job, JOB_WORKER_PREPARED) > 1) return;/' "$@"
 mutant "a cancel is accepted after COMMIT" $job '/^static void on_cancel/,/^}/s/if \(job->outcome == JOB_FINISHED.*$/if (false) {/' "$@"
@@ -73,7 +73,11 @@ mutant "what the store does not know is taken for not done" $catalog 's/^       
 mutant "a refusal settles what an earlier order left in doubt" $catalog 's/^        w->in_doubt = true;$//' "$@"
 mutant "an ended job is not stored as ended" $job '/^static void conclude/,/^}/s/^    put_result\(job, out\);/    job_act(out, JOB_DO_ENDED); job_enter(job, outcome, ev);/' "$@"
 mutant "files of a job that has ended stay" $checkpoints '/^void job_checkpoints_end/,/^}/s/ckpt_discard_all\(.*$//; /^void job_checkpoints_end/,/^}/s/job_act\(out, JOB_DO_END_STORAGE\);//' "$@"
-mutant "workers live on when the JobManager is lost" $supervisor 's/^    workers_kill\(s, WEIR_E_UNREACHABLE, .*$//; s/if \(s->state == SUPERVISOR_CLEARING && !s->n_workers\) begin_link/if (s->state == SUPERVISOR_CLEARING) begin_link/' "$@"
+mutant "an attempt is taken up before all of its workers are reported" $reconcile 's/ \|\| job_workers_before\(job, JOB_WORKER_RUNNING\)//' "$@"
+mutant "an attempt that was taken up hears nobody, for its workers name the leader before" $reconcile 's/job->attempt_epoch = w->epoch;/job->attempt_epoch = job->epoch;/' "$@"
+mutant "workers that nobody wants are left alone" $members '/^static void on_report/,/^}/s/^    send_message\(m, s, &cancel\);//' "$@"
+mutant "nobody hears of a worker that ended without a JobManager" $supervisor '/^static void on_registered/,/^}/s/^    workers_tell_gone\(s\);//' "$@"
+mutant "a new leader begins its checkpoints with used numbers" $job 's/^    ckpt_used\(job->ckpt, r->counter\);//' "$@"
 mutant "a worker that ignores CANCEL is left alone" $worker '/^void worker_cancel/,/^}/s/w->leave_ms = .*$//' "$@"
 mutant "nobody watches for silent workers" $worker 's/w->heard_ms \+ s->config.worker_silence_ms/INT64_MAX/' "$@"
 mutant "nobody watches for stalled steps" $worker 's/if \(msg->alive.stalled_ms <= w->progress_timeout_ms\) return;/return;/' "$@"

@@ -19,7 +19,7 @@ enum { TWICE = 20, TAIL = 4000 };
 static const char *program = "sim";
 
 struct totals {
-    uint64_t steps, jobs, finished, failed, canceled, completed, restarted, recovered;
+    uint64_t steps, jobs, finished, failed, canceled, completed, restarted, recovered, adopted;
 };
 
 static void count(const struct sim *sim, struct totals *t)
@@ -28,6 +28,7 @@ static void count(const struct sim *sim, struct totals *t)
     t->completed += sim->n_completed;
     t->restarted += sim->n_restarted;
     t->recovered += sim->n_recovered;
+    t->adopted += sim->n_adopted;
     for (uint32_t i = 0; i < sim->n_jobs; i++) {
         t->jobs++;
         t->finished += sim->jobs[i].state == JOB_FINISHED;
@@ -66,9 +67,11 @@ static bool run_seeds(uint64_t start, uint64_t n)
     }
     printf("%" PRIu64 " seeds, %" PRIu64 " steps: %" PRIu64 " jobs, %" PRIu64 " finished, %" PRIu64 " failed, %" PRIu64
            " canceled, %" PRIu64 " died with their JobManager or were never submitted; %" PRIu64 " checkpoints completed, %" PRIu64
-           " attempts begun after a failure, %" PRIu64 " jobs taken up by a new JobManager; every invariant held\n",
+           " attempts begun after a failure, %" PRIu64 " jobs taken up by a new JobManager, %" PRIu64
+           " of them without a restart; every invariant held\n",
            n, totals.steps, totals.jobs, totals.finished, totals.failed, totals.canceled,
-           totals.jobs - totals.finished - totals.failed - totals.canceled, totals.completed, totals.restarted, totals.recovered);
+           totals.jobs - totals.finished - totals.failed - totals.canceled, totals.completed, totals.restarted, totals.recovered,
+           totals.adopted);
     return true;
 }
 

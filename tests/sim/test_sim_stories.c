@@ -322,7 +322,7 @@ static void a_restarted_taskmanager_replaces_its_former_self(void **state)
     assert_failed(sim, job, "TaskManager tm-1 (host) was lost: it has registered again");
 }
 
-/* What the JobManager says arrives, what the TaskManager says does not: both give up, and no worker is left. */
+/* What the JobManager says arrives, what the TaskManager says does not: both give up, and after its patience no worker is left. */
 static void a_cut_in_one_direction_is_seen_at_both_ends(void **state)
 {
     struct sim *sim = *state;
@@ -330,10 +330,13 @@ static void a_cut_in_one_direction_is_seen_at_both_ends(void **state)
     assert_true(sim_run_until(sim, job, JOB_RUNNING, 2000));
     sim_cut(sim, TM_3, false, true);
     assert_true(sim_run_until(sim, job, JOB_FAILED, 4000));
-    sim_run(sim, 500);
-    assert_int_equal(supervisor_n_workers(sim->tms[TM_3].core), 0);
+    sim_run(sim, 5000);
+    assert_int_equal(supervisor_worker_at(sim->tms[TM_3].core, 0).state, SUPERVISOR_WORKER_UP);
+    sim_run(sim, 6000);
+    assert_int_equal(supervisor_worker_at(sim->tms[TM_3].core, 0).state, SUPERVISOR_WORKER_GONE);
     assert_true(sim_expect(sim, "tm-3 | lost the JobManager: no answer for 3000 ms\n"
-                                "tm-3 | worker of job 00000001 attempt 1 is killed: the JobManager does not answer\n"));
+                                "tm-3 | worker of job 00000001 attempt 1 is killed: no JobManager has answered for 10000 ms "
+                                "(taskmanager.leader-wait)\n"));
 }
 
 static void after_COMMIT_a_lost_taskmanager_leaves_output_partly_visible(void **state)
@@ -400,15 +403,20 @@ static struct sim_spec with_checkpoints(enum sim_fate fate)
     return spec;
 }
 
-/* TaskManagers end what they run and register with the new one under its epoch; the job, which has no checkpoints, begins anew. */
+/* TaskManagers keep what they run and report it to the new one; nothing is restarted. */
 static void a_new_jobmanager_takes_its_jobs_up_again(void **state)
 {
     struct sim *sim = *state;
     uint32_t job = submit(sim, SIM_GOOD);
     assert_true(sim_run_until(sim, job, JOB_RUNNING, 2000));
     sim_restart_jobmanager(sim);
+    assert_int_equal(sim_job(sim, job)->state, JOB_RECONCILING);
     assert_true(sim_run_until(sim, job, JOB_FINISHED, 8000));
-    assert_int_equal(sim_job(sim, job)->attempt, 2);
+    assert_int_equal(sim_job(sim, job)->attempt, 1);
+    assert_true(sim_expect(sim, "jm | job 00000001 attempt 1 INITIALIZING -> RECONCILING\n"
+                                "jm | TaskManager tm-3 (host) registered with 2 slots\n"
+                                "jm | job 00000001 attempt 1 RECONCILING -> RUNNING\n"
+                                "jm | job 00000001 attempt 1 RUNNING -> FINISHED\n"));
     sim_restart_jobmanager(sim);
     assert_int_equal(sim_job(sim, job)->state, JOB_FINISHED); /* and it is not run again */
     sim_run(sim, 5000);
@@ -458,18 +466,142 @@ static void a_failure_while_it_commits_is_made_good(void **state)
     assert_int_equal(sim_job(sim, job)->attempt, 2);
 }
 
-static void a_new_jobmanager_restores_the_newest_checkpoint(void **state)
+/* A job with checkpoints that has run for a second, and `spec.run_ms` in all. */
+static uint32_t run_for_a_second(struct sim *sim, uint32_t run_ms)
 {
-    struct sim *sim = *state;
     struct sim_spec spec = with_checkpoints(SIM_GOOD);
-    spec.run_ms = 3000;
+    spec.run_ms = run_ms;
     uint32_t job = sim_submit(sim, &spec);
     assert_true(sim_run_until(sim, job, JOB_RUNNING, 2000));
     sim_run(sim, 1000);
+    return job;
+}
+
+static void a_new_jobmanager_takes_over_the_sequence_of_checkpoints(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = run_for_a_second(sim, 8000);
+    uint64_t before = sim_job(sim, job)->ckpt->last_id;
     sim_restart_jobmanager(sim);
+    assert_true(sim_run_until(sim, job, JOB_RUNNING, 5000));
+    sim_run(sim, 1000);
+    assert_true(sim_job(sim, job)->ckpt->last_id > before + 2);
     assert_true(sim_run_until(sim, job, JOB_FINISHED, 12000));
+    assert_int_equal(sim_job(sim, job)->attempt, 1);
+    assert_int_equal(sim_job(sim, job)->restored_id, 0);
+}
+
+/* One that its workers were told to take, and nobody has collected, is given up; it never was complete. */
+static void a_checkpoint_under_way_is_given_up_by_the_new_jobmanager(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = run_for_a_second(sim, 8000);
+    while (sim_job(sim, job)->ckpt->state != CKPT_PENDING) sim_run(sim, 1);
+    sim_run(sim, 5);
+    sim_restart_jobmanager(sim);
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 15000));
+    assert_int_equal(sim_job(sim, job)->attempt, 1);
+    assert_true(sim_expect(sim, "jm   > tm-1 TRIGGER job 00000001 attempt 1\n"
+                                "jm crashes and starts again\n"
+                                "jm   > tm-1 CHECKPOINT_COMPLETE job 00000001 attempt 1\n"
+                                "jm   > tm-1 CHECKPOINT_ABORT job 00000001 attempt 1\n"
+                                "jm   > tm-1 TRIGGER job 00000001 attempt 1\n"));
+}
+
+/* The last checkpoint is complete, some may have committed and gone: the rest commits, and nothing is restarted. */
+static void what_was_being_committed_is_committed_by_the_new_jobmanager(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = run_for_a_second(sim, 2000);
+    for (int i = 0; i < 5000 && !sim_job(sim, job)->committing; i++) sim_run(sim, 1);
+    sim_cut(sim, TM_2, true, false); /* COMMIT does not reach it in time */
+    sim_run(sim, 100);
+    assert_int_equal(sim_job(sim, job)->workers[0].state, JOB_WORKER_COMMITTED);
+    sim_restart_jobmanager(sim);
+    sim_cut(sim, TM_2, false, false);
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 8000));
+    assert_int_equal(sim_job(sim, job)->attempt, 1);
+}
+
+/* The same without checkpoints, where COMMIT is the point of no return. */
+static void a_commit_without_checkpoints_goes_on_as_well(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = submit(sim, SIM_GOOD);
+    for (int i = 0; i < 5000 && !sim_job(sim, job)->committing; i++) sim_run(sim, 1);
+    sim_cut(sim, TM_2, true, false);
+    sim_run(sim, 100);
+    sim_restart_jobmanager(sim);
+    sim_cut(sim, TM_2, false, false);
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 8000));
+    assert_int_equal(sim_job(sim, job)->attempt, 1);
+}
+
+/* A TaskManager that dies with the JobManager does not come back with its workers: the newest checkpoint is restored. */
+static void a_new_jobmanager_restores_the_newest_checkpoint(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = run_for_a_second(sim, 3000);
+    sim_crash(sim, TM_2);
+    sim_restart_jobmanager(sim);
+    sim_start(sim, TM_2);
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 20000));
     assert_int_equal(sim_job(sim, job)->attempt, 2);
     assert_true(sim_job(sim, job)->restored_id >= 3);
+    assert_true(
+        sim_expect(sim, "jm | job 00000001 attempt 1 RECONCILING -> FAILING: the JobManager was restarted, and of the workers of attempt "
+                        "1 not all were reported within 6000 ms\n"
+                        "jm | job 00000001 attempt 2 RUNNING -> FINISHED\n"));
+}
+
+/* The worker fails while there is no JobManager: the next one hears of it, and restarts the job. */
+static void a_worker_that_fails_without_a_jobmanager_is_told_to_the_next_one(void **state)
+{
+    struct sim *sim = *state;
+    struct sim_spec spec = with_checkpoints(SIM_CRASHES_RUNNING);
+    spec.run_ms = 5000;
+    uint32_t job = sim_submit(sim, &spec);
+    assert_true(sim_run_until(sim, job, JOB_RUNNING, 2000));
+    for (uint32_t tm = 0; tm < SIM_TMS; tm++) sim_cut(sim, tm, true, true);
+    sim_run(sim, 2500);
+    sim_restart_jobmanager(sim);
+    sim_run(sim, 2800);
+    for (uint32_t tm = 0; tm < SIM_TMS; tm++) sim_cut(sim, tm, false, false);
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 20000));
+    assert_int_equal(sim_job(sim, job)->attempt, 2);
+    assert_string_equal(sim_job(sim, job)->failures[0].reason, "killed by SIGSEGV");
+}
+
+/* Canceled while its TaskManager was away: the worker has no place in the cluster any more. */
+static void a_worker_nobody_wants_is_canceled_when_it_is_reported(void **state)
+{
+    struct sim *sim = *state;
+    struct sim_spec spec = with_checkpoints(SIM_GOOD);
+    spec.run_ms = 60000;
+    uint32_t job = sim_submit(sim, &spec);
+    assert_true(sim_run_until(sim, job, JOB_RUNNING, 2000));
+    sim_cut(sim, TM_3, true, true);
+    assert_int_equal(sim_cancel(sim, job), WEIR_OK);
+    assert_true(sim_run_until(sim, job, JOB_CANCELED, 4000));
+    assert_int_equal(supervisor_n_workers(sim->tms[TM_3].core), 1);
+    sim_cut(sim, TM_3, false, false);
+    sim_run(sim, 4000);
+    assert_int_equal(supervisor_n_workers(sim->tms[TM_3].core), 0);
+    assert_true(sim_expect(sim, "jm | TaskManager tm-3 runs attempt 1 of job 00000001, which is not wanted any more\n"
+                                "tm-3 | worker of job 00000001 attempt 1 was canceled\n"));
+}
+
+/* And not before it has gone may the next attempt use its slots. */
+static void the_next_attempt_waits_for_slots_of_the_former(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = run_for_a_second(sim, 6000);
+    sim_cut(sim, TM_3, true, true);
+    sim_run(sim, 4000);
+    assert_true(sim_job(sim, job)->state == JOB_CREATED); /* it wants all six slots */
+    sim_cut(sim, TM_3, false, false);
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 15000));
+    assert_int_equal(sim_job(sim, job)->attempt, 2);
 }
 
 static void a_savepoint_stops_the_job(void **state)
@@ -557,6 +689,13 @@ int main(void)
         STORY(a_crashed_worker_costs_one_attempt),
         STORY(a_failure_while_it_commits_is_made_good),
         STORY(a_new_jobmanager_restores_the_newest_checkpoint),
+        STORY(a_new_jobmanager_takes_over_the_sequence_of_checkpoints),
+        STORY(a_checkpoint_under_way_is_given_up_by_the_new_jobmanager),
+        STORY(what_was_being_committed_is_committed_by_the_new_jobmanager),
+        STORY(a_commit_without_checkpoints_goes_on_as_well),
+        STORY(a_worker_that_fails_without_a_jobmanager_is_told_to_the_next_one),
+        STORY(a_worker_nobody_wants_is_canceled_when_it_is_reported),
+        STORY(the_next_attempt_waits_for_slots_of_the_former),
         STORY(a_savepoint_stops_the_job),
         STORY(storage_that_is_away_is_tolerated_so_often),
         STORY(a_lost_record_sends_the_job_back),

@@ -405,6 +405,8 @@ void sim_new(struct sim **out)
                                       .describe_timeout_ms = 5000,
                                       .start_timeout_ms = 5000,
                                       .ready_timeout_ms = 5000,
+                                      .reconcile_ms = 6000,
+                                      .leader_wait_ms = 10000,
                                       .worker_silence_ms = 2000,
                                       .cancel_timeout_ms = 1000,
                                       .progress_timeout_ms = 3000};
@@ -456,6 +458,8 @@ static void draw_config(struct sim *sim)
     c->describe_timeout_ms = between(sim, 1000, 3000);
     c->start_timeout_ms = between(sim, 1000, 4000);
     c->ready_timeout_ms = between(sim, 1000, 4000);
+    c->reconcile_ms = between(sim, 1000, 8000);
+    c->leader_wait_ms = between(sim, 1000, 12000);
     c->worker_silence_ms = between(sim, 1000, 3000);
     c->cancel_timeout_ms = between(sim, 200, 1500);
     c->progress_timeout_ms = between(sim, 500, 3000);
@@ -550,7 +554,7 @@ static void draw_trouble(struct sim *sim, int64_t rage_ms)
     }
     for (uint32_t i = rate(sim, 3); i > 0; i--) sim_push(sim, trouble(sim, SIM_EV_PAUSE, rage_ms));
     if (!sim_random(sim, 6)) sim_push(sim, trouble(sim, SIM_EV_JM_PAUSE, rage_ms));
-    if (!sim_random(sim, 10)) sim_push(sim, trouble(sim, SIM_EV_JM_RESTART, rage_ms));
+    for (uint32_t i = sim_random(sim, 3) ? 0 : between(sim, 1, 3); i > 0; i--) sim_push(sim, trouble(sim, SIM_EV_JM_RESTART, rage_ms));
 }
 
 void sim_draw(struct sim **out, uint64_t seed, bool print)

@@ -163,7 +163,7 @@ struct sim_config {
     uint32_t delay_ms, slow_ms;   /* longest delay of a usual and of a slow packet */
     uint32_t slots[SIM_TMS];
     uint32_t heartbeat_ms, heartbeat_timeout_ms, retransmit_ms;
-    uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms, ready_timeout_ms;
+    uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms, ready_timeout_ms, reconcile_ms, leader_wait_ms;
     uint32_t worker_silence_ms, cancel_timeout_ms, progress_timeout_ms;
     uint32_t store_fails;                    /* of 1000 reads and writes of plugins */
     uint32_t storage_fails, storage_ms;      /* of 1000 orders to the checkpoint storage; longest time it takes */
@@ -204,7 +204,8 @@ struct sim {
     uint32_t drop_tm, drop_n;
 
     uint32_t spin;                                           /* ticks without time passing */
-    uint64_t n_steps, n_completed, n_restarted, n_recovered; /* n_completed: checkpoints; n_recovered: jobs taken up again */
+    uint64_t n_steps, n_completed, n_restarted, n_recovered; /* n_completed: checkpoints; n_recovered: jobs taken up again ... */
+    uint64_t n_adopted;                                      /* ... that went on without a restart */
     uint64_t hash;                                           /* of all that happened */
     struct buffer lines;                                     /* the trace */
     bool violated;

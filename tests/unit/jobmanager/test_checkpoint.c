@@ -652,6 +652,81 @@ static void a_job_that_keeps_nothing_discards_all(void **state)
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* ---- an attempt that another leader has begun ---- */
+
+/* The catalog names checkpoint `complete` (0: none); the workers were told to take `triggered` last. */
+static void take_over(struct fixture *f, uint64_t complete, uint32_t complete_options, uint64_t triggered, uint32_t options)
+{
+    char path[] = "/c/job/chk";
+    struct ckpt_pointer pointer = {.id = complete, .options = complete_options, .owned = true, .path = path};
+    make(f, 0, 2);
+    if (complete) assert_true(ckpt_retain(f->c, &pointer));
+    struct ckpt_event ev = {.type = CKPT_EV_ATTEMPT};
+    ev.attempt.attempt = 3;
+    ev.attempt.n_workers = WORKERS;
+    ev.attempt.plan = f->plan;
+    ev.attempt.triggered = triggered;
+    ev.attempt.options = options;
+    step(f, &ev);
+}
+
+static void what_the_former_leader_completed_is_told_again(void **state)
+{
+    struct fixture *f = *state;
+    take_over(f, 7, 0, 7, 0);
+    assert_int_equal(f->out.n, 1);
+    assert_int_equal(did(f, CKPT_DO_COMPLETE)->id, 7);
+    tick(f, 1000);
+    assert_int_equal(did(f, CKPT_DO_RESERVE)->id, 8);
+}
+
+static void what_the_former_leader_had_begun_is_given_up(void **state)
+{
+    struct fixture *f = *state;
+    take_over(f, 7, 0, 9, 0);
+    assert_int_equal(did(f, CKPT_DO_COMPLETE)->id, 7);
+    assert_int_equal(did(f, CKPT_DO_ABORT)->id, 9);
+    assert_string_equal(f->out.reason, "the JobManager that had begun it has gone");
+    assert_string_equal(did(f, CKPT_DO_DISCARD)->path, "/c/job/chk-9");
+    assert_null(did(f, CKPT_DO_FAIL));
+    ack(f, 9, 0, 0);
+    assert_int_equal(f->out.outcome, CKPT_STALE);
+    tick(f, 1000);
+    assert_int_equal(did(f, CKPT_DO_RESERVE)->id, 10);
+    take_over(f, 0, 0, 1, CHECKPOINT_SAVEPOINT); /* its folder is its user's */
+    assert_null(did(f, CKPT_DO_COMPLETE));
+    assert_int_equal(did(f, CKPT_DO_ABORT)->id, 1);
+    assert_null(did(f, CKPT_DO_DISCARD));
+}
+
+static void a_last_checkpoint_of_the_former_leader_lets_the_workers_commit(void **state)
+{
+    struct fixture *f = *state;
+    take_over(f, 7, CHECKPOINT_FINAL, 7, CHECKPOINT_FINAL);
+    assert_int_equal(did(f, CKPT_DO_COMPLETE)->id, 7);
+    assert_non_null(did(f, CKPT_DO_STOPPED));
+    tick(f, 10000);
+    assert_int_equal(f->out.n, 0); /* none comes after it */
+}
+
+/* The sources rest behind it, and nobody knows whether all of its parts were stored. */
+static void a_stop_that_the_former_leader_had_begun_fails_the_attempt(void **state)
+{
+    struct fixture *f = *state;
+    take_over(f, 7, 0, 8, CHECKPOINT_SAVEPOINT | CHECKPOINT_STOP);
+    assert_non_null(did(f, CKPT_DO_FAIL));
+    assert_string_equal(f->out.failure.text, "the savepoint 8 that was to stop the job was lost with the JobManager");
+}
+
+/* The newest pointer is what the attempt began with, and it was told nothing since. */
+static void an_attempt_without_checkpoints_of_its_own_is_left_alone(void **state)
+{
+    struct fixture *f = *state;
+    take_over(f, 7, CHECKPOINT_FINAL, 0, 0);
+    assert_int_equal(f->out.n, 0);
+    assert_false(f->c->stopped);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -682,6 +757,11 @@ int main(void)
         T(a_refused_one_is_passed_over),
         T(what_a_job_began_with_is_never_deleted_unless_claimed),
         T(a_job_that_keeps_nothing_discards_all),
+        T(what_the_former_leader_completed_is_told_again),
+        T(what_the_former_leader_had_begun_is_given_up),
+        T(a_last_checkpoint_of_the_former_leader_lets_the_workers_commit),
+        T(a_stop_that_the_former_leader_had_begun_fails_the_attempt),
+        T(an_attempt_without_checkpoints_of_its_own_is_left_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -244,6 +244,11 @@ static void foreign_packets_are_dropped_and_counted(void **state)
     master_new(&other.m, &config, 0);
     master_actions_init(&other.actions);
     step(&other, &ev);
+    assert_int_equal(other.actions.n, 1); /* whoever sent it learns that the JobManager it talks to is no more */
+    assert_int_equal(other.actions.at[0].type, MASTER_DO_SEND);
+    assert_int_equal(link_state(f->link), LINK_OPEN);
+    (void)link_receive(f->link, other.actions.at[0].send.data.data, other.actions.at[0].send.data.length, f->now_ms);
+    assert_int_equal(link_state(f->link), LINK_DEAD);
     ev.packet.data.length = 20;
     step(&other, &ev);
     assert_int_equal(other.actions.n, 0);

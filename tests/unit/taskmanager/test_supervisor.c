@@ -429,6 +429,137 @@ static void refused_it_kills_its_workers_and_exits(void **state)
     assert_int_equal(supervisor_state(f->s), SUPERVISOR_EXITED);
 }
 
+/* ---- without a JobManager ---- */
+
+static void order_trigger(struct fixture *f, uint64_t id)
+{
+    struct wire_msg msg = {.type = WIRE_TRIGGER, .job = id_of(1), .attempt = 1, .trigger = {.id = id, .dir = ""}};
+    order(f, &msg);
+}
+
+/* The JobManager says nothing for so long that the link dies. What the TaskManager says on the next one comes to another JobManager. */
+static void lose_jobmanager(struct fixture *f)
+{
+    struct wire_msg alive = {.type = WIRE_WORKER_ALIVE, .epoch = 5, .job = id_of(1), .attempt = 1};
+    struct buffer bytes = {0};
+    uint32_t before = f->n_reconnect;
+    assert_int_equal(wire_msg_encode(&alive, &bytes), WEIR_OK);
+    while (f->n_reconnect == before) {
+        struct supervisor_event ev = {.type = SUPERVISOR_EV_WORKER_MESSAGE};
+        ev.worker_message.job = id_of(1);
+        ev.worker_message.attempt = 1;
+        ev.worker_message.data = (struct weir_bytes){bytes.data, (uint32_t)bytes.len};
+        f->now_ms += 100;
+        link_destroy(&f->link);
+        step(f, &ev);
+    }
+    buffer_close(&bytes);
+    forget(f);
+}
+
+static void find_jobmanager(struct fixture *f)
+{
+    exchange(f);
+    struct wire_msg msg = {.type = WIRE_REGISTERED};
+    msg.registered.heartbeat_ms = 250;
+    msg.registered.heartbeat_timeout_ms = 3000;
+    f->epoch++;
+    order(f, &msg);
+    assert_int_equal(supervisor_state(f->s), SUPERVISOR_REGISTERED);
+    assert_int_equal(f->got[0].type, WIRE_REGISTER);
+}
+
+static void a_worker_outlives_the_jobmanager_and_is_reported(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    say(f, 1, WIRE_WORKER_READY);
+    order_trigger(f, 7);
+    lose_jobmanager(f);
+    assert_int_equal(f->n_kill, 0);
+    say(f, 1, WIRE_WORKER_RUNNING); /* to a JobManager that dies as well */
+    lose_jobmanager(f);
+    find_jobmanager(f);
+    const struct wire_worker *w = &f->got[0].reg.workers[0];
+    assert_int_equal(f->got[0].reg.n_workers, 1);
+    assert_true(id_equal(w->job, id_of(1)));
+    assert_int_equal(w->attempt, 1);
+    assert_int_equal(w->epoch, 5);
+    assert_int_equal(w->state, WIRE_WORKER_IS_RUNNING);
+    assert_int_equal(w->n_slots, 1);
+    assert_int_equal(w->slots[0], 0);
+    assert_string_equal(w->endpoint, "tcp://h:1");
+    assert_int_equal(w->triggered, 7);
+    uint32_t orders = f->n_to_worker;
+    order_trigger(f, 8); /* of the new leader */
+    assert_int_equal(f->n_to_worker, orders + 1);
+    f->epoch--;
+    order_trigger(f, 9); /* the former one's */
+    assert_int_equal(f->n_to_worker, orders + 1);
+}
+
+static void one_that_ends_without_a_jobmanager_is_told_to_the_next(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    say(f, 1, WIRE_WORKER_READY);
+    lose_jobmanager(f);
+    exited(f, 1, (struct wire_failure){WEIR_E_USER, "parse", 3, "killed by SIGSEGV"});
+    assert_int_equal(supervisor_free_slots(f->s), 1); /* held until it is told */
+    find_jobmanager(f);
+    exchange(f);
+    assert_int_equal(f->got[0].reg.n_workers, 1);
+    assert_int_equal(f->n_got, 2);
+    assert_int_equal(f->got[1].type, WIRE_WORKER_ENDED);
+    assert_int_equal(f->got[1].epoch, 5);
+    assert_string_equal(f->got[1].ended.failure.reason, "killed by SIGSEGV");
+    assert_int_equal(supervisor_free_slots(f->s), 2);
+    lose_jobmanager(f);
+    find_jobmanager(f);
+    assert_int_equal(f->got[0].reg.n_workers, 0); /* once is enough */
+}
+
+/* Its output is visible: a leader that does not know it must not take the worker for missing. */
+static void one_that_has_committed_is_reported_for_a_while(void **state)
+{
+    struct fixture *f = *state;
+    struct wire_msg msg = {.type = WIRE_WORKER_ENDED, .epoch = 5, .job = id_of(1), .attempt = 1};
+    msg.ended.outcome = WIRE_COMMITTED;
+    msg.ended.failure = (struct wire_failure){.operator_id = "", .subtask = -1, .reason = ""};
+    struct buffer bytes = {0};
+    assert_int_equal(wire_msg_encode(&msg, &bytes), WEIR_OK);
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    say(f, 1, WIRE_WORKER_READY);
+    struct supervisor_event ev = {.type = SUPERVISOR_EV_WORKER_MESSAGE};
+    ev.worker_message.job = id_of(1);
+    ev.worker_message.attempt = 1;
+    ev.worker_message.data = (struct weir_bytes){bytes.data, (uint32_t)bytes.len};
+    step(f, &ev);
+    buffer_close(&bytes);
+    exited(f, 1, (struct wire_failure){.subtask = -1});
+    lose_jobmanager(f);
+    find_jobmanager(f);
+    assert_int_equal(f->got[0].reg.n_workers, 1);
+    assert_int_equal(f->got[0].reg.workers[0].state, WIRE_WORKER_HAS_COMMITTED);
+    assert_int_equal(f->got[0].reg.workers[0].n_slots, 0);
+}
+
+static void workers_wait_for_a_jobmanager_but_not_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    say(f, 1, WIRE_WORKER_READY);
+    lose_jobmanager(f);
+    for (int64_t end = f->now_ms + WEIR_LEADER_WAIT_MS - 10000; f->now_ms < end;) lose_jobmanager(f);
+    assert_int_equal(f->n_kill, 0);
+    for (int64_t end = f->now_ms + 10000; f->now_ms < end;) lose_jobmanager(f);
+    assert_int_equal(f->n_kill, 1);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -449,6 +580,10 @@ int main(void)
         CASE(the_plugin_used_longest_ago_makes_room),
         CASE(a_missing_plugin_fails_the_worker),
         CASE(refused_it_kills_its_workers_and_exits),
+        CASE(a_worker_outlives_the_jobmanager_and_is_reported),
+        CASE(one_that_ends_without_a_jobmanager_is_told_to_the_next),
+        CASE(one_that_has_committed_is_reported_for_a_while),
+        CASE(workers_wait_for_a_jobmanager_but_not_for_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

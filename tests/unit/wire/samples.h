@@ -228,6 +228,36 @@ static inline void sample_chunk(struct samples *s, uint64_t *seed, struct wire_m
     m->chunk.total = m->chunk.offset + m->chunk.data.length + 1 + draw_below(seed, 1u << 20);
 }
 
+static inline void sample_register(struct samples *s, uint64_t *seed, struct wire_msg *m)
+{
+    uint32_t n = draw_below(seed, 5);
+    m->reg.taskmanager = sample_str(s, seed);
+    m->reg.incarnation = sample_id(seed);
+    m->reg.host = sample_str(s, seed);
+    m->reg.slots = 16 + draw_below(seed, WEIR_SLOTS_MAX - 15);
+    m->reg.pid = (uint32_t)draw_wide(seed);
+    m->reg.version = sample_str(s, seed);
+    m->reg.n_workers = n;
+    m->reg.workers = sample_alloc(s, n * sizeof *m->reg.workers);
+    for (uint32_t i = 0; i < n; i++) {
+        struct wire_worker *w = &m->reg.workers[i];
+        w->job = sample_id(seed);
+        w->attempt = (uint32_t)draw_wide(seed);
+        w->epoch = draw_wide(seed);
+        w->state = draw_below(seed, WIRE_WORKER_HAS_COMMITTED + 1);
+        w->worker = draw_below(seed, 100);
+        w->n_workers = w->worker + 1 + draw_below(seed, 100);
+        w->n_slots = w->state == WIRE_WORKER_HAS_COMMITTED ? 0 : 1 + draw_below(seed, 3);
+        w->slots = sample_alloc(s, w->n_slots * sizeof *w->slots);
+        for (uint32_t k = 0; k < w->n_slots; k++) w->slots[k] = draw_below(seed, WEIR_PARALLELISM_MAX);
+        w->endpoint = sample_str(s, seed);
+        w->incarnation = sample_id(seed);
+        w->restored_id = draw_wide(seed);
+        w->triggered = draw_wide(seed);
+        w->options = draw_below(seed, CHECKPOINT_OPTIONS + 1);
+    }
+}
+
 static const enum wire_type sample_types[] = {
     WIRE_REGISTER,
     WIRE_FETCH,
@@ -263,14 +293,7 @@ static inline void sample_msg(struct samples *s, uint64_t *seed, enum wire_type 
     m->job = sample_id(seed);
     m->attempt = (uint32_t)draw_wide(seed);
     switch (type) {
-    case WIRE_REGISTER:
-        m->reg.taskmanager = sample_str(s, seed);
-        m->reg.incarnation = sample_id(seed);
-        m->reg.host = sample_str(s, seed);
-        m->reg.slots = draw_below(seed, WEIR_SLOTS_MAX + 1);
-        m->reg.pid = (uint32_t)draw_wide(seed);
-        m->reg.version = sample_str(s, seed);
-        return;
+    case WIRE_REGISTER: sample_register(s, seed, m); return;
     case WIRE_FETCH:
         m->fetch.digest = sample_digest(seed);
         m->fetch.offset = draw_below(seed, WEIR_PLUGIN_MAX + 1);
