@@ -231,7 +231,7 @@ static void keep_member(struct weir_coord_group *g, const struct weir_coord_resu
     g->coming.n++;
 }
 
-/* Who has gone meanwhile is left out; what did not fit into the reply is asked for again. */
+/* Who has gone meanwhile is left out, who may not be read has no data; what did not fit into the reply is asked for again. */
 static void on_members(void *arg, struct weir_coord_reply *reply)
 {
     struct weir_coord_group *g = arg;
@@ -239,8 +239,8 @@ static void on_members(void *arg, struct weir_coord_reply *reply)
     for (uint32_t i = 0; i < reply->n && !err; i++) {
         const struct weir_coord_result *r = &reply->results[i];
         if (r->err == WEIR_COORD_LIMIT && i > 0) break;
-        if (r->err && r->err != WEIR_COORD_NO_NODE) err = r->err;
-        if (!r->err) keep_member(g, r);
+        if (r->err && r->err != WEIR_COORD_NO_NODE && r->err != WEIR_COORD_NO_AUTH) err = r->err;
+        if (!r->err || r->err == WEIR_COORD_NO_AUTH) keep_member(g, r);
         g->done++;
     }
     if (err)

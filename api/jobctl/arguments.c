@@ -5,6 +5,7 @@
  */
 #include "api/jobctl/arguments.h"
 
+#include "api/jobctl/coord.h"
 #include "runtime/base/buffer.h"
 #include "runtime/base/limits.h"
 #include "runtime/base/nearest.h"
@@ -32,6 +33,14 @@ enum option_key {
     KEY_CLAIM,
     KEY_UNMATCHED,
     KEY_DRAIN,
+    KEY_SERVERS,
+    KEY_AUTH,
+    KEY_ACL,
+    KEY_VERSION,
+    KEY_TTL,
+    KEY_CONTAINER,
+    KEY_SEQUENTIAL,
+    KEY_LINEAR,
 };
 
 struct syntax {
@@ -103,6 +112,25 @@ static const struct argp_option state_options[] = {
     {0},
 };
 
+static const struct argp_option coord_options[] = {
+    {"servers", KEY_SERVERS, "ENDPOINTS", 0, "Endpoints for clients of the peers, with commas between them (default: $WEIR_COORD)", 0},
+    {"auth", KEY_AUTH, "USER:PASSWORD", 0, "Identity to show", 0},
+    {"linear", KEY_LINEAR, NULL, 0, "ls, get, stat, acl: not older than any answer given before, whichever peer is asked", 0},
+    {"if-version", KEY_VERSION, "N", 0, "set, rm, acl: only if the node (acl: its ACL) has this version", 0},
+    {"recursive", 'r', NULL, 0, "watch: everything below, too; rm: everything below first", 0},
+    {"parents", 'p', NULL, 0, "create: parents that are missing, too", 0},
+    {"sequential", KEY_SEQUENTIAL, NULL, 0, "create: a rising number follows the path", 0},
+    {"container", KEY_CONTAINER, NULL, 0, "create: removed after its last child went", 0},
+    {"ttl", KEY_TTL, "MS", 0, "create: removed when it was not changed for so many milliseconds", 0},
+    {"acl", KEY_ACL, "ACL", 0, "create: who may do what, as world:anyone:r,auth::cdrwa (default: everybody everything)", 0},
+    {0},
+};
+
+static const struct argp_option quorum_options[] = {
+    {"servers", KEY_SERVERS, "ENDPOINTS", 0, "Endpoints for clients of the peers, with commas between them (default: $WEIR_COORD)", 0},
+    {0},
+};
+
 static const struct argp_option no_options[] = {{0}};
 
 /* For argp, which leaks a byte for a table that is there and empty. */
@@ -165,6 +193,25 @@ static const char state_doc[] = /* */
     "  jobctl state ls /ckpt/4f2a.../chk-7\n"
     "  jobctl state get /ckpt/4f2a.../chk-7 tally/count alice";
 
+static const char coord_doc[] = /* */
+    "Reads and changes the coordination tree, by way of any of its peers. `ls` the names of the children, `get` the data, `set`, `create`, "
+    "`rm`, `stat`; `watch` prints events until Ctrl-C; `acl` shows who may do what, or sets it; `members` the members of a group with "
+    "their "
+    "data.\v"
+    "`lock FOLDER -- PROGRAM` runs the program while it holds the lock, with its fencing token in $WEIR_LOCK_TOKEN; the exit code is the "
+    "program's.\n\n"
+    "Examples:\n"
+    "  jobctl coord create -p /app/settings/rate 100\n"
+    "  jobctl coord watch -r /app\n"
+    "  jobctl coord lock /locks/nightly -- ./backup";
+
+static const char quorum_doc[] = /* */
+    "Shows the peers that --servers names: role, epoch, what they have applied and how far that is behind the leader. `add` and `remove` "
+    "change the members; a member that is there is replaced.\v"
+    "Exit code 3: none of them leads.\n\n"
+    "Example:\n"
+    "  jobctl quorum add '4=observer:tcp://127.0.0.1:6134;tcp://127.0.0.1:6144'";
+
 static const struct syntax commands[CTL_COMMANDS] = {
     [CTL_RUN] = {"run", "JOB.so [-- ARGUMENT...]", "submit a job plugin and watch it to its end", run_doc, run_options, 1, 1, true},
     [CTL_LIST] = {"list", "", "list the jobs", "Lists the jobs the JobManager knows, running ones and ended ones.", no_options, 0, 0,
@@ -196,6 +243,10 @@ static const struct syntax commands[CTL_COMMANDS] = {
                     0, false},
     [CTL_STATE] = {"state", "ls PATH | scan PATH OPERATOR/STATE | get PATH OPERATOR/STATE KEY",
                    "read the state in a checkpoint or savepoint", state_doc, state_options, 0, 4, false},
+    [CTL_COORD] = {"coord", "VERB PATH [DATA | ACL | -- PROGRAM ARGUMENT...]", "read and change the coordination tree", coord_doc,
+                   coord_options, 2, 3, true},
+    [CTL_QUORUM] = {"quorum", "[add ID=ADDRESS | remove ID]", "show the coordination peers, change them", quorum_doc, quorum_options, 0, 2,
+                    false},
     [CTL_VERSION] = {"version", "", "print the version", "Prints the version of jobctl. Asks no JobManager.", no_options, 0, 0, false},
     [CTL_COMPLETION] = {"completion", "bash", "print a completion script for a shell",
                         "Prints a script that completes commands and options.\vUse it with: source <(jobctl completion bash)", no_options,
@@ -256,6 +307,20 @@ static error_t parse_whole(struct parse *p, const char *option, const char *text
     }
     *out = (uint32_t)value;
     return 0;
+}
+
+static error_t parse_version(struct parse *p, const char *text)
+{
+    char *end = NULL;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (text[0] >= '0' && text[0] <= '9' && *end == '\0' && !errno) {
+        p->args.version = value;
+        return 0;
+    }
+    weir_fail(p->diag, WEIR_E_ARGUMENT, "option --if-version takes the version that `jobctl coord stat` shows, a whole number, not '%s'",
+              text);
+    return refuse(p);
 }
 
 static error_t parse_timeout(struct parse *p, const char *text)
@@ -384,7 +449,7 @@ static error_t take_operand(struct parse *p, char *arg, struct argp_state *state
         p->operands[p->n_operands++] = arg;
         return 0;
     }
-    if (s->takes_rest) {
+    if (s->takes_rest && p->args.command != CTL_COORD) {
         weir_fail(p->diag, WEIR_E_ARGUMENT,
                   "unexpected '%s' behind the plugin: arguments of the job stand behind --, as in `jobctl %s %s -- %s`", arg, s->name,
                   p->operands[0], arg);
@@ -409,7 +474,22 @@ static error_t parse_command_option(int key, char *arg, struct argp_state *state
     case KEY_CLAIM: return parse_claim(p, arg);
     case KEY_UNMATCHED: p->args.unmatched = true; return 0;
     case KEY_DRAIN: p->args.drain = true; return 0;
-    case 'p': p->args.parallelism_given = true; return parse_whole(p, "parallelism", arg, WEIR_PARALLELISM_MAX, &p->args.parallelism);
+    case KEY_SERVERS: p->args.servers = arg; return 0;
+    case KEY_AUTH: p->args.auth = arg; return 0;
+    case KEY_ACL: p->args.acl = arg; return 0;
+    case KEY_VERSION: return parse_version(p, arg);
+    case KEY_TTL: return parse_whole(p, "ttl", arg, UINT32_MAX, &p->args.ttl_ms);
+    case KEY_CONTAINER: p->args.container = true; return 0;
+    case KEY_SEQUENTIAL: p->args.sequential = true; return 0;
+    case KEY_LINEAR: p->args.linear = true; return 0;
+    case 'r': p->args.recursive = true; return 0;
+    case 'p':
+        if (p->args.command == CTL_COORD) {
+            p->args.parents = true;
+            return 0;
+        }
+        p->args.parallelism_given = true;
+        return parse_whole(p, "parallelism", arg, WEIR_PARALLELISM_MAX, &p->args.parallelism);
     case 'd': p->args.detached = true; return 0;
     case KEY_NAME: p->args.name = arg; return 0;
     case KEY_DOT: p->args.dot = true; return 0;
@@ -641,6 +721,8 @@ static weir_err check_operands(struct parse *p)
     case CTL_STOP: return check_target(p);
     case CTL_RESCALE: return check_rescale(&p->args, p->diag);
     case CTL_STATE: return check_state(p);
+    case CTL_COORD:
+    case CTL_QUORUM: return coord_check(&p->args, p->operands, p->n_operands, p->diag);
     case CTL_HELP: return p->args.subject ? find_command(p->args.subject, &p->args.help_on, p->diag) : WEIR_OK;
     case CTL_COMPLETION:
         if (strcmp(p->args.subject, "bash") == 0) return WEIR_OK;
@@ -682,7 +764,8 @@ weir_err arguments_parse(struct ctl_arguments *out, int argc, char **argv, const
 {
     struct weir_diag unread;
     struct parse p = {.diag = diag ? diag : &unread, .command_at = -1};
-    p.args = (struct ctl_arguments){.command = CTL_HELP, .help_on = CTL_COMMANDS, .timeout_ms = CTL_TIMEOUT_MS_DEFAULT, .parallelism = 1};
+    p.args = (struct ctl_arguments){
+        .command = CTL_HELP, .help_on = CTL_COMMANDS, .timeout_ms = CTL_TIMEOUT_MS_DEFAULT, .parallelism = 1, .version = -1};
     const struct argp program = {NULL, parse_program, NULL, NULL, program_children, NULL, NULL};
     weir_err err = run_pass(&p, &program, argc, argv);
     if (err) return err;

@@ -16,6 +16,7 @@
 
 #define CTL_JOBMANAGER_DEFAULT "tcp://127.0.0.1:8081"
 #define CTL_JOBMANAGER_ENV "WEIR_JOBMANAGER"
+#define CTL_COORD_ENV "WEIR_COORD"
 #define CTL_TIMEOUT_MS_DEFAULT 10000
 #define CTL_TIMEOUT_MS_MAX 3600000 /* more is wrong use */
 #define CTL_LOCAL_TASKMANAGERS_DEFAULT 1
@@ -39,6 +40,8 @@ enum ctl_command {
     CTL_TASKMANAGERS,
     CTL_STATUS,
     CTL_STATE, /* of a checkpoint: ls without `state`, get with `key`, else scan */
+    CTL_COORD,
+    CTL_QUORUM,
     CTL_VERSION,
     CTL_COMPLETION,
     CTL_HELP,
@@ -85,6 +88,16 @@ struct ctl_arguments {
     const char *state; /* OPERATOR/STATE; NULL: all are listed */
     const char *key;   /* of the entries to get; NULL: all are printed */
     uint32_t limit;    /* of entries to print; 0 = none */
+
+    /* coord: subject is the path; behind --: the program of `lock`. quorum: verb is add, remove or NULL, value the member */
+    const char *verb;    /* ls, get, ... */
+    const char *value;   /* data, or an ACL; NULL = none */
+    const char *servers; /* endpoints for clients, with commas between them */
+    const char *auth;    /* user:password; NULL = none */
+    const char *acl;     /* of a new node; NULL = open */
+    int64_t version;     /* the node must have; -1 = any */
+    uint32_t ttl_ms;     /* of a new TTL node; 0 = none */
+    bool container, sequential, parents, recursive, linear;
 };
 
 /*

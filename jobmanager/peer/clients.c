@@ -9,6 +9,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/hash.h"
 #include "runtime/base/log.h"
+#include "runtime/coord/quorum.h"
 
 /* ---- the table ----------------------------------------------------------------------------------------------------------------- */
 
@@ -145,6 +146,7 @@ static void tell_opened(struct peer *p, uint64_t connection)
 
 static void tell_message(struct peer *p, uint64_t connection, struct weir_bytes message)
 {
+    if (quorum_is_ask(message) && quorum_answer(p, connection, message)) return; /* one that is malformed, the server refuses */
     carry_server(p, &(struct coord_server_event){.type = COORD_EV_MESSAGE, .connection = connection, .bytes = message});
 }
 

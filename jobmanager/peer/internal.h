@@ -109,6 +109,11 @@ void clients_add_local(struct peer *p, uint64_t connection);
 void clients_from_local(struct peer *p, uint64_t connection, struct weir_bytes message);
 void clients_local_gone(struct peer *p, uint64_t connection);
 
+/* ---- quorum.c ---- */
+
+/* Answers a message about the ensemble on a client's connection. false: the bytes are none. */
+bool quorum_answer(struct peer *p, uint64_t connection, struct weir_bytes message);
+
 /* ---- owner.c ---- */
 
 enum order_type { ORDER_CONNECT, ORDER_SEND, ORDER_DISCONNECT, ORDER_RECONFIG };

@@ -103,7 +103,7 @@ WEIR_EXPORT enum weir_coord_err weir_coord_group_join(struct weir_coord *coord, 
                                                       uint32_t length, struct weir_coord_zxid *token);
 WEIR_EXPORT enum weir_coord_err weir_coord_group_leave(struct weir_coord *coord, const char *folder, const char *name);
 
-/* The members, kept up to date: names sorted, with their data. */
+/* The members, kept up to date: names sorted, with their data (none, and a zero token, where an ACL does not let this client read it). */
 struct weir_coord_member {
     char name[256];
     struct weir_bytes data;
