@@ -69,7 +69,7 @@ tsan:
 	@$(MAKE) --no-print-directory build BUILD=build-tsan CMAKE_FLAGS='-DWEIR_SANITIZE=thread -DCMAKE_BUILD_TYPE=Debug'
 	TSAN_OPTIONS="suppressions=$(CURDIR)/tests/support/tsan.supp halt_on_error=1" \
 	  ctest --test-dir build-tsan --output-on-failure -j $(JOBS) --timeout 600 \
-	  -R '^test_(pipeline|channel|frame_pool|operator_abi|timers_and_windows|exchange|client|socket)$$'
+	  -R '^test_(pipeline|channel|frame_pool|operator_abi|timers_and_windows|exchange|client|socket|peer_owner)$$'
 
 # Coverage-guided fuzzing, FUZZ_SECONDS for each target.
 fuzz: clang-deps

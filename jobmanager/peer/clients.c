@@ -182,25 +182,6 @@ static void send_stranger_bye(struct peer *p, struct weir_bytes route)
     lane_close(&lane);
 }
 
-/* A packet of a route that is no connection. */
-static void take_stranger(struct peer *p, struct weir_bytes route, struct weir_bytes bytes)
-{
-    struct lane lane = {0};
-    struct lane_packet packet;
-    weir_err err = lane_read(&lane, bytes, &packet, NULL);
-    if (!err && packet.kind == LANE_BYE) return;
-    if (err || packet.kind != LANE_OPEN) {
-        send_stranger_bye(p, route);
-        return;
-    }
-    struct client *client = add(&p->clients, atomic_fetch_add(&p->clients.last_id, 1) + 1, route);
-    client->connection = net_parts_connection(&p->parts);
-    client->lane.received = 1;
-    lane_put_accept(&client->lane);
-    send_packet(p, client);
-    tell_opened(p, client->id);
-}
-
 static void connection_went(struct peer *p, int connection)
 {
     struct map_item *next = NULL;
@@ -213,12 +194,37 @@ static void connection_went(struct peer *p, int connection)
     }
 }
 
-void clients_receive(struct peer *p)
+static void notice_changes(struct peer *p)
 {
     struct net_change change;
-    if (!p->clients.router) return;
     while (net_monitor_next(p->clients.monitor, &change))
         if (change.type == NET_WENT) connection_went(p, change.connection);
+}
+
+/* A packet of a route that is no connection. */
+static void take_stranger(struct peer *p, struct weir_bytes route, struct weir_bytes bytes)
+{
+    struct lane lane = {0};
+    struct lane_packet packet;
+    weir_err err = lane_read(&lane, bytes, &packet, NULL);
+    if (!err && packet.kind == LANE_BYE) return;
+    if (err || packet.kind != LANE_OPEN) {
+        send_stranger_bye(p, route);
+        return;
+    }
+    notice_changes(p); /* the former connection of this descriptor went before */
+    struct client *client = add(&p->clients, atomic_fetch_add(&p->clients.last_id, 1) + 1, route);
+    client->connection = net_parts_connection(&p->parts);
+    client->lane.received = 1;
+    lane_put_accept(&client->lane);
+    send_packet(p, client);
+    tell_opened(p, client->id);
+}
+
+void clients_receive(struct peer *p)
+{
+    if (!p->clients.router) return;
+    notice_changes(p);
     for (uint32_t i = 0; i < CLIENT_BATCH && net_receive(p->clients.router, &p->parts) == NET_MESSAGE; i++) {
         if (p->parts.n != 2) continue;
         struct weir_bytes route = net_part(&p->parts, 0), bytes = net_part(&p->parts, 1);

@@ -16,22 +16,23 @@
 #include "runtime/net/socket.h"
 
 enum {
-    LINK_SEND_HWM = 16384,   /* packets queued to a peer; then its link is broken (zab bounds their bytes) */
-    LINK_RECEIVE_HWM = 256,  /* packets queued from a peer; then it is held */
-    LINK_BATCH = 256,        /* packets of peers taken in one turn */
-    DIAL_MS = 1000,          /* a dial that is not answered for so long is given up */
-    DIAL_PAUSE_MS = 20,      /* before the next dial; doubles ... */
-    DIAL_PAUSE_MAX_MS = 500, /* ... up to this */
-    DIAL_LOWER_MS = 1000,    /* a peer dials those with a higher id when they have not dialed it for so long: they may not know it */
-    CLIENT_SEND_HWM = 1024,  /* packets queued to a client; then its connection is closed */
-    CLIENT_RECEIVE_HWM = 32, /* packets queued from a client; then it is held */
-    CLIENT_BATCH = 256,      /* packets of clients taken in one turn */
-    GOODBYE_MS = 100,        /* how long the last packets of a link outlive it */
-    SLICES_MAX = 4,          /* of a snapshot on their way to the disk */
-    OVERDUE_MS = 10,         /* ticks wait for a turn without events, but no longer than this */
-    STATUS_MS = 50,          /* the status is as old as this at most, while there are turns */
-    CARRY_READS = 64,        /* reads of the disk taken in one turn */
-    MEMBERS_KEPT = 8,        /* lists of members committed but not yet delivered; a further one replaces the newest */
+    LINK_SEND_HWM = 16384,        /* packets queued to a peer; then its link is broken (zab bounds their bytes) */
+    LINK_RECEIVE_HWM = 256,       /* packets queued from a peer; then it is held */
+    LINK_BATCH = 256,             /* packets of peers taken in one turn */
+    DIAL_MS = 1000,               /* a dial that is not answered for so long is given up */
+    DIAL_PAUSE_MS = 20,           /* before the next dial; doubles ... */
+    DIAL_PAUSE_MAX_MS = 500,      /* ... up to this */
+    DIAL_LOWER_MS = 1000,         /* a peer dials those with a higher id when they have not dialed it for so long: they may not know it */
+    CLIENT_SEND_HWM = 1024,       /* packets queued to a client; then its connection is closed */
+    CLIENT_RECEIVE_HWM = 32,      /* packets queued from a client; then it is held */
+    CLIENT_BATCH = 256,           /* packets of clients taken in one turn */
+    GOODBYE_MS = 100,             /* how long the last packets of a link outlive it */
+    SLICES_MAX = 4,               /* of a snapshot on their way to the disk */
+    SLICE_BUSY_BYTES = 32u << 10, /* of a slice, in a turn that has other work */
+    OVERDUE_MS = 10,              /* ticks wait for a turn without events, but no longer than this */
+    STATUS_MS = 50,               /* the status is as old as this at most, while there are turns */
+    CARRY_READS = 64,             /* reads of the disk taken in one turn */
+    MEMBERS_KEPT = 8,             /* lists of members committed but not yet delivered; a further one replaces the newest */
 };
 
 /* ---- links.c ---- */
@@ -180,7 +181,7 @@ void snapshots_read(struct peer *p, uint32_t peer, uint64_t read, uint64_t offse
 void snapshots_end_read(struct peer *p, uint32_t peer);
 void snapshots_give_up(struct peer *p);    /* before the state is replaced */
 bool snapshots_busy(const struct peer *p); /* a slice can be made now */
-void snapshots_slice(struct peer *p);
+void snapshots_slice(struct peer *p, size_t bytes);
 void snapshots_done(struct peer *p, struct disk_task *task); /* READ_SNAPSHOT, ADD, FINISH */
 
 /* ---- carry.c: between zab and the server ---- */

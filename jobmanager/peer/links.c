@@ -284,8 +284,24 @@ static const char *refusal(struct peer *p, const struct lane_open *open)
     return NULL;
 }
 
+static void connection_went(struct peer *p, int connection)
+{
+    for (uint32_t i = 0; i < ZAB_PEERS_MAX; i++) {
+        struct link *l = &p->links.at[i];
+        if (l->id != 0 && l->state == LINK_UP && !l->socket && l->connection == connection) break_link(p, l, "the connection broke");
+    }
+}
+
+static void notice_changes(struct peer *p)
+{
+    struct net_change change;
+    while (net_monitor_next(p->links.monitor, &change))
+        if (change.type == NET_WENT) connection_went(p, change.connection);
+}
+
 static void welcome(struct peer *p, const struct lane_open *open, struct weir_bytes route)
 {
+    notice_changes(p); /* the former connection of this descriptor went before */
     struct link *l = find(p, open->from);
     if (l) break_link(p, l, "there is a newer link");
     l = find(p, open->from); /* it goes with its link unless it is a member */
@@ -342,19 +358,9 @@ static void receive_dialed(struct peer *p, struct link *l)
         if (p->parts.n == 1) take_packet(p, l, net_part(&p->parts, 0));
 }
 
-static void connection_went(struct peer *p, int connection)
-{
-    for (uint32_t i = 0; i < ZAB_PEERS_MAX; i++) {
-        struct link *l = &p->links.at[i];
-        if (l->id != 0 && l->state == LINK_UP && !l->socket && l->connection == connection) break_link(p, l, "the connection broke");
-    }
-}
-
 void links_receive(struct peer *p)
 {
-    struct net_change change;
-    while (p->links.monitor && net_monitor_next(p->links.monitor, &change))
-        if (change.type == NET_WENT) connection_went(p, change.connection);
+    if (p->links.router) notice_changes(p);
     for (uint32_t i = 0; i < ZAB_PEERS_MAX; i++)
         if (p->links.at[i].socket) receive_dialed(p, &p->links.at[i]);
     if (p->links.router) receive_accepted(p);

@@ -63,7 +63,7 @@ static void turn(struct peer *p)
     clients_receive(p);
     links_tick(p);
     if (!came || p->now_ms >= carry_deadline(p) + OVERDUE_MS) carry_tick(p);
-    if (!came && snapshots_busy(p)) snapshots_slice(p);
+    if (snapshots_busy(p)) snapshots_slice(p, came ? SLICE_BUSY_BYTES : IMAGE_SLICE_BYTES);
     flush(p);
 }
 

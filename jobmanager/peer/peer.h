@@ -5,7 +5,7 @@
  *
  *     other peers ══ links (ZeroMQ) ══╗                         ╔══ disk thread: log, epochs, snapshots
  *     clients ══ lanes (ZeroMQ) ══════╬══ thread "coord": zab ══╣
- *     the owner ══ queues, eventfd ═══╝           server        ╚══ slices of snapshots, when nothing else waits
+ *     the owner ══ queues, eventfd ═══╝           server        ╚══ slices of snapshots, one a turn
  *
  * The owner, the JobManager's main thread, has connections as any client has, without a socket: peer_connect, peer_send, and what comes
  * back from peer_take. What goes in and comes out are the messages of docs/protocol/coord.md (runtime/coord/protocol.h).

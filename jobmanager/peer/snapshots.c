@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Snapshots of the own state, in the background: slices are made when nothing else waits, a few at a time, and the disk thread writes them
- * between batches of the log. And the reads of snapshots for peers that are too far behind.
+ * Snapshots of the own state, in the background: a slice a turn, smaller ones when there is other work, and a few at a time; the disk
+ * thread writes them between batches of the log. And the reads of snapshots for peers that are too far behind.
  */
 #include <inttypes.h>
 
@@ -65,12 +65,12 @@ bool snapshots_busy(const struct peer *p)
     return p->snapshots.image && p->snapshots.slices < SLICES_MAX;
 }
 
-void snapshots_slice(struct peer *p)
+void snapshots_slice(struct peer *p, size_t bytes)
 {
     struct snapshots *s = &p->snapshots;
     struct disk_task *t = disk_task_new(DISK_SNAPSHOT_ADD);
     bool last;
-    weir_err err = image_slice(s->image, IMAGE_SLICE_BYTES, &t->bytes, &last);
+    weir_err err = image_slice(s->image, bytes, &t->bytes, &last);
     WEIR_ASSERT(!err);
     s->slices++;
     disk_give(p->disk, t);
