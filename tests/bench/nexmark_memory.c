@@ -37,7 +37,8 @@
 #define SHORT_PART 50            /* the short form has this part of a query's events ... */
 #define SHORT_EVENTS_MIN 2000000 /* ... and so many at least */
 
-#define GROWTH_BYTES_MAX (4 << 20)
+#define GROWTH_BYTES_MAX \
+    (16 << 20) /* what one source may be ahead of the other (AHEAD_BYTES_MAX) for each subtask, in tables that double */
 #define GROWTH_SLACK 0.25
 #define IN_FLIGHT_ENTRIES 60000
 
