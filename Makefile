@@ -9,6 +9,7 @@ STATES ?= 1000000
 NEXMARK_SEEDS ?= 20
 FUZZ_SECONDS ?= 60
 CYCLES ?= 20
+HISTORIES ?= 500
 SEED ?= 1
 QUERIES ?=
 PACKAGES = build-essential cmake ninja-build pkg-config git ca-certificates libzmq3-dev libczmq-dev libmsgpack-dev librocksdb-dev libsodium-dev \
@@ -18,7 +19,7 @@ CLANG_PACKAGES = clang clang-format libclang-rt-14-dev
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 DEMO = $(BUILD)/demo
 
-.PHONY: chaos chaos-nexmark all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance mutants nexmark lint format clean bench-coord
+.PHONY: chaos chaos-nexmark all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance mutants nexmark lint format clean bench-coord chaos-coord
 
 all: build
 
@@ -108,6 +109,10 @@ chaos: build
 # Every Nexmark query while workers are killed, and stopped and resumed at other parallelisms: the published hashes. QUERIES=q0,q5 does some.
 chaos-nexmark: build
 	tests/chaos/nexmark.py --build $(BUILD) --seed $(SEED) --queries "$(QUERIES)"
+
+# Histories of clients of three real coordination peers under kills and stops: HISTORIES of them, drawn from SEED.
+chaos-coord: build
+	$(BUILD)/tests/peer_histories --seed $(SEED) --histories $(HISTORIES)
 
 lint: deps
 	tests/lint/includes
