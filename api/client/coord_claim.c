@@ -62,10 +62,14 @@ static void become(struct weir_coord_claim *c, enum weir_coord_claim_state state
 
 /* ---- leaving ------------------------------------------------------------------------------------------------------------------- */
 
+static void remove_node(struct weir_coord_claim *c);
+
 static void on_removed(void *arg, struct weir_coord_reply *reply)
 {
-    (void)reply; /* gone, or with its session */
-    claim_free(arg);
+    if (reply->err == WEIR_COORD_OUTCOME_FORGOTTEN)
+        remove_node(arg); /* it was not carried out, and others wait for it */
+    else
+        claim_free(arg); /* gone, or with its session */
 }
 
 /* The last request: what it calls frees the claim. Before it, the watch that the claim may have. */

@@ -37,6 +37,7 @@ struct coord_client {
     uint32_t timeout_ms;
     int64_t heard_ms, sent_ms; /* on the present connection */
     int64_t ping_ms;           /* when the PING under way was sent; 0: none is */
+    int64_t ping_at_ms;        /* when the next one is due */
     int64_t proven_ms;         /* sent then, and a server has heard it; INT64_MIN: nothing yet */
 
     uint64_t xid;
@@ -290,6 +291,11 @@ static void send_waiting(struct coord_client *c)
 
 /* ---- connections --------------------------------------------------------------------------------------------------------------- */
 
+static int64_t ping_every(const struct coord_client *c)
+{
+    return c->timeout_ms / 4;
+}
+
 static int64_t dial_ms(const struct coord_client *c)
 {
     int64_t ms = c->timeout_ms / 3;
@@ -380,18 +386,20 @@ static void bring_watches_back(struct coord_client *c)
 static void on_connected(struct coord_client *c, const struct say *s)
 {
     if (c->phase != GREETING) return;
+    bool resumed = c->session != 0;
     if (c->xid < s->last_xid) c->xid = s->last_xid;
     if (c->xid < CLIENT_GREETINGS) c->xid = CLIENT_GREETINGS;
     c->session = s->session;
     memcpy(c->password, s->password, sizeof c->password);
     c->timeout_ms = s->timeout_ms;
-    c->proven_ms = c->sent_ms; /* of CONNECT */
+    if (!resumed) c->proven_ms = c->sent_ms; /* of CONNECT. A session that goes on may do so without a leader */
     c->phase = READY;
     c->tries = 0;
     c->pause_ms = CLIENT_PAUSE_MS;
     c->greeting = 0;
     c->n_greetings = 0;
     c->ping_ms = 0;
+    c->ping_at_ms = resumed ? c->now_ms : c->now_ms + ping_every(c);
     c->repeated = c->heard;
     c->n_repeated = c->n_heard;
     show_credentials(c);
@@ -500,7 +508,7 @@ static void on_message(struct coord_client *c, struct weir_bytes bytes)
         if (c->phase == READY) on_event(c, &s);
         break;
     case SAY_PONG:
-        if (c->ping_ms) c->proven_ms = c->ping_ms;
+        if (c->ping_ms && s.led) c->proven_ms = c->ping_ms;
         c->ping_ms = 0;
         heard_up_to(c, s.zxid);
         break;
@@ -512,11 +520,6 @@ static void on_message(struct coord_client *c, struct weir_bytes bytes)
 static int64_t earlier(int64_t a, int64_t b)
 {
     return a < b ? a : b;
-}
-
-static int64_t ping_every(const struct coord_client *c)
-{
-    return c->timeout_ms / 4;
 }
 
 static void give_up_late(struct coord_client *c)
@@ -538,8 +541,9 @@ static void give_up_late(struct coord_client *c)
 
 static void ping(struct coord_client *c)
 {
-    if (c->phase != READY || c->ping_ms || c->now_ms - c->proven_ms < ping_every(c)) return;
+    if (c->phase != READY || c->ping_ms || c->now_ms < c->ping_at_ms) return;
     c->ping_ms = c->now_ms;
+    c->ping_at_ms = c->now_ms + ping_every(c);
     say(c, &(struct ask){.type = ASK_PING});
 }
 
@@ -563,7 +567,7 @@ static int64_t deadline(const struct coord_client *c)
     if (c->phase == APART) at = earlier(at, c->dial_at_ms);
     if (c->phase == DIALING || c->phase == GREETING) at = earlier(at, c->since_ms + dial_ms(c));
     if (c->phase == READY) at = earlier(at, silence_until(c));
-    if (c->phase == READY && !c->ping_ms) at = earlier(at, c->proven_ms + ping_every(c));
+    if (c->phase == READY && !c->ping_ms) at = earlier(at, c->ping_at_ms);
     return at;
 }
 
@@ -736,5 +740,6 @@ uint64_t coord_client_session(const struct coord_client *c)
 
 int64_t coord_client_alive_until(const struct coord_client *c)
 {
-    return c->phase == OVER || c->proven_ms == INT64_MIN ? INT64_MIN : c->proven_ms + c->timeout_ms;
+    int64_t margin = c->timeout_ms / 3 > CLIENT_MARGIN_MS ? c->timeout_ms / 3 : CLIENT_MARGIN_MS;
+    return c->phase == OVER || c->proven_ms == INT64_MIN ? INT64_MIN : c->proven_ms + c->timeout_ms - margin;
 }

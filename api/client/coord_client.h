@@ -40,7 +40,8 @@ enum {
     CLIENT_DIAL_MAX_MS = 2500,    /* ... between these */
     CLIENT_PAUSE_MS = 10,         /* after all servers were tried in vain; doubles ... */
     CLIENT_PAUSE_MAX_MS = 500,    /* ... up to this */
-    CLIENT_CREDENTIALS_MAX = 16,  /* AUTHs that are shown again, as many as a server takes */
+    CLIENT_MARGIN_MS = 600, /* touches (COORD_LIMITS_DEFAULT.touch_ms) and the time in which a peer misses its leader (zab: sync_timeout) */
+    CLIENT_CREDENTIALS_MAX = 16, /* AUTHs that are shown again, as many as a server takes */
 };
 
 /* What to do with an answer or event: the core only carries it. */
@@ -137,7 +138,11 @@ void coord_client_end(struct coord_client *c, struct coord_client_actions *out);
 
 enum weir_coord_state coord_client_state(const struct coord_client *c);
 uint64_t coord_client_session(const struct coord_client *c);
-/* Until when the session certainly lives: its timeout after what was sent last before a sign of life came back. INT64_MIN: not known. */
+/*
+ * Until when the session certainly lives: its timeout after what was sent last before a server that is led gave a sign of life, less a
+ * third or CLIENT_MARGIN_MS: the leader hears of it some time later, or not, when it and that server are just losing each other. INT64_MIN:
+ * not known.
+ */
 int64_t coord_client_alive_until(const struct coord_client *c);
 
 #endif

@@ -193,6 +193,8 @@ void put_say(struct buffer *b, const struct say *say)
     } else if (say->type == SAY_EVENT) {
         put_u8(b, say->event);
         put_bytes(b, say->path);
+    } else if (say->type == SAY_PONG) {
+        put_u8(b, say->led);
     }
 }
 
@@ -213,6 +215,8 @@ static void read_say_fields(struct reader *r, struct say *say)
     } else if (say->type == SAY_EVENT) {
         say->event = read_u8(r);
         say->path = read_bytes(r, COORD_PATH_MAX);
+    } else if (say->type == SAY_PONG) {
+        say->led = read_bool(r);
     }
 }
 

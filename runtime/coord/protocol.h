@@ -102,6 +102,8 @@ struct say {
     uint64_t session, last_xid; /* of the session's writes the highest with an outcome */
     uint8_t password[SESSION_PASSWORD_BYTES];
     uint32_t timeout_ms;
+    /* PONG */
+    bool led; /* this peer has a leader with a quorum, so the session's life is being prolonged */
     /* REFUSED, REPLY */
     uint16_t err; /* enum coord_err */
     struct weir_bytes reason;

@@ -18,6 +18,7 @@ static void read_member(struct reader *r, struct zab_member *m)
 {
     *m = (struct zab_member){.id = read_u32(r), .observer = read_bool(r)};
     struct weir_bytes address = read_bytes(r, ZAB_ADDRESS_MAX - 1);
+    if (address.length > 0 && memchr(address.data, '\0', address.length)) r->broken = true;
     if (address.length > 0) memcpy(m->address, address.data, address.length);
 }
 

@@ -179,7 +179,7 @@ void on_message(struct coord_server *s, struct connection *c, struct weir_bytes 
     if (!read_ask(bytes, &ask)) {
         refuse(s, c, COORD_MARSHALLING, "these bytes are no message of this protocol");
     } else if (ask.type == ASK_PING) {
-        say_to(s, c, &(struct say){.type = SAY_PONG, .zxid = s->state->last});
+        say_to(s, c, &(struct say){.type = SAY_PONG, .zxid = s->state->last, .led = s->established});
     } else if (ask.type == ASK_CONNECT) {
         on_connect(s, c, &ask);
     } else {

@@ -14,6 +14,7 @@
 #include "runtime/coord/image.h"
 #include "runtime/coord/log_record.h"
 #include "runtime/coord/protocol.h"
+#include "runtime/coord/quorum.h"
 #include "runtime/coord/txn.h"
 #include "runtime/coord/watch.h"
 #include "runtime/coord/zab.h"
@@ -196,6 +197,62 @@ static void write_conversation(void)
     buffer_close(&ops);
 }
 
+static void add_say(struct buffer *all, const struct say *say)
+{
+    struct buffer b = {0};
+    put_say(&b, say);
+    put_u8(all, 2);
+    put_u16(all, (uint16_t)b.len);
+    buffer_add(all, b.data, b.len);
+    buffer_close(&b);
+}
+
+/* What a client hears: a session, the answer to a read with a watch, its event, the answer to a write. */
+static void write_hearing(void)
+{
+    struct buffer all = {0}, body = {0};
+    const uint64_t first_xid = (1u << 20) + 1; /* CLIENT_GREETINGS, and one */
+    put_u8(&all, 1);
+    add_say(&all, &(struct say){.type = SAY_CONNECTED, .zxid = {1, 1}, .session = 1, .timeout_ms = 1000});
+    put_u8(&all, 33 << 2); /* a GET with a watch */
+    put_u32(&body, 1);
+    put_u16(&body, COORD_OK);
+    put_data(&body, bytes_text("data"));
+    put_stat(&body, &(struct coord_stat){.data_len = 4});
+    add_say(&all, &(struct say){.type = SAY_REPLY, .zxid = {1, 2}, .xid = first_xid, .body = bytes_of(body.data, body.len)});
+    add_say(&all, &(struct say){.type = SAY_EVENT, .zxid = {1, 3}, .event = EVENT_CHANGED, .path = bytes_text("/a")});
+    put_u8(&all, 0); /* a CREATE */
+    buffer_clear(&body);
+    put_u16(&body, COORD_OK);
+    put_u32(&body, 0);
+    put_u16(&body, 1);
+    put_u8(&body, OP_CREATE);
+    put_bytes(&body, bytes_text("/a"));
+    put_stat(&body, &(struct coord_stat){.data_len = 4});
+    add_say(&all, &(struct say){.type = SAY_REPLY, .zxid = {1, 4}, .xid = first_xid + 1, .body = bytes_of(body.data, body.len)});
+    add_say(&all, &(struct say){.type = SAY_PONG, .zxid = {1, 4}});
+    write_seed("fuzz_coord_client", "hearing", all.data, all.len);
+    buffer_close(&all);
+    buffer_close(&body);
+}
+
+static void write_ensemble(void)
+{
+    static const struct quorum_status status = {.id = 1,
+                                                .role = 3,
+                                                .leads = true,
+                                                .members = {.n = 1, .at = {{.id = 1, .address = "x;y"}}},
+                                                .n_followers = 1,
+                                                .followers = {{.id = 2, .linked = true}}};
+    struct buffer b = {0};
+    put_quorum_status(&b, &status);
+    write_seed("fuzz_coord_client", "status", b.data, b.len);
+    buffer_clear(&b);
+    put_quorum_ask(&b, &(struct quorum_ask){.type = QUORUM_ASK_RECONFIG, .n = 1, .changes = {{.member = {.id = 4, .address = "x"}}}});
+    write_seed("fuzz_coord_client", "reconfig", b.data, b.len);
+    buffer_close(&b);
+}
+
 /* Files of a peer's folder, behind a byte that says which: 1 a segment of the log, 2 a snapshot, 3 the epochs. */
 static void write_files(const struct buffer *image)
 {
@@ -268,6 +325,8 @@ static void write_coord(void)
     write_seed("fuzz_coord_txn", "whole", whole.data, whole.len);
     write_image(&open);
     write_conversation();
+    write_hearing();
+    write_ensemble();
     buffer_close(&open);
     buffer_close(&whole);
 }

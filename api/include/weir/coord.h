@@ -152,7 +152,8 @@ WEIR_EXPORT enum weir_coord_state weir_coord_state(struct weir_coord *coord);
 /* The session's number; 0 before the first connection. */
 WEIR_EXPORT uint64_t weir_coord_session(struct weir_coord *coord);
 /*
- * Is it certain that the session lives? True while a server confirmed it less than its timeout ago (by this computer's clock). False means
+ * Is it certain that the session lives? True while a server that has a leader confirmed it less than two thirds of its timeout ago, by this
+ * computer's clock (of a timeout below 1.8 s: than the timeout less 0.6 s). False means
  * "perhaps": who holds a lock should stop doing what it protects, or show its fencing token wherever that is checked.
  */
 WEIR_EXPORT bool weir_coord_alive(struct weir_coord *coord);

@@ -14,6 +14,11 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "api/client/coord_claim.h"
 #include "api/client/coord_client.h"
 #include "api/client/coord_reply.h"
 #include "runtime/coord/watch.h"
@@ -109,7 +114,7 @@ static void obey(struct sim_client *c)
             buffer_add(&c->out[c->n_out++], bytes.data, bytes.length);
             break;
         case CLIENT_DO_ANSWER:
-            c->answered++;
+            c->answered += a->ask != ASK_UNWATCH; /* the core's own */
             reply_make(&reply, &c->actions, a);
             a->reply.fn(a->reply.arg, &reply);
             weir_coord_reply_close(&reply);
@@ -402,7 +407,12 @@ static void fault(struct sim *s)
 {
     struct sim_client *c = &s->clients[draw(s, SIM_CLIENTS)];
     uint32_t server = (uint32_t)draw(s, SERVERS);
-    switch (draw(s, 8)) {
+    switch (draw(s, 9)) {
+    case 8: /* a server loses the leader, who goes on with the others */
+        if (s->e.leader < 0 || (int)server == s->e.leader) break;
+        s->e.stopped[server] = true;
+        step(&s->e, server, (struct coord_server_event){.type = COORD_EV_ROLE});
+        break;
     case 0:
     case 1:
         if (c->linked) step_down(c); /* with all that was on the way */
@@ -529,6 +539,175 @@ static void clients_keep_their_promises(void **state)
     }
 }
 
+/* ---- claims -------------------------------------------------------------------------------------------------------------------- */
+
+/* The public client without its thread: what it would do is done by hand. */
+struct locker {
+    struct sim_client *c;
+    struct weir_coord coord;
+    struct weir_coord_claim *claim;
+    enum weir_coord_claim_kind kind;
+    enum weir_coord_claim_state state;
+    uint32_t n_held, n_lost;
+};
+
+static struct locker lockers[SIM_CLIENTS];
+static struct weir_coord_zxid greatest; /* token of all that held */
+
+static void carry_orders(struct locker *l)
+{
+    struct order *order;
+    while ((order = STAILQ_FIRST(&l->coord.orders)) != NULL) {
+        STAILQ_REMOVE_HEAD(&l->coord.orders, next);
+        if (order->type == ORDER_ASK) {
+            l->c->asked++;
+            coord_client_ask(l->c->core, &order->request, l->c->sim->e.now_ms, &l->c->actions);
+        } else {
+            (void)coord_client_unwatch(l->c->core, order->id, order->arg, l->c->sim->e.now_ms, &l->c->actions);
+        }
+        free(order);
+        obey(l->c);
+    }
+}
+
+static bool certain(const struct locker *l)
+{
+    return l->claim && l->state == WEIR_COORD_HELD && l->c->sim->e.now_ms < coord_client_alive_until(l->c->core);
+}
+
+/* Nobody is in together with an exclusive one, as far as each can be certain. */
+static void expect_exclusion(void)
+{
+    uint32_t n = 0, exclusive = 0;
+    for (uint32_t i = 0; i < SIM_CLIENTS; i++) {
+        n += certain(&lockers[i]);
+        exclusive += certain(&lockers[i]) && lockers[i].kind == WEIR_COORD_EXCLUSIVE;
+    }
+    assert_true(exclusive == 0 || n == 1);
+}
+
+static void on_claim(void *arg, struct weir_coord_claim *claim, enum weir_coord_claim_state state)
+{
+    struct locker *l = arg;
+    struct weir_coord_zxid token;
+    l->state = state;
+    if (state == WEIR_COORD_LOST) {
+        l->n_lost++;
+        return;
+    }
+    l->n_held++;
+    (void)weir_coord_claim_held(claim, &token);
+    if (l->kind == WEIR_COORD_EXCLUSIVE) assert_true(weir_coord_zxid_compare(token, greatest) > 0);
+    if (weir_coord_zxid_compare(token, greatest) > 0) greatest = token;
+    expect_exclusion();
+}
+
+static void open_locker(struct locker *l, struct sim_client *c)
+{
+    memset(l, 0, sizeof *l);
+    l->c = c;
+    l->coord.client = c->core;
+    l->coord.thread = pthread_self();
+    l->coord.order_fd = eventfd(0, EFD_NONBLOCK);
+    STAILQ_INIT(&l->coord.orders);
+    assert_int_equal(pthread_mutex_init(&l->coord.mutex, NULL), 0);
+}
+
+static void close_locker(struct locker *l)
+{
+    weir_coord_claim_leave(&l->claim);
+    carry_orders(l);
+    coord_client_end(l->c->core, &l->c->actions);
+    obey(l->c);
+    carry_orders(l);
+    (void)close(l->coord.order_fd);
+}
+
+/* A session that is over is followed by another. */
+static void open_again(struct locker *l)
+{
+    struct sim_client *c = l->c;
+    uint32_t held = l->n_held, lost = l->n_lost;
+    close_locker(l);
+    coord_client_destroy(&c->core);
+    coord_client_new(&c->core, &(struct coord_client_config){.n_servers = SERVERS, .first = c->index, .session_timeout_ms = 1500});
+    c->actions.deadline_ms = 0;
+    c->last = (struct weir_coord_zxid){0};
+    open_locker(l, c);
+    l->n_held = held;
+    l->n_lost = lost;
+}
+
+static void use_lock(struct locker *l)
+{
+    struct sim *s = l->c->sim;
+    if (!l->claim) {
+        l->kind = draw(s, 3) ? WEIR_COORD_EXCLUSIVE : WEIR_COORD_SHARED;
+        l->state = WEIR_COORD_WAITING;
+        assert_int_equal(weir_coord_claim_enter(&l->claim, &l->coord, "/locks/one", l->kind, (struct weir_bytes){0}, on_claim, l), 0);
+    } else if (coord_client_state(l->c->core) == WEIR_COORD_EXPIRED) {
+        open_again(l);
+    } else if (l->state == WEIR_COORD_LOST || draw(s, 15) == 0) {
+        weir_coord_claim_leave(&l->claim);
+    }
+    carry_orders(l);
+}
+
+static void lock_for(struct sim *s, uint32_t steps, bool faults)
+{
+    for (uint32_t i = 0; i < steps; i++) {
+        struct locker *l = &lockers[draw(s, SIM_CLIENTS)];
+        switch (draw(s, 16)) {
+        case 0: use_lock(l); break;
+        case 1:
+            if (faults && draw(s, 6) == 0) fault(s);
+            break;
+        case 2: tick(s, 1 + (int64_t)draw(s, 30)); break;
+        case 3:
+        case 4:
+            for (uint32_t k = 0; k < SERVERS; k++)
+                if (!s->e.stopped[k] && s->e.applied[k] < s->e.n) apply_one(&s->e, k);
+            break;
+        case 5: (void)pass_barriers(&s->e); break;
+        default: move(l->c); break;
+        }
+        for (uint32_t k = 0; k < SIM_CLIENTS; k++) carry_orders(&lockers[k]);
+        expect_exclusion();
+    }
+}
+
+static void claims_exclude_each_other(void **state)
+{
+    struct sim *s = &the_sim;
+    const char *n = getenv("SEEDS");
+    uint64_t count = n ? strtoull(n, NULL, 10) : 200;
+    uint32_t lost = 0;
+    (void)state;
+    for (uint64_t seed = 1; seed <= count; seed++) {
+        uint32_t held[SIM_CLIENTS];
+        begin_world(s, seed);
+        greatest = (struct weir_coord_zxid){0};
+        for (uint32_t i = 0; i < SIM_CLIENTS; i++) {
+            open_locker(&lockers[i], &s->clients[i]);
+            open_again(&lockers[i]);
+        }
+        lock_for(s, 6000, true);
+        heal(s);
+        for (uint32_t i = 0; i < SIM_CLIENTS; i++) held[i] = lockers[i].n_held;
+        for (uint32_t waits = 0, i = 0; i < SIM_CLIENTS; i++)
+            for (; lockers[i].n_held == held[i]; waits++) { /* each gets on */
+                assert_true(waits < 40);
+                lock_for(s, 2000, false);
+            }
+        for (uint32_t i = 0; i < SIM_CLIENTS; i++) {
+            lost += lockers[i].n_lost;
+            close_locker(&lockers[i]);
+        }
+        end_world(s);
+    }
+    assert_true(lost > 0); /* there were sessions that ended */
+}
+
 /* A session that is silent for too long is over: told once, with every request answered so. */
 static void an_expired_session_is_told_once(void **state)
 {
@@ -566,10 +745,40 @@ static void an_expired_session_is_told_once(void **state)
     end_world(s);
 }
 
+/* A server that has lost the leader answers pings, but nobody prolongs the session's life: it is not certain. */
+static void a_server_without_a_leader_proves_nothing(void **state)
+{
+    struct sim *s = &the_sim;
+    (void)state;
+    begin_world(s, 1);
+    struct sim_client *c = &s->clients[0];
+    coord_client_destroy(&c->core);
+    coord_client_new(&c->core, &(struct coord_client_config){.n_servers = SERVERS, .session_timeout_ms = 1500});
+    quiet(s);
+    uint32_t server = c->end->server;
+    lead(&s->e, (int)(server + 1) % SERVERS);
+    quiet(s);
+    for (int i = 0; i < 300; i++) {
+        if (i == 150) {
+            assert_true(coord_client_alive_until(c->core) > s->e.now_ms);
+            s->e.stopped[server] = true;
+            step(&s->e, server, (struct coord_server_event){.type = COORD_EV_ROLE});
+        }
+        tick(s, 10);
+        for (uint32_t k = 0; k < 8; k++) move(c);
+        settle(&s->e);
+    }
+    assert_int_equal(c->end->server, server);
+    assert_true(coord_client_alive_until(c->core) < s->e.now_ms);
+    end_world(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clients_keep_their_promises),
+        cmocka_unit_test(claims_exclude_each_other),
+        cmocka_unit_test(a_server_without_a_leader_proves_nothing),
         cmocka_unit_test(an_expired_session_is_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
