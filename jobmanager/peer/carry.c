@@ -70,7 +70,7 @@ static void on_members(struct peer *p, const struct zab_action *a)
     bool news = p->members.n == 0 || !zxid_eq(a->members.active->version, p->members.version);
     p->members = *a->members.active;
     snapshots_members(p, a->members.active);
-    if (news) owner_tell(p, &(struct peer_news){.type = PEER_NEWS_MEMBERS, .members = p->members});
+    if (news) owner_tell(p, &(struct peer_news){.type = PEER_NEWS_MEMBERS, .members = &p->members});
 }
 
 /* The whole snapshot: the state becomes its, before anything else happens. */

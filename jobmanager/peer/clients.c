@@ -82,6 +82,11 @@ void clients_send(struct peer *p, uint64_t connection, struct weir_bytes message
 {
     struct client *client = find(&p->clients, connection);
     if (!client || client->broken) return;
+    if (client->local && owner_is_full(p)) {
+        client->broken = true;
+        queue(&p->clients, client);
+        return;
+    }
     if (client->local) {
         owner_tell(p, &(struct peer_news){.type = PEER_NEWS_MESSAGE, .connection = connection, .message = message});
         return;
@@ -114,6 +119,7 @@ static void lose(struct peer *p, struct client *client, const char *reason)
     uint64_t id = client->id;
     if (*reason) log_debug("client lost", " reason=\"%s\"", reason);
     if (!client->broken && !client->local) say_bye(p, client, reason);
+    if (client->local && client->broken) owner_tell(p, &(struct peer_news){.type = PEER_NEWS_CLOSED, .connection = id});
     forget(&p->clients, client);
     carry_server(p, &(struct coord_server_event){.type = COORD_EV_CLOSED, .connection = id});
 }

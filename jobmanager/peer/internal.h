@@ -133,14 +133,15 @@ struct order {
 struct news {
     struct news *next;
     struct peer_news news;
-    uint8_t bytes[];
+    size_t length;
+    _Alignas(8) uint8_t bytes[]; /* what it borrows */
 };
 
 struct owner {
     pthread_mutex_t mutex; /* of what follows, up to the thread's */
     struct order *first_order, **last_order;
     struct news *first_news, **last_news;
-    uint64_t news_bytes;
+    atomic_uint_fast64_t news_bytes; /* of all news not taken; thread: any */
     struct peer_status status;
     int order_fd, news_fd;      /* eventfds */
     struct news *told;          /* the owner's: whose message it reads */
@@ -152,8 +153,9 @@ weir_err owner_open(struct owner *o, struct weir_diag *diag);
 void owner_close(struct owner *o);
 void owner_orders(struct peer *p); /* performs what the owner asked for */
 void owner_tell(struct peer *p, const struct peer_news *news);
-void owner_flush(struct peer *p); /* end of a turn */
-void owner_wake(struct peer *p);  /* thread: any */
+bool owner_is_full(const struct peer *p); /* PEER_NEWS_BYTES: it takes too little */
+void owner_flush(struct peer *p);         /* end of a turn */
+void owner_wake(struct peer *p);          /* thread: any */
 
 /* ---- snapshots.c ---- */
 

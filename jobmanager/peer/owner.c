@@ -85,7 +85,7 @@ bool peer_take(struct peer *p, struct peer_news *out)
     struct news *n = o->told = o->first_news;
     if (n) {
         o->first_news = n->next;
-        o->news_bytes -= n->news.message.length;
+        atomic_fetch_sub(&o->news_bytes, sizeof *n + n->length);
     }
     if (!o->first_news) {
         o->last_news = &o->first_news;
@@ -128,8 +128,8 @@ void owner_orders(struct peer *p)
     struct order *order = o->first_order, *next;
     o->first_order = NULL;
     o->last_order = &o->first_order;
+    silence(o->order_fd); /* within the lock: who gives the next one rings again */
     pthread_mutex_unlock(&o->mutex);
-    silence(o->order_fd);
     for (; order; order = next) {
         next = order->next;
         perform(p, order);
@@ -137,16 +137,32 @@ void owner_orders(struct peer *p)
     }
 }
 
+/* With the bytes behind it that it borrows. */
+static struct news *new_news(const struct peer_news *news, const void *borrowed, size_t length)
+{
+    struct news *n = malloc(sizeof *n + length);
+    WEIR_ASSERT(n);
+    n->next = NULL;
+    n->news = *news;
+    n->length = length;
+    if (length > 0) memcpy(n->bytes, borrowed, length);
+    return n;
+}
+
 void owner_tell(struct peer *p, const struct peer_news *news)
 {
-    struct news *n = malloc(sizeof *n + news->message.length);
-    WEIR_ASSERT(n);
-    n->news = *news;
-    n->next = NULL;
-    if (news->message.length > 0) memcpy(n->bytes, news->message.data, news->message.length);
+    struct news *n = news->type == PEER_NEWS_MEMBERS ? new_news(news, news->members, sizeof *news->members)
+                                                     : new_news(news, news->message.data, news->message.length);
+    n->news.members = (const struct zab_members *)(const void *)n->bytes;
     n->news.message.data = n->bytes;
+    atomic_fetch_add(&p->owner.news_bytes, sizeof *n + n->length);
     *p->owner.last = n;
     p->owner.last = &n->next;
+}
+
+bool owner_is_full(const struct peer *p)
+{
+    return atomic_load(&p->owner.news_bytes) > PEER_NEWS_BYTES;
 }
 
 static void gather_followers(struct peer *p, struct peer_status *out)
@@ -193,7 +209,6 @@ void owner_flush(struct peer *p)
     pthread_mutex_lock(&o->mutex);
     o->status = status;
     if (news) {
-        for (const struct news *n = o->first; n; n = n->next) o->news_bytes += n->news.message.length;
         *o->last_news = o->first;
         o->last_news = o->last;
     }

@@ -21,6 +21,7 @@
 
 #define PEER_SNAPSHOT_ENTRIES 100000u     /* entries delivered since the last snapshot, after which one is taken ... */
 #define PEER_SNAPSHOT_BYTES (64ull << 20) /* ... or bytes of them */
+#define PEER_NEWS_BYTES (64u << 20)       /* of messages the owner has not taken; then a connection that gets one more is closed */
 
 struct peer;
 
@@ -82,11 +83,11 @@ struct peer_role {
 struct peer_news {
     enum peer_news_type type;
     struct peer_role role;
-    struct zab_members members;
-    uint64_t connection;       /* MESSAGE, CLOSED */
-    struct weir_bytes message; /* MESSAGE: borrowed until the next peer_take */
-    uint64_t token;            /* RECONFIG */
-    enum zab_outcome outcome;  /* RECONFIG */
+    const struct zab_members *members; /* MEMBERS: borrowed until the next peer_take */
+    uint64_t connection;               /* MESSAGE, CLOSED */
+    struct weir_bytes message;         /* MESSAGE: borrowed until the next peer_take */
+    uint64_t token;                    /* RECONFIG */
+    enum zab_outcome outcome;          /* RECONFIG */
 };
 
 /* Readable while there is news. */
