@@ -56,7 +56,8 @@ void coord_thread_order(struct weir_coord *c, struct order *order)
     bool first = STAILQ_EMPTY(&c->orders);
     STAILQ_INSERT_TAIL(&c->orders, order, next);
     (void)pthread_mutex_unlock(&c->mutex);
-    if (first && write(c->order_fd, &one, sizeof one) != sizeof one) log_warn("cannot wake the coordination client: %s", strerror(errno));
+    if (first && write(c->order_fd, &one, sizeof one) != sizeof one)
+        log_warn("cannot wake the coordination client", " error=\"%s\"", strerror(errno));
 }
 
 static struct order_list take_orders(struct weir_coord *c)
@@ -112,7 +113,7 @@ static void dial(struct weir_coord *c, const struct coord_client_action *a)
     hang_up(c);
     c->connection = a->connection;
     weir_err err = open_socket(c, c->servers[a->index], &diag);
-    if (err) log_warn("coordination: %s", diag.text);
+    if (err) log_warn("no connection to a coordination server", " error=\"%s\"", diag.text);
     c->lost = err != WEIR_OK;
     lane_put_open(&c->lane, &(struct lane_open){0});
 }
