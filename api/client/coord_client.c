@@ -43,6 +43,7 @@ struct coord_client {
     uint64_t xid;
     struct request_list requests; /* in order; those sent come first */
     uint32_t n_requests, n_sent;
+    int64_t progress_ms;  /* since then the oldest one sent waits for its answer */
     int64_t late_ms;      /* no request is late before */
     uint64_t greeting;    /* the last number used below CLIENT_GREETINGS on this connection */
     uint32_t n_greetings; /* of them unanswered */
@@ -274,6 +275,7 @@ static void send_request(struct coord_client *c, struct request *q)
     ask.path = bytes_of(q->path.data, q->path.len);
     if (q->type == ASK_WRITE) ask.acked = acked(c);
     say(c, &ask);
+    if (c->n_sent == 0) c->progress_ms = c->now_ms;
     q->sent = true;
     c->n_sent++;
 }
@@ -482,6 +484,7 @@ static void on_reply(struct coord_client *c, const struct say *s)
         return;
     }
     heard_up_to(c, s->zxid);
+    c->progress_ms = c->now_ms;
     if (q->type == ASK_AUTH && s->err == COORD_OK) keep_credentials(c, q);
     if (q->type == ASK_READ && q->watch.fn && s->err == COORD_OK && !q->mute) watch_from(c, q, s->body);
     if (!q->mute) answer(c, q, (enum weir_coord_err)s->err, s->zxid, s->body);
@@ -552,12 +555,18 @@ static int64_t silence_until(const struct coord_client *c)
     return c->heard_ms + c->timeout_ms * 2 / 3;
 }
 
+/* INT64_MAX: nothing is waited for. */
+static int64_t stalled_at(const struct coord_client *c)
+{
+    return c->phase == READY && c->n_sent > 0 ? c->progress_ms + CLIENT_STALL_MS : INT64_MAX;
+}
+
 static void take_time(struct coord_client *c)
 {
     give_up_late(c);
     if (c->phase == APART && c->now_ms >= c->dial_at_ms) dial(c);
     if ((c->phase == DIALING || c->phase == GREETING) && c->now_ms - c->since_ms >= dial_ms(c)) leave(c);
-    if (c->phase == READY && c->now_ms >= silence_until(c)) leave(c);
+    if (c->phase == READY && (c->now_ms >= silence_until(c) || c->now_ms >= stalled_at(c))) leave(c);
     ping(c);
 }
 
@@ -567,6 +576,7 @@ static int64_t deadline(const struct coord_client *c)
     if (c->phase == APART) at = earlier(at, c->dial_at_ms);
     if (c->phase == DIALING || c->phase == GREETING) at = earlier(at, c->since_ms + dial_ms(c));
     if (c->phase == READY) at = earlier(at, silence_until(c));
+    at = earlier(at, stalled_at(c));
     if (c->phase == READY && !c->ping_ms) at = earlier(at, c->ping_at_ms);
     return at;
 }

@@ -38,8 +38,10 @@ enum {
     CLIENT_WATCH_BYTES = 3 << 20, /* of the paths of all watches: they come back in one message; a further watch is answered LIMIT */
     CLIENT_DIAL_MIN_MS = 300,     /* a server that does not say CONNECTED so long is left; a third of the session's timeout, but ... */
     CLIENT_DIAL_MAX_MS = 2500,    /* ... between these */
-    CLIENT_PAUSE_MS = 10,         /* after all servers were tried in vain; doubles ... */
-    CLIENT_PAUSE_MAX_MS = 500,    /* ... up to this */
+    CLIENT_STALL_MS =
+        5000, /* a server that answers pings but no request so long is left: it says NO_QUORUM sooner, unless one was lost on its way */
+    CLIENT_PAUSE_MS = 10,      /* after all servers were tried in vain; doubles ... */
+    CLIENT_PAUSE_MAX_MS = 500, /* ... up to this */
     CLIENT_MARGIN_MS = 600, /* touches (COORD_LIMITS_DEFAULT.touch_ms) and the time in which a peer misses its leader (zab: sync_timeout) */
     CLIENT_CREDENTIALS_MAX = 16, /* AUTHs that are shown again, as many as a server takes */
 };
