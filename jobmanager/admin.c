@@ -571,6 +571,14 @@ static bool wants_json(const struct rest_request *r)
 }
 
 /* Framing, then what is asked for. Returns the failure; c->status is set where the code says too little. */
+static weir_err name_leader(struct call *c)
+{
+    const char *leader = c->admin->leader;
+    c->status = REST_UNAVAILABLE;
+    c->remedy = *leader ? "ask the one that leads" : "try again when a majority of the JobManagers runs";
+    return weir_fail(&c->diag, WEIR_E_STATE, "this JobManager does not lead%s%s", *leader ? "; the one that does is at " : "", leader);
+}
+
 static weir_err serve(struct call *c, struct rest_request *request, const struct weir_bytes *parts, uint32_t n)
 {
     enum rest_status framing = rest_request_parse(request, parts, n, &c->diag);
@@ -586,6 +594,7 @@ static weir_err serve(struct call *c, struct rest_request *request, const struct
         c->status = REST_NOT_ACCEPTABLE;
         return weir_fail(&c->diag, WEIR_E_UNSUPPORTED, "answers are application/json; no other form is supported by this version");
     }
+    if (!master_leads(c->admin->master)) return name_leader(c);
     return dispatch(c);
 }
 

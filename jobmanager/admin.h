@@ -16,6 +16,8 @@
     (4u * WEIR_ADMIN_MAX)         /* bytes of one part; above, the sender loses its connection. Between WEIR_ADMIN_MAX and this: 413 */
 #define ADMIN_REQUEST_ID_MAX 128u /* bytes of a request-id that is mirrored; a longer one is not */
 
+#define ADMIN_LEADER_MAX 256u /* bytes of an endpoint with its NUL */
+
 struct admin {
     struct master *master;
     struct store *store;
@@ -27,6 +29,8 @@ struct admin {
     /* Starts to describe the graph of a job that is not submitted; `plans` hears of its end. */
     weir_err (*describe)(void *arg, const struct job_submission *sub, struct weir_diag *diag);
     void *arg;
+    /* While the master does not lead every request is answered 503: the admin endpoint of who does, "" = nobody, or unknown. */
+    char leader[ADMIN_LEADER_MAX];
 };
 
 struct admin_reply {

@@ -14,7 +14,7 @@
  * was done, it is read back until that is known: nothing is ever guessed. For that, each value must be one that nobody else would put (all
  * of ours carry the epoch). Orders of one key are given one after the other, in order.
  *
- * The store is a durable local log today (catalog_log.h); the coordination module takes its place.
+ * The store is the coordination tree (catalog_tree.h), of which each JobManager has a peer; one alone is an ensemble of one.
  *
  *     job/ID/submission  graph  attempt  counter  pointers  result        (catalog_records.h)
  *

@@ -51,6 +51,7 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
     err = net_start(1);
     if (err) return weir_fail(diag, err, "cannot start the network");
     err = coordination_start(&peer, config, c.data_dir, diag);
+    c.peer = peer;
     if (!err) err = jobmanager_new(&jobmanager, &c, diag);
     if (!err) err = jobmanager_run(jobmanager, diag);
     jobmanager_destroy(&jobmanager);

@@ -137,7 +137,6 @@ static uint32_t or_default(uint32_t value, uint32_t fallback)
 
 void master_new(struct master **out, const struct master_config *config, int64_t now_ms)
 {
-    WEIR_ASSERT(config->epoch > 0);
     struct master *m = calloc(1, sizeof *m);
     WEIR_ASSERT(m);
     m->config = *config;
@@ -161,7 +160,9 @@ void master_new(struct master **out, const struct master_config *config, int64_t
     else
         job_options_default(&m->options);
     m->checkpoint_dir = strdup(config->checkpoint_dir ? config->checkpoint_dir : "/nonexistent");
+    m->leader = strdup(config->leader ? config->leader : "");
     WEIR_ASSERT(m->checkpoint_dir);
+    WEIR_ASSERT(m->leader);
     job_actions_init(&m->job_out);
     buffer_init(&m->packet, 0);
     m->now_ms = now_ms;
@@ -177,6 +178,7 @@ void master_destroy(struct master **master)
     cluster_close(&m->cluster);
     catalog_destroy(&m->catalog);
     free(m->checkpoint_dir);
+    free(m->leader);
     job_actions_close(&m->job_out);
     buffer_close(&m->packet);
     free(m);
@@ -220,6 +222,11 @@ void master_slots(const struct master *m, uint32_t *total, uint32_t *free_slots)
 uint64_t master_epoch(const struct master *m)
 {
     return m->config.epoch;
+}
+
+bool master_leads(const struct master *m)
+{
+    return m->config.epoch > 0;
 }
 
 struct master_counts master_counts(const struct master *m)

@@ -35,7 +35,8 @@ struct master;
 
 struct master_config {
     struct weir_id incarnation; /* random, new for each process */
-    uint64_t epoch;             /* of this leadership, above zero */
+    uint64_t epoch;             /* of this leadership; 0: this master leads nothing, and tells TaskManagers and users so */
+    const char *leader;         /* epoch 0: where TaskManagers find who leads; "" or NULL = unknown; copied */
     const char *version;        /* kept; WEIR_VERSION. A TaskManager of another version is refused; NULL = not checked */
     /* zero = the value of limits.h */
     uint32_t heartbeat_ms, heartbeat_timeout_ms, retransmit_ms;
@@ -225,6 +226,7 @@ uint32_t master_n_taskmanagers(const struct master *m);
 const struct cluster_member *master_taskmanager_at(const struct master *m, uint32_t index); /* in order of id */
 void master_slots(const struct master *m, uint32_t *total, uint32_t *free_slots);
 uint64_t master_epoch(const struct master *m);
+bool master_leads(const struct master *m);
 struct master_counts master_counts(const struct master *m);
 
 #endif

@@ -10,7 +10,7 @@
 struct master {
     struct master_config config;
     struct job_options options;
-    char *checkpoint_dir;
+    char *checkpoint_dir, *leader;
     struct cluster cluster;
     struct catalog *catalog;
     bool listed; /* what the catalog holds is known */

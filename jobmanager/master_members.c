@@ -75,6 +75,15 @@ static void refuse(struct master *m, struct cluster_session *s, const char *reas
     send_message(m, s, &msg);
 }
 
+/* There is nothing to register with here. The session lives until that has arrived. */
+static void name_leader(struct master *m, struct cluster_session *s)
+{
+    struct wire_msg msg = {.type = WIRE_NOT_LEADER};
+    msg.not_leader.endpoint = m->leader;
+    send_message(m, s, &msg);
+    s->state = CLUSTER_CLOSING;
+}
+
 /* A worker that a TaskManager has had since before it registered: a job takes it up, or it has to go. */
 static void on_report(struct master *m, struct cluster_session *s, const struct wire_worker *w)
 {
@@ -94,6 +103,10 @@ static void on_report(struct master *m, struct cluster_session *s, const struct 
 static void on_register(struct master *m, struct cluster_session *s, const struct wire_msg *msg)
 {
     if (s->state == CLUSTER_REGISTERED) return; /* said twice on one link: nothing changes */
+    if (!master_leads(m)) {
+        name_leader(m, s);
+        return;
+    }
     struct cluster_member *former;
     struct weir_diag diag;
     if (cluster_register(&m->cluster, s, msg, m->now_ms, m->wall_ms, &former, &diag) == CLUSTER_REFUSED) {

@@ -12,8 +12,9 @@
 
 #include "api/src/note.h"
 #include "jobmanager/admin.h"
-#include "jobmanager/catalog_thread.h"
+#include "jobmanager/catalog_tree.h"
 #include "jobmanager/describe_process.h"
+#include "jobmanager/peer/ensemble.h"
 #include "jobmanager/pending.h"
 #include "jobmanager/routes.h"
 #include "jobmanager/storage_thread.h"
@@ -50,10 +51,13 @@ struct deferred {
 struct jobmanager {
     struct jobmanager_config config;
     struct store *store;
-    struct catalog_thread *catalog;
+    struct peer_role role;
+    struct zab_members members;   /* of the ensemble */
+    struct catalog_tree *catalog; /* while this peer leads */
+    uint64_t connection;          /* of the catalog, to the peer */
     struct storage_thread *storage;
     char checkpoint_dir[PATH_MAX], savepoint_dir[PATH_MAX]; /* of jobs whose options name none */
-    struct master *master;
+    struct master *master;                                  /* leads when the catalog serves; else it tells TaskManagers who does */
     struct master_actions actions;
     struct net_socket *control, *admin_socket;
     struct routes *routes;
@@ -199,7 +203,7 @@ static void perform(struct jobmanager *s, const struct master_action *a)
         later.offset = a->read_chunk.offset;
         defer(s, &later);
         return;
-    case MASTER_DO_CATALOG: catalog_thread_order(s->catalog, &a->catalog); return;
+    case MASTER_DO_CATALOG: catalog_tree_order(s->catalog, &a->catalog); return;
     case MASTER_DO_STORAGE: storage_thread_order(s->storage, a); return;
     case MASTER_DO_JOB_ENDED: return; /* clients ask; nobody waits here, and a job leaves no files with the JobManager */
     }
@@ -313,18 +317,6 @@ static void take_describes(struct jobmanager *s)
     }
 }
 
-/* A log that cannot be written leaves nobody who knows what is committed: the process ends, and reads it again when it is started anew. */
-static void take_catalog(struct jobmanager *s)
-{
-    struct master_event ev = {.type = MASTER_EV_CATALOG};
-    while (!s->stopping && catalog_thread_answer(s->catalog, &ev.catalog)) {
-        const char *broken = catalog_thread_broken(s->catalog);
-        if (broken) (void)weir_fail(&s->failure, WEIR_E_IO, "the catalog is broken: %s", broken);
-        s->stopping |= broken != NULL;
-        if (!broken) step(s, &ev);
-    }
-}
-
 static void take_storage(struct jobmanager *s)
 {
     struct master_event ev;
@@ -346,12 +338,157 @@ static void take_signals(struct jobmanager *s)
     s->stopping = true;
 }
 
+/* ---- leadership ---- */
+
+static void trace(void *arg, bool notable, const char *line)
+{
+    char clean[WEIR_LOG_LINE_MAX / 2];
+    (void)arg;
+    size_t n = strnlen(line, sizeof clean - 1);
+    for (size_t i = 0; i < n; i++) clean[i] = line[i] == '"' ? '\'' : line[i];
+    clean[n] = '\0';
+    log_line(notable ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "cluster", "event=\"%s\"", clean);
+}
+
+/* The endpoint of the established leader, "" when there is none or it has none. */
+static const char *leader_endpoint(const struct jobmanager *s, enum ensemble_address which, char out[static ZAB_ADDRESS_MAX])
+{
+    const struct zab_member *leader = s->role.leader ? members_find(&s->members, s->role.leader) : NULL;
+    out[0] = '\0';
+    return leader ? ensemble_endpoint(leader->address, which, out) : out;
+}
+
+/* A new master. With epoch 0 it leads nothing. */
+static void start_master(struct jobmanager *s, uint64_t epoch)
+{
+    char leader[ZAB_ADDRESS_MAX];
+    if (s->master) {
+        master_actions_close(&s->actions);
+        master_destroy(&s->master);
+    }
+    struct master_config config = {.incarnation = id_random(), .epoch = epoch, .version = WEIR_VERSION, .trace = trace};
+    config.options = s->config.options;
+    config.checkpoint_dir = s->checkpoint_dir;
+    config.leader = epoch ? NULL : leader_endpoint(s, ENSEMBLE_CONTROL, leader);
+    master_new(&s->master, &config, clock_mono_ms());
+    master_actions_init(&s->actions);
+    s->admin.master = s->master;
+    (void)leader_endpoint(s, ENSEMBLE_ADMIN, leader);
+    (void)snprintf(s->admin.leader, sizeof s->admin.leader, "%s", leader);
+}
+
+static void log_listening(const struct jobmanager *s)
+{
+    log_info("listening", "control=%s admin=%s data-dir=\"%s\" epoch=%" PRIu64 " plugins=%u pid=%d", net_socket_endpoint(s->control),
+             net_socket_endpoint(s->admin_socket), s->config.data_dir, master_epoch(s->master), store_count(s->store), (int)getpid());
+}
+
+/* What was under way for a master that is no more. */
+static void forget_work(struct jobmanager *s)
+{
+    while (s->n_describes > 0) drop_describe(s, 0);
+    plans_close(&s->plans);
+    pending_close(&s->pending);
+    s->plans = (struct plans){0};
+    for (struct deferred *d = s->first, *next; d; d = next) {
+        next = d->next;
+        free(d);
+    }
+    s->first = NULL;
+    s->last = &s->first;
+}
+
+static void leave_catalog(struct jobmanager *s)
+{
+    catalog_tree_destroy(&s->catalog);
+    peer_disconnect(s->config.peer, s->connection);
+}
+
+/* From now on nobody is told anything by us but who leads. */
+static void stop_leading(struct jobmanager *s, const char *why)
+{
+    log_warn("leads no more", "reason=\"%s\"", why);
+    leave_catalog(s);
+    forget_work(s);
+    start_master(s, 0);
+}
+
+static void begin_leading(struct jobmanager *s)
+{
+    catalog_tree_new(&s->catalog, s->role.epoch);
+    s->connection = peer_connect(s->config.peer);
+}
+
+/* The catalog is ours: the jobs that it holds are taken up. */
+static void lead(struct jobmanager *s)
+{
+    struct master_event ev = {.type = MASTER_EV_LISTED};
+    start_master(s, s->role.epoch);
+    ev.listed.n = catalog_tree_listed(s->catalog, &ev.listed.at);
+    step(s, &ev);
+    s->failure = s->actions.answer;
+    s->stopping |= s->failure.code != WEIR_OK;
+    if (!s->failure.code) log_listening(s);
+}
+
+static void take_role(struct jobmanager *s, const struct peer_role *role)
+{
+    bool lost = s->catalog && (!role->leads || role->epoch != s->role.epoch);
+    s->role = *role;
+    if (lost)
+        stop_leading(s, "the peer has lost its quorum, or another one leads");
+    else if (!s->catalog)
+        start_master(s, 0); /* which names another leader now */
+    if (role->leads && !s->catalog) begin_leading(s);
+    if (!role->leads) log_info("stands by", "leader=%" PRIu32, role->leader);
+}
+
+static void take_peer(struct jobmanager *s)
+{
+    struct peer_news news;
+    while (peer_take(s->config.peer, &news)) {
+        bool ours = s->catalog && news.connection == s->connection;
+        switch (news.type) {
+        case PEER_NEWS_ROLE: take_role(s, &news.role); break;
+        case PEER_NEWS_MEMBERS: s->members = *news.members; break;
+        case PEER_NEWS_MESSAGE:
+            if (ours) catalog_tree_hear(s->catalog, news.message);
+            break;
+        case PEER_NEWS_CLOSED:
+            if (ours) catalog_tree_closed(s->catalog);
+            break;
+        case PEER_NEWS_RECONFIG: break; /* nobody here asks for it */
+        }
+    }
+}
+
+/* Between the catalog's core and its two sides. */
+static void work_catalog(struct jobmanager *s)
+{
+    struct master_event ev = {.type = MASTER_EV_CATALOG};
+    struct weir_bytes message;
+    if (!s->catalog) return;
+    if (catalog_tree_state(s->catalog) == CATALOG_TREE_SERVING && !master_leads(s->master)) lead(s);
+    while (catalog_tree_answer(s->catalog, &ev.catalog)) step(s, &ev);
+    while (catalog_tree_say(s->catalog, &message, clock_mono_ms())) peer_send(s->config.peer, s->connection, message);
+    if (catalog_tree_state(s->catalog) != CATALOG_TREE_LOST) return;
+    stop_leading(s, catalog_tree_reason(s->catalog));
+    if (s->role.leads) begin_leading(s); /* the peer says so: the catalog is claimed anew */
+}
+
+/* It will lead in a moment: requests wait for that. Nobody is known to ask instead. */
+static bool is_about_to_lead(const struct jobmanager *s)
+{
+    return !master_leads(s->master) && (s->role.leads || s->members.n <= 1);
+}
+
 /* ---- the loop ---- */
 
 static int64_t timeout_ms(const struct jobmanager *s)
 {
     int64_t now = clock_mono_ms();
     int64_t until = s->actions.deadline_ms < s->expire_at_ms ? s->actions.deadline_ms : s->expire_at_ms;
+    if (s->catalog && catalog_tree_deadline_ms(s->catalog) < until) until = catalog_tree_deadline_ms(s->catalog);
     if (s->first || until <= now) return 0;
     return until - now;
 }
@@ -364,7 +501,7 @@ static void expire(struct jobmanager *s, int64_t now)
     s->expire_at_ms = now + EXPIRE_MS;
 }
 
-enum { W_SIGNALS, W_CONTROL, W_ADMIN, W_CATALOG, W_STORAGE, W_DESCRIBES };
+enum { W_SIGNALS, W_CONTROL, W_ADMIN, W_PEER, W_STORAGE, W_DESCRIBES };
 static_assert(W_DESCRIBES + 2 * DESCRIBES_MAX <= NET_POLL_MAX, "everything can be waited for");
 
 static void turn(struct jobmanager *s)
@@ -373,14 +510,14 @@ static void turn(struct jobmanager *s)
     uint32_t n_describes = s->n_describes;
     waits[W_SIGNALS] = (struct net_wait){.fd = s->config.signals, .want_read = true};
     waits[W_CONTROL] = (struct net_wait){.socket = s->control, .want_read = true};
-    waits[W_ADMIN] = (struct net_wait){.socket = s->admin_socket, .want_read = true};
-    waits[W_CATALOG] = (struct net_wait){.fd = catalog_thread_fd(s->catalog), .want_read = true};
+    waits[W_ADMIN] = (struct net_wait){.socket = s->admin_socket, .want_read = !is_about_to_lead(s)};
+    waits[W_PEER] = (struct net_wait){.fd = peer_fd(s->config.peer), .want_read = true};
     waits[W_STORAGE] = (struct net_wait){.fd = storage_thread_fd(s->storage), .want_read = true};
     for (uint32_t i = 0; i < n_describes; i++) describe_waits(s->describes[i], &waits[W_DESCRIBES + 2 * i]);
     (void)net_poll(waits, W_DESCRIBES + 2 * n_describes, timeout_ms(s));
     if (waits[W_SIGNALS].readable) take_signals(s);
     if (any_readable(&waits[W_DESCRIBES], 2 * n_describes)) take_describes(s);
-    if (waits[W_CATALOG].readable) take_catalog(s);
+    if (waits[W_PEER].readable) take_peer(s);
     if (waits[W_STORAGE].readable) take_storage(s);
     if (waits[W_CONTROL].readable) take_control(s);
     if (waits[W_ADMIN].readable) take_admin(s);
@@ -388,6 +525,7 @@ static void turn(struct jobmanager *s)
     int64_t now = clock_mono_ms();
     if (now >= s->expire_at_ms) expire(s, now);
     if (now >= s->actions.deadline_ms) step(s, &(struct master_event){.type = MASTER_EV_TICK});
+    work_catalog(s);
 }
 
 weir_err jobmanager_run(struct jobmanager *jobmanager, struct weir_diag *diag)
@@ -399,16 +537,6 @@ weir_err jobmanager_run(struct jobmanager *jobmanager, struct weir_diag *diag)
 }
 
 /* ---- life ---- */
-
-static void trace(void *arg, bool notable, const char *line)
-{
-    char clean[WEIR_LOG_LINE_MAX / 2];
-    (void)arg;
-    size_t n = strnlen(line, sizeof clean - 1);
-    for (size_t i = 0; i < n; i++) clean[i] = line[i] == '"' ? '\'' : line[i];
-    clean[n] = '\0';
-    log_line(notable ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "cluster", "event=\"%s\"", clean);
-}
 
 static weir_err open_sockets(struct jobmanager *s, struct weir_diag *diag)
 {
@@ -442,35 +570,6 @@ static weir_err make_folders(struct jobmanager *s, struct weir_diag *diag)
     return err || !configured[0] ? err : folder_have(configured, diag);
 }
 
-/* Takes up the jobs that the catalog holds. */
-static weir_err take_up_jobs(struct jobmanager *s, struct weir_diag *diag)
-{
-    struct master_event ev = {.type = MASTER_EV_LISTED};
-    ev.listed.n = catalog_thread_listed(s->catalog, &ev.listed.at);
-    step(s, &ev);
-    if (s->actions.answer.code) *diag = s->actions.answer;
-    return s->actions.answer.code;
-}
-
-static weir_err start_master(struct jobmanager *s, struct weir_diag *diag)
-{
-    uint64_t epoch = 0;
-    weir_err err = store_next_epoch(s->store, &epoch, diag);
-    if (err) return err;
-    struct master_config config = {.incarnation = id_random(), .epoch = epoch, .version = WEIR_VERSION, .trace = trace};
-    config.options = s->config.options;
-    config.checkpoint_dir = s->checkpoint_dir;
-    master_new(&s->master, &config, clock_mono_ms());
-    master_actions_init(&s->actions);
-    return WEIR_OK;
-}
-
-static void log_listening(const struct jobmanager *s)
-{
-    log_info("listening", "control=%s admin=%s data-dir=\"%s\" epoch=%" PRIu64 " plugins=%u pid=%d", net_socket_endpoint(s->control),
-             net_socket_endpoint(s->admin_socket), s->config.data_dir, master_epoch(s->master), store_count(s->store), (int)getpid());
-}
-
 weir_err jobmanager_new(struct jobmanager **out, const struct jobmanager_config *config, struct weir_diag *diag)
 {
     struct jobmanager *s = calloc(1, sizeof *s);
@@ -482,17 +581,13 @@ weir_err jobmanager_new(struct jobmanager **out, const struct jobmanager_config 
     if (err) err = weir_fail(diag, err, "no memory for the routes");
     if (!err) err = store_open(&s->store, config->data_dir, note_check, diag);
     if (!err) err = make_folders(s, diag);
-    if (!err) err = catalog_thread_new(&s->catalog, config->data_dir, diag);
     if (!err) err = storage_thread_new(&s->storage, diag);
-    if (!err) err = start_master(s, diag);
     if (!err) err = open_sockets(s, diag);
-    if (!err) err = take_up_jobs(s, diag);
     if (err) {
         jobmanager_destroy(&s);
         return err;
     }
-    s->admin = (struct admin){.master = s->master,
-                              .store = s->store,
+    s->admin = (struct admin){.store = s->store,
                               .plans = &s->plans,
                               .control = net_socket_endpoint(s->control),
                               .endpoint = net_socket_endpoint(s->admin_socket),
@@ -501,7 +596,7 @@ weir_err jobmanager_new(struct jobmanager **out, const struct jobmanager_config 
                               .step = step_for_admin,
                               .describe = describe_for_admin,
                               .arg = s};
-    log_listening(s);
+    start_master(s, 0);
     *out = s;
     return WEIR_OK;
 }
@@ -511,18 +606,12 @@ void jobmanager_destroy(struct jobmanager **jobmanager)
     struct jobmanager *s = *jobmanager;
     *jobmanager = NULL;
     if (!s) return;
-    while (s->n_describes > 0) drop_describe(s, 0);
-    plans_close(&s->plans);
-    pending_close(&s->pending);
-    for (struct deferred *d = s->first, *next; d; d = next) {
-        next = d->next;
-        free(d);
-    }
+    forget_work(s);
     if (s->master) {
         master_actions_close(&s->actions);
         master_destroy(&s->master);
     }
-    catalog_thread_destroy(&s->catalog);
+    if (s->catalog) leave_catalog(s);
     storage_thread_destroy(&s->storage);
     net_parts_close(&s->parts);
     net_socket_destroy(&s->control);

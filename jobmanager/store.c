@@ -221,25 +221,6 @@ void store_close(struct store **store)
     free(s);
 }
 
-weir_err store_next_epoch(struct store *store, uint64_t *out, struct weir_diag *diag)
-{
-    char text[32] = "0";
-    weir_err err = read_small(store->dir_fd, "epoch", text, sizeof text, diag);
-    if (err && err != WEIR_E_NOT_FOUND) return err;
-    char *end = NULL;
-    errno = 0;
-    uint64_t last = strtoull(text, &end, 10);
-    /* Starting again from 1 would make TaskManagers take our orders for old ones. */
-    if (errno || end == text || (*end != '\n' && *end != '\0') || last == UINT64_MAX)
-        return weir_fail(diag, WEIR_E_CORRUPT,
-                         "the file epoch of the data folder holds no number: write one above the last epoch in the log");
-    (void)snprintf(text, sizeof text, "%" PRIu64 "\n", last + 1);
-    err = write_small(store->dir_fd, "epoch", text, diag);
-    if (err) return err;
-    *out = last + 1;
-    return WEIR_OK;
-}
-
 /* ---- uploads ---- */
 
 static uint64_t bytes_held(const struct store *s)

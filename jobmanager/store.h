@@ -3,7 +3,6 @@
  * The artifact store: plugins by the SHA-256 of their bytes, in a folder of the JobManager.
  *
  *     DIR/lock                 held while a JobManager uses DIR: two never share one
- *     DIR/epoch                a number that grows with each start
  *     DIR/artifacts/HEX        a plugin; HEX = 64 hex digits, the only names ever opened, so no request can name another file
  *     DIR/artifacts/HEX.name   the name under which it was uploaded
  *     DIR/artifacts/.up-HEX    an unfinished upload; removed at start, at failure, and when nobody touches it for STORE_UPLOAD_IDLE_MS
@@ -43,9 +42,6 @@ typedef weir_err (*store_check_fn)(const void *data, size_t len, struct weir_dia
  */
 weir_err store_open(struct store **out, const char *dir, store_check_fn check, struct weir_diag *diag);
 void store_close(struct store **store);
-
-/* The next epoch: above every one this folder has ever given, on the disk before it is returned. Errors: WEIR_E_IO, WEIR_E_CORRUPT. */
-weir_err store_next_epoch(struct store *store, uint64_t *out, struct weir_diag *diag);
 
 /* ---- uploads ---- */
 

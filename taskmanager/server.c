@@ -82,9 +82,15 @@ static void defer_artifact(struct taskmanager *s, struct weir_digest digest, wei
     d->event.artifact.reason = d->reason;
 }
 
-static void reconnect(struct taskmanager *s, struct weir_id incarnation)
+/* leader: where it is said to be; "" = at the next of the addresses. */
+static void reconnect(struct taskmanager *s, struct weir_id incarnation, const char *leader)
 {
     struct weir_diag diag;
+    const char *endpoint = leader;
+    if (*leader == '\0') {
+        endpoint = s->jobmanagers[s->next_jobmanager];
+        s->next_jobmanager = (s->next_jobmanager + 1) % s->n_jobmanagers;
+    }
     net_socket_destroy(&s->socket);
     struct net_socket_config config = {.kind = NET_DEALER,
                                        .routing_id = {incarnation.bytes, sizeof incarnation.bytes},
@@ -93,8 +99,7 @@ static void reconnect(struct taskmanager *s, struct weir_id incarnation)
                                        .receive_hwm = CONTROL_HWM,
                                        .linger_ms = CONTROL_LINGER_MS};
     weir_err err = net_socket_new(&s->socket, &config, &diag);
-    if (!err) err = net_socket_connect(s->socket, s->jobmanagers[s->next_jobmanager], &diag);
-    s->next_jobmanager = (s->next_jobmanager + 1) % s->n_jobmanagers;
+    if (!err) err = net_socket_connect(s->socket, endpoint, &diag);
     if (err) log_error("cannot connect to the JobManager", "reason=\"%s\"", diag.text); /* the link dies, and the next one tries again */
 }
 
@@ -209,7 +214,7 @@ static void perform(struct taskmanager *s, const struct supervisor_action *a)
     case SUPERVISOR_DO_SEND:
         if (s->socket) (void)net_send_bytes(s->socket, &a->send.data, 1); /* the link sends again what is lost */
         return;
-    case SUPERVISOR_DO_RECONNECT: reconnect(s, a->reconnect.incarnation); return;
+    case SUPERVISOR_DO_RECONNECT: reconnect(s, a->reconnect.incarnation, a->reconnect.endpoint); return;
     case SUPERVISOR_DO_SPAWN: spawn(s, a); return;
     case SUPERVISOR_DO_KILL:
         w = find_worker(s, a->kill.job, a->kill.attempt);

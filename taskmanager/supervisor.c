@@ -9,8 +9,12 @@
 #include "runtime/base/assert.h"
 #include "runtime/wire/link.h"
 
-enum { AWAY_MS = 500 };      /* a step that comes so much too late was held up: by the machine, or by what was done before it */
-enum { FAREWELL_MS = 1000 }; /* how long a stopping TaskManager tries to tell the JobManager how its workers ended */
+enum { AWAY_MS = 500 }; /* a step that comes so much too late was held up: by the machine, or by what was done before it */
+enum {
+    FAREWELL_MS = 1000,
+    AGAIN_MS = 50, /* pause before who is said to lead is asked */
+};
+/* how long a stopping TaskManager tries to tell the JobManager how its workers ended */
 
 struct blob {
     struct blob *next;
@@ -221,11 +225,24 @@ static void begin_stop(struct supervisor *s, const char *reason, bool refused)
     workers_kill(s, WEIR_E_STATE, text);
 }
 
+static void on_not_leader(struct supervisor *s, const struct wire_msg *msg)
+{
+    if (s->state != SUPERVISOR_REGISTERING) return;
+    free(s->leader);
+    s->leader = supervisor_copy_text(msg->not_leader.endpoint);
+    s->again_ms = s->now_ms + AGAIN_MS;
+}
+
 static void on_master_message(struct supervisor *s, struct weir_bytes bytes)
 {
     struct wire_msg msg;
     if (wire_msg_decode(&msg, bytes.data, bytes.length, NULL)) {
         s->counts.messages_broken++;
+        return;
+    }
+    if (msg.type == WIRE_NOT_LEADER) { /* of one that has no epoch */
+        on_not_leader(s, &msg);
+        wire_msg_close(&msg);
         return;
     }
     if (msg.epoch < s->epoch) {
@@ -278,6 +295,16 @@ static void on_link_dead(struct supervisor *s)
     begin_link(s);
 }
 
+/* The link to one that does not lead has said what it had to. */
+static void ask_again(struct supervisor *s)
+{
+    if (s->now_ms < s->again_ms) return;
+    s->again_ms = INT64_MAX;
+    if (s->state != SUPERVISOR_REGISTERING) return;
+    link_destroy(&s->link);
+    begin_link(s);
+}
+
 static void expire_leader(struct supervisor *s)
 {
     char reason[128];
@@ -300,7 +327,14 @@ static void stop_when_empty(struct supervisor *s)
 
 static void flush(struct supervisor *s)
 {
-    if (s->reconnect) supervisor_act(s, SUPERVISOR_DO_RECONNECT)->reconnect.incarnation = derive(s->config.incarnation, s->n_incarnations);
+    if (s->reconnect) {
+        struct weir_bytes leader = supervisor_keep(s, s->leader ? s->leader : "", s->leader ? strlen(s->leader) : 0);
+        struct supervisor_action *action = supervisor_act(s, SUPERVISOR_DO_RECONNECT);
+        action->reconnect.incarnation = derive(s->config.incarnation, s->n_incarnations);
+        action->reconnect.endpoint = (const char *)leader.data;
+        free(s->leader); /* asked once; if it does not answer, the next address is tried */
+        s->leader = NULL;
+    }
     s->reconnect = false;
     while (s->link && link_packet(s->link, &s->packet, s->now_ms)) {
         struct weir_bytes data = supervisor_keep(s, s->packet.data, s->packet.len);
@@ -319,6 +353,7 @@ static int64_t deadline(const struct supervisor *s)
     int64_t copies = copies_deadline(s);
     if (copies < at) at = copies;
     if (s->leader_ms < at) at = s->leader_ms;
+    if (s->again_ms < at) at = s->again_ms;
     for (uint32_t i = 0; i < s->n_workers; i++) {
         int64_t due = worker_deadline(s, s->workers[i]);
         if (due < at) at = due;
@@ -351,6 +386,7 @@ void supervisor_step(struct supervisor *s, const struct supervisor_event *ev, st
         on_event(s, ev);
         if (s->link) link_tick(s->link, s->now_ms);
         if (s->link && link_state(s->link) == LINK_DEAD) on_link_dead(s);
+        ask_again(s);
         expire_leader(s);
         workers_watch(s);
         copies_expire(s);
@@ -383,7 +419,7 @@ void supervisor_new(struct supervisor **out, const struct supervisor_config *con
     s->config.cancel_timeout_ms = or_default(config->cancel_timeout_ms, WEIR_CANCEL_TIMEOUT_MS);
     s->config.ready_timeout_ms = or_default(config->ready_timeout_ms, WEIR_READY_TIMEOUT_MS);
     s->config.leader_wait_ms = or_default(config->leader_wait_ms, WEIR_LEADER_WAIT_MS);
-    s->farewell_ms = s->leader_ms = s->due_ms = INT64_MAX;
+    s->farewell_ms = s->leader_ms = s->again_ms = s->due_ms = INT64_MAX;
     s->now_ms = now_ms;
     slots_init(&s->slots, config->slots);
     buffer_init(&s->packet, 0);
@@ -402,6 +438,7 @@ void supervisor_destroy(struct supervisor **supervisor)
     free(s->host);
     free(s->version);
     free(s->stop_reason);
+    free(s->leader);
     free(s);
     *supervisor = NULL;
 }

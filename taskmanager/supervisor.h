@@ -124,6 +124,7 @@ struct supervisor_action {
         } send;
         struct {
             struct weir_id incarnation; /* for the socket's identity */
+            const char *endpoint;       /* where another JobManager says that the leader is; "" = the next address */
         } reconnect;
         struct {
             struct weir_id job;

@@ -82,6 +82,8 @@ struct supervisor {
     bool refused;                                /* STOPPING: the JobManager does not want us */
     char *stop_reason;
     int64_t farewell_ms; /* STOPPING without workers: leave then; INT64_MAX before */
+    int64_t again_ms;    /* REGISTERING without a link: begin one then */
+    char *leader;        /* where that one goes; NULL = to the next address */
     int64_t leader_ms;   /* REGISTERING: workers are ended then; INT64_MAX: none has been without a leader */
 
     struct slots slots;

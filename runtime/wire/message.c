@@ -301,6 +301,9 @@ static const struct field abort_fields[] = {
     FIELD(1, KIND_U64, abort.id, .min = 1),
     FIELD(2, KIND_STR, abort.reason),
 };
+static const struct field not_leader_fields[] = {
+    FIELD(1, KIND_STR, not_leader.endpoint),
+};
 static const struct field alive_fields[] = {
     FIELD(1, KIND_U64, alive.stalled_ms),
 };
@@ -383,6 +386,7 @@ static const struct shape shapes[] = {
     SHAPE(CHECKPOINT_COMPLETE, complete_fields, NULL),
     SHAPE(CHECKPOINT_ABORT, abort_fields, NULL),
     BARE(FORGET_JOB),
+    SHAPE(NOT_LEADER, not_leader_fields, NULL),
     SHAPE(WORKER_ALIVE, alive_fields, NULL),
 };
 

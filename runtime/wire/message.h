@@ -37,6 +37,7 @@ enum wire_type {
     WIRE_TRIGGER = 23,             /* take a checkpoint; once more for one that is under way or older: nothing */
     WIRE_CHECKPOINT_COMPLETE = 24, /* it is durable, with its pointer: sinks commit all up to it; may come doubled, or not at all */
     WIRE_CHECKPOINT_ABORT = 25,    /* it will not be: nothing of it is waited for any more */
+    WIRE_NOT_LEADER = 27,          /* answer to REGISTER: another JobManager leads */
     WIRE_FORGET_JOB = 26,          /* the job has ended: its local copies go (attempt 0) */
     /* worker -> TaskManager only */
     WIRE_WORKER_ALIVE = 32, /* the net thread lives; with the time since the slowest task last finished a step */
@@ -260,6 +261,9 @@ struct wire_msg {
             uint64_t id;
             const char *reason;
         } abort;
+        struct {
+            const char *endpoint; /* of who leads, for TaskManagers; "" = unknown */
+        } not_leader;
         struct {
             uint64_t stalled_ms;
         } alive;

@@ -7,7 +7,6 @@
 #include <unistd.h>
 #include <sys/stat.h>
 
-#include "jobmanager/catalog_log.h"
 #include "jobmanager/catalog_records.h"
 #include "runtime/base/hash.h"
 #include "runtime/coord/epochs.h"
@@ -395,34 +394,6 @@ static void write_records(void)
     buffer_close(&b);
 }
 
-static void put(struct catalog_log *log, const char *key, const char *value, uint64_t expected)
-{
-    uint64_t version;
-    if (catalog_log_put(log, key, (struct weir_bytes){value, (uint32_t)strlen(value)}, expected, &version, NULL) != CATALOG_COMMITTED)
-        exit(1);
-}
-
-static void write_log(void)
-{
-    char dir[] = "/tmp/weir-seeds-XXXXXX", path[64];
-    struct catalog_log *log = NULL;
-    unsigned char bytes[4096];
-    if (!mkdtemp(dir) || catalog_log_open(&log, dir, NULL)) exit(1);
-    put(log, "a", "one", 0);
-    put(log, "b", "two", 0);
-    if (catalog_log_sync(log, NULL)) exit(1);
-    put(log, "a", "three", 1);
-    if (catalog_log_delete(log, "b", 1, NULL) != CATALOG_COMMITTED || catalog_log_sync(log, NULL)) exit(1);
-    catalog_log_close(&log);
-    snprintf(path, sizeof path, "%s/" CATALOG_LOG_NAME, dir);
-    FILE *f = fopen(path, "rb");
-    size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
-    if (!f || fclose(f)) exit(1);
-    write_seed("fuzz_catalog_log", "two_batches", bytes, n);
-    (void)unlink(path);
-    (void)rmdir(dir);
-}
-
 /* One message of every type, and scripts of fuzz_zab.c: a follower that is led, a leader that is followed. */
 static struct zab_message zab_sample(enum zab_type type)
 {
@@ -505,7 +476,6 @@ int main(int argc, char **argv)
     write_scripts();
     write_checkpoints();
     write_records();
-    write_log();
     write_zab();
     return 0;
 }

@@ -10,19 +10,63 @@
 #define DEATHS 3
 #define JOB_MS 90000 /* for a whole job with all the deaths */
 
+#define JOBMANAGERS 3
+
+struct ensemble {
+    struct proc *jobmanager[JOBMANAGERS];
+    uint32_t leader;
+};
+
+/* jobctl asks who leads from now on. False: nobody does. */
+static bool find_leader(struct cluster *c, struct ensemble *e)
+{
+    for (uint32_t i = 0; i < JOBMANAGERS; i++) {
+        struct proc *p = e->jobmanager[i];
+        if (!p || proc_count_log(p, "msg=\"listening\"") <= proc_count_log(p, "msg=\"leads no more\"")) continue;
+        e->leader = i;
+        c->jobmanager = p;
+        (void)snprintf(c->admin, sizeof c->admin, "ipc://%s/a%u", c->dir, i + 1);
+        return true;
+    }
+    return false;
+}
+
+static void wait_leader(struct cluster *c, struct ensemble *e)
+{
+    int64_t deadline_ms = now_ms() + CLUSTER_WAIT_MS;
+    while (!find_leader(c, e))
+        if (!wait_a_little(c, deadline_ms)) fail_msg("no JobManager leads");
+}
+
+/* The job as the one that leads shows it. On a busy machine that may become another one between two looks. */
+static json_t *show(struct cluster *c, struct ensemble *e, const char *id)
+{
+    if (!e) return job_show(c, id);
+    for (int64_t deadline_ms = now_ms() + CLUSTER_WAIT_MS;;) {
+        wait_leader(c, e);
+        struct said s = ctl(c, "-o", "json", "show", id, NULL);
+        json_t *job = s.code ? NULL : json_loads(s.out, 0, NULL);
+        if (job) return job;
+        if (!wait_a_while(c, deadline_ms)) fail_msg("no JobManager shows the job: %s", s.err);
+    }
+}
+
 /* Waits until it runs, and has completed a checkpoint since; false: it has finished. */
-static bool runs_again(struct cluster *c, const char *id, int64_t *reconciled_ms)
+static bool runs_again(struct cluster *c, struct ensemble *e, const char *id, int64_t *reconciled_ms)
 {
     int64_t begin_ms = now_ms(), deadline_ms = begin_ms + JOB_MS;
-    uint32_t before = proc_count_log(c->jobmanager, " completed in ");
+    struct proc *asked = NULL;
+    uint32_t before = 0;
     for (;;) {
-        json_t *job = job_show(c, id);
+        json_t *job = show(c, e, id);
         const char *state = json_text(job, "state");
         bool ended = strcmp(state, "FINISHED") == 0, runs = strcmp(state, "RUNNING") == 0;
         if (strcmp(state, "FAILED") == 0) fail_msg("the job has failed: %s", json_text(json_object_get(job, "failure"), "reason"));
         if (json_number(job, "attempt") > 1) fail_msg("the job was restarted");
         json_decref(job);
         if (ended) return false;
+        if (asked != c->jobmanager) before = proc_count_log(c->jobmanager, " completed in ");
+        asked = c->jobmanager;
         if (runs && !*reconciled_ms) *reconciled_ms = now_ms() - begin_ms;
         if (runs && proc_count_log(c->jobmanager, " completed in ") > before) return true;
         if (!wait_a_while(c, deadline_ms)) fail_msg("the job does not run, or completes no checkpoint");
@@ -48,10 +92,10 @@ static void jobmanagers_die(struct cluster *c, const struct task *task, const ch
     cluster_wait_registered(c, 2);
     submit(c, task, parallelism, id);
     json_decref(job_wait(c, id, "RUNNING"));
-    for (; n < DEATHS && runs_again(c, id, &ms); n++) {
+    for (; n < DEATHS && runs_again(c, NULL, id, &ms); n++) {
         restart_jobmanager(c);
         ms = 0;
-        if (runs_again(c, id, &ms)) print_message("RUNNING %lld ms after the JobManager was there again\n", (long long)ms);
+        if (runs_again(c, NULL, id, &ms)) print_message("RUNNING %lld ms after the JobManager was there again\n", (long long)ms);
     }
     assert_true(n >= 1); /* else it was over too soon to say anything */
     json_t *job = job_wait(c, id, "FINISHED");
@@ -75,6 +119,134 @@ STORY(nexmark_q5_goes_on_under_new_jobmanagers)
     jobmanagers_die(c, &task, "3");
 }
 
+/* ---- three JobManagers ---- */
+
+#define LEADER_KILLS 4
+
+static void start_member(struct cluster *c, struct ensemble *e, uint32_t i)
+{
+    char peers[1024] = "", id[8], parent[16], bind[CLUSTER_PATH_MAX], admin[CLUSTER_PATH_MAX], data[CLUSTER_PATH_MAX], name[16];
+    for (uint32_t k = 1; k <= JOBMANAGERS; k++) {
+        size_t at = strlen(peers);
+        (void)snprintf(peers + at, sizeof peers - at, "%s%u=ipc://%s/p%u;ipc://%s/k%u;ipc://%s/a%u;ipc://%s/c%u", k > 1 ? "," : "", k,
+                       c->dir, k, c->dir, k, c->dir, k, c->dir, k);
+    }
+    (void)snprintf(id, sizeof id, "%u", i + 1);
+    (void)snprintf(name, sizeof name, "jm-%u", i + 1);
+    (void)snprintf(parent, sizeof parent, "%d", (int)getpid());
+    (void)snprintf(bind, sizeof bind, "ipc://%s/c%u", c->dir, i + 1);
+    (void)snprintf(admin, sizeof admin, "ipc://%s/a%u", c->dir, i + 1);
+    (void)snprintf(data, sizeof data, "%s/jm%u", c->dir, i + 1);
+    const char *argv[] = {"weir-jobmanager",
+                          "--bind",
+                          bind,
+                          "--admin",
+                          admin,
+                          "--data-dir",
+                          data,
+                          "--coordination.peers",
+                          peers,
+                          "--exit-with-parent",
+                          parent,
+                          "--coordination.id",
+                          id,
+                          NULL};
+    e->jobmanager[i] = proc_start(c, name, argv);
+    e->jobmanager[i]->daemon = true;
+}
+
+static void start_ensemble(struct cluster *c, struct ensemble *e)
+{
+    assert_int_equal(setenv("WEIR_EXECUTION_CHECKPOINTING_DIR", in_dir(c, "checkpoints"), 1), 0);
+    *e = (struct ensemble){0};
+    for (uint32_t i = 0; i < JOBMANAGERS; i++) start_member(c, e, i);
+    (void)snprintf(c->control, sizeof c->control, "ipc://%s/c1,ipc://%s/c2,ipc://%s/c3", c->dir, c->dir, c->dir);
+    wait_leader(c, e);
+    for (int i = 0; i < 3; i++) (void)cluster_start_taskmanager(c, 2);
+    cluster_wait_registered(c, 3);
+}
+
+static void kill_leader(struct cluster *c, struct ensemble *e)
+{
+    wait_leader(c, e);
+    uint32_t i = e->leader;
+    int64_t begin_ms = now_ms();
+    proc_signal(e->jobmanager[i], SIGKILL);
+    assert_int_equal(proc_wait(c, e->jobmanager[i], CLUSTER_WAIT_MS), 128 + SIGKILL);
+    e->jobmanager[i] = NULL;
+    wait_leader(c, e);
+    print_message("another JobManager leads %lld ms after the kill\n", (long long)(now_ms() - begin_ms));
+    start_member(c, e, i);
+}
+
+static void ends_well(struct cluster *c, struct ensemble *e, const struct task *task, const char *id)
+{
+    int64_t deadline_ms = now_ms() + JOB_MS;
+    for (bool ended = false; !ended;) {
+        json_t *job = show(c, e, id);
+        ended = strcmp(json_text(job, "state"), "FINISHED") == 0;
+        assert_int_equal(json_number(job, "attempt"), 1);
+        json_decref(job);
+        if (!wait_a_while(c, deadline_ms)) fail_msg("the job does not end");
+    }
+    same_output(c, task);
+}
+
+/* The leader dies again and again: another one adopts the job, which never begins anew. */
+STORY(leaders_die_and_a_nexmark_job_goes_on)
+{
+    struct task task = nexmark("q5");
+    struct ensemble e;
+    char id[JOB_ID_MAX];
+    uint32_t n = 0;
+    int64_t ms = 0;
+    task.pace[1] = "6000";
+    expect(c, &task);
+    often("100ms");
+    start_ensemble(c, &e);
+    submit(c, &task, "5", id);
+    json_decref(job_wait(c, id, "RUNNING"));
+    for (; n < LEADER_KILLS && runs_again(c, &e, id, &ms); n++) {
+        kill_leader(c, &e);
+        ms = 0;
+        if (runs_again(c, &e, id, &ms)) print_message("RUNNING %lld ms after another JobManager leads\n", (long long)ms);
+    }
+    assert_true(n >= 1);
+    ends_well(c, &e, &task, id);
+}
+
+/* One of three cannot lead: the job runs on without checkpoints until there is a majority again. */
+STORY(job_goes_on_without_a_quorum)
+{
+    struct task task = nexmark("q5");
+    struct ensemble e;
+    char id[JOB_ID_MAX];
+    int64_t ms = 0;
+    task.pace[1] = "6000";
+    expect(c, &task);
+    often("100ms");
+    start_ensemble(c, &e);
+    submit(c, &task, "5", id);
+    json_decref(job_wait(c, id, "RUNNING"));
+    assert_true(runs_again(c, &e, id, &ms));
+    wait_leader(c, &e);
+    struct proc *leader = e.jobmanager[e.leader];
+    uint32_t resigned = proc_count_log(leader, "msg=\"leads no more\"");
+    for (uint32_t i = 0; i < JOBMANAGERS; i++)
+        if (i != e.leader) proc_signal(e.jobmanager[i], SIGSTOP);
+    (void)proc_wait_log(c, leader, "msg=\"leads no more\"", resigned + 1);
+    uint32_t completed = proc_count_log(leader, " completed in ");
+    struct said s = ctl(c, "list", NULL);
+    assert_int_not_equal(s.code, 0);
+    assert_has(s.err, "does not lead");
+    for (int64_t until_ms = now_ms() + 1500; wait_a_while(c, until_ms);) continue; /* several intervals */
+    assert_int_equal(proc_count_log(leader, " completed in "), completed);
+    for (uint32_t i = 0; i < JOBMANAGERS; i++)
+        if (i != e.leader) proc_signal(e.jobmanager[i], SIGCONT);
+    wait_leader(c, &e);
+    ends_well(c, &e, &task, id);
+}
+
 /* Jobs do not wait for a JobManager for ever. */
 STORY(workers_end_when_no_jobmanager_comes)
 {
@@ -93,4 +265,5 @@ STORY(workers_end_when_no_jobmanager_comes)
 }
 
 STORY_MAIN(STORY_TEST(writer_goes_on_under_new_jobmanagers), STORY_TEST(nexmark_q5_goes_on_under_new_jobmanagers),
+           STORY_TEST(leaders_die_and_a_nexmark_job_goes_on), STORY_TEST(job_goes_on_without_a_quorum),
            STORY_TEST(workers_end_when_no_jobmanager_comes))

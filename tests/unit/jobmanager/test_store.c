@@ -253,22 +253,6 @@ static void two_managers_do_not_share_a_folder(void **state)
     assert_null(other);
 }
 
-/* Epochs only grow, over restarts too; a file that does not say how far they were is an error, not a new beginning. */
-static void epochs_grow(void **state)
-{
-    (void)state;
-    uint64_t first = 0, second = 0;
-    assert_int_equal(store_next_epoch(store, &first, &diag), WEIR_OK);
-    assert_int_equal(first, 1);
-    reopen(NULL);
-    assert_int_equal(store_next_epoch(store, &second, &diag), WEIR_OK);
-    assert_int_equal(second, 2);
-    char path[128];
-    (void)snprintf(path, sizeof path, "%s/epoch", dir);
-    assert_int_equal(truncate(path, 0), 0);
-    assert_int_equal(store_next_epoch(store, &second, &diag), WEIR_E_CORRUPT);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,7 +266,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(uploads_are_bounded, open_store, close_store),
         cmocka_unit_test_setup_teardown(finished_uploads_hold_nobody_up, open_store, close_store),
         cmocka_unit_test_setup_teardown(two_managers_do_not_share_a_folder, open_store, close_store),
-        cmocka_unit_test_setup_teardown(epochs_grow, open_store, close_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

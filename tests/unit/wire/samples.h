@@ -280,6 +280,7 @@ static const enum wire_type sample_types[] = {
     WIRE_CHECKPOINT_COMPLETE,
     WIRE_CHECKPOINT_ABORT,
     WIRE_FORGET_JOB,
+    WIRE_NOT_LEADER,
 };
 #define SAMPLE_TYPES (sizeof sample_types / sizeof sample_types[0])
 
@@ -332,6 +333,7 @@ static inline void sample_msg(struct samples *s, uint64_t *seed, enum wire_type 
     case WIRE_CHUNK: sample_chunk(s, seed, m); return;
     case WIRE_DEPLOY: sample_deploy(s, seed, m); return;
     case WIRE_START: sample_start(s, seed, m); return;
+    case WIRE_NOT_LEADER: m->not_leader.endpoint = sample_str(s, seed); return;
     case WIRE_WORKER_ALIVE: m->alive.stalled_ms = draw_wide(seed); return;
     case WIRE_WORKER_PREPARED:
     case WIRE_COMMIT:

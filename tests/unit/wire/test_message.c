@@ -157,6 +157,7 @@ static bool same(const struct wire_msg *a, const struct wire_msg *b)
     case WIRE_REFUSED: return !strcmp(a->refused.reason, b->refused.reason);
     case WIRE_DEPLOY: return same_deploy(a, b);
     case WIRE_START: return same_start(a, b);
+    case WIRE_NOT_LEADER: return !strcmp(a->not_leader.endpoint, b->not_leader.endpoint);
     case WIRE_WORKER_ALIVE: return a->alive.stalled_ms == b->alive.stalled_ms;
     case WIRE_WORKER_PREPARED:
     case WIRE_COMMIT:
