@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "taskmanager/server.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 
 #include "runtime/base/folder.h"
 #include "runtime/base/assert.h"
+#include "runtime/base/background.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/log.h"
 #include "runtime/base/process.h"
@@ -50,6 +52,7 @@ struct taskmanager {
     struct supervisor *supervisor;
     struct supervisor_actions actions;
     struct plugin_cache *cache;
+    struct background *removals;
     struct net_socket *socket; /* NULL before the first RECONNECT */
     struct net_parts parts;
     struct worker_process *workers[WORKERS_MAX];
@@ -192,12 +195,45 @@ static void store_chunk(struct taskmanager *s, const struct supervisor_action *a
         defer_artifact(s, a->store_chunk.digest, WEIR_OK, "");
 }
 
+/* ---- what is not needed any more goes in a thread of its own: gigabytes take seconds, and heartbeats do not wait ---- */
+
+struct removal {
+    struct background_task base;
+    char path[PATH_MAX];
+};
+
+static void free_removal(struct background_task *task)
+{
+    free(task);
+}
+
+static void remove_folders(void *arg, struct background_task *batch)
+{
+    struct weir_diag diag;
+    (void)arg;
+    for (struct background_task *task = batch; task; task = task->next)
+        if (folder_remove(((struct removal *)task)->path, &diag)) log_warn("local copies stay behind", "reason=\"%s\"", diag.text);
+}
+
+static void take_removals(struct taskmanager *s)
+{
+    for (struct background_task *task; (task = background_take(s->removals));) free_removal(task);
+}
+
+/* Out of the way at once, since the job may come again. */
 static void forget_job(struct taskmanager *s, struct weir_id job)
 {
-    char local[PATH_MAX];
-    struct weir_diag diag;
+    char local[PATH_MAX], id[WEIR_ID_TEXT];
+    struct removal *removal = calloc(1, sizeof *removal);
+    if (!removal) return; /* they go with the TaskManager */
     local_dir(s, job, local);
-    if (folder_remove(local, &diag)) log_warn("local copies stay behind", "reason=\"%s\"", diag.text);
+    (void)snprintf(removal->path, PATH_MAX, "%.*s%s.%s", PATH_MAX - LOCAL_SUFFIX, s->scratch, LOCAL_DIR, id_text(id_random(), id));
+    if (rename(local, removal->path) == 0) {
+        background_give(s->removals, &removal->base);
+        return;
+    }
+    if (errno != ENOENT) log_warn("local copies stay behind", "folder=%s errno=%d", local, errno);
+    free(removal);
 }
 
 static void end(struct taskmanager *s, const struct supervisor_action *a)
@@ -320,7 +356,7 @@ static void take_signals(struct taskmanager *s)
 
 /* ---- the loop ---- */
 
-enum { W_SIGNALS, W_CONTROL, W_WORKERS };
+enum { W_SIGNALS, W_CONTROL, W_REMOVALS, W_WORKERS };
 static_assert(W_WORKERS + 2 * WORKERS_MAX <= NET_POLL_MAX, "everything can be waited for");
 
 static void turn(struct taskmanager *s)
@@ -329,10 +365,12 @@ static void turn(struct taskmanager *s)
     uint32_t n_workers = s->n_workers;
     waits[W_SIGNALS] = (struct net_wait){.fd = s->config.signals, .want_read = true};
     waits[W_CONTROL] = (struct net_wait){.socket = s->socket, .fd = -1, .want_read = true};
+    waits[W_REMOVALS] = (struct net_wait){.fd = background_fd(s->removals), .want_read = true};
     for (uint32_t i = 0; i < n_workers; i++) worker_process_waits(s->workers[i], &waits[W_WORKERS + 2 * i]);
     int64_t wait_ms = s->actions.deadline_ms - clock_mono_ms();
     (void)net_poll(waits, W_WORKERS + 2 * n_workers, wait_ms > 0 ? wait_ms : 0);
     if (waits[W_SIGNALS].readable) take_signals(s);
+    if (waits[W_REMOVALS].readable) take_removals(s);
     take_workers(s, &waits[W_WORKERS], n_workers);
     if (waits[W_CONTROL].readable) take_packets(s);
     if (!s->ended && clock_mono_ms() >= s->actions.deadline_ms) step(s, &(struct supervisor_event){.type = SUPERVISOR_EV_TICK});
@@ -432,6 +470,8 @@ weir_err taskmanager_new(struct taskmanager **out, const struct taskmanager_conf
     if (!err) err = scratch_path(config->state_dir, s->scratch, diag);
     if (!err && strlen(s->scratch) + LOCAL_SUFFIX > PATH_MAX)
         err = weir_fail(diag, WEIR_E_LIMIT, "the path of the state folder is too long: %s", config->state_dir);
+    const struct background_config removals = {.name = "removals", .work = remove_folders, .drop = free_removal};
+    if (!err) err = background_new(&s->removals, &removals, diag);
     if (!err && plugin_cache_new(&s->cache)) err = weir_fail(diag, WEIR_E_NOMEM, "no memory for the plugin cache");
     if (err) {
         taskmanager_destroy(&s);
@@ -467,6 +507,7 @@ void taskmanager_destroy(struct taskmanager **taskmanager)
         supervisor_actions_close(&s->actions);
         supervisor_destroy(&s->supervisor);
     }
+    background_destroy(&s->removals);
     plugin_cache_destroy(&s->cache);
     net_parts_close(&s->parts);
     net_socket_destroy(&s->socket);
