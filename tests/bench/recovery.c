@@ -72,8 +72,11 @@ static struct progress look(struct cluster *c, const pid_t *dead)
 static void wait_state(struct cluster *c, int64_t keys)
 {
     int64_t deadline_ms = now_ms() + FILL_MS;
-    while (look(c, NULL).max_seq < keys)
-        if (!wait_a_while(c, deadline_ms)) fail_msg("%lld rows of %lld", (long long)look(c, NULL).max_seq, (long long)keys);
+    struct progress now = look(c, NULL);
+    while (now.max_seq < keys) {
+        if (!wait_a_while(c, deadline_ms)) fail_msg("%lld rows of %lld", (long long)now.max_seq, (long long)keys);
+        now = look(c, NULL);
+    }
     uint32_t n = proc_count_log(c->jobmanager, "completed in");
     while (proc_count_log(c->jobmanager, "completed in") < n + 3) /* one may have begun before */
         if (!wait_a_while(c, deadline_ms)) fail_msg("no checkpoint of the whole state");
