@@ -8,18 +8,12 @@
 #include <string.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/must.h"
 
 enum {
     LAST = CHECKPOINT_STOP | CHECKPOINT_FINAL, /* none comes after one of these */
     FINAL_RETRY_MS = 1000,                     /* a last one that failed is tried again, without an interval after so long */
 };
-
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text ? text : "");
-    WEIR_ASSERT(copy);
-    return copy;
-}
 
 /* ---- actions ---- */
 
@@ -244,7 +238,7 @@ static void begin(struct ckpt *c, uint32_t options, struct ckpt_request *request
     c->began_wall_ms = ev->wall_ms;
     c->due_ms = next_due(c, ev->now_ms);
     snprintf(path, sizeof path, "%s/chk-%" PRIu64, c->dir, c->id);
-    c->path = copy_text(options & CHECKPOINT_SAVEPOINT ? request->path : path);
+    c->path = must_copy(options & CHECKPOINT_SAVEPOINT ? request->path : path);
     struct ckpt_stat stat = {.id = c->id,
                              .attempt = c->attempt,
                              .options = options,
@@ -431,7 +425,7 @@ static void record(struct ckpt *c, const struct ckpt_event *ev)
     const struct wire_msg *msg = ev->worker.msg;
     struct ckpt_part *part = &c->parts[ev->worker.worker];
     *part = (struct ckpt_part){.acked = true,
-                               .pack = copy_text(msg->ack.pack),
+                               .pack = must_copy(msg->ack.pack),
                                .pack_bytes = msg->ack.pack_bytes,
                                .pack_crc32c = msg->ack.pack_crc32c,
                                .state_bytes = msg->ack.state_bytes};
@@ -487,7 +481,7 @@ static void give_up_former(struct ckpt *c, const struct ckpt_event *ev, struct c
     tell(out, CKPT_DO_ABORT, ev->attempt.triggered, ev->attempt.options);
     if (!(ev->attempt.options & CHECKPOINT_SAVEPOINT)) {
         snprintf(path, sizeof path, "%s/chk-%" PRIu64, c->dir, ev->attempt.triggered);
-        discard(out, ev->attempt.triggered, ev->attempt.options, copy_text(path));
+        discard(out, ev->attempt.triggered, ev->attempt.options, must_copy(path));
     }
     if (ev->attempt.options & CHECKPOINT_STOP) /* its sources rest */
         fail_attempt(out, WEIR_E_STATE, "the savepoint %" PRIu64 " that was to stop the job was lost with the JobManager",
@@ -589,7 +583,7 @@ void ckpt_new(struct ckpt **out, const struct ckpt_config *config)
     struct ckpt *c = calloc(1, sizeof *c);
     WEIR_ASSERT(c);
     c->config = *config;
-    c->dir = copy_text(config->dir);
+    c->dir = must_copy(config->dir);
     c->config.dir = c->dir;
     c->state = CKPT_OFF;
     c->due_ms = INT64_MAX;
@@ -631,7 +625,7 @@ bool ckpt_retain(struct ckpt *c, const struct ckpt_pointer *pointer)
 {
     if (c->n_retained == sizeof c->retained / sizeof c->retained[0]) return false;
     c->retained[c->n_retained] = *pointer;
-    c->retained[c->n_retained++].path = copy_text(pointer->path);
+    c->retained[c->n_retained++].path = must_copy(pointer->path);
     ckpt_used(c, pointer->id);
     return true;
 }

@@ -5,20 +5,7 @@
 #include <stdlib.h>
 
 #include "runtime/base/assert.h"
-
-static void *zeroed(size_t n, size_t size)
-{
-    void *p = calloc(n ? n : 1, size);
-    WEIR_ASSERT(p);
-    return p;
-}
-
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text ? text : "");
-    WEIR_ASSERT(copy);
-    return copy;
-}
+#include "runtime/base/must.h"
 
 /* The n-th incarnation derived from a random one: different for each n, and as good as random to everyone else. */
 static struct weir_id derive(struct weir_id base, uint64_t n)
@@ -71,7 +58,7 @@ static void answer_in_a_new_name(struct cluster *c, struct weir_id peer, int64_t
 
 static struct cluster_session *begin_session(struct cluster *c, struct weir_id peer, int64_t now_ms)
 {
-    struct cluster_session *s = zeroed(1, sizeof *s);
+    struct cluster_session *s = must_zero(1, sizeof *s);
     s->number = ++c->last_session;
     s->self = derive(c->config.incarnation, s->number);
     s->peer = peer;
@@ -182,15 +169,15 @@ static weir_err check(const struct cluster *c, const struct wire_msg *msg, const
 static struct cluster_member *new_member(struct cluster *c, struct cluster_session *s, const struct wire_msg *msg, int64_t now_ms,
                                          int64_t wall_ms)
 {
-    struct cluster_member *m = zeroed(1, sizeof *m);
+    struct cluster_member *m = must_zero(1, sizeof *m);
     m->number = ++c->last_member;
     memcpy(m->id, msg->reg.taskmanager, strlen(msg->reg.taskmanager) + 1);
-    m->host = copy_text(msg->reg.host);
-    m->version = copy_text(msg->reg.version);
+    m->host = must_copy(msg->reg.host);
+    m->version = must_copy(msg->reg.version);
     m->pid = msg->reg.pid;
     m->incarnation = s->peer;
     m->n_slots = m->n_free = msg->reg.slots;
-    m->slots = zeroed(m->n_slots, sizeof *m->slots);
+    m->slots = must_zero(m->n_slots, sizeof *m->slots);
     m->registered_wall_ms = m->heard_wall_ms = wall_ms;
     m->heard_ms = now_ms;
     m->session = s;

@@ -11,26 +11,13 @@
 #include "jobmanager/catalog_records.h"
 #include "jobmanager/job_internal.h"
 #include "runtime/base/assert.h"
+#include "runtime/base/must.h"
 #include "runtime/base/limits.h"
 #include "runtime/checkpoint/layout.h"
 #include "runtime/wire/link.h"
 #include "weir/stream.h"
 
 enum { RESULT_RETRY_MS = 1000 }; /* the end of a job that the catalog refused is put again after so long */
-
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text ? text : "");
-    WEIR_ASSERT(copy);
-    return copy;
-}
-
-static void *zeroed(size_t n, size_t size)
-{
-    void *p = calloc(n ? n : 1, size);
-    WEIR_ASSERT(p);
-    return p;
-}
 
 /* ---- actions ---- */
 
@@ -155,7 +142,7 @@ static void close_failure(struct job_failure *f)
 
 static struct job_failure no_failure(void)
 {
-    return (struct job_failure){.operator_id = copy_text(""), .reason = copy_text(""), .taskmanager = copy_text(""), .subtask = -1};
+    return (struct job_failure){.operator_id = must_copy(""), .reason = must_copy(""), .taskmanager = must_copy(""), .subtask = -1};
 }
 
 /* It is overcome: the next attempt begins without. */
@@ -178,9 +165,9 @@ static void set_failure(struct job *job, const struct cause *cause, const struct
     buffer_init(&text, 0);
     buffer_str(&text, cause->reason);
     if (job->committing) buffer_str(&text, partly);
-    f.operator_id = copy_text(cause->operator_id);
-    f.taskmanager = copy_text(cause->taskmanager);
-    f.reason = copy_text(buffer_cstr(&text));
+    f.operator_id = must_copy(cause->operator_id);
+    f.taskmanager = must_copy(cause->taskmanager);
+    f.reason = must_copy(buffer_cstr(&text));
     buffer_close(&text);
     close_failure(&job->failure);
     job->failure = f;
@@ -397,7 +384,7 @@ static void on_stored(struct job *job, const struct job_event *ev, struct job_ac
 
 void job_reset_subtasks(struct job *job)
 {
-    job->subtasks = zeroed(job->n_subtasks, sizeof *job->subtasks);
+    job->subtasks = must_zero(job->n_subtasks, sizeof *job->subtasks);
     uint32_t at = 0;
     for (uint32_t v = 0; v < job->plan->n_vertices; v++)
         for (uint32_t i = 0; i < job->plan->vertices[v].parallelism; i++)
@@ -408,13 +395,13 @@ static void take_places(struct job *job, const struct job_event *ev)
 {
     job_forget_workers(job);
     job->n_workers = ev->placed.n_workers;
-    job->workers = zeroed(job->n_workers, sizeof *job->workers);
-    job->slot_worker = zeroed(job->n_slots, sizeof *job->slot_worker);
+    job->workers = must_zero(job->n_workers, sizeof *job->workers);
+    job->slot_worker = must_zero(job->n_slots, sizeof *job->slot_worker);
     for (uint32_t w = 0; w < job->n_workers; w++) {
         job->workers[w].member = ev->placed.places[w].member;
-        job->workers[w].taskmanager = copy_text(ev->placed.places[w].taskmanager);
-        job->workers[w].host = copy_text(ev->placed.places[w].host);
-        job->workers[w].endpoint = copy_text("");
+        job->workers[w].taskmanager = must_copy(ev->placed.places[w].taskmanager);
+        job->workers[w].host = must_copy(ev->placed.places[w].host);
+        job->workers[w].endpoint = must_copy("");
         job->workers[w].state = JOB_WORKER_DEPLOYED;
     }
     for (uint32_t i = 0; i < job->n_slots; i++) {
@@ -533,9 +520,9 @@ static void recover_result(struct job *job, const struct job_recovery *r)
     job->failure = (struct job_failure){.code = r->failure->code,
                                         .subtask = r->failure->subtask,
                                         .wall_ms = r->failure->wall_ms,
-                                        .operator_id = copy_text(r->failure->operator_id),
-                                        .reason = copy_text(r->failure->reason),
-                                        .taskmanager = copy_text(r->failure->taskmanager)};
+                                        .operator_id = must_copy(r->failure->operator_id),
+                                        .reason = must_copy(r->failure->reason),
+                                        .taskmanager = must_copy(r->failure->taskmanager)};
     job->successor = *r->successor;
     job->ended_wall_ms = r->ended_wall_ms;
     job->state = r->result;
@@ -659,18 +646,18 @@ static void copy_submission(struct job *job, const struct job_submission *sub)
     job->id = sub->id;
     job->digest = sub->digest;
     job->size = sub->size;
-    job->name = copy_text(sub->name);
-    job->cwd = copy_text(sub->cwd);
+    job->name = must_copy(sub->name);
+    job->cwd = must_copy(sub->cwd);
     job->parallelism = sub->parallelism ? sub->parallelism : 1;
     job->progress_timeout_ms = sub->progress_timeout_ms ? sub->progress_timeout_ms : WEIR_PROGRESS_TIMEOUT_MS;
     job->n_args = sub->n_args;
-    job->args = zeroed(sub->n_args, sizeof *job->args);
-    for (uint32_t i = 0; i < sub->n_args; i++) job->args[i] = copy_text(sub->args[i]);
+    job->args = must_zero(sub->n_args, sizeof *job->args);
+    for (uint32_t i = 0; i < sub->n_args; i++) job->args[i] = must_copy(sub->args[i]);
     job->n_options = sub->n_options;
-    job->own_options = zeroed(sub->n_options, sizeof *job->own_options);
+    job->own_options = must_zero(sub->n_options, sizeof *job->own_options);
     for (uint32_t i = 0; i < sub->n_options; i++)
-        job->own_options[i] = (struct job_option){copy_text(sub->options[i].key), copy_text(sub->options[i].value)};
-    job->from = copy_text(sub->from);
+        job->own_options[i] = (struct job_option){must_copy(sub->options[i].key), must_copy(sub->options[i].value)};
+    job->from = must_copy(sub->from);
     job->from_claim = sub->from_claim;
     job->from_unmatched = sub->from_unmatched;
     job->predecessor = sub->predecessor;
@@ -713,7 +700,7 @@ static void make_coordinator(struct job *job, const char *default_dir)
 
 void job_new(struct job **out, const struct job_config *config, const struct job_submission *sub, int64_t now_ms, int64_t wall_ms)
 {
-    struct job *job = zeroed(1, sizeof *job);
+    struct job *job = must_zero(1, sizeof *job);
     copy_submission(job, sub);
     job->epoch = config->epoch;
     job->number = config->number;

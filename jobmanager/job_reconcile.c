@@ -9,15 +9,9 @@
 
 #include "jobmanager/job_internal.h"
 #include "runtime/base/assert.h"
+#include "runtime/base/must.h"
 
 #define NO_WORKER UINT32_MAX /* in slot_worker: nobody has reported the slot yet */
-
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text);
-    WEIR_ASSERT(copy);
-    return copy;
-}
 
 void job_begin_reconciling(struct job *job, const struct job_event *ev)
 {
@@ -37,9 +31,9 @@ static void make_room(struct job *job, const struct wire_worker *w)
     WEIR_ASSERT(job->workers);
     WEIR_ASSERT(job->slot_worker);
     for (uint32_t i = 0; i < job->n_workers; i++) {
-        job->workers[i].taskmanager = copy_text("");
-        job->workers[i].host = copy_text("");
-        job->workers[i].endpoint = copy_text("");
+        job->workers[i].taskmanager = must_copy("");
+        job->workers[i].host = must_copy("");
+        job->workers[i].endpoint = must_copy("");
     }
     for (uint32_t i = 0; i < job->n_slots; i++) job->slot_worker[i] = NO_WORKER;
     job_reset_subtasks(job);
@@ -75,9 +69,9 @@ static void record(struct job *job, const struct wire_worker *w, const struct jo
     free(worker->taskmanager);
     free(worker->host);
     free(worker->endpoint);
-    worker->taskmanager = copy_text(place->taskmanager);
-    worker->host = copy_text(place->host);
-    worker->endpoint = copy_text(w->endpoint);
+    worker->taskmanager = must_copy(place->taskmanager);
+    worker->host = must_copy(place->host);
+    worker->endpoint = must_copy(w->endpoint);
     worker->incarnation = w->incarnation;
     worker->state = state_of(w);
     worker->member = job_worker_gone(worker->state) ? 0 : place->member;

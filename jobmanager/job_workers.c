@@ -8,24 +8,11 @@
 
 #include "jobmanager/job_internal.h"
 #include "runtime/base/assert.h"
+#include "runtime/base/must.h"
 #include "runtime/base/limits.h"
 #include "runtime/checkpoint/layout.h"
 #include "runtime/wire/link.h"
 #include "weir/stream.h"
-
-static char *copy_text(const char *text)
-{
-    char *copy = strdup(text ? text : "");
-    WEIR_ASSERT(copy);
-    return copy;
-}
-
-static void *zeroed(size_t n, size_t size)
-{
-    void *p = calloc(n ? n : 1, size);
-    WEIR_ASSERT(p);
-    return p;
-}
 
 /* ---- to the workers ---- */
 
@@ -97,7 +84,7 @@ static void fill_restore(const struct job *job, struct wire_msg *msg, char path[
 weir_err job_send_deploy(const struct job *job, struct job_actions *out)
 {
     char path[PATH_MAX];
-    struct wire_split *splits = zeroed(count_splits(&job->graph), sizeof *splits);
+    struct wire_split *splits = must_zero(count_splits(&job->graph), sizeof *splits);
     weir_err err = WEIR_OK;
     for (uint32_t w = 0; w < job->n_workers && !err; w++) {
         struct wire_msg msg = {.type = WIRE_DEPLOY};
@@ -125,7 +112,7 @@ weir_err job_send_deploy(const struct job *job, struct job_actions *out)
 
 static weir_err send_start(const struct job *job, struct job_actions *out)
 {
-    struct wire_peer *peers = zeroed(job->n_workers, sizeof *peers);
+    struct wire_peer *peers = must_zero(job->n_workers, sizeof *peers);
     for (uint32_t w = 0; w < job->n_workers; w++)
         peers[w] = (struct wire_peer){.worker = w, .endpoint = job->workers[w].endpoint, .incarnation = job->workers[w].incarnation};
     weir_err err = WEIR_OK;
@@ -249,7 +236,7 @@ static enum job_outcome on_ready(struct job *job, struct job_worker *worker, con
     const struct wire_msg *msg = ev->message.msg;
     if (!come_to(worker, JOB_WORKER_DEPLOYED, JOB_WORKER_READY)) return JOB_UNEXPECTED;
     free(worker->endpoint);
-    worker->endpoint = copy_text(msg->ready.endpoint);
+    worker->endpoint = must_copy(msg->ready.endpoint);
     worker->incarnation = msg->ready.incarnation;
     if (msg->ready.fingerprint == job->graph.fingerprint) {
         job_advance(job, ev, out);

@@ -26,16 +26,6 @@ const char *restart_kind_name(enum restart_kind kind)
     return "?";
 }
 
-bool restart_kind_parse(const char *text, enum restart_kind *out)
-{
-    for (unsigned i = 0; i < N_KINDS; i++) {
-        if (strcmp(kinds[i].name, text) != 0) continue;
-        *out = kinds[i].kind;
-        return true;
-    }
-    return false;
-}
-
 void restart_init(struct restart *r, const struct restart_config *config, uint64_t seed)
 {
     *r = (struct restart){.config = *config, .random = seed, .backoff_ms = config->initial_ms, .restarted_ms = INT64_MIN};

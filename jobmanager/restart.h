@@ -31,7 +31,6 @@ struct restart_config {
 
 /* Flink's name, "exponential-delay". */
 const char *restart_kind_name(enum restart_kind kind);
-bool restart_kind_parse(const char *text, enum restart_kind *out);
 
 /* Embedded value. */
 struct restart {

@@ -342,12 +342,8 @@ static void take_signals(struct jobmanager *s)
 
 static void trace(void *arg, bool notable, const char *line)
 {
-    char clean[WEIR_LOG_LINE_MAX / 2];
     (void)arg;
-    size_t n = strnlen(line, sizeof clean - 1);
-    for (size_t i = 0; i < n; i++) clean[i] = line[i] == '"' ? '\'' : line[i];
-    clean[n] = '\0';
-    log_line(notable ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "cluster", "event=\"%s\"", clean);
+    log_event("cluster", notable, line);
 }
 
 /* The endpoint of the established leader, "" when there is none or it has none. */

@@ -127,28 +127,10 @@ static weir_err keep(struct storage_thread *thread, struct task *t)
     return err ? err : archive_keep(a->archive, t->id, &t->seal, NULL, &t->diag);
 }
 
-/* A new folder, or an empty one that is there. */
-static weir_err make_folder(const char *path, struct weir_diag *diag)
-{
-    if (mkdir(path, 0700) == 0) return WEIR_OK;
-    int failed = errno;
-    if (failed == EEXIST && rmdir(path) == 0 && mkdir(path, 0700) == 0) return WEIR_OK;
-    if (failed == EEXIST) return weir_fail(diag, WEIR_E_EXISTS, "%s is there and not empty: give another path", path);
-    return weir_fail_errno(diag, failed, "make the folder %s", path);
-}
-
-static weir_err begin_savepoint(struct task *t)
-{
-    char files[PATH_MAX];
-    weir_err err = make_folder(t->path, &t->diag);
-    if (!err) err = layout_join(t->path, LAYOUT_FILES, files, &t->diag);
-    return err ? err : make_folder(files, &t->diag);
-}
-
 static weir_err begin(struct storage_thread *thread, struct task *t)
 {
     struct open_archive *a;
-    if (t->options & CHECKPOINT_SAVEPOINT) return begin_savepoint(t);
+    if (t->options & CHECKPOINT_SAVEPOINT) return savepoint_begin(t->path, &t->diag);
     weir_err err = find_archive(thread, t, &a, &t->diag);
     return err ? err : archive_begin(a->archive, t->id, &t->diag);
 }

@@ -388,12 +388,8 @@ weir_err taskmanager_run(struct taskmanager *taskmanager, struct weir_diag *diag
 
 static void trace(void *arg, bool notable, const char *line)
 {
-    char clean[WEIR_LOG_LINE_MAX / 2];
     (void)arg;
-    size_t n = strnlen(line, sizeof clean - 1);
-    for (size_t i = 0; i < n; i++) clean[i] = line[i] == '"' ? '\'' : line[i];
-    clean[n] = '\0';
-    log_line(notable ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, "supervisor", "event=\"%s\"", clean);
+    log_event("supervisor", notable, line);
 }
 
 static weir_err check_id(const char *id, struct weir_diag *diag)

@@ -69,3 +69,12 @@ void log_line(enum log_level level, const char *msg, const char *fields, ...)
     ssize_t ignored = write(STDERR_FILENO, line, len); /* where else should a failure to log be told? */
     (void)ignored;
 }
+
+void log_event(const char *msg, bool notable, const char *line)
+{
+    char clean[WEIR_LOG_LINE_MAX / 2];
+    size_t n = strnlen(line, sizeof clean - 1);
+    for (size_t i = 0; i < n; i++) clean[i] = line[i] == '"' ? '\'' : line[i];
+    clean[n] = '\0';
+    log_line(notable ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG, msg, "event=\"%s\"", clean);
+}

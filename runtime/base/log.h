@@ -26,6 +26,9 @@ weir_err log_level_parse(const char *text, enum log_level *out);
  */
 void log_line(enum log_level level, const char *msg, const char *fields, ...) WEIR_PRINTF(3, 4);
 
+/* A line that a core tells of itself, as the field `event` of `msg`: info when notable, else debug. */
+void log_event(const char *msg, bool notable, const char *line);
+
 #define log_debug(msg, ...) log_line(LOG_LEVEL_DEBUG, msg, __VA_ARGS__)
 #define log_info(msg, ...) log_line(LOG_LEVEL_INFO, msg, __VA_ARGS__)
 #define log_warn(msg, ...) log_line(LOG_LEVEL_WARN, msg, __VA_ARGS__)

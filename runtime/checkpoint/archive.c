@@ -83,12 +83,6 @@ static bool is_named(const struct archive *a, const struct journal_file *file)
     return false;
 }
 
-bool archive_names(const struct archive *a, const char *content)
-{
-    struct journal_file file;
-    return content_parse(content, &file.hash, &file.bytes) && is_named(a, &file);
-}
-
 /* False while a kept checkpoint could not be read. */
 static bool knows_all(const struct archive *a)
 {

@@ -58,8 +58,6 @@ weir_err archive_complete(struct archive *archive, const struct manifest *manife
  */
 weir_err archive_drop(struct archive *archive, uint64_t id, struct weir_diag *diag);
 
-/* True when a kept checkpoint names the file. For tests and censuses. */
-bool archive_names(const struct archive *archive, const char *content);
 uint32_t archive_kept(const struct archive *archive); /* number of checkpoints */
 
 #endif

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "runtime/base/endian.h"
 #include "runtime/base/hash.h"
 
 #define SEAL 4u /* bytes of the checksum at the end */
@@ -15,7 +16,7 @@
 static void put(struct codec_writer *w, uint64_t value, size_t n)
 {
     unsigned char bytes[8];
-    for (size_t i = 0; i < n; i++) bytes[i] = (unsigned char)(value >> 8 * i);
+    le_put(bytes, value, n);
     buffer_add(w->out, bytes, n);
 }
 
@@ -33,8 +34,7 @@ weir_err codec_end(struct codec_writer *w, const char *what, size_t max, struct 
     struct buffer *out = w->out;
     if (w->fault) return weir_fail(diag, WEIR_E_LIMIT, "%s: %s", what, w->fault);
     if (!out->err) {
-        uint64_t body = out->len - w->start - CODEC_HEAD;
-        for (size_t i = 0; i < 8; i++) out->data[w->start + LENGTH_AT + i] = (unsigned char)(body >> 8 * i);
+        le_put(out->data + w->start + LENGTH_AT, out->len - w->start - CODEC_HEAD, 8);
         put(w, crc32c(0, out->data + w->start, out->len - w->start), SEAL);
     }
     if (out->err == WEIR_E_NOMEM) return weir_fail(diag, WEIR_E_NOMEM, "no memory for a %s", what);
@@ -117,13 +117,6 @@ static unsigned char *keep(struct codec_reader *r, const unsigned char *data, si
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------------------- */
 
-static uint64_t get(const unsigned char *at, size_t n)
-{
-    uint64_t value = 0;
-    for (size_t i = n; i-- > 0;) value = value << 8 | at[i];
-    return value;
-}
-
 weir_err codec_open(struct codec_reader *r, const void *data, size_t length, const char magic[static CODEC_MAGIC], uint32_t version,
                     const char *what, struct weir_diag *diag)
 {
@@ -131,14 +124,14 @@ weir_err codec_open(struct codec_reader *r, const void *data, size_t length, con
     *r = (struct codec_reader){.start = at};
     if (length < CODEC_HEAD + SEAL || memcmp(at, magic, CODEC_MAGIC) != 0)
         return weir_fail(diag, WEIR_E_CORRUPT, "these %zu bytes are no %s", length, what);
-    uint32_t found = (uint32_t)get(at + CODEC_MAGIC, 4);
+    uint32_t found = (uint32_t)le_get(at + CODEC_MAGIC, 4);
     if (found != version)
         return weir_fail(diag, WEIR_E_UNSUPPORTED, "%s of format version %" PRIu32 ", this Weir reads %" PRIu32, what, found, version);
-    if (get(at + ZERO_AT, 4)) return weir_fail(diag, WEIR_E_CORRUPT, "%s: bytes that mean nothing are set", what);
-    uint64_t body = get(at + LENGTH_AT, 8);
+    if (le_get(at + ZERO_AT, 4)) return weir_fail(diag, WEIR_E_CORRUPT, "%s: bytes that mean nothing are set", what);
+    uint64_t body = le_get(at + LENGTH_AT, 8);
     if (body != length - CODEC_HEAD - SEAL)
         return weir_fail(diag, WEIR_E_CORRUPT, "%s of %zu bytes instead of %" PRIu64, what, length, body + CODEC_HEAD + SEAL);
-    uint32_t want = (uint32_t)get(at + length - SEAL, SEAL), is = crc32c(0, data, length - SEAL);
+    uint32_t want = (uint32_t)le_get(at + length - SEAL, SEAL), is = crc32c(0, data, length - SEAL);
     if (want != is) return weir_fail(diag, WEIR_E_CORRUPT, "%s: checksum %08" PRIx32 " instead of %08" PRIx32, what, is, want);
     r->at = at + CODEC_HEAD;
     r->end = at + length - SEAL;
@@ -181,7 +174,7 @@ static const unsigned char *take(struct codec_reader *r, uint64_t n)
 static uint64_t number(struct codec_reader *r, size_t n)
 {
     const unsigned char *at = take(r, n);
-    return at ? get(at, n) : 0;
+    return at ? le_get(at, n) : 0;
 }
 
 uint8_t codec_u8(struct codec_reader *r)

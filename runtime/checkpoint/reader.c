@@ -259,16 +259,22 @@ bool checkpoint_has_state(const struct checkpoint *c, const char *operator_id)
 
 /* ---- completing and removing --------------------------------------------------------------------------------------------------------- */
 
+/* A new folder, or an empty one that is there. */
+static weir_err make_folder(const char *path, struct weir_diag *diag)
+{
+    if (mkdir(path, 0700) == 0) return WEIR_OK;
+    int failed = errno;
+    if (failed == EEXIST && rmdir(path) == 0 && mkdir(path, 0700) == 0) return WEIR_OK;
+    if (failed == EEXIST) return weir_fail(diag, WEIR_E_EXISTS, "%s is there and not empty: give another path", path);
+    return weir_fail_errno(diag, failed, "make the folder %s", path);
+}
+
 weir_err savepoint_begin(const char *path, struct weir_diag *diag)
 {
     char files[PATH_MAX];
-    weir_err err = layout_join(path, LAYOUT_FILES, files, diag);
-    if (err) return err;
-    if (mkdir(path, 0700)) {
-        if (errno == EEXIST) return weir_fail(diag, WEIR_E_EXISTS, "%s is there already: a savepoint gets a folder of its own", path);
-        return weir_fail_errno(diag, errno, "make folder %s", path);
-    }
-    return mkdir(files, 0700) ? weir_fail_errno(diag, errno, "make folder %s", files) : WEIR_OK;
+    weir_err err = make_folder(path, diag);
+    if (!err) err = layout_join(path, LAYOUT_FILES, files, diag);
+    return err ? err : make_folder(files, diag);
 }
 
 static weir_err sync_with_parent(const char *dir, struct weir_diag *diag)

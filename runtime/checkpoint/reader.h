@@ -46,8 +46,8 @@ weir_err checkpoint_file_path(const struct checkpoint *checkpoint, const struct 
                               struct weir_diag *diag);
 
 /*
- * Makes the folders of a savepoint, PATH and PATH/files; its parent must exist. Errors: WEIR_E_EXISTS (something is there),
- * WEIR_E_NOT_FOUND, WEIR_E_IO.
+ * Makes the folders of a savepoint, PATH and PATH/files; its parent must exist, PATH may if it is empty. Errors: WEIR_E_EXISTS
+ * (something is in it), WEIR_E_NOT_FOUND, WEIR_E_IO.
  */
 weir_err savepoint_begin(const char *path, struct weir_diag *diag);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "runtime/coord/bytes.h"
 
+#include "runtime/base/endian.h"
+
 #define NONE UINT32_MAX
 
 void reader_init(struct reader *r, const void *data, size_t len)
@@ -35,9 +37,7 @@ static const uint8_t *advance(struct reader *r, size_t n)
 static uint64_t read_uint(struct reader *r, unsigned n)
 {
     const uint8_t *from = advance(r, n);
-    uint64_t v = 0;
-    for (unsigned i = n; from && i > 0; i--) v = v << 8 | from[i - 1];
-    return v;
+    return from ? le_get(from, n) : 0;
 }
 
 uint8_t read_u8(struct reader *r)
@@ -112,7 +112,7 @@ struct weir_bytes read_data(struct reader *r, uint32_t max)
 static void put_uint(struct buffer *b, uint64_t v, unsigned n)
 {
     uint8_t bytes[8];
-    for (unsigned i = 0; i < n; i++) bytes[i] = (uint8_t)(v >> 8 * i);
+    le_put(bytes, v, n);
     buffer_add(b, bytes, n);
 }
 
@@ -163,6 +163,5 @@ void put_data(struct buffer *b, struct weir_bytes v)
 
 void patch_u32(struct buffer *b, size_t at, uint32_t v)
 {
-    if (b->err) return;
-    for (unsigned i = 0; i < 4; i++) b->data[at + i] = (uint8_t)(v >> 8 * i);
+    if (!b->err) le_put(b->data + at, v, 4);
 }

@@ -8,18 +8,9 @@
 #include <unistd.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/endian.h"
 
 enum { HEADER = 4, READ_BYTES = 64 << 10 };
-
-static uint32_t get_u32(const unsigned char *p)
-{
-    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-}
-
-static void put_u32(unsigned char *p, uint32_t v)
-{
-    for (int i = 0; i < HEADER; i++) p[i] = (unsigned char)(v >> (8 * i));
-}
 
 void pipe_init(struct pipe_end *p, int fd, uint32_t message_max)
 {
@@ -88,7 +79,7 @@ weir_err pipe_send(struct pipe_end *p, const void *data, size_t len)
         p->out.err = WEIR_OK; /* nothing was appended: what waits is still whole */
         return err;
     }
-    put_u32(to, (uint32_t)len);
+    le_put(to, len, HEADER);
     if (len > 0) memcpy(to + HEADER, data, len);
     return pipe_flush(p);
 }
@@ -98,7 +89,7 @@ static bool whole_message(const struct pipe_end *p, size_t at, uint32_t *len, bo
 {
     size_t have = p->in.len - at;
     if (have < HEADER) return false;
-    *len = get_u32(p->in.data + at);
+    *len = (uint32_t)le_get(p->in.data + at, HEADER);
     *broken = *len > p->message_max;
     return !*broken && have - HEADER >= *len;
 }

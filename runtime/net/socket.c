@@ -245,14 +245,6 @@ weir_err net_socket_connect(struct net_socket *socket, const char *endpoint, str
     return WEIR_OK;
 }
 
-weir_err net_socket_disconnect(struct net_socket *socket, const char *endpoint)
-{
-    char text[NET_ENDPOINT_MAX];
-    weir_err err = prepare(socket, endpoint, true, text, NULL);
-    if (err) return err;
-    return zmq_disconnect(socket->zmq, text) == 0 ? WEIR_OK : WEIR_E_NOT_FOUND;
-}
-
 const char *net_socket_endpoint(const struct net_socket *socket)
 {
     return socket->endpoint;

@@ -109,8 +109,6 @@ void net_socket_destroy(struct net_socket **socket);
  */
 weir_err net_socket_bind(struct net_socket *socket, const char *endpoint, struct weir_diag *diag);
 weir_err net_socket_connect(struct net_socket *socket, const char *endpoint, struct weir_diag *diag);
-/* Takes a connect back; what is queued for that peer goes. WEIR_E_NOT_FOUND: no such connection. */
-weir_err net_socket_disconnect(struct net_socket *socket, const char *endpoint);
 /* The endpoint of the last bind with its real port, "" before. Borrowed until the next bind. */
 const char *net_socket_endpoint(const struct net_socket *socket);
 

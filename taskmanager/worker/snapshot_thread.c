@@ -262,8 +262,3 @@ bool snapshot_thread_next(struct snapshot_thread *t, struct snapshot_answer *out
     free(answer);
     return true;
 }
-
-uint32_t snapshot_thread_held(const struct snapshot_thread *t)
-{
-    return t->n_held;
-}

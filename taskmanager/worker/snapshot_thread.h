@@ -60,7 +60,5 @@ weir_err snapshot_thread_release(struct snapshot_thread *t, uint64_t id);
 
 /* The next answer, in order; false: none yet. */
 bool snapshot_thread_next(struct snapshot_thread *t, struct snapshot_answer *out);
-/* Snapshots that were ordered and whose answer was not taken yet. */
-uint32_t snapshot_thread_held(const struct snapshot_thread *t);
 
 #endif

@@ -116,17 +116,6 @@ static void attempts_before_reset_bound_the_exponential_delay(void **state)
     restart_close(&r);
 }
 
-static void names_go_both_ways(void **state)
-{
-    (void)state;
-    enum restart_kind kind;
-    for (enum restart_kind k = RESTART_NONE; k <= RESTART_EXPONENTIAL_DELAY; k++) {
-        assert_true(restart_kind_parse(restart_kind_name(k), &kind));
-        assert_int_equal(kind, k);
-    }
-    assert_false(restart_kind_parse("always", &kind));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,7 +125,6 @@ int main(void)
         cmocka_unit_test(exponential_delay_grows_to_its_maximum),
         cmocka_unit_test(jitter_spreads_but_stays_within_its_share),
         cmocka_unit_test(attempts_before_reset_bound_the_exponential_delay),
-        cmocka_unit_test(names_go_both_ways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
