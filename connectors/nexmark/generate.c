@@ -19,6 +19,7 @@
 #define EVENTS_OF_100_AUCTIONS 1666u
 
 #define LONG_BLOCK 64u
+#define CACHE_LINE 64u
 
 static_assert(LONG_BLOCK <= COPY_BYTES, "blocks that begin in a pool stay readable");
 
@@ -133,7 +134,7 @@ WEIR_INLINE struct weir_str put_fill(struct text *to, const struct generate_tabl
 /* ---- bids -------------------------------------------------------------------------------------------------------------------------- */
 
 #define WANTS(index) (fields & WEIR_NEXMARK_FIELD(index))
-#define F(field) random_word(event, field) /* F(n, f) of section 2 */
+#define F(field) random_word(draft->word, field) /* F(n, f) of section 2 */
 
 #define BID_EXTRA_SIZE 32u /* what the other fields count as, and how long all are on average */
 #define BID_AVERAGE 100u
@@ -145,30 +146,41 @@ WEIR_INLINE struct weir_str put_bid_extra(struct text *to, const struct generate
     return put(to, cut(t->letters, x, len), len, BID_EXTRA_BLOCK);
 }
 
-WEIR_INLINE uint32_t make_bid(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *to)
+#define BID_CHANNEL_FIELDS (WEIR_NEXMARK_FIELD(4) | WEIR_NEXMARK_FIELD(5))
+
+/* Whatever its kind: to know it costs more than the choice of a channel that nobody reads. */
+struct generate_draft generate_begin(const struct generate *g, uint64_t n, uint32_t bid_fields)
 {
-    const struct generate_tables *t = g->tables;
-    uint64_t event = random_word(g->root, n);
-    const struct generate_epoch *epoch = epoch_of(g, n);
+    struct generate_draft draft = {.n = n, .word = random_word(g->root, n)};
+    if (!(bid_fields & BID_CHANNEL_FIELDS)) return draft;
+    draft.channel = channel_of(g->tables, random_word(draft.word, 3));
+    __builtin_prefetch(draft.channel->url);
+    __builtin_prefetch(draft.channel->url + CACHE_LINE);
+    return draft;
+}
+
+WEIR_INLINE uint32_t make_bid(struct generate *g, const struct generate_draft *draft, weir_time time, uint32_t fields, void *to)
+{
+    const struct generate_epoch *epoch = epoch_of(g, draft->n);
     struct nexmark_bid *row = to;
     struct text text = {to, sizeof *row};
-    row->seq = WANTS(0) ? (int64_t)n : 0;
+    row->seq = WANTS(0) ? (int64_t)draft->n : 0;
     row->auction = WANTS(1) ? auction_of_bid(epoch, F(0)) : 0;
     row->bidder = WANTS(2) ? person_or_hot(epoch, F(1), 1) : 0;
     row->price = WANTS(3) ? table_price(F(2)) : 0;
-    const struct channel *channel = WANTS(4) || WANTS(5) ? channel_of(t, F(3)) : NULL;
+    const struct channel *channel = draft->channel;
     row->channel = WANTS(4) ? put(&text, channel->name, channel->name_len, CHANNEL_NAME_BLOCK) : NO_STRING;
     row->url = WANTS(5) ? put(&text, channel->url, channel->url_len, CHANNEL_URL_BLOCK) : NO_STRING;
     row->date_time = WANTS(6) ? time : 0;
-    row->extra = WANTS(7) ? put_bid_extra(&text, t, F(4)) : NO_STRING;
+    row->extra = WANTS(7) ? put_bid_extra(&text, g->tables, F(4)) : NO_STRING;
     return text.at;
 }
 
-uint32_t generate_bid(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row)
+uint32_t generate_bid(struct generate *g, const struct generate_draft *draft, weir_time time, uint32_t fields, void *row)
 {
     static_assert(sizeof(struct nexmark_bid) + 12 + 77 + BID_EXTRA_BLOCK <= GENERATE_BID_ROOM, "name, url, extra");
-    if (WEIR_LIKELY(fields == GENERATE_BID_FIELDS)) return make_bid(g, n, time, GENERATE_BID_FIELDS, row);
-    return make_bid(g, n, time, fields, row);
+    if (WEIR_LIKELY(fields == GENERATE_BID_FIELDS)) return make_bid(g, draft, time, GENERATE_BID_FIELDS, row);
+    return make_bid(g, draft, time, fields, row);
 }
 
 /* ---- auctions ---------------------------------------------------------------------------------------------------------------------- */
@@ -184,10 +196,10 @@ WEIR_INLINE weir_time expiry(const struct generate *g, uint64_t n, weir_time tim
     return time + 1 + random_hi(x, horizon ? 2 * horizon : 1);
 }
 
-WEIR_INLINE uint32_t make_auction(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *to)
+WEIR_INLINE uint32_t make_auction(struct generate *g, const struct generate_draft *draft, weir_time time, uint32_t fields, void *to)
 {
     const struct generate_tables *t = g->tables;
-    uint64_t event = random_word(g->root, n), item = F(4), description = F(5);
+    uint64_t n = draft->n, item = F(4), description = F(5);
     uint32_t item_len = 3 + random_lo(item, 17), description_len = 3 + random_lo(description, 97);
     struct nexmark_auction *row = to;
     struct text text = {to, sizeof *row};
@@ -205,11 +217,11 @@ WEIR_INLINE uint32_t make_auction(struct generate *g, uint64_t n, weir_time time
     return text.at;
 }
 
-uint32_t generate_auction(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row)
+uint32_t generate_auction(struct generate *g, const struct generate_draft *draft, weir_time time, uint32_t fields, void *row)
 {
     static_assert(sizeof(struct nexmark_auction) + 19 + 99 + 534 + LONG_BLOCK <= GENERATE_AUCTION_ROOM, "item, description, extra");
-    if (WEIR_LIKELY(fields == GENERATE_AUCTION_FIELDS)) return make_auction(g, n, time, GENERATE_AUCTION_FIELDS, row);
-    return make_auction(g, n, time, fields, row);
+    if (WEIR_LIKELY(fields == GENERATE_AUCTION_FIELDS)) return make_auction(g, draft, time, GENERATE_AUCTION_FIELDS, row);
+    return make_auction(g, draft, time, fields, row);
 }
 
 /* ---- persons ----------------------------------------------------------------------------------------------------------------------- */
@@ -226,7 +238,7 @@ struct person_parts {
     uint32_t user_len, host_len;
 };
 
-WEIR_INLINE struct person_parts person_parts(const struct generate_tables *t, uint64_t event)
+WEIR_INLINE struct person_parts person_parts(const struct generate_tables *t, const struct generate_draft *draft)
 {
     uint64_t name = F(0), user = F(1), host = F(2), place = F(4);
     struct person_parts p = {.first = &first_names[random_hi(name, FIRST_NAMES)],
@@ -280,10 +292,10 @@ WEIR_INLINE uint32_t person_size(const struct person_parts *p)
     return PERSON_EXTRA_SIZE + name_len + email_len + CARD_LEN + p->city->len + p->state->len;
 }
 
-WEIR_INLINE uint32_t make_person(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *to)
+WEIR_INLINE uint32_t make_person(struct generate *g, const struct generate_draft *draft, weir_time time, uint32_t fields, void *to)
 {
-    uint64_t event = random_word(g->root, n);
-    struct person_parts p = person_parts(g->tables, event);
+    uint64_t n = draft->n;
+    struct person_parts p = person_parts(g->tables, draft);
     struct nexmark_person *row = to;
     struct text text = {to, sizeof *row};
     row->seq = WANTS(0) ? (int64_t)n : 0;
@@ -298,9 +310,9 @@ WEIR_INLINE uint32_t make_person(struct generate *g, uint64_t n, weir_time time,
     return text.at;
 }
 
-uint32_t generate_person(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row)
+uint32_t generate_person(struct generate *g, const struct generate_draft *draft, weir_time time, uint32_t fields, void *row)
 {
     static_assert(sizeof(struct nexmark_person) + 14 + 15 + CARD_LEN + 13 + 2 + 174 + LONG_BLOCK <= GENERATE_PERSON_ROOM, "its strings");
-    if (WEIR_LIKELY(fields == GENERATE_PERSON_FIELDS)) return make_person(g, n, time, GENERATE_PERSON_FIELDS, row);
-    return make_person(g, n, time, fields, row);
+    if (WEIR_LIKELY(fields == GENERATE_PERSON_FIELDS)) return make_person(g, draft, time, GENERATE_PERSON_FIELDS, row);
+    return make_person(g, draft, time, fields, row);
 }

@@ -12,6 +12,7 @@
 #define GENERATE_BASE_MS 1700006392863 /* 2023-11-14T23:59:52.863Z: dateTime of event 0 */
 #define GENERATE_SHUFFLE 953u          /* a prime: a step of so many visits every place of a group, unless it divides the group's size */
 
+struct channel;
 struct generate_tables;
 
 /* What the ids of one epoch of 50 events are drawn from; ids as they are stored. */
@@ -82,11 +83,24 @@ static inline enum generate_kind generate_kind(uint64_t n)
 #define GENERATE_PERSON_FIELDS 0x1ffu
 
 /*
- * Writes the row of event n, of that kind, with the fields given (the others 0 or empty) to `row`, which has the room above and is 8-byte
- * aligned. time: generate_time of n. Returns the row's size.
+ * What is known of an event before its row is made. Most channels lie beyond the second-level cache: begun some events ahead, a bid's
+ * channel is there when its row is made.
  */
-uint32_t generate_bid(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row);
-uint32_t generate_auction(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row);
-uint32_t generate_person(struct generate *g, uint64_t n, weir_time time, uint32_t fields, void *row);
+struct generate_draft {
+    uint64_t n;
+    uint64_t word;                 /* s(n) of section 2 */
+    const struct channel *channel; /* if it is a bid with a field of it */
+};
+
+/* Begins event n, and fetches what its row reads beyond the caches if it is a bid with these fields. */
+struct generate_draft generate_begin(const struct generate *g, uint64_t n, uint32_t bid_fields);
+
+/*
+ * Writes the row of an event of that kind with the fields given (the others 0 or empty) to `row`, which has the room above and is 8-byte
+ * aligned. time: generate_time of its number. Returns the row's size.
+ */
+uint32_t generate_bid(struct generate *g, const struct generate_draft *draft, weir_time time, uint32_t fields, void *row);
+uint32_t generate_auction(struct generate *g, const struct generate_draft *draft, weir_time time, uint32_t fields, void *row);
+uint32_t generate_person(struct generate *g, const struct generate_draft *draft, weir_time time, uint32_t fields, void *row);
 
 #endif

@@ -11,6 +11,7 @@
 
 #define CALL_EVENTS 4096 /* one call of `read` makes at most so many ... */
 #define BURST_EVENTS 256 /* ... and looks after so many whether its outputs are full */
+#define DRAFTS 32        /* events begun before the first of them is made */
 
 #define RATE_DEFAULT 10000
 #define RATE_MAX 1000000000000
@@ -41,13 +42,13 @@ struct reader {
 
 /* ---- events ------------------------------------------------------------------------------------------------------------------------ */
 
-WEIR_INLINE uint32_t make_row(struct reader *r, enum generate_kind kind, uint64_t n, weir_time time, void *row)
+WEIR_INLINE uint32_t make_row(struct reader *r, enum generate_kind kind, const struct generate_draft *draft, weir_time time, void *row)
 {
     const struct weir_nexmark_fields *fields = &r->config.project;
     switch (kind) {
-    case GENERATE_BID: return generate_bid(&r->generate, n, time, fields->bid, row);
-    case GENERATE_AUCTION: return generate_auction(&r->generate, n, time, fields->auction, row);
-    case GENERATE_PERSON: return generate_person(&r->generate, n, time, fields->person, row);
+    case GENERATE_BID: return generate_bid(&r->generate, draft, time, fields->bid, row);
+    case GENERATE_AUCTION: return generate_auction(&r->generate, draft, time, fields->auction, row);
+    case GENERATE_PERSON: return generate_person(&r->generate, draft, time, fields->person, row);
     }
     return 0;
 }
@@ -57,28 +58,26 @@ WEIR_INLINE weir_time record_time(const struct reader *r, uint64_t p, weir_time 
     return r->config.time == WEIR_NEXMARK_ARRIVAL_TIME ? generate_time(&r->generate, p) : time;
 }
 
-/* The event at arrival position p, into the output of its kind. */
-WEIR_INLINE weir_err emit_event(struct reader *r, struct weir_ctx *ctx, uint64_t p)
+/* The event, at arrival position p, into the output of its kind. */
+WEIR_INLINE weir_err emit_event(struct reader *r, struct weir_ctx *ctx, const struct generate_draft *draft, uint64_t p)
 {
     static const uint32_t rooms[EVENT_KINDS] = {GENERATE_BID_ROOM, GENERATE_AUCTION_ROOM, GENERATE_PERSON_ROOM};
-    uint64_t n = generate_event_at(&r->generate, p);
-    weir_time time = generate_time(&r->generate, n);
-    enum generate_kind kind = generate_kind(n);
+    weir_time time = generate_time(&r->generate, draft->n);
+    enum generate_kind kind = generate_kind(draft->n);
     struct weir_out *out = &ctx->out[kind];
     void *row = weir_row_begin(out, rooms[kind]);
     if (WEIR_UNLIKELY(!row)) return out->err;
-    uint32_t size = make_row(r, kind, n, time, row);
+    uint32_t size = make_row(r, kind, draft, time, row);
     weir_row_end(out, size, record_time(r, p, time), WEIR_INSERT);
     return WEIR_OK;
 }
 
 /* The same as a line of text, without its LF. */
-WEIR_INLINE weir_err emit_line(struct reader *r, struct weir_ctx *ctx, uint64_t p)
+WEIR_INLINE weir_err emit_line(struct reader *r, struct weir_ctx *ctx, const struct generate_draft *draft, uint64_t p)
 {
-    uint64_t n = generate_event_at(&r->generate, p);
-    weir_time time = generate_time(&r->generate, n);
-    enum generate_kind kind = generate_kind(n);
-    (void)make_row(r, kind, n, time, r->row);
+    weir_time time = generate_time(&r->generate, draft->n);
+    enum generate_kind kind = generate_kind(draft->n);
+    (void)make_row(r, kind, draft, time, r->row);
     r->line.len = 0;
     if (!event_write(&r->line, r->format, kind, r->row)) return weir_fail(ctx->diag, WEIR_E_NOMEM, "no memory for a line of text");
     struct nexmark_line line = {weir_put_str(ctx->out, sizeof line, r->line.data, (uint32_t)r->line.len - 1)};
@@ -113,14 +112,31 @@ static weir_time watermark(const struct reader *r, uint64_t p)
     return generate_watermark(&r->generate, p);
 }
 
-WEIR_INLINE weir_err read_events(struct reader *r, struct weir_ctx *ctx, weir_err (*emit)(struct reader *, struct weir_ctx *, uint64_t))
+typedef weir_err (*emit_fn)(struct reader *, struct weir_ctx *, const struct generate_draft *, uint64_t p);
+
+/* The next n <= DRAFTS events. */
+WEIR_INLINE weir_err emit_events(struct reader *r, struct weir_ctx *ctx, emit_fn emit, int64_t n)
+{
+    struct generate_draft drafts[DRAFTS];
+    int64_t step = r->split.step;
+    for (int64_t i = 0; i < n; i++)
+        drafts[i] = generate_begin(&r->generate, generate_event_at(&r->generate, (uint64_t)(r->next + i * step)), r->config.project.bid);
+    for (int64_t i = 0; i < n; i++, r->next += step) {
+        weir_err err = emit(r, ctx, &drafts[i], (uint64_t)r->next);
+        if (WEIR_UNLIKELY(err)) return err;
+    }
+    return WEIR_OK;
+}
+
+WEIR_INLINE weir_err read_events(struct reader *r, struct weir_ctx *ctx, emit_fn emit)
 {
     int64_t n = events_now(r, ctx), left = n, step = r->split.step;
     while (left > 0 && !weir_should_yield(ctx)) {
         int64_t burst = left < BURST_EVENTS ? left : BURST_EVENTS;
         left -= burst;
-        for (int64_t end = r->next + burst * step; r->next < end; r->next += step) {
-            weir_err err = emit(r, ctx, (uint64_t)r->next);
+        for (int64_t n_drafts; burst > 0; burst -= n_drafts) {
+            n_drafts = burst < DRAFTS ? burst : DRAFTS;
+            weir_err err = emit_events(r, ctx, emit, n_drafts);
             if (WEIR_UNLIKELY(err)) return err;
         }
     }

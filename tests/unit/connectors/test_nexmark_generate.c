@@ -63,11 +63,12 @@ static void assert_event(struct generate *g, uint64_t n, const char *expected)
 {
     static const uint32_t rooms[EVENT_KINDS] = {GENERATE_BID_ROOM, GENERATE_AUCTION_ROOM, GENERATE_PERSON_ROOM};
     enum generate_kind kind = generate_kind(n);
+    struct generate_draft draft = generate_begin(g, n, GENERATE_BID_FIELDS);
     void *row = malloc(rooms[kind]); /* a sanitizer sees what leaves it */
     weir_time time = generate_time(g, n);
-    uint32_t size = kind == GENERATE_BID       ? generate_bid(g, n, time, GENERATE_BID_FIELDS, row)
-                    : kind == GENERATE_AUCTION ? generate_auction(g, n, time, GENERATE_AUCTION_FIELDS, row)
-                                               : generate_person(g, n, time, GENERATE_PERSON_FIELDS, row);
+    uint32_t size = kind == GENERATE_BID       ? generate_bid(g, &draft, time, GENERATE_BID_FIELDS, row)
+                    : kind == GENERATE_AUCTION ? generate_auction(g, &draft, time, GENERATE_AUCTION_FIELDS, row)
+                                               : generate_person(g, &draft, time, GENERATE_PERSON_FIELDS, row);
     assert_true(weir_row_valid(event_schemas[kind], row, size));
     struct text_buf buf = {0};
     assert_true(event_write(&buf, WEIR_NEXMARK_CSV, kind, row) && text_reserve(&buf, 1));
