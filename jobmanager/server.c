@@ -12,8 +12,8 @@
 
 #include "api/src/note.h"
 #include "jobmanager/admin.h"
-#include "jobmanager/catalog_tree.h"
 #include "jobmanager/describe_process.h"
+#include "jobmanager/leadership.h"
 #include "jobmanager/peer/ensemble.h"
 #include "jobmanager/pending.h"
 #include "jobmanager/routes.h"
@@ -51,10 +51,9 @@ struct deferred {
 struct jobmanager {
     struct jobmanager_config config;
     struct store *store;
-    struct peer_role role;
-    struct zab_members members;   /* of the ensemble */
-    struct catalog_tree *catalog; /* while this peer leads */
-    uint64_t connection;          /* of the catalog, to the peer */
+    struct leadership leadership;
+    struct zab_members members; /* of the ensemble */
+    uint64_t connection;        /* of the catalog, to the peer */
     struct storage_thread *storage;
     char checkpoint_dir[PATH_MAX], savepoint_dir[PATH_MAX]; /* of jobs whose options name none */
     struct master *master;                                  /* leads when the catalog serves; else it tells TaskManagers who does */
@@ -203,7 +202,7 @@ static void perform(struct jobmanager *s, const struct master_action *a)
         later.offset = a->read_chunk.offset;
         defer(s, &later);
         return;
-    case MASTER_DO_CATALOG: catalog_tree_order(s->catalog, &a->catalog); return;
+    case MASTER_DO_CATALOG: catalog_tree_order(s->leadership.catalog, &a->catalog); return;
     case MASTER_DO_STORAGE: storage_thread_order(s->storage, a); return;
     case MASTER_DO_JOB_ENDED: return; /* clients ask; nobody waits here, and a job leaves no files with the JobManager */
     }
@@ -349,7 +348,8 @@ static void trace(void *arg, bool notable, const char *line)
 /* The endpoint of the established leader, "" when there is none or it has none. */
 static const char *leader_endpoint(const struct jobmanager *s, enum ensemble_address which, char out[static ZAB_ADDRESS_MAX])
 {
-    const struct zab_member *leader = s->role.leader ? members_find(&s->members, s->role.leader) : NULL;
+    uint32_t id = s->leadership.role.leader;
+    const struct zab_member *leader = id ? members_find(&s->members, id) : NULL;
     out[0] = '\0';
     return leader ? ensemble_endpoint(leader->address, which, out) : out;
 }
@@ -394,67 +394,68 @@ static void forget_work(struct jobmanager *s)
     s->last = &s->first;
 }
 
-static void leave_catalog(struct jobmanager *s)
-{
-    catalog_tree_destroy(&s->catalog);
-    peer_disconnect(s->config.peer, s->connection);
-}
-
 /* From now on nobody is told anything by us but who leads. */
-static void stop_leading(struct jobmanager *s, const char *why)
+static void stop_leading(struct jobmanager *s)
 {
-    log_warn("leads no more", "reason=\"%s\"", why);
-    leave_catalog(s);
+    log_warn("leads no more", "reason=\"%s\"", s->leadership.why);
+    peer_disconnect(s->config.peer, s->connection);
     forget_work(s);
     start_master(s, 0);
-}
-
-static void begin_leading(struct jobmanager *s)
-{
-    catalog_tree_new(&s->catalog, s->role.epoch);
-    s->connection = peer_connect(s->config.peer);
 }
 
 /* The catalog is ours: the jobs that it holds are taken up. */
 static void lead(struct jobmanager *s)
 {
     struct master_event ev = {.type = MASTER_EV_LISTED};
-    start_master(s, s->role.epoch);
-    ev.listed.n = catalog_tree_listed(s->catalog, &ev.listed.at);
+    start_master(s, s->leadership.epoch);
+    ev.listed.n = catalog_tree_listed(s->leadership.catalog, &ev.listed.at);
     step(s, &ev);
     s->failure = s->actions.answer;
     s->stopping |= s->failure.code != WEIR_OK;
     if (!s->failure.code) log_listening(s);
 }
 
-static void take_role(struct jobmanager *s, const struct peer_role *role)
+static void follow(struct jobmanager *s)
 {
-    bool lost = s->catalog && (!role->leads || role->epoch != s->role.epoch);
-    s->role = *role;
-    if (lost)
-        stop_leading(s, "the peer has lost its quorum, or another one leads");
-    else if (!s->catalog)
-        start_master(s, 0); /* which names another leader now */
-    if (role->leads && !s->catalog) begin_leading(s);
-    if (!role->leads) log_info("stands by", "leader=%" PRIu32, role->leader);
+    start_master(s, 0);
+    log_info("stands by", "leader=%" PRIu32, s->leadership.role.leader);
+}
+
+static void take_turns(struct jobmanager *s)
+{
+    for (enum leadership_turn turn; (turn = leadership_turn(&s->leadership)) != LEADERSHIP_STAYS;) {
+        switch (turn) {
+        case LEADERSHIP_STAYS: break;
+        case LEADERSHIP_FOLLOWS: follow(s); break;
+        case LEADERSHIP_CLAIMS: s->connection = peer_connect(s->config.peer); break;
+        case LEADERSHIP_LEADS: lead(s); break;
+        case LEADERSHIP_ENDS: stop_leading(s); break;
+        }
+    }
+}
+
+static void take_news(struct jobmanager *s, const struct peer_news *news)
+{
+    struct catalog_tree *catalog = news->connection == s->connection ? s->leadership.catalog : NULL;
+    switch (news->type) {
+    case PEER_NEWS_ROLE: leadership_role(&s->leadership, &news->role); break;
+    case PEER_NEWS_MEMBERS: s->members = *news->members; break;
+    case PEER_NEWS_MESSAGE:
+        if (catalog) catalog_tree_hear(catalog, news->message);
+        break;
+    case PEER_NEWS_CLOSED:
+        if (catalog) catalog_tree_closed(catalog);
+        break;
+    case PEER_NEWS_RECONFIG: break; /* nobody here asks for it */
+    }
 }
 
 static void take_peer(struct jobmanager *s)
 {
     struct peer_news news;
     while (peer_take(s->config.peer, &news)) {
-        bool ours = s->catalog && news.connection == s->connection;
-        switch (news.type) {
-        case PEER_NEWS_ROLE: take_role(s, &news.role); break;
-        case PEER_NEWS_MEMBERS: s->members = *news.members; break;
-        case PEER_NEWS_MESSAGE:
-            if (ours) catalog_tree_hear(s->catalog, news.message);
-            break;
-        case PEER_NEWS_CLOSED:
-            if (ours) catalog_tree_closed(s->catalog);
-            break;
-        case PEER_NEWS_RECONFIG: break; /* nobody here asks for it */
-        }
+        take_news(s, &news);
+        take_turns(s);
     }
 }
 
@@ -462,20 +463,17 @@ static void take_peer(struct jobmanager *s)
 static void work_catalog(struct jobmanager *s)
 {
     struct master_event ev = {.type = MASTER_EV_CATALOG};
+    struct catalog_tree *catalog = s->leadership.catalog;
     struct weir_bytes message;
-    if (!s->catalog) return;
-    if (catalog_tree_state(s->catalog) == CATALOG_TREE_SERVING && !master_leads(s->master)) lead(s);
-    while (catalog_tree_answer(s->catalog, &ev.catalog)) step(s, &ev);
-    while (catalog_tree_say(s->catalog, &message, clock_mono_ms())) peer_send(s->config.peer, s->connection, message);
-    if (catalog_tree_state(s->catalog) != CATALOG_TREE_LOST) return;
-    stop_leading(s, catalog_tree_reason(s->catalog));
-    if (s->role.leads) begin_leading(s); /* the peer says so: the catalog is claimed anew */
+    if (!catalog) return;
+    while (catalog_tree_answer(catalog, &ev.catalog)) step(s, &ev);
+    while (catalog_tree_say(catalog, &message, clock_mono_ms())) peer_send(s->config.peer, s->connection, message);
 }
 
 /* It will lead in a moment: requests wait for that. Nobody is known to ask instead. */
 static bool is_about_to_lead(const struct jobmanager *s)
 {
-    return !master_leads(s->master) && (s->role.leads || s->members.n <= 1);
+    return !master_leads(s->master) && (s->leadership.role.leads || s->members.n <= 1);
 }
 
 /* ---- the loop ---- */
@@ -484,7 +482,8 @@ static int64_t timeout_ms(const struct jobmanager *s)
 {
     int64_t now = clock_mono_ms();
     int64_t until = s->actions.deadline_ms < s->expire_at_ms ? s->actions.deadline_ms : s->expire_at_ms;
-    if (s->catalog && catalog_tree_deadline_ms(s->catalog) < until) until = catalog_tree_deadline_ms(s->catalog);
+    const struct catalog_tree *catalog = s->leadership.catalog;
+    if (catalog && catalog_tree_deadline_ms(catalog) < until) until = catalog_tree_deadline_ms(catalog);
     if (s->first || until <= now) return 0;
     return until - now;
 }
@@ -572,6 +571,7 @@ weir_err jobmanager_new(struct jobmanager **out, const struct jobmanager_config 
     if (!s) return weir_fail(diag, WEIR_E_NOMEM, "no memory for the server");
     s->config = *config;
     s->last = &s->first;
+    leadership_init(&s->leadership);
     net_parts_init(&s->parts);
     weir_err err = routes_new(&s->routes);
     if (err) err = weir_fail(diag, err, "no memory for the routes");
@@ -607,7 +607,8 @@ void jobmanager_destroy(struct jobmanager **jobmanager)
         master_actions_close(&s->actions);
         master_destroy(&s->master);
     }
-    if (s->catalog) leave_catalog(s);
+    if (s->leadership.catalog) peer_disconnect(s->config.peer, s->connection);
+    leadership_close(&s->leadership);
     storage_thread_destroy(&s->storage);
     net_parts_close(&s->parts);
     net_socket_destroy(&s->control);

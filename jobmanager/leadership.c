@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobmanager/leadership.h"
+
+#include <stdio.h>
+
+void leadership_init(struct leadership *l)
+{
+    *l = (struct leadership){.role = {.role = ZAB_LOOKING}};
+}
+
+void leadership_close(struct leadership *l)
+{
+    catalog_tree_destroy(&l->catalog);
+}
+
+void leadership_role(struct leadership *l, const struct peer_role *role)
+{
+    l->role = *role;
+    l->news = true;
+}
+
+/* Why what the catalog was claimed for is over; NULL: it is not. */
+static const char *why_over(const struct leadership *l)
+{
+    if (!l->role.leads || l->role.epoch != l->epoch) return "the peer has lost its quorum, or another one leads";
+    return catalog_tree_state(l->catalog) == CATALOG_TREE_LOST ? catalog_tree_reason(l->catalog) : NULL;
+}
+
+static enum leadership_turn end(struct leadership *l, const char *why)
+{
+    (void)snprintf(l->why, sizeof l->why, "%s", why);
+    catalog_tree_destroy(&l->catalog);
+    l->leads = l->news = false;
+    return LEADERSHIP_ENDS;
+}
+
+static enum leadership_turn turn_with_catalog(struct leadership *l)
+{
+    const char *why = why_over(l);
+    if (why) return end(l, why);
+    if (l->leads || catalog_tree_state(l->catalog) != CATALOG_TREE_SERVING) return LEADERSHIP_STAYS;
+    l->leads = true;
+    return LEADERSHIP_LEADS;
+}
+
+enum leadership_turn leadership_turn(struct leadership *l)
+{
+    if (l->catalog) return turn_with_catalog(l);
+    if (l->role.leads) { /* also when the last claim was lost: the peer says so, it is claimed anew */
+        l->epoch = l->role.epoch;
+        catalog_tree_new(&l->catalog, l->epoch);
+        return LEADERSHIP_CLAIMS;
+    }
+    if (!l->news) return LEADERSHIP_STAYS;
+    l->news = false;
+    return LEADERSHIP_FOLLOWS;
+}
