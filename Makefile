@@ -79,7 +79,7 @@ fuzz: clang-deps
 
 # The simulator: SEEDS worlds from START on.
 sim: build
-	$(BUILD)/tests/sim --seeds $(SEEDS) --start $(START)
+	$(BUILD)/tests/sim/sim --seeds $(SEEDS) --start $(START)
 
 # The coordination ensemble: SEEDS worlds from START on.
 sim-coord: build
