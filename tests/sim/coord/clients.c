@@ -36,7 +36,15 @@ void client_forwarded(struct ens *e, struct ens_peer *p, struct weir_bytes bytes
     peer_step(e, p, &ev);
 }
 
-void client_delivered(struct ens *e, struct ens_peer *p, const struct zab_entry *entry)
+static void forwarded(struct ens *e, struct ens_peer *p, uint32_t from, struct weir_bytes bytes)
+{
+    (void)from;
+    struct ens_event ev = {.kind = ENS_EV_FORWARDED, .peer = p->id, .life = p->life, .len = bytes.length};
+    ev.data = ens_keep(e, bytes.data, bytes.length);
+    ens_push(e, ev, e->now_ms);
+}
+
+static void delivered(struct ens *e, struct ens_peer *p, const struct zab_entry *entry)
 {
     if (entry->kind != ZAB_ENTRY_DATA) return;
     uint32_t i;
@@ -60,7 +68,7 @@ static uint32_t value_at(const struct ens *e, uint32_t place, uint32_t key)
     return 0;
 }
 
-void client_synced(struct ens *e, struct ens_peer *p, uint64_t token)
+static void synced(struct ens *e, struct ens_peer *p, uint64_t token)
 {
     struct ens_op *op = &e->ops[token];
     op->answered = 2 * e->n_events_done + 1;
@@ -68,6 +76,8 @@ void client_synced(struct ens *e, struct ens_peer *p, uint64_t token)
     e->n_reads++;
     check_read(e, p, op);
 }
+
+const struct ens_above clients_above = {.delivered = delivered, .forwarded = forwarded, .synced = synced};
 
 /* ---- changes of members ---- */
 

@@ -33,6 +33,7 @@ static void on_role(struct ens *e, struct ens_peer *p, const struct zab_action *
     ens_trace(e, "%u is %s %u epoch %llu%s", p->id, names[p->role], p->leader, (unsigned long long)p->epoch,
               p->established ? ", established" : "");
     check_role(e, p);
+    if (e->above->role) e->above->role(e, p);
     fault_at_role(e, p);
 }
 
@@ -56,6 +57,7 @@ static void push_read(struct ens *e, struct ens_peer *p, const struct zab_action
 
 static void perform(struct ens *e, struct ens_peer *p, const struct zab_action *a)
 {
+    const struct ens_above *above = e->above;
     switch (a->type) {
     case ZAB_DO_SEND: net_send(e, p->id, a->peer, a->message); return;
     case ZAB_DO_RESET_LINK:
@@ -64,29 +66,32 @@ static void perform(struct ens *e, struct ens_peer *p, const struct zab_action *
         return;
     case ZAB_DO_APPEND:
     case ZAB_DO_TRUNCATE:
-    case ZAB_DO_SET_EPOCHS:
-    case ZAB_DO_INSTALL: disk_write(e, p, a); return;
+    case ZAB_DO_SET_EPOCHS: disk_write(e, p, a); return;
+    case ZAB_DO_INSTALL:
+        disk_write(e, p, a);
+        if (a->install.last && above->replaced) above->replaced(e, p);
+        return;
     case ZAB_DO_READ_LOG:
     case ZAB_DO_READ_SNAPSHOT: push_read(e, p, a); return;
     case ZAB_DO_END_SNAPSHOT: p->disk.pinned[a->peer] = NULL; return;
     case ZAB_DO_DELIVER:
         check_delivered(e, p, &a->entry);
-        client_delivered(e, p, &a->entry);
+        if (above->delivered) above->delivered(e, p, &a->entry);
         return;
     case ZAB_DO_ROLE: on_role(e, p, a); return;
     case ZAB_DO_MEMBERS: on_members(p, a); return;
     case ZAB_DO_FORWARDED:
-        ens_push(e,
-                 (struct ens_event){.kind = ENS_EV_FORWARDED,
-                                    .peer = p->id,
-                                    .life = p->life,
-                                    .data = ens_keep(e, a->bytes.data, a->bytes.length),
-                                    .len = a->bytes.length},
-                 e->now_ms);
+        if (above->forwarded) above->forwarded(e, p, a->peer, a->bytes);
         return;
     case ZAB_DO_TOUCHED:
-    case ZAB_DO_BARRIER_LOST: return;
-    case ZAB_DO_SYNCED: client_synced(e, p, a->token); return;
+        if (above->touched) above->touched(e, p, a->peer, a->bytes);
+        return;
+    case ZAB_DO_SYNCED:
+        if (above->synced) above->synced(e, p, a->token);
+        return;
+    case ZAB_DO_BARRIER_LOST:
+        if (above->barrier_lost) above->barrier_lost(e, p, a->token);
+        return;
     case ZAB_DO_FAIL: ens_violate(e, "peer %u gives up: %s", p->id, a->reason); return;
     }
 }
@@ -101,6 +106,7 @@ static void perform_all(struct ens *e, struct ens_peer *p, const struct zab_acti
         }
         perform(e, p, &actions->at[i]);
     }
+    if (e->above->settled) e->above->settled(e, p);
 }
 
 static void arm(struct ens *e, struct ens_peer *p, int64_t deadline_ms)
@@ -146,6 +152,7 @@ void peer_start(struct ens *e, uint32_t id)
     p->tick_ms = INT64_MAX;
     p->crash_in = -1;
     p->established = false;
+    if (e->above->started) e->above->started(e, p);
     zab_new(&p->core, &config, &recovery, e->now_ms, &e->actions);
     arm(e, p, e->actions.deadline_ms);
     perform_all(e, p, &e->actions);
@@ -164,6 +171,7 @@ void peer_crash(struct ens *e, uint32_t id, uint32_t keep)
     zab_destroy(&p->core);
     disk_crash(e, &p->disk, keep);
     net_crash(e, id);
+    if (e->above->crashed) e->above->crashed(e, p);
 }
 
 struct ens_peer *ens_leader(struct ens *e)

@@ -217,6 +217,7 @@ void ens_new(struct ens **out, const struct ens_config *config, uint64_t seed, b
     e->calm = calm;
     e->print = print;
     e->config = *config;
+    e->above = &clients_above;
     struct zab_members initial;
     first_members(config, &initial);
     for (uint32_t id = 1; id <= config->n_peers; id++) {

@@ -62,6 +62,24 @@ struct ens_disk {
 };
 
 struct ens;
+struct ens_peer;
+
+/*
+ * What stands above the peers: clients.c in this world, JobManagers in that of tests/sim. Each call may be NULL. Within them no peer may be
+ * stepped, for its actions are being performed; that is what `settled` is for, at the end of each step, if the peer has not crashed in it.
+ */
+struct ens_above {
+    void (*started)(struct ens *e, struct ens_peer *p); /* `place` is that of its snapshot; its first step follows */
+    void (*crashed)(struct ens *e, struct ens_peer *p);
+    void (*role)(struct ens *e, struct ens_peer *p);
+    void (*delivered)(struct ens *e, struct ens_peer *p, const struct zab_entry *entry);
+    void (*replaced)(struct ens *e, struct ens_peer *p); /* by a snapshot: `place` is its */
+    void (*forwarded)(struct ens *e, struct ens_peer *p, uint32_t from, struct weir_bytes bytes);
+    void (*touched)(struct ens *e, struct ens_peer *p, uint32_t from, struct weir_bytes bytes);
+    void (*synced)(struct ens *e, struct ens_peer *p, uint64_t token);
+    void (*barrier_lost)(struct ens *e, struct ens_peer *p, uint64_t token);
+    void (*settled)(struct ens *e, struct ens_peer *p);
+};
 
 struct ens_peer {
     struct ens *world;
@@ -160,6 +178,8 @@ struct ens {
     bool calm;  /* no chance: every delay is its longest */
     bool print; /* lines go to stdout */
     struct ens_config config;
+    const struct ens_above *above; /* ens_new: the clients */
+    void *owner;                   /* for it */
     int64_t now_ms;
     uint64_t order, n_events_done;
     uint32_t spin; /* events at this moment */
@@ -245,8 +265,7 @@ void client_op(struct ens *e, uint32_t peer, enum ens_op_kind kind, uint32_t key
 void client_asked(struct ens *e, struct ens_peer *p, uint32_t op);
 void client_reconfig(struct ens *e);
 void client_forwarded(struct ens *e, struct ens_peer *p, struct weir_bytes bytes);
-void client_delivered(struct ens *e, struct ens_peer *p, const struct zab_entry *entry);
-void client_synced(struct ens *e, struct ens_peer *p, uint64_t token);
+extern const struct ens_above clients_above;
 
 /* ---- check.c ---- */
 
@@ -258,7 +277,11 @@ bool check_settled(struct ens *e, const char **why);
 
 /* ---- faults.c ---- */
 
+struct ens_config fault_draw(struct ens *e);
+void fault_schedule(struct ens *e, enum ens_kind kind, uint32_t n, int64_t from_ms, int64_t to_ms);
 void fault_strike(struct ens *e);
+void fault_snapshot(struct ens *e);                    /* some peer takes one */
+int64_t fault_end(struct ens *e);                      /* of all of them; gives how long what is under way still goes on */
 void fault_power(struct ens *e);                       /* everybody crashes */
 void fault_at_role(struct ens *e, struct ens_peer *p); /* elections are short: faults are sent there */
 

@@ -118,7 +118,7 @@ void fault_at_role(struct ens *e, struct ens_peer *p)
 
 /* ---- a seed ---- */
 
-static struct ens_config draw_config(struct ens *e)
+struct ens_config fault_draw(struct ens *e)
 {
     struct ens_config c = {
         .delay_ms = 1 + up_to(e, 8), .break_ms = up_to(e, 200), .detect_ms = 600, .retry_ms = 40, .fsync_ms = 1 + up_to(e, 10)};
@@ -143,7 +143,7 @@ static struct ens_config draw_config(struct ens *e)
     return c;
 }
 
-static void schedule(struct ens *e, enum ens_kind kind, uint32_t n, int64_t from_ms, int64_t to_ms)
+void fault_schedule(struct ens *e, enum ens_kind kind, uint32_t n, int64_t from_ms, int64_t to_ms)
 {
     for (uint32_t i = 0; i < n; i++) {
         struct ens_event ev = {.kind = kind};
@@ -161,11 +161,17 @@ static void schedule_all(struct ens *e)
 {
     const struct ens_config *c = &e->config;
     int64_t begin = ens_random(e, 2) ? 0 : 150;
-    schedule(e, ENS_EV_OP, c->ops / 2, 0, c->rage_ms);
+    fault_schedule(e, ENS_EV_OP, c->ops / 2, 0, c->rage_ms);
     int64_t burst = (int64_t)ens_random(e, (uint64_t)c->rage_ms);
-    schedule(e, ENS_EV_OP, c->ops / 2, burst, burst + 60);
-    schedule(e, ENS_EV_FAULT, c->faults, begin, c->rage_ms);
-    schedule(e, ENS_EV_RECONFIG, c->reconfigs, begin, c->rage_ms);
+    fault_schedule(e, ENS_EV_OP, c->ops / 2, burst, burst + 60);
+    fault_schedule(e, ENS_EV_FAULT, c->faults, begin, c->rage_ms);
+    fault_schedule(e, ENS_EV_RECONFIG, c->reconfigs, begin, c->rage_ms);
+}
+
+void fault_snapshot(struct ens *e)
+{
+    struct ens_peer *p = &e->peers[any_peer(e)];
+    if (e->config.snapshot_every && p->core && p->paused_ms <= e->now_ms && !e->violated) disk_take_snapshot(e, p);
 }
 
 static void rage(struct ens *e)
@@ -173,12 +179,11 @@ static void rage(struct ens *e)
     int64_t until = e->config.rage_ms;
     while (!e->violated && e->now_ms < until) {
         ens_run(e, 1 + (int64_t)ens_random(e, 200));
-        struct ens_peer *p = &e->peers[any_peer(e)];
-        if (e->config.snapshot_every && p->core && p->paused_ms <= e->now_ms && !e->violated) disk_take_snapshot(e, p);
+        fault_snapshot(e);
     }
 }
 
-bool ens_heal(struct ens *e, int64_t ms)
+int64_t fault_end(struct ens *e)
 {
     e->healed = true;
     ens_trace(e, "healed");
@@ -194,6 +199,12 @@ bool ens_heal(struct ens *e, int64_t ms)
         ens_push(e, (struct ens_event){.kind = ENS_EV_START, .peer = id}, e->now_ms);
     }
     net_mend(e);
+    return rest;
+}
+
+bool ens_heal(struct ens *e, int64_t ms)
+{
+    int64_t rest = fault_end(e);
     ens_run(e, rest + 1);
     const char *why;
     for (int64_t end = e->now_ms + ms; e->now_ms < end && !e->violated;) {
@@ -227,7 +238,7 @@ static void prove_well(struct ens *e)
 void ens_run_seed(struct ens **out, uint64_t seed, bool print)
 {
     struct ens draw = {.random = seed * 0x9e3779b97f4a7c15u + 1};
-    struct ens_config config = draw_config(&draw);
+    struct ens_config config = fault_draw(&draw);
     struct ens *e;
     ens_new(&e, &config, draw.random, false, print);
     e->seed = seed;
