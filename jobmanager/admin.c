@@ -358,6 +358,7 @@ static weir_err submit(struct call *c, const struct job_submission *sub)
     c->admin->step(c->admin->arg, &ev, &c->diag);
     if (c->diag.code) return c->diag.code;
     c->awaits = sub->id;
+    c->awaits_key = JOB_KEY_SUBMISSION;
     return admin_give_id(c, "jobid", sub->id);
 }
 
@@ -461,6 +462,9 @@ static weir_err patch_job(struct call *c)
     struct master_event ev = {.type = MASTER_EV_CANCEL, .cancel = {job->id}};
     c->admin->step(c->admin->arg, &ev, &c->diag);
     if (c->diag.code) return c->diag.code;
+    job = master_job_find(c->admin->master, ev.cancel.job);
+    if (job && job->cancel_storing) c->awaits = job->id;
+    c->awaits_key = JOB_KEY_CANCEL;
     c->status = REST_ACCEPTED;
     return give_empty(c);
 }
@@ -628,7 +632,7 @@ void admin_handle(struct admin *a, const struct weir_bytes *parts, uint32_t n, s
     } else if (c.status == 0) {
         c.status = REST_OK;
     }
-    *out = (struct admin_reply){.status = c.status, .awaits = c.awaits};
+    *out = (struct admin_reply){.status = c.status, .awaits = c.awaits, .awaits_key = c.awaits_key};
     fill_body(out, c.json);
     fill_headers(out, &request);
 }

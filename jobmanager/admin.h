@@ -38,7 +38,8 @@ struct admin_reply {
     char headers[ADMIN_REQUEST_ID_MAX + 64];
     char *body; /* JSON; NULL = empty */
     size_t len;
-    struct weir_id awaits; /* a job: the reply is sent when that is accepted (MASTER_DO_ACCEPTED); zero = at once */
+    struct weir_id awaits;   /* a job: the reply is sent when that, or its cancel, is accepted (MASTER_DO_ACCEPTED); zero = at once */
+    enum job_key awaits_key; /* as there */
 };
 
 /* Answers the request in `parts` (without the routing id; an empty part in front is skipped). */

@@ -18,7 +18,8 @@ struct call {
     json_t *json;                        /* the answer; the handler gives it */
     struct weir_diag diag;
     const char *remedy;
-    struct weir_id awaits; /* a job that must be accepted before the answer is sent; zero = at once */
+    struct weir_id awaits; /* as in admin_reply */
+    enum job_key awaits_key;
 };
 
 /* Takes the document as the answer; NULL: there was no memory for it. */

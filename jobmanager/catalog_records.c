@@ -11,7 +11,7 @@
 
 enum { FORM = 1 };
 
-static const char *const names[JOB_KEYS] = {"submission", "graph", "attempt", "counter", "pointers", "result"};
+static const char *const names[JOB_KEYS] = {"submission", "graph", "attempt", "counter", "pointers", "result", "cancel"};
 
 const char *records_key(struct weir_id job, enum job_key key, char out[static CATALOG_KEY_MAX + 1])
 {
@@ -103,6 +103,13 @@ void records_pointers(uint64_t epoch, const struct ckpt_pointer *const *pointers
         pack_int(out, p->wall_ms);
         pack_uint(out, p->state_bytes);
     }
+}
+
+void records_cancel(uint64_t epoch, struct buffer *out)
+{
+    pack_array(out, 2);
+    pack_uint(out, FORM);
+    pack_uint(out, epoch);
 }
 
 void records_result(const struct job *job, enum job_state outcome, int64_t ended_wall_ms, struct buffer *out)
@@ -253,6 +260,12 @@ static void take_pointers(struct reader *r, struct records_job *out)
     }
 }
 
+static void take_cancel(struct reader *r, struct records_job *out)
+{
+    (void)read_uint(r, UINT64_MAX);
+    out->recovery.cancel = true;
+}
+
 static enum job_state terminal_named(const char *name)
 {
     for (enum job_state state = JOB_FINISHED; state <= JOB_CANCELED; state++)
@@ -286,7 +299,7 @@ static const struct {
     uint32_t n_fields; /* with the form */
 } takers[JOB_KEYS] = {
     [JOB_KEY_SUBMISSION] = {take_submission, 15}, [JOB_KEY_ATTEMPT] = {take_attempt, 4}, [JOB_KEY_COUNTER] = {take_counter, 3},
-    [JOB_KEY_POINTERS] = {take_pointers, 3},      [JOB_KEY_RESULT] = {take_result, 14},
+    [JOB_KEY_POINTERS] = {take_pointers, 3},      [JOB_KEY_RESULT] = {take_result, 14},  [JOB_KEY_CANCEL] = {take_cancel, 2},
 };
 
 static weir_err take_graph(struct records_job *out, struct weir_bytes value, struct weir_diag *diag)

@@ -21,6 +21,7 @@ void records_submission(const struct job_submission *sub, uint64_t number, int64
 void records_attempt(uint64_t epoch, uint32_t attempt, bool committing, struct buffer *out);
 void records_counter(uint64_t epoch, uint64_t id, struct buffer *out);
 void records_pointers(uint64_t epoch, const struct ckpt_pointer *const *pointers, uint32_t n, struct buffer *out);
+void records_cancel(uint64_t epoch, struct buffer *out);
 /* Of a job whose outcome is known. */
 void records_result(const struct job *job, enum job_state outcome, int64_t ended_wall_ms, struct buffer *out);
 

@@ -129,6 +129,7 @@ static void on_concluded(struct job *job, const struct job_event *ev, struct job
     }
     job_checkpoints_end(job, job->outcome, out);
     job_act(out, JOB_DO_DELETE)->key = JOB_KEY_GRAPH;
+    job_act(out, JOB_DO_DELETE)->key = JOB_KEY_CANCEL;
     job_enter(job, job->outcome, ev);
     job_act(out, JOB_DO_ENDED);
 }
@@ -237,7 +238,12 @@ void job_fail(struct job *job, const struct cause *cause, const struct job_event
     case JOB_CREATED:
     case JOB_DEPLOYING:
     case JOB_RUNNING:
-    case JOB_RESTARTING: begin_failing(job, cause, ev, out); return;
+    case JOB_RESTARTING:
+        if (job->cancel_requested)
+            job_begin_cancelling(job, ev, out);
+        else
+            begin_failing(job, cause, ev, out);
+        return;
     case JOB_FAILING:
         if (job->failure.symptom && !cause->symptom) set_failure(job, cause, ev);
         job_leave_if_empty(job, ev, out);
@@ -336,6 +342,11 @@ static void become_created(struct job *job, const struct job_event *ev)
 
 /* ---- what the catalog has stored ---- */
 
+void job_refuse_ended(const struct job *job, struct weir_diag *diag)
+{
+    weir_fail(diag, WEIR_E_STATE, "the job has already ended: %s", job_state_name(job->state));
+}
+
 /* Everything that the state waited for is stored. */
 static void go_on(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
@@ -349,19 +360,36 @@ static void go_on(struct job *job, const struct job_event *ev, struct job_action
         job_commit(job, out); /* without checkpoints */
 }
 
-/* Whether or not anybody wants the job any more, who submitted it waits for an answer. */
-static void accept_job(const struct job_event *ev, struct job_actions *out)
+/* Who asked for what is under `key` waits for an answer, whether or not anybody wants the job any more. */
+static void accept(enum job_key key, weir_err err, const char *reason, struct job_actions *out)
 {
-    size_t text = job_text(out, ev->stored.err ? ev->stored.reason : "");
+    size_t text = job_text(out, err ? reason : "");
     struct job_action *accepted = job_act(out, JOB_DO_ACCEPTED);
-    accepted->code = ev->stored.err;
+    accepted->key = key;
+    accepted->code = err;
     accepted->text = text;
+}
+
+static void on_cancel_stored(struct job *job, const struct job_event *ev, struct job_actions *out)
+{
+    struct weir_diag diag = {.code = ev->stored.err};
+    job->cancel_storing = false;
+    if (!diag.code && job_state_terminal(job->state)) job_refuse_ended(job, &diag);
+    accept(JOB_KEY_CANCEL, diag.code, ev->stored.err ? ev->stored.reason : diag.text, out);
+    if (!diag.code)
+        job_begin_cancelling(job, ev, out);
+    else if (job->commit_waits && job->state == JOB_RUNNING)
+        job_commit(job, out);
 }
 
 static void on_stored(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
     uint32_t bit = 1u << ev->stored.key;
-    if (ev->stored.key == JOB_KEY_SUBMISSION) accept_job(ev, out);
+    if (ev->stored.key == JOB_KEY_SUBMISSION) accept(JOB_KEY_SUBMISSION, ev->stored.err, ev->stored.reason, out);
+    if (ev->stored.key == JOB_KEY_CANCEL) {
+        on_cancel_stored(job, ev, out);
+        return;
+    }
     if (ev->stored.number != job->put_of[ev->stored.key]) return; /* another one of the same key has followed it */
     if (ev->stored.key == JOB_KEY_COUNTER || (ev->stored.key == JOB_KEY_POINTERS && !(job->storing & bit))) {
         struct ckpt_event answer = {.type = ev->stored.key == JOB_KEY_COUNTER ? CKPT_EV_RESERVED : CKPT_EV_POINTER};
@@ -421,7 +449,7 @@ static void on_placed(struct job *job, const struct job_event *ev, struct job_ac
     job->attempt++;
     job->attempt_epoch = job->epoch;
     job->started = false;
-    job->committing = false;
+    job->committing = job->commit_waits = false;
     job->restored_id = from ? from->id : 0;
     job_enter(job, JOB_DEPLOYING, ev);
     if (from) job_tell(out, "attempt %" PRIu32 " restores checkpoint %" PRIu64 " at %s", job->attempt, from->id, from->path);
@@ -437,17 +465,26 @@ static void on_placed(struct job *job, const struct job_event *ev, struct job_ac
 
 /* ---- cancel, time ---- */
 
-static void on_cancel(struct job *job, const struct job_event *ev, struct job_actions *out)
+static void on_cancel(struct job *job, struct job_actions *out)
 {
-    struct wire_msg cancel = {.type = WIRE_CANCEL};
     if (job_state_terminal(job->state)) {
-        weir_fail(&out->answer, WEIR_E_STATE, "the job has already ended: %s", job_state_name(job->state));
+        job_refuse_ended(job, &out->answer);
         return;
     }
     if (job->outcome == JOB_FINISHED || (job->committing && (job->state == JOB_RUNNING || job->state == JOB_RECONCILING))) {
         weir_fail(&out->answer, WEIR_E_STATE, "too late: the job has finished its work and its output is being committed");
         return;
     }
+    if (job->cancel_requested || job->cancel_storing) return;
+    size_t at = out->bytes.len;
+    records_cancel(job->epoch, &out->bytes);
+    job_put(job, JOB_KEY_CANCEL, at, false, out);
+    job->cancel_storing = true;
+}
+
+void job_begin_cancelling(struct job *job, const struct job_event *ev, struct job_actions *out)
+{
+    struct wire_msg cancel = {.type = WIRE_CANCEL};
     job->cancel_requested = true;
     if (job->state == JOB_FAILING || job->state == JOB_CANCELLING) return; /* its workers are being canceled already; a failure is kept */
     if (job->state == JOB_INITIALIZING) job_act(out, JOB_DO_STOP_DESCRIBE);
@@ -474,6 +511,10 @@ static void on_time(struct job *job, const struct job_event *ev, struct job_acti
                       job->describe_timeout_ms);
         return;
     case JOB_RECONCILING:
+        if (job->cancel_requested) {
+            job_begin_cancelling(job, ev, out);
+            return;
+        }
         job->unreported = true;
         job_fail_text(job, WEIR_E_UNREACHABLE, "", ev, out,
                       "the JobManager was restarted, and of the workers of attempt %" PRIu32 " not all were reported within %" PRIu32 " ms",
@@ -561,16 +602,17 @@ static void on_recover(struct job *job, const struct job_event *ev, struct job_a
         return;
     }
     job_tell(out, "taken up again after a restart of the JobManager, with %" PRIu32 " attempts before", r->attempt);
-    if (!r->graph) {
-        describe(job, ev, out);
-        return;
-    }
-    if (!take_graph(job, r->graph, ev, out)) return;
-    job->committing = r->committing;
-    if (job->attempt)
+    job->cancel_requested = r->cancel;
+    job->committing = r->committing && !r->cancel;
+    if (r->graph && !take_graph(job, r->graph, ev, out)) return;
+    if (job->attempt && r->graph)
         job_begin_reconciling(job, ev);
-    else
+    else if (r->cancel)
+        job_begin_cancelling(job, ev, out);
+    else if (r->graph)
         job_put_attempt(job, job->attempt + 1, false, out);
+    else
+        describe(job, ev, out);
 }
 
 /* ---- the step ---- */
@@ -593,7 +635,7 @@ void job_step(struct job *job, const struct job_event *ev, struct job_actions *o
         if (!ev->cleaned.err) job_act(out, JOB_DO_DELETE)->key = JOB_KEY_COUNTER; /* nothing is left to do after a restart */
         return;
     case JOB_EV_REQUEST: job_on_request(job, ev, out); return;
-    case JOB_EV_CANCEL: on_cancel(job, ev, out); return;
+    case JOB_EV_CANCEL: on_cancel(job, out); return;
     case JOB_EV_TICK: on_tick(job, ev, out); return;
     }
 }

@@ -10,7 +10,7 @@
  *        ├── not described ──────┼─────────────────▶│   └── all gone, and there is to be no restart ──▶ FAILED
  *        │                       └── RESTARTING ◀───┘ all gone, after a failure that the restart strategy forgives
  *        └── cancel ───────────────▶ CANCELLING ── all gone ──▶ CANCELED
- *                                    (from every state, and RUNNING before COMMIT)
+ *                                    (from every state, and RUNNING before COMMIT, when the catalog holds that it was asked for)
  *
  * Found in the catalog by a new leader, with an attempt that may still run:
  *
@@ -29,7 +29,8 @@
  *
  * With checkpoints (checkpoint.h) COMMIT comes after a last checkpoint (FINAL, or a savepoint that stops the job), so that a failure after
  * it restores and commits again. Without, COMMIT is the point of no return: the catalog is told before, workers are left to finish their
- * commit, and a failure says that output may be partly visible. In both a cancel comes too late then.
+ * commit, and a failure says that output may be partly visible. In both a cancel comes too late then; COMMIT waits while one is being
+ * stored, so a cancel that the catalog holds is obeyed by whoever leads: nobody can have been told to commit.
  *
  * The root cause is the first failure. One exception: a worker that merely reports that a peer does not answer (WEIR_E_UNREACHABLE) sees a
  * symptom; while the job is FAILING the first failure of another kind replaces it, so that a lost TaskManager is named by itself and not by
@@ -143,7 +144,16 @@ struct job_worker {
 #define JOB_FAILURES_MAX 8 /* failures before the last one that are remembered, newest last; the oldest goes */
 
 /* What the catalog holds of a job, each under a key of its own (catalog_records.h). */
-enum job_key { JOB_KEY_SUBMISSION, JOB_KEY_GRAPH, JOB_KEY_ATTEMPT, JOB_KEY_COUNTER, JOB_KEY_POINTERS, JOB_KEY_RESULT, JOB_KEYS };
+enum job_key {
+    JOB_KEY_SUBMISSION,
+    JOB_KEY_GRAPH,
+    JOB_KEY_ATTEMPT,
+    JOB_KEY_COUNTER,
+    JOB_KEY_POINTERS,
+    JOB_KEY_RESULT,
+    JOB_KEY_CANCEL,
+    JOB_KEYS
+};
 
 /* The job that goes on for a rescaled one. */
 struct job_successor {
@@ -183,7 +193,8 @@ struct job {
     uint64_t attempt_epoch;              /* of the leader that deployed it: its workers' messages carry it */
     bool committing;                     /* COMMIT was sent: no way back */
     bool started;                        /* START was sent */
-    bool cancel_requested;               /* also while FAILING: no restart then */
+    bool cancel_requested;               /* stored; also while FAILING: no restart then */
+    bool cancel_storing, commit_waits;   /* a cancel is being stored; and COMMIT waits for that */
     bool unreported;                     /* the failure is that workers of a leader before us were not reported: the job is not to blame */
     bool fatal;                          /* the failure is one that no restart heals */
     uint32_t storing;                    /* set of 1 << enum job_key: puts that the state waits for */
@@ -248,7 +259,8 @@ struct job_recovery {
     int64_t submitted_wall_ms;
     struct graph *graph; /* NULL: it was not stored yet */
     uint32_t attempt;    /* highest number used; 0: none */
-    bool committing;     /* COMMIT may have been sent in that attempt, which had no checkpoints */
+    bool committing;     /* COMMIT may have been sent in that attempt, which had no checkpoints, unless: */
+    bool cancel;         /* a cancel was asked for, in time */
     uint64_t counter;    /* of checkpoints; 0: none */
     uint32_t n_pointers;
     const struct ckpt_pointer *pointers; /* oldest first */
@@ -278,7 +290,7 @@ enum job_event_type {
     JOB_EV_CHECKPOINT, /* answer to BEGIN_CHECKPOINT or SEAL */
     JOB_EV_CLEANED,    /* answer to END_STORAGE */
     JOB_EV_REQUEST,    /* a user asks for a checkpoint, a savepoint, a stop; answer in actions.answer */
-    JOB_EV_CANCEL,     /* a user asks; answer in actions.answer */
+    JOB_EV_CANCEL,     /* a user asks; answer in actions.answer, or, if then cancel_storing, by ACCEPTED */
     JOB_EV_TICK,       /* time passed */
 };
 
@@ -343,7 +355,7 @@ struct job_event {
 };
 
 enum job_action_type {
-    JOB_DO_ACCEPTED,         /* the submission is in the catalog, or (code, text) certainly not: who submitted it may be told */
+    JOB_DO_ACCEPTED,         /* the submission or cancel (`key`) is in the catalog, or (code, text) has no effect: who asked may be told */
     JOB_DO_DESCRIBE,         /* run the describing process, then DESCRIBED */
     JOB_DO_STOP_DESCRIBE,    /* nobody waits for the description any more */
     JOB_DO_PUT,              /* the bytes under `key`, then STORED */

@@ -257,7 +257,7 @@ void job_on_request(struct job *job, const struct job_event *ev, struct job_acti
 {
     struct ckpt_event request = {.type = CKPT_EV_REQUEST, .request = ev->request};
     if (job_state_terminal(job->state))
-        weir_fail(&out->answer, WEIR_E_STATE, "the job has already ended: %s", job_state_name(job->state));
+        job_refuse_ended(job, &out->answer);
     else if (!job->ckpt)
         weir_fail(&out->answer, WEIR_E_STATE,
                   "the job has no checkpoints: run it with -D execution.checkpointing.interval=10s, or another interval");

@@ -29,6 +29,10 @@ void job_enter(struct job *job, enum job_state state, const struct job_event *ev
 void job_fail(struct job *job, const struct cause *cause, const struct job_event *ev, struct job_actions *out);
 void job_fail_text(struct job *job, weir_err code, const char *taskmanager, const struct job_event *ev, struct job_actions *out,
                    const char *fmt, ...) WEIR_PRINTF(6, 7);
+/* The cancel that the catalog holds takes place. */
+void job_begin_cancelling(struct job *job, const struct job_event *ev, struct job_actions *out);
+/* The diagnostic of who asks a job that has ended for something. */
+void job_refuse_ended(const struct job *job, struct weir_diag *diag);
 /* In FAILING, CANCELLING, and RUNNING when all have committed: goes on when no worker is left and nothing is under way. */
 void job_leave_if_empty(struct job *job, const struct job_event *ev, struct job_actions *out);
 /* Puts a value that was appended to out->bytes behind `from`. waits: the state goes on when it is stored. */
@@ -49,7 +53,7 @@ void job_send_all(const struct job *job, struct wire_msg *msg, struct job_action
 weir_err job_send_deploy(const struct job *job, struct job_actions *out);
 enum job_outcome job_on_message(struct job *job, const struct job_event *ev, struct job_actions *out);
 void job_on_lost(struct job *job, const struct job_event *ev, struct job_actions *out);
-/* Tells the workers to commit and end. */
+/* Tells the workers to commit and end, when no cancel is being stored. */
 void job_commit(struct job *job, struct job_actions *out);
 /* The index of a subtask in job->subtasks. */
 uint32_t job_subtask_index(const struct job *job, uint32_t vertex, uint32_t subtask);

@@ -116,6 +116,10 @@ static bool any_committed(const struct job *job)
 void job_take_up_if_whole(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
     if (!job->n_workers || job_workers_before(job, JOB_WORKER_RUNNING) || !every_slot_is_run(job)) return;
+    if (job->cancel_requested) {
+        job_begin_cancelling(job, ev, out);
+        return;
+    }
     job_tell(out, "attempt %" PRIu32 " runs on %" PRIu32 " TaskManagers and goes on under the new leader", job->attempt, job->n_workers);
     job_enter(job, JOB_RUNNING, ev);
     job_checkpoints_take_over(job, ev, out);

@@ -138,6 +138,8 @@ void job_send_all(const struct job *job, struct wire_msg *msg, struct job_action
 void job_commit(struct job *job, struct job_actions *out)
 {
     struct wire_msg msg = {.type = WIRE_COMMIT};
+    job->commit_waits = job->cancel_storing;
+    if (job->commit_waits) return;
     job->committing = true;
     job_send_all(job, &msg, out);
 }

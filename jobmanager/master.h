@@ -131,7 +131,7 @@ struct master_event {
 };
 
 enum master_action_type {
-    MASTER_DO_ACCEPTED,      /* a job that was submitted is in the catalog, or certainly not: it may be answered now */
+    MASTER_DO_ACCEPTED,      /* a submission or a cancel is in the catalog, or has no effect: it may be answered now */
     MASTER_DO_SEND,          /* put the packet on the transport; may be dropped if the route is gone */
     MASTER_DO_DESCRIBE,      /* run weir-worker --describe for the job, then DESCRIBED. No time limit of its own: see STOP_DESCRIBE */
     MASTER_DO_STOP_DESCRIBE, /* kill the describing process; its DESCRIBED, if it still comes, is ignored */
@@ -150,6 +150,7 @@ struct master_action {
         } send;
         struct {
             struct weir_id job;
+            enum job_key key; /* JOB_KEY_SUBMISSION, JOB_KEY_CANCEL */
             weir_err err;
             const char *reason;
         } accepted;
@@ -193,7 +194,7 @@ struct master_actions {
      * Of LISTED: OK; CORRUPT, UNSUPPORTED: the catalog holds what cannot be read, the JobManager must not start.
      * Of REQUEST: OK; NOT_FOUND; STATE, LIMIT, EXISTS.
      * Of CANCEL: OK (also when it is already being cancelled or failing); NOT_FOUND; STATE (ended, or its output is being committed: too
-     * late). With a sentence unless OK.
+     * late). With a sentence unless OK. OK while the job has cancel_storing: ACCEPTED tells.
      */
     struct weir_diag answer;
     int64_t deadline_ms; /* call TICK then, at the latest */

@@ -61,6 +61,7 @@ static void tell_accepted(struct master *m, const struct job *job, const struct 
     struct weir_bytes reason = master_keep(m, text, strlen(text));
     struct master_action *accepted = master_act(m, MASTER_DO_ACCEPTED);
     accepted->accepted.job = job->id;
+    accepted->accepted.key = action->key;
     accepted->accepted.err = action->code;
     accepted->accepted.reason = (const char *)reason.data;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers of the admin endpoint that wait until what they promise is in the catalog: a job is told to be submitted when it survives the
- * JobManager's death. Part of the server. Owner: the main thread.
+ * Answers of the admin endpoint that wait until what they promise is in the catalog: a job is told to be submitted, or canceled, when that
+ * survives the JobManager's death. Part of the server. Owner: the main thread.
  */
 #ifndef WEIR_JOBMANAGER_PENDING_H
 #define WEIR_JOBMANAGER_PENDING_H
@@ -9,11 +9,12 @@
 #include "jobmanager/admin.h"
 #include "runtime/base/limits.h"
 
-#define PENDING_MAX WEIR_JOBS_ACTIVE_MAX /* each is for a job that has not ended, of which there are no more */
-#define PENDING_ROUTE_MAX 255            /* bytes of a routing id of ZeroMQ */
+#define PENDING_MAX (2 * WEIR_JOBS_ACTIVE_MAX) /* a submission and a cancel of each job that has not ended; more are refused with LIMIT */
+#define PENDING_ROUTE_MAX 255                  /* bytes of a routing id of ZeroMQ */
 
 struct pending_answer {
-    struct weir_id job; /* what it waits for */
+    struct weir_id job; /* what it waits for ... */
+    enum job_key key;   /* ... of it: the submission, or the cancel */
     uint8_t route_len;
     unsigned char route[PENDING_ROUTE_MAX]; /* to whom it goes */
     bool delimited;                         /* an empty part stands in front */
@@ -26,10 +27,10 @@ struct pending {
     struct pending_answer at[PENDING_MAX];
 };
 
-/* Takes the reply, which waits for reply->awaits. False: there is no room; the reply is still the caller's, to be sent as it is. */
+/* Takes the reply, which waits for reply->awaits. False: there is no room; the reply is still the caller's. */
 bool pending_add(struct pending *p, struct weir_bytes route, bool delimited, struct admin_reply *reply);
-/* Gives the answer that waits for the job; the caller sends and closes it. False: none does. */
-bool pending_take(struct pending *p, struct weir_id job, struct pending_answer *out);
+/* Gives one of the answers that wait for this of the job; the caller sends and closes it. False: none does. */
+bool pending_take(struct pending *p, struct weir_id job, enum job_key key, struct pending_answer *out);
 void pending_close(struct pending *p);
 
 #endif

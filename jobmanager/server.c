@@ -172,21 +172,22 @@ static void send_answer(struct jobmanager *s, struct weir_bytes route, bool deli
     if (err) log_debug("an answer was dropped", "reason=%s", weir_err_name(err));
 }
 
-/* Who submitted the job is answered. One that was taken over from a predecessor, or found in the catalog, has nobody who waits. */
-static void answer_submission(struct jobmanager *s, const struct master_action *a)
+/* Whoever asked is answered. A job that was taken over from a predecessor, or found in the catalog, has nobody who waits. */
+static void answer_waiting(struct jobmanager *s, const struct master_action *a)
 {
     struct pending_answer answer;
-    if (!pending_take(&s->pending, a->accepted.job, &answer)) return;
-    if (a->accepted.err) admin_reply_fail(&answer.reply, a->accepted.err, a->accepted.reason);
-    send_answer(s, (struct weir_bytes){answer.route, answer.route_len}, answer.delimited, &answer.reply);
-    admin_reply_close(&answer.reply);
+    while (pending_take(&s->pending, a->accepted.job, a->accepted.key, &answer)) {
+        if (a->accepted.err) admin_reply_fail(&answer.reply, a->accepted.err, a->accepted.reason);
+        send_answer(s, (struct weir_bytes){answer.route, answer.route_len}, answer.delimited, &answer.reply);
+        admin_reply_close(&answer.reply);
+    }
 }
 
 static void perform(struct jobmanager *s, const struct master_action *a)
 {
     struct deferred later = {0};
     switch (a->type) {
-    case MASTER_DO_ACCEPTED: answer_submission(s, a); return;
+    case MASTER_DO_ACCEPTED: answer_waiting(s, a); return;
     case MASTER_DO_SEND: send_packet(s, a->send.route, a->send.data); return;
     case MASTER_DO_STOP_DESCRIBE: stop_describe(s, a->stop_describe.job); return;
     case MASTER_DO_DESCRIBE:
@@ -288,7 +289,10 @@ static void answer_request(struct jobmanager *s)
     struct admin_reply reply;
     admin_handle(&s->admin, in, n, &reply);
     bool delimited = rest_delimiters(in, n) > 0;
-    if (!id_is_zero(reply.awaits) && pending_add(&s->pending, net_part(&s->parts, 0), delimited, &reply)) return;
+    if (!id_is_zero(reply.awaits)) {
+        if (pending_add(&s->pending, net_part(&s->parts, 0), delimited, &reply)) return;
+        admin_reply_fail(&reply, WEIR_E_LIMIT, "too many requests wait for the catalog; what was asked for may be done all the same");
+    }
     send_answer(s, net_part(&s->parts, 0), delimited, &reply);
     admin_reply_close(&reply);
 }

@@ -163,6 +163,17 @@ static void describe(struct sim *sim, const struct job *job)
                  .at_ms = sim->now_ms + sim_delay(sim, spec->describe_ms), .kind = SIM_EV_DESCRIBED, .what = index, .ref = sim->epoch});
 }
 
+/* A user is told whether the job will be canceled. From then on that is true, unless it had failed before. */
+static void hear_of_cancel(struct sim *sim, const struct master_action *a)
+{
+    struct sim_job *mine = &sim->jobs[sim_find_job(sim, a->accepted.job)];
+    enum job_state state = master_job_find(sim->jm, a->accepted.job)->state;
+    if (a->accepted.err) return;
+    if (state != JOB_CANCELLING && state != JOB_CANCELED && state != JOB_FAILING)
+        sim_violate(sim, "a cancel was accepted and has no effect");
+    mine->canceled |= state != JOB_FAILING;
+}
+
 static void perform_jobmanager(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->jm_actions.n; i++) {
@@ -184,7 +195,9 @@ static void perform_jobmanager(struct sim *sim)
             ev.offset = a->read_chunk.offset;
             sim_push(sim, ev);
             break;
-        case MASTER_DO_ACCEPTED: break; /* nobody waits for it here */
+        case MASTER_DO_ACCEPTED:
+            if (a->accepted.key == JOB_KEY_CANCEL) hear_of_cancel(sim, a);
+            break;
         case MASTER_DO_CATALOG: durable_order(sim, &a->catalog); break;
         case MASTER_DO_STORAGE: durable_storage(sim, a); break;
         case MASTER_DO_JOB_ENDED: sim->jobs[sim_find_job(sim, a->job_ended.job->id)].n_ended++; break;
@@ -337,11 +350,6 @@ weir_err actors_cancel(struct sim *sim, uint32_t index)
     actors_step_jobmanager(sim, &me);
     weir_err answer = sim->jm_actions.answer.code;
     sim_trace(sim, "jm answers: %s", answer ? sim->jm_actions.answer.text : "OK");
-    const struct job *job = sim_job(sim, index);
-    if (!job) return answer;
-    sim->jobs[index].canceled |= job->state == JOB_CANCELLING;
-    if (!answer && job->state != JOB_CANCELLING && job->state != JOB_CANCELED && job->state != JOB_FAILING)
-        sim_violate(sim, "a cancel was accepted and has no effect");
     return answer;
 }
 

@@ -196,6 +196,17 @@ static void cancel_while_it_runs(void **state)
     assert_true(sim_run_until(sim, job, JOB_CANCELED, 1000));
 }
 
+/* Nobody is told to commit while a cancel is being stored: when it is, it takes place. */
+static void COMMIT_waits_for_a_cancel(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = submit(sim, SIM_GOOD);
+    assert_true(sim_run_until(sim, job, JOB_RUNNING, 2000));
+    for (int i = 0; i < 5000 && !sim_job(sim, job)->storing; i++) sim_run(sim, 1);
+    assert_int_equal(sim_cancel(sim, job), WEIR_OK);
+    assert_true(sim_run_until(sim, job, JOB_CANCELED, 1000));
+}
+
 static void cancel_comes_too_late_after_COMMIT(void **state)
 {
     struct sim *sim = *state;
@@ -572,6 +583,20 @@ static void a_worker_that_fails_without_a_jobmanager_is_told_to_the_next_one(voi
     assert_string_equal(sim_job(sim, job)->failures[0].reason, "killed by SIGSEGV");
 }
 
+/* Whoever was told that the job will be canceled need not ask again when another JobManager leads. */
+static void a_cancel_outlives_its_JobManager(void **state)
+{
+    struct sim *sim = *state;
+    struct sim_spec spec = with_checkpoints(SIM_DEAF); /* so that the cancel is under way for a while */
+    uint32_t job = sim_submit(sim, &spec);
+    assert_true(sim_run_until(sim, job, JOB_RUNNING, 2000));
+    assert_int_equal(sim_cancel(sim, job), WEIR_OK);
+    assert_true(sim_run_until(sim, job, JOB_CANCELLING, 100));
+    sim_restart_jobmanager(sim);
+    assert_true(sim_run_until(sim, job, JOB_CANCELED, 10000));
+    assert_int_equal(sim_job(sim, job)->attempt, 1);
+}
+
 /* Canceled while its TaskManager was away: the worker has no place in the cluster any more. */
 static void a_worker_nobody_wants_is_canceled_when_it_is_reported(void **state)
 {
@@ -666,6 +691,8 @@ int main(void)
         STORY(a_crash_does_not_disturb_another_job),
         STORY(cancel_while_it_is_described),
         STORY(cancel_while_it_runs),
+        STORY(a_cancel_outlives_its_JobManager),
+        STORY(COMMIT_waits_for_a_cancel),
         STORY(cancel_comes_too_late_after_COMMIT),
         STORY(a_worker_that_ignores_cancel_is_killed),
         STORY(a_worker_that_never_gets_ready_is_killed),

@@ -298,7 +298,6 @@ static void look_again(struct sim *sim, struct sim_job *mine)
     if (!job) return;
     sim->n_recovered += !job_state_terminal(job->state);
     mine->n_seen = 0;
-    mine->canceled = false; /* a cancel under way is lost with its JobManager */
     mine->describe_stopped = false;
     if (job_state_terminal(mine->state)) return;
     mine->state = job->state;

@@ -106,7 +106,7 @@ struct sim_job {
     bool forgotten; /* the JobManager that knew it has crashed */
     bool describe_stopped;
     bool cancel_asked;    /* by a user */
-    bool canceled;        /* and it was seen CANCELLING */
+    bool canceled;        /* and told that it will be: whoever leads then, it ends so */
     uint32_t n_seen;      /* entries of its history that were checked */
     enum job_state state; /* last seen */
     uint32_t attempt;     /* last seen */

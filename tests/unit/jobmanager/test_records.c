@@ -83,12 +83,16 @@ static void the_small_ones_come_back(void **state)
     records_counter(1, 1ull << 40, &b);
     assert_int_equal(take(JOB_KEY_COUNTER, &b), WEIR_OK);
     buffer_clear(&b);
+    records_cancel(1, &b);
+    assert_int_equal(take(JOB_KEY_CANCEL, &b), WEIR_OK);
+    buffer_clear(&b);
     pointers(&b);
     assert_int_equal(take(JOB_KEY_POINTERS, &b), WEIR_OK);
     assert_int_equal(take(JOB_KEY_POINTERS, &b), WEIR_E_CORRUPT); /* twice */
     buffer_close(&b);
     assert_int_equal(job.recovery.attempt, 5);
     assert_true(job.recovery.committing);
+    assert_true(job.recovery.cancel);
     assert_int_equal(job.recovery.counter, 1ull << 40);
     assert_int_equal(job.recovery.n_pointers, 2);
     assert_string_equal(job.pointers[0].path, "/a");
