@@ -10,6 +10,8 @@ NEXMARK_SEEDS ?= 20
 FUZZ_SECONDS ?= 60
 CYCLES ?= 20
 HISTORIES ?= 500
+KILLS ?= 100
+AWAY ?= 60
 SEED ?= 1
 QUERIES ?=
 PACKAGES = build-essential cmake ninja-build pkg-config git ca-certificates libzmq3-dev libczmq-dev libmsgpack-dev librocksdb-dev libsodium-dev \
@@ -19,7 +21,7 @@ CLANG_PACKAGES = clang clang-format libclang-rt-14-dev
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 DEMO = $(BUILD)/demo
 
-.PHONY: chaos chaos-nexmark all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance mutants nexmark lint format clean bench-coord chaos-coord
+.PHONY: chaos chaos-nexmark chaos-leaders chaos-quorum all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance mutants nexmark lint format clean bench-coord chaos-coord
 
 all: build
 
@@ -109,6 +111,14 @@ chaos: build
 # Every Nexmark query while workers are killed, and stopped and resumed at other parallelisms: the published hashes. QUERIES=q0,q5 does some.
 chaos-nexmark: build
 	tests/chaos/nexmark.py --build $(BUILD) --seed $(SEED) --queries "$(QUERIES)"
+
+# The leading JobManager of three killed KILLS times in a row under a Nexmark job: how long nobody served, and the published output.
+chaos-leaders: build
+	tests/chaos/leaders.py --build $(BUILD) --seed $(SEED) --kills $(KILLS)
+
+# Two of three JobManagers away for AWAY seconds under a running job.
+chaos-quorum: build
+	tests/chaos/quorum.py --build $(BUILD) --seed $(SEED) --away $(AWAY)
 
 # Histories of clients of three real coordination peers under kills and stops: HISTORIES of them, drawn from SEED.
 chaos-coord: build

@@ -29,7 +29,9 @@ static int told(const struct tree *t, enum weir_coord_err err)
 {
     if (err == WEIR_COORD_OK) return CTL_EXIT_OK;
     session_complain("%s %s: %s: %s", t->args->verb, t->args->subject, weir_coord_err_name(err), weir_coord_err_words(err));
-    return err == WEIR_COORD_OPERATION_TIMEOUT ? CTL_EXIT_UNREACHABLE : CTL_EXIT_REFUSED;
+    if (err != WEIR_COORD_OPERATION_TIMEOUT) return CTL_EXIT_REFUSED;
+    quorum_explain(t->args);
+    return CTL_EXIT_UNREACHABLE;
 }
 
 /* Data as text where it is some, else in hexadecimal digits. */

@@ -12,4 +12,7 @@ weir_err coord_check(struct ctl_arguments *args, const char *const *operands, un
 int coord_command(const struct ctl_arguments *args);
 int quorum_command(const struct ctl_arguments *args);
 
+/* Asks the servers why none of them has answered in time, and says what they say: no leader with a quorum, or nothing. */
+void quorum_explain(const struct ctl_arguments *args);
+
 #endif

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SERVERS_MAX = 16, ENDPOINT_MAX = 256 };
+enum { SERVERS_MAX = 16, ENDPOINT_MAX = 256, EXPLAIN_MS = 1000 /* spent on asking why there was no answer */ };
 
 static const char *const roles[] = {"looking", "following", "observing", "leading", "detached"};
 #define N_ROLES (sizeof roles / sizeof *roles)
@@ -35,11 +35,11 @@ static bool take_servers(struct ensemble *e)
     return e->n > 0;
 }
 
-static void ask_all(struct ensemble *e)
+static void ask_all(struct ensemble *e, int64_t within_ms)
 {
     for (uint32_t i = 0; i < e->n; i++) {
         struct weir_diag diag = {0};
-        int64_t timeout_ms = e->args->timeout_ms / e->n;
+        int64_t timeout_ms = within_ms / e->n;
         e->answered[i] = quorum_status(&e->status[i], e->endpoints[i], timeout_ms > 0 ? timeout_ms : 1, &diag) == WEIR_OK;
         (void)snprintf(e->why[i], sizeof e->why[i], "%s", diag.text);
     }
@@ -207,11 +207,27 @@ int quorum_command(const struct ctl_arguments *args)
     if (!e) return CTL_EXIT_FAILED;
     e->args = args;
     if (take_servers(e)) {
-        ask_all(e);
+        ask_all(e, args->timeout_ms);
         code = args->verb ? change(e) : show(e);
     } else {
         session_complain("--servers takes 1 to %d endpoints with commas between them, not '%s'", SERVERS_MAX, args->servers);
     }
     free(e);
     return code;
+}
+
+void quorum_explain(const struct ctl_arguments *args)
+{
+    struct ensemble *e = calloc(1, sizeof *e);
+    if (!e) return;
+    e->args = args;
+    if (take_servers(e)) ask_all(e, EXPLAIN_MS);
+    for (uint32_t i = 0; i < e->n; i++) {
+        if (!e->answered[i])
+            session_complain("%s", e->why[i]);
+        else if (!e->status[i].established)
+            session_complain("peer %" PRIu32 " at %s has no leader with a quorum: start the missing peers", e->status[i].id,
+                             e->endpoints[i]);
+    }
+    free(e);
 }

@@ -286,15 +286,23 @@ class Run:
             raise Trouble(f"left behind: output {hidden[:9]}, scratch {scratch[:9]}, checkpoints {storage[:9]}")
 
     def whole(self):
-        self.cluster = Cluster(self.args.build, dict(OPTIONS), self.faultfs)
-        self.cluster.jobmanager.argv += ["-D", f"execution.checkpointing.dir={self.cluster.path('ckpt')}",
-                                         "-D", f"execution.checkpointing.savepoint-dir={self.cluster.path('save')}"]
+        self.begin()
+        for number in range(self.args.first, self.args.first + self.args.cycles):
+            self.cycle(number)
+        return self.finish()
+
+    def make_cluster(self):
+        return Cluster(self.args.build, OPTIONS, self.faultfs)
+
+    def begin(self):
+        self.cluster = self.make_cluster()
         self.cluster.start()
         wait_for(lambda: self.cluster.jobctl("taskmanagers")[1].count("tm-") == 3, 60, "three TaskManagers")
         self.submit(3)
         self.wait_progress()
-        for number in range(self.args.first, self.args.first + self.args.cycles):
-            self.cycle(number)
+
+    def finish(self):
+        """The job ends, its output is checked, the daemons end. Gives the counts."""
         if self.args.cancel:
             self.cluster.jobctl("cancel", self.job)
             self.wait_ended()
@@ -332,9 +340,8 @@ def parse_arguments():
     return parser.parse_args()
 
 
-def main():
-    args = parse_arguments()
-    run = Run(args)
+def report(run, repeat, what):
+    """Does the whole run, tells how it ended, and clears away. The exit status."""
     failed = None
     try:
         counts = run.whole()
@@ -343,14 +350,19 @@ def main():
     if failed and run.cluster:
         show_logs(run.cluster)
     if run.cluster:
-        run.cluster.close(args.keep)
+        run.cluster.close(run.args.keep)
     if failed:
-        only = f" --only {args.only}" if args.only else ""
-        print(f"FAILED: {failed}\nrepeat: tests/chaos/chaos.py --build {args.build} --seed {args.seed} --first {args.first} "
-              f"--cycles {args.cycles}{only}")
+        print(f"FAILED: {failed}\nrepeat: {repeat}")
         return 1
-    print(f"{args.cycles} cycles from seed {args.seed}: {counts['rows']} rows and {counts['spans']} spans, nothing lost or doubled")
+    print(f"{what}: {counts['rows']} rows and {counts['spans']} spans, nothing lost or doubled")
     return 0
+
+
+def main():
+    args = parse_arguments()
+    only = f" --only {args.only}" if args.only else ""
+    return report(Run(args), f"tests/chaos/chaos.py --build {args.build} --seed {args.seed} --first {args.first} --cycles {args.cycles}{only}",
+                  f"{args.cycles} cycles from seed {args.seed}")
 
 
 if __name__ == "__main__":

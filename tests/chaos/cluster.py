@@ -31,9 +31,9 @@ class Trouble(Exception):
     """The run has failed; the text says how."""
 
 
-def free_port():
+def free_port(address="127.0.0.1"):
     with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
+        s.bind((address, 0))
         return s.getsockname()[1]
 
 
@@ -75,8 +75,8 @@ def send(pid, number):
 
 
 class Daemon:
-    def __init__(self, cluster, name, argv):
-        self.cluster, self.name, self.argv = cluster, name, argv
+    def __init__(self, cluster, name, argv, env=None):
+        self.cluster, self.name, self.argv, self.env = cluster, name, argv, env or {}
         self.process = None
 
     @property
@@ -85,7 +85,8 @@ class Daemon:
 
     def start(self):
         with open(self.cluster.path(f"{self.name}.log"), "ab") as log:
-            self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.cluster.env)
+            self.process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env=dict(self.cluster.env, **self.env))
 
     def runs(self):
         return self.process is not None and self.process.poll() is None
@@ -116,18 +117,23 @@ class Cluster:
         for name in ("out", "ckpt", "save", "jm", "tmp"):
             os.mkdir(self.path(name))
         self.env = dict(os.environ, TMPDIR=self.path("tmp"))
-        self.control, self.admin = f"tcp://127.0.0.1:{free_port()}", f"tcp://127.0.0.1:{free_port()}"
-        mine = ["--exit-with-parent", str(os.getpid())]
-        definitions = [word for key, value in options.items() for word in ("-D", f"{key}={value}")]
-        self.jobmanager = Daemon(self, "jm", [self.program("weir-jobmanager"), "--bind", self.control, "--admin", self.admin,
-                                              "--data-dir", self.path("jm")] + definitions + mine)
-        self.taskmanagers = []
-        for i in range(1, TASKMANAGERS + 1):
-            argv = [self.program("weir-taskmanager"), "--jobmanager", self.control, "--id", f"tm-{i}", "--slots", str(SLOTS),
-                    "--state-dir", self.path(f"tm-{i}")] + mine
-            self.taskmanagers.append(Daemon(self, f"tm-{i}", argv))
         if faultfs:
             self.env.update(LD_PRELOAD=faultfs, FAULTFS_FILE=self.path("faults"))
+        options = dict(options, **{"execution.checkpointing.dir": self.path("ckpt"), "execution.checkpointing.savepoint-dir": self.path("save")})
+        self.mine = ["--exit-with-parent", str(os.getpid())]
+        self.definitions = [word for key, value in options.items() for word in ("-D", f"{key}={value}")]
+        self.jobmanagers = self.make_jobmanagers()
+        self.taskmanagers = [self.make_taskmanager(i) for i in range(1, TASKMANAGERS + 1)]
+
+    def make_jobmanagers(self):
+        self.control, self.admin = f"tcp://127.0.0.1:{free_port()}", f"tcp://127.0.0.1:{free_port()}"
+        return [Daemon(self, "jm", [self.program("weir-jobmanager"), "--bind", self.control, "--admin", self.admin, "--data-dir",
+                                    self.path("jm")] + self.definitions + self.mine)]
+
+    def make_taskmanager(self, i):
+        argv = [self.program("weir-taskmanager"), "--jobmanager", self.control, "--id", f"tm-{i}", "--slots", str(SLOTS), "--state-dir",
+                self.path(f"tm-{i}")]
+        return Daemon(self, f"tm-{i}", argv + self.mine)
 
     def path(self, *names):
         return os.path.join(self.dir, *names)
@@ -137,7 +143,7 @@ class Cluster:
 
     @property
     def daemons(self):
-        return [self.jobmanager] + self.taskmanagers
+        return self.jobmanagers + self.taskmanagers
 
     def start(self):
         for daemon in self.daemons:

@@ -60,9 +60,10 @@ def stop_taskmanager(run, chooser):
 
 
 def kill_jobmanager(run, chooser):
-    run.cluster.jobmanager.kill()
+    jobmanager = run.cluster.jobmanagers[0]
+    jobmanager.kill()
     rest(chooser, 0, 1)
-    run.cluster.jobmanager.start()
+    jobmanager.start()
     return "the JobManager killed"
 
 

@@ -141,7 +141,6 @@ class Run:
 
 def start_cluster(build):
     cluster = Cluster(build, OPTIONS, None)
-    cluster.jobmanager.argv += ["-D", f"execution.checkpointing.dir={cluster.path('ckpt')}"]
     cluster.start()
     wait_for(lambda: cluster.jobctl("taskmanagers")[1].count("tm-") == len(cluster.taskmanagers), 60, "the TaskManagers")
     return cluster
