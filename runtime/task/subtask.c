@@ -10,6 +10,8 @@
 #define FRAMES_A_STEP 16u /* input frames before the thread's other subtasks get their turn */
 #define READS_A_STEP 8u   /* calls of a split reader likewise */
 #define YIELD_FLUSHES 32u /* batches a step hands on before long emitters are asked to pause, so that none holds the thread */
+#define WALK_AHEAD 1024u  /* bytes; measured: enough between two cores */
+#define CACHE_LINE 64u
 
 /* ---- outgoing frames --------------------------------------------------------------------------------------------------------------------
  */
@@ -106,6 +108,28 @@ static void note_asked(struct subtask *s, uint32_t index)
 /* ---- input frames -----------------------------------------------------------------------------------------------------------------------
  */
 
+static void fetch(const unsigned char *data, uint32_t from, uint32_t to)
+{
+    for (uint32_t at = from; at < to; at += CACHE_LINE) __builtin_prefetch(data + at);
+}
+
+/*
+ * Where a record begins is known from the one before, so the walk would wait for one cache line after the other: the frame was written by
+ * another core, or has left this one's cache. What comes WALK_AHEAD bytes later is fetched on the way.
+ */
+static void walk_records(uint32_t *offsets, const unsigned char *data, uint32_t count, uint32_t bytes)
+{
+    uint32_t at = 0, fetched = bytes < WALK_AHEAD ? bytes : WALK_AHEAD;
+    fetch(data, 0, fetched);
+    for (uint32_t i = 0; i < count; i++) {
+        offsets[i] = at;
+        at += weir_record_span(((const struct weir_record *)(const void *)(data + at))->size);
+        uint32_t until = bytes - at < WALK_AHEAD ? bytes : at + WALK_AHEAD;
+        fetch(data, fetched, until);
+        fetched = until;
+    }
+}
+
 /* Finds the records of a frame: by stride when all are alike, else by walking them. */
 static struct weir_batch frame_batch(struct subtask *s, const struct frame *frame)
 {
@@ -115,11 +139,7 @@ static struct weir_batch frame_batch(struct subtask *s, const struct frame *fram
         batch.stride = head->stride;
         return batch;
     }
-    uint32_t at = 0;
-    for (uint32_t i = 0; i < head->count; i++) {
-        s->offsets[i] = at;
-        at += weir_record_span(((const struct weir_record *)(const void *)(batch.data + at))->size);
-    }
+    walk_records(s->offsets, batch.data, head->count, head->bytes);
     batch.sel = s->offsets;
     return batch;
 }
