@@ -750,6 +750,7 @@ void job_new(struct job **out, const struct job_config *config, const struct job
     job->describe_timeout_ms = config->describe_timeout_ms;
     job->start_timeout_ms = config->start_timeout_ms;
     job->reconcile_ms = config->reconcile_ms;
+    job->coordination = config->coordination;
     job->submitted_wall_ms = wall_ms;
     job->failure = no_failure();
     /* What the catalog holds was checked when it was submitted; a limit that was changed since is passed over. */

@@ -228,6 +228,7 @@ struct job {
     uint32_t triggered_options; /* ... and what it was */
 
     uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms, reconcile_ms; /* copied from the configuration */
+    char *const *coordination;                                                  /* as in DEPLOY; NULL = "" */
 };
 
 /* ---- views ---- */
@@ -252,6 +253,7 @@ struct job_config {
     uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms, reconcile_ms;
     const struct job_options *options; /* the cluster's; copied */
     const char *checkpoint_dir;        /* where options.dir is ""; copied */
+    char *const *coordination;         /* as in DEPLOY; what it points at may change. NULL = "" */
 };
 
 /* What a restarted JobManager finds of a job in the catalog. Borrowed, but the graph is taken. */

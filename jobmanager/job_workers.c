@@ -103,6 +103,7 @@ weir_err job_send_deploy(const struct job *job, struct job_actions *out)
         msg.deploy.slot_worker = job->slot_worker;
         msg.deploy.n_splits = collect_splits(job, w, splits);
         msg.deploy.splits = splits;
+        msg.deploy.coordination = job->coordination ? *job->coordination : "";
         fill_restore(job, &msg, path);
         err = send(job, &job->workers[w], &msg, out);
     }

@@ -163,10 +163,18 @@ void master_new(struct master **out, const struct master_config *config, int64_t
     m->leader = strdup(config->leader ? config->leader : "");
     WEIR_ASSERT(m->checkpoint_dir);
     WEIR_ASSERT(m->leader);
+    master_set_coordination(m, "");
     job_actions_init(&m->job_out);
     buffer_init(&m->packet, 0);
     m->now_ms = now_ms;
     *out = m;
+}
+
+void master_set_coordination(struct master *m, const char *endpoints)
+{
+    free(m->coordination);
+    m->coordination = strdup(endpoints);
+    WEIR_ASSERT(m->coordination);
 }
 
 void master_destroy(struct master **master)
@@ -179,6 +187,7 @@ void master_destroy(struct master **master)
     catalog_destroy(&m->catalog);
     free(m->checkpoint_dir);
     free(m->leader);
+    free(m->coordination);
     job_actions_close(&m->job_out);
     buffer_close(&m->packet);
     free(m);

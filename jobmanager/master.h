@@ -212,6 +212,9 @@ struct master_counts {
 void master_new(struct master **out, const struct master_config *config, int64_t now_ms);
 void master_destroy(struct master **master);
 
+/* Where clients of the coordination connect, for the workers of later deployments; copied. */
+void master_set_coordination(struct master *m, const char *endpoints);
+
 /* One step: `actions` is cleared, then filled. */
 void master_step(struct master *m, const struct master_event *ev, struct master_actions *actions);
 

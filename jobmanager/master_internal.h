@@ -11,6 +11,7 @@ struct master {
     struct master_config config;
     struct job_options options;
     char *checkpoint_dir, *leader;
+    char *coordination; /* endpoints for clients */
     struct cluster cluster;
     struct catalog *catalog;
     bool listed; /* what the catalog holds is known */

@@ -147,7 +147,8 @@ static struct job *add_job(struct master *m, const struct job_submission *sub, u
                                 .start_timeout_ms = m->config.start_timeout_ms,
                                 .reconcile_ms = m->config.reconcile_ms,
                                 .options = &m->options,
-                                .checkpoint_dir = m->checkpoint_dir};
+                                .checkpoint_dir = m->checkpoint_dir,
+                                .coordination = &m->coordination};
     struct job *job;
     job_new(&job, &config, sub, m->now_ms, m->wall_ms);
     m->jobs[m->n_jobs++] = job;

@@ -358,6 +358,13 @@ static const char *leader_endpoint(const struct jobmanager *s, enum ensemble_add
     return leader ? ensemble_endpoint(leader->address, which, out) : out;
 }
 
+/* Where workers find the coordination. */
+static void tell_clients_endpoints(struct jobmanager *s)
+{
+    char endpoints[ENSEMBLE_CLIENTS_MAX];
+    master_set_coordination(s->master, ensemble_clients(&s->members, peer_client_endpoint(s->config.peer), endpoints));
+}
+
 /* A new master. With epoch 0 it leads nothing. */
 static void start_master(struct jobmanager *s, uint64_t epoch)
 {
@@ -373,6 +380,7 @@ static void start_master(struct jobmanager *s, uint64_t epoch)
     master_new(&s->master, &config, clock_mono_ms());
     master_actions_init(&s->actions);
     s->admin.master = s->master;
+    tell_clients_endpoints(s);
     (void)leader_endpoint(s, ENSEMBLE_ADMIN, leader);
     (void)snprintf(s->admin.leader, sizeof s->admin.leader, "%s", leader);
 }
@@ -443,7 +451,10 @@ static void take_news(struct jobmanager *s, const struct peer_news *news)
     struct catalog_tree *catalog = news->connection == s->connection ? s->leadership.catalog : NULL;
     switch (news->type) {
     case PEER_NEWS_ROLE: leadership_role(&s->leadership, &news->role); break;
-    case PEER_NEWS_MEMBERS: s->members = *news->members; break;
+    case PEER_NEWS_MEMBERS:
+        s->members = *news->members;
+        tell_clients_endpoints(s);
+        break;
     case PEER_NEWS_MESSAGE:
         if (catalog) catalog_tree_hear(catalog, news->message);
         break;

@@ -10,6 +10,7 @@
 
 #include "api/client/coord_claim.h"
 #include "api/client/coord_reply.h"
+#include "api/client/coord_task.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/coord/limits.h"
@@ -55,13 +56,15 @@ static weir_err start(struct weir_coord *c, const struct weir_coord_config *conf
     return c->started ? WEIR_OK : weir_fail(diag, WEIR_E_LIMIT, "cannot start a thread");
 }
 
-weir_err weir_coord_open(struct weir_coord **out, const struct weir_coord_config *config, struct weir_diag *diag)
+static weir_err open_client(struct weir_coord **out, const struct weir_coord_config *config, const bool *may_wait, struct weir_diag *diag)
 {
     struct weir_coord *c = calloc(1, sizeof *c);
     if (!c) return weir_fail(diag, WEIR_E_NOMEM, "out of memory");
     c->order_fd = -1;
     c->on_state = config->on_state;
     c->arg = config->arg;
+    c->task = pthread_self();
+    c->may_wait = may_wait;
     c->request_timeout_ms = config->request_timeout_ms ? config->request_timeout_ms : WEIR_COORD_REQUEST_MS;
     STAILQ_INIT(&c->orders);
     net_parts_init(&c->parts);
@@ -74,6 +77,16 @@ weir_err weir_coord_open(struct weir_coord **out, const struct weir_coord_config
     }
     *out = c;
     return WEIR_OK;
+}
+
+weir_err weir_coord_open(struct weir_coord **out, const struct weir_coord_config *config, struct weir_diag *diag)
+{
+    return open_client(out, config, NULL, diag);
+}
+
+weir_err coord_open_for_task(struct weir_coord **out, const char *servers, const bool *may_wait, struct weir_diag *diag)
+{
+    return open_client(out, &(struct weir_coord_config){.servers = servers, .request_timeout_ms = COORD_TASK_MS}, may_wait, diag);
 }
 
 static struct order *order_new(enum order_type type)
@@ -134,6 +147,22 @@ static void wake(void *arg, struct weir_coord_reply *reply)
 bool coord_is_own_thread(const struct weir_coord *coord)
 {
     return pthread_equal(pthread_self(), coord->thread);
+}
+
+static bool is_task_thread(const struct weir_coord *coord)
+{
+    return coord->may_wait && pthread_equal(pthread_self(), coord->task);
+}
+
+bool coord_may_wait(const struct weir_coord *coord)
+{
+    return !coord_is_own_thread(coord) && (!is_task_thread(coord) || *coord->may_wait);
+}
+
+int64_t coord_wait_ms(const struct weir_coord *coord, int64_t timeout_ms)
+{
+    bool longer = timeout_ms < 0 || timeout_ms > COORD_TASK_MS;
+    return longer && is_task_thread(coord) ? COORD_TASK_MS : timeout_ms;
 }
 
 /* Waits for the request that `w` was given to. */
@@ -213,7 +242,7 @@ void weir_coord_write_async(struct weir_coord *coord, const struct weir_coord_op
 enum weir_coord_err weir_coord_write(struct weir_coord *coord, const struct weir_coord_op *ops, uint32_t n, struct weir_coord_reply *reply)
 {
     struct waiter w = {0};
-    if (coord_is_own_thread(coord)) return refuse(reply, WEIR_COORD_WRONG_THREAD);
+    if (!coord_may_wait(coord)) return refuse(reply, WEIR_COORD_WRONG_THREAD);
     gate_init(&w.gate);
     weir_coord_write_async(coord, ops, n, wake, &w);
     return wait_for(&w, reply);
@@ -232,7 +261,7 @@ enum weir_coord_err weir_coord_read(struct weir_coord *coord, const struct weir_
                                     struct weir_coord_reply *reply)
 {
     struct waiter w = {0};
-    if (coord_is_own_thread(coord)) return refuse(reply, WEIR_COORD_WRONG_THREAD);
+    if (!coord_may_wait(coord)) return refuse(reply, WEIR_COORD_WRONG_THREAD);
     gate_init(&w.gate);
     weir_coord_read_async(coord, reads, n, linear, wake, &w);
     enum weir_coord_err err = wait_for(&w, reply);
@@ -256,7 +285,7 @@ static enum weir_coord_err ask_and_wait(struct weir_coord *c, struct request *re
 enum weir_coord_err weir_coord_sync(struct weir_coord *coord)
 {
     struct waiter w = {0};
-    if (coord_is_own_thread(coord)) return WEIR_COORD_WRONG_THREAD;
+    if (!coord_may_wait(coord)) return WEIR_COORD_WRONG_THREAD;
     return ask_and_wait(coord, request_new(ASK_SYNC, NULL, NULL), &w);
 }
 
@@ -264,7 +293,7 @@ enum weir_coord_err weir_coord_add_auth(struct weir_coord *coord, const char *us
 {
     struct waiter w = {0};
     char id[256];
-    if (coord_is_own_thread(coord)) return WEIR_COORD_WRONG_THREAD;
+    if (!coord_may_wait(coord)) return WEIR_COORD_WRONG_THREAD;
     if (!weir_coord_acl_digest(user_password, id)) return WEIR_COORD_AUTH_FAILED; /* the server would end the connection */
     struct request *q = request_new(ASK_AUTH, NULL, NULL);
     buffer_str(&q->ops, user_password);
@@ -295,7 +324,7 @@ enum weir_coord_err weir_coord_watch(struct weir_coord *coord, const char *path,
 {
     struct waiter w = {0};
     struct weir_coord_reply reply;
-    if (coord_is_own_thread(coord)) return WEIR_COORD_WRONG_THREAD;
+    if (!coord_may_wait(coord)) return WEIR_COORD_WRONG_THREAD;
     gate_init(&w.gate);
     weir_coord_watch_async(coord, path, recursive, fn, arg, watch, wake, &w);
     enum weir_coord_err err = wait_for(&w, &reply);

@@ -16,7 +16,8 @@ static void on_change(void *arg, const struct weir_coord_event *event)
 enum weir_coord_err await_begin(struct await *a, struct weir_coord *coord, int64_t timeout_ms)
 {
     pthread_condattr_t attr;
-    if (coord_is_own_thread(coord)) return WEIR_COORD_WRONG_THREAD;
+    if (!coord_may_wait(coord)) return WEIR_COORD_WRONG_THREAD;
+    timeout_ms = coord_wait_ms(coord, timeout_ms);
     *a = (struct await){.coord = coord, .until = coord_moment(timeout_ms), .for_ever = timeout_ms < 0};
     (void)pthread_mutex_init(&a->mutex, NULL);
     (void)pthread_condattr_init(&attr);

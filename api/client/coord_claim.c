@@ -347,7 +347,8 @@ enum weir_coord_err weir_coord_claim_enter(struct weir_coord_claim **out, struct
 
 enum weir_coord_err weir_coord_claim_wait(struct weir_coord_claim *claim, int64_t timeout_ms)
 {
-    if (coord_is_own_thread(claim->coord)) return WEIR_COORD_WRONG_THREAD;
+    if (!coord_may_wait(claim->coord)) return WEIR_COORD_WRONG_THREAD;
+    timeout_ms = coord_wait_ms(claim->coord, timeout_ms);
     struct timespec until = coord_moment(timeout_ms);
     int late = 0;
     (void)pthread_mutex_lock(&claim->mutex);

@@ -48,6 +48,8 @@ struct weir_coord {
     void *arg;
     pthread_t thread;
     bool started;
+    pthread_t task;       /* a client of a task: its thread, which may wait ... */
+    const bool *may_wait; /* ... while this is so; NULL: it is none of a task */
 
     pthread_mutex_t mutex; /* of the orders */
     struct order_list orders;

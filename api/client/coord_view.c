@@ -40,11 +40,15 @@ static void end_with(struct view *v, enum weir_coord_err err)
     v->fail(v, err);
 }
 
-/* A look is done. Where nobody answered in time, it is done once more: a view lives as long as its session. */
+/*
+ * A look is done. Where nobody answered in time, it is done once more: a view lives as long as its session. But nobody waits for the first
+ * one of a task's client longer than for that one.
+ */
 static void looked(struct view *v, enum weir_coord_err err)
 {
     v->looking = false;
-    if (err == WEIR_COORD_OPERATION_TIMEOUT || err == WEIR_COORD_THROTTLED) {
+    bool awaited = v->coord->may_wait && !gate_is_open(&v->first);
+    if (!awaited && (err == WEIR_COORD_OPERATION_TIMEOUT || err == WEIR_COORD_THROTTLED)) {
         look(v);
         return;
     }
@@ -79,7 +83,7 @@ static void view_end(struct view *v);
 /* Watches, then looks; returns after the first look. */
 static enum weir_coord_err view_begin(struct view *v, struct weir_coord *coord, const char *path, bool recursive)
 {
-    if (coord_is_own_thread(coord)) return WEIR_COORD_WRONG_THREAD;
+    if (!coord_may_wait(coord)) return WEIR_COORD_WRONG_THREAD;
     if (!path || strnlen(path, WEIR_COORD_NODE_MAX) >= WEIR_COORD_NODE_MAX - 256) return WEIR_COORD_BAD_ARGUMENTS;
     v->coord = coord;
     (void)snprintf(v->path, sizeof v->path, "%s", path);
@@ -122,7 +126,24 @@ struct weir_coord_value {
     void *arg;
     struct weir_coord_zxid told; /* the change told last */
     bool any;
+
+    pthread_mutex_t mutex; /* of what follows */
+    enum weir_coord_err present_err;
+    struct weir_coord_zxid present_token;
+    struct buffer present;
 };
+
+static void tell_value(struct weir_coord_value *v, enum weir_coord_err err, struct weir_bytes data, struct weir_coord_zxid token)
+{
+    (void)pthread_mutex_lock(&v->mutex);
+    v->present_err = err;
+    v->present_token = token;
+    buffer_clear(&v->present);
+    buffer_add(&v->present, data.data, data.length);
+    WEIR_ASSERT(!v->present.err);
+    (void)pthread_mutex_unlock(&v->mutex);
+    if (v->fn) v->fn(v->arg, err == WEIR_COORD_NO_NODE ? WEIR_COORD_OK : err, data, token);
+}
 
 static void on_value(void *arg, struct weir_coord_reply *reply)
 {
@@ -136,7 +157,7 @@ static void on_value(void *arg, struct weir_coord_reply *reply)
     bool news = !v->any || weir_coord_zxid_compare(token, v->told) != 0;
     v->any = true;
     v->told = token;
-    if (news) v->fn(v->arg, WEIR_COORD_OK, err ? (struct weir_bytes){0} : reply->results[0].data, token);
+    if (news) tell_value(v, err, err ? (struct weir_bytes){0} : reply->results[0].data, token);
     looked(&v->view, WEIR_COORD_OK);
 }
 
@@ -148,8 +169,14 @@ static void look_at_value(struct view *view)
 
 static void fail_value(struct view *view, enum weir_coord_err err)
 {
-    struct weir_coord_value *v = (struct weir_coord_value *)view;
-    v->fn(v->arg, err, (struct weir_bytes){0}, (struct weir_coord_zxid){0});
+    tell_value((struct weir_coord_value *)view, err, (struct weir_bytes){0}, (struct weir_coord_zxid){0});
+}
+
+static void value_free(struct weir_coord_value *v)
+{
+    buffer_close(&v->present);
+    (void)pthread_mutex_destroy(&v->mutex);
+    free(v);
 }
 
 enum weir_coord_err weir_coord_config_watch(struct weir_coord_value **out, struct weir_coord *coord, const char *path,
@@ -161,9 +188,10 @@ enum weir_coord_err weir_coord_config_watch(struct weir_coord_value **out, struc
     v->view.fail = fail_value;
     v->fn = fn;
     v->arg = arg;
+    (void)pthread_mutex_init(&v->mutex, NULL);
     enum weir_coord_err err = view_begin(&v->view, coord, path, false);
     if (err)
-        free(v);
+        value_free(v);
     else
         *out = v;
     return err;
@@ -175,7 +203,20 @@ void weir_coord_config_unwatch(struct weir_coord_value **value)
     *value = NULL;
     if (!v) return;
     view_end(&v->view);
-    free(v);
+    value_free(v);
+}
+
+enum weir_coord_err weir_coord_config_get(struct weir_coord_value *value, void *data, uint32_t size, uint32_t *length,
+                                          struct weir_coord_zxid *token)
+{
+    (void)pthread_mutex_lock(&value->mutex);
+    enum weir_coord_err err = value->present_err;
+    uint32_t n = value->present.len < size ? (uint32_t)value->present.len : size;
+    if (n > 0) memcpy(data, value->present.data, n);
+    *length = (uint32_t)value->present.len;
+    if (token) *token = value->present_token;
+    (void)pthread_mutex_unlock(&value->mutex);
+    return err;
 }
 
 /* ---- groups -------------------------------------------------------------------------------------------------------------------- */

@@ -51,7 +51,9 @@ const char *weir_coord_err_words(enum weir_coord_err err)
     case WEIR_COORD_LIMIT: return "larger than a limit of the tree or of the protocol: make it smaller";
     case WEIR_COORD_OUTCOME_FORGOTTEN: return "a leader changed and this write was left out, one sent after it was not: send it again";
     case WEIR_COORD_CLIENT_AHEAD: return "this server has not yet seen what this client has: another one has";
-    case WEIR_COORD_WRONG_THREAD: return "a synchronous call in a callback would wait for itself: use the asynchronous one";
+    case WEIR_COORD_WRONG_THREAD:
+        return "a synchronous call would wait for itself in a callback, and hold up its task where an operator must not block: use the "
+               "asynchronous one";
     }
     return "an error this client does not know: it is older than the server";
 }

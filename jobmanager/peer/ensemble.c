@@ -92,6 +92,17 @@ weir_err ensemble_parse(const char *text, uint32_t id, struct zab_members *out, 
     return WEIR_OK;
 }
 
+const char *ensemble_clients(const struct zab_members *members, const char *own, char out[static ENSEMBLE_CLIENTS_MAX])
+{
+    char endpoint[ZAB_ADDRESS_MAX];
+    size_t at = (size_t)snprintf(out, ENSEMBLE_CLIENTS_MAX, "%.*s", ZAB_ADDRESS_MAX - 1, own);
+    for (uint32_t i = 0, n = at > 0; i < members->n && n < ZAB_MEMBERS_MAX; i++) {
+        if (*ensemble_endpoint(members->at[i].address, ENSEMBLE_CLIENT, endpoint) == '\0' || strcmp(endpoint, own) == 0) continue;
+        at += (size_t)snprintf(out + at, ENSEMBLE_CLIENTS_MAX - at, "%s%s", n++ ? "," : "", endpoint);
+    }
+    return out;
+}
+
 struct weir_id ensemble_cluster(const char *name)
 {
     struct sha256 hash;

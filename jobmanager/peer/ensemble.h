@@ -26,6 +26,13 @@ const char *ensemble_endpoint(const char *address, enum ensemble_address which, 
  */
 weir_err ensemble_parse(const char *text, uint32_t id, struct zab_members *out, struct weir_diag *diag);
 
+/*
+ * The endpoints for clients of all members, separated by commas, `own` first: the one that was bound here. "" when there is none. Returns
+ * out.
+ */
+#define ENSEMBLE_CLIENTS_MAX ((ZAB_MEMBERS_MAX + 1u) * ZAB_ADDRESS_MAX)
+const char *ensemble_clients(const struct zab_members *members, const char *own, char out[static ENSEMBLE_CLIENTS_MAX]);
+
 /* The cluster's id: made from its name. */
 struct weir_id ensemble_cluster(const char *name);
 

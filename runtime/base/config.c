@@ -144,9 +144,14 @@ static bool is_env_section(const char *section, const char *name)
     return strncmp(upper, name, n) == 0 && name[n] == '_';
 }
 
+/* What people set for jobctl, in the shell from which they start daemons too, and what jobctl sets for the programs it starts. */
+static const char *const client_variables[] = {"JOBMANAGER", "COORD", "LOCK_TOKEN"};
+
 static bool is_env_foreign(const struct config_table *table, const char *name)
 {
     if (is_env_section("test", name)) return true;
+    for (size_t i = 0; i < sizeof client_variables / sizeof *client_variables; i++)
+        if (strcmp(client_variables[i], name) == 0) return true;
     for (const char *const *section = table->foreign; section && *section; section++) {
         if (is_env_section(*section, name)) return true;
     }

@@ -10,9 +10,11 @@ static bool is_user(const struct op *op)
     return op->spec.kind == OP_USER && op->opened;
 }
 
+/* User code that may block begins (the operator's node) and ends (-1). */
 static void note_code(struct op *op, int32_t node)
 {
     atomic_store_explicit(op->subtask->probe.op, node, memory_order_relaxed);
+    op->may_wait = node >= 0;
 }
 
 /* The last link of the ledger: what went into the sink is what it holds. */

@@ -42,6 +42,23 @@ weir_err weir_source_watermark(struct weir_ctx *ctx, weir_time watermark_ms)
     return WEIR_OK;
 }
 
+weir_err weir_ctx_coord(struct weir_ctx *ctx, struct weir_coord **out)
+{
+    struct op *op = op_of(ctx);
+    const struct task_coord *coord = op->subtask->coord;
+    if (!coord)
+        return weir_fail(ctx->diag, WEIR_E_UNSUPPORTED,
+                         "there is no coordination here: operators reach it in a cluster, or by jobctl run --local");
+    if (!coord->servers || !coord->servers[0])
+        return weir_fail(
+            ctx->diag, WEIR_E_UNREACHABLE,
+            "the JobManager has told no endpoint for clients of the coordination: give it coordination.client-bind, or CLIENT in "
+            "coordination.peers");
+    weir_err err = op->coord ? WEIR_OK : coord->open(&op->coord, coord->servers, &op->may_wait, ctx->diag);
+    if (!err) *out = op->coord;
+    return err ? weir_wrap(ctx->diag, err, "open a coordination client of %s", coord->servers) : WEIR_OK;
+}
+
 /* ---- what state.c asks -----------------------------------------------------------------------------------------------------------------
  */
 

@@ -111,8 +111,10 @@ weir_err op_init(struct op *op, struct subtask *s, const struct op_spec *spec)
 
 void op_close(struct op *op)
 {
+    op->may_wait = true;
     if (op->opened && op->spec.kind == OP_USER && op->spec.table->close) op->spec.table->close(op->self, &op->ctx);
     op->opened = false;
+    if (op->coord) op->subtask->coord->close(&op->coord);
     for (uint32_t i = 0; op->outs && i < op->spec.n_outs; i++) {
         if (op->outs[i].frame) frame_release(op->outs[i].frame);
         free(op->outs[i].buffer);
@@ -189,7 +191,9 @@ weir_err op_open(struct op *op)
     if (op->spec.kind != OP_USER || !op->spec.table->open) return WEIR_OK;
     int32_t before = enter(op);
     weir_err err = op_prepare_state(op);
+    op->may_wait = true;
     if (!err) err = op_judge_state(op, op->spec.table->open(op->self, &op->ctx));
+    op->may_wait = false;
     leave(op, before);
     return err ? op_fail(op, err) : WEIR_OK;
 }

@@ -296,13 +296,18 @@ static weir_err open_reader(struct subtask *s, uint32_t i)
     memset(split->self, 0, size ? size : 64);
     split->opened = true;
     subtask_set_split(s, i, SPLIT_READING);
-    return source->open(split->self, &op->ctx, split->data, split->position);
+    op->may_wait = true;
+    weir_err err = source->open(split->self, &op->ctx, split->data, split->position);
+    op->may_wait = false;
+    return err;
 }
 
 static void close_reader(struct subtask *s, struct subtask_split *split)
 {
     const struct weir_source *source = s->ops[0].spec.source;
+    s->ops[0].may_wait = true;
     if (split->opened && source->close) source->close(split->self, &s->ops[0].ctx);
+    s->ops[0].may_wait = false;
     free(split->self);
     split->self = NULL;
     split->opened = false;

@@ -133,7 +133,9 @@ struct op {
     struct subtask *subtask;
     void *self;
     bool opened, finished;
-    bool done; /* it had finished in the checkpoint that was restored: only a sink is opened again, to commit */
+    bool may_wait;            /* a function of its table runs that may block for a moment */
+    struct weir_coord *coord; /* NULL until it asks for one */
+    bool done;                /* it had finished in the checkpoint that was restored: only a sink is opened again, to commit */
     struct op_out *outs;
     /* keys of the current batch */
     struct weir_key *keys;
@@ -241,6 +243,16 @@ enum subtask_state {
 };
 enum subtask_step { STEP_IDLE, STEP_PROGRESS, STEP_BLOCKED, STEP_DONE, STEP_FAILED };
 
+struct weir_coord;
+
+/* How operators reach the coordination tree: what the process that runs them provides. */
+struct task_coord {
+    const char *servers; /* endpoints, separated by commas; NULL or "" = the cluster has told none */
+    /* may_wait: kept; true while the caller's thread may wait for an answer. */
+    weir_err (*open)(struct weir_coord **out, const char *servers, const bool *may_wait, struct weir_diag *diag);
+    void (*close)(struct weir_coord **coord);
+};
+
 struct subtask_checkpoints {
     bool on;                      /* the owner's: the job has checkpoints: sinks prepare with them, and not at the end */
     struct align_options options; /* the owner's, but for `source` */
@@ -260,6 +272,7 @@ struct subtask {
     uint32_t vertex, index, parallelism;
     uint32_t attempt;
     const char *job_id;
+    const struct task_coord *coord; /* kept; NULL: none outside of a cluster */
     enum subtask_state state;
     struct op *ops; /* parents before children; ops[0] the head */
     uint32_t n_ops;

@@ -285,6 +285,7 @@ static const struct field deploy_fields[] = {
     FIELD(18, KIND_U64, deploy.restore.bytes),
     FIELD(19, KIND_U32, deploy.restore.crc32c),
     FIELD(20, KIND_U32, deploy.restore.allow_unmatched, .max = 1),
+    FIELD(21, KIND_STR, deploy.coordination),
 };
 static const struct field start_fields[] = {
     LIST(1, KIND_ROWS, start.peers, start.n_peers, .rows = &peer_rows, .n_max = WEIR_TASKMANAGERS_MAX),

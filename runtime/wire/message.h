@@ -244,6 +244,7 @@ struct wire_msg {
                 uint32_t crc32c;
                 uint32_t allow_unmatched; /* 1: state of operators that the job no longer has is left behind */
             } restore;
+            const char *coordination; /* endpoints for clients of the coordination, separated by commas; "" = none is known */
         } deploy;
         struct {
             uint32_t n_peers;

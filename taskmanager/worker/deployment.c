@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/client/coord_task.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/folder.h"
 #include "runtime/operator/window.h"
@@ -256,6 +257,7 @@ static weir_err make_subtask(struct deployment *d, struct subtask *s, uint32_t v
                           .parallelism = v->parallelism,
                           .attempt = deploy->attempt,
                           .job_id = d->job_id,
+                          .coord = d->coord.servers ? &d->coord : NULL,
                           .checkpoints = {.on = deploy->deploy.checkpoint.dir && deploy->deploy.checkpoint.dir[0],
                                           .options = {.at_least_once = deploy->deploy.checkpoint.mode == CHECKPOINT_AT_LEAST_ONCE,
                                                       .timeout_ms = deploy->deploy.checkpoint.alignment_timeout_ms}},
@@ -388,6 +390,7 @@ weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, 
     *d = (struct deployment){
         .env = env, .worker = deploy->deploy.worker, .n_workers = deploy->deploy.n_workers, .blackbox = blackbox, .wake = {.fd = -1}};
     (void)id_text(deploy->job, d->job_id);
+    d->coord = (struct task_coord){deploy->deploy.coordination, coord_open_for_task, weir_coord_close};
     weir_err err = wake_init(&d->wake, diag);
     if (!err) err = share_state(d, state, diag);
     if (!err) err = describe_graph(&d->graph, env, deploy->deploy.name);

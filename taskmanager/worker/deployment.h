@@ -41,12 +41,13 @@ struct deployment {
     struct blackbox *blackbox;
     struct deployment_state state; /* dir is owned */
     struct rocks_shared *rocks;    /* with a dir */
+    struct task_coord coord;       /* of the cluster that deploys; its servers are the message's */
 };
 
 /*
- * deploy: the DEPLOY message (borrowed during the call, except splits, args and names: they must live as long as the deployment). Takes
- * env. state: NULL = in memory without limit, frames of WEIR_FRAME_BYTES. Errors: WEIR_E_GRAPH (the graph differs from the one described),
- * WEIR_E_NOMEM, WEIR_E_CORRUPT (a message that contradicts the plan).
+ * deploy: the DEPLOY message (borrowed during the call, except splits, args, names and coordination: they must live as long as the
+ * deployment). Takes env. state: NULL = in memory without limit, frames of WEIR_FRAME_BYTES. Errors: WEIR_E_GRAPH (the graph differs from
+ * the one described), WEIR_E_NOMEM, WEIR_E_CORRUPT (a message that contradicts the plan).
  */
 weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, struct weir_env *env, const struct deployment_state *state,
                         struct blackbox *blackbox, struct weir_diag *diag);

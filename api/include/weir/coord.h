@@ -28,7 +28,8 @@
  *
  * Threads. Every function may be called from any thread, except weir_coord_close, which is the last one. Callbacks run on the client's
  * thread, one after another; from there asynchronous calls may be made, and synchronous ones are refused with WRONG_THREAD, for they would
- * wait for themselves. What a callback is given is borrowed until it returns.
+ * wait for themselves. What a callback is given is borrowed until it returns. A job's operators have clients by weir_ctx_coord
+ * (weir/operator.h), and wait only where they may.
  *
  * Errors have ZooKeeper's names and numbers (without the sign) where it has them. Memory: a failed allocation aborts.
  */
@@ -68,7 +69,7 @@ enum weir_coord_err {
     WEIR_COORD_LIMIT = 201,
     WEIR_COORD_OUTCOME_FORGOTTEN = 202, /* a leader changed: this write was not carried out, one that was sent after it was */
     WEIR_COORD_CLIENT_AHEAD = 203,
-    WEIR_COORD_WRONG_THREAD = 210, /* a synchronous call in a callback */
+    WEIR_COORD_WRONG_THREAD = 210, /* a synchronous call in a callback, or where an operator must not block */
 };
 
 /* "NO_NODE"; "UNKNOWN" for a number that is none. */

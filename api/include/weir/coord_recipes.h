@@ -132,10 +132,16 @@ struct weir_coord_value;
 /* Called with the present value and after each change, on the client's thread. data NULL: no such node, or no data. Of changes that follow
  * quickly only the last may be told. err: the session ended, and the value is no longer watched. */
 typedef void weir_coord_value_fn(void *arg, enum weir_coord_err err, struct weir_bytes data, struct weir_coord_zxid token);
-/* Gives `*out`, and tells the first value before it returns. */
+/* Gives `*out`, and tells the first value before it returns. fn may be NULL. */
 WEIR_EXPORT enum weir_coord_err weir_coord_config_watch(struct weir_coord_value **out, struct weir_coord *coord, const char *path,
                                                         weir_coord_value_fn *fn, void *arg);
 WEIR_EXPORT void weir_coord_config_unwatch(struct weir_coord_value **value);
+/*
+ * The value as it is known now: never waits, on any thread. Copies up to `size` bytes of it; `*length` is how many it has, `*token` (NULL:
+ * not wanted) tells whether it is another than before. NO_NODE: there is none. Else: the session ended, by this error.
+ */
+WEIR_EXPORT enum weir_coord_err weir_coord_config_get(struct weir_coord_value *value, void *data, uint32_t size, uint32_t *length,
+                                                      struct weir_coord_zxid *token);
 /* Sets it, and creates it with its parents if it is missing. */
 WEIR_EXPORT enum weir_coord_err weir_coord_config_set(struct weir_coord *coord, const char *path, const void *data, uint32_t length);
 

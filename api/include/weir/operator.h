@@ -296,6 +296,27 @@ WEIR_EXPORT weir_err weir_batch_own(struct weir_ctx *ctx, struct weir_batch *bat
 /* Wall clock, milliseconds since the epoch, read once a step. Results must not depend on it unless processing time is meant. */
 WEIR_EXPORT weir_time weir_now_ms(struct weir_ctx *ctx);
 
+struct weir_coord;
+
+/*
+ * This instance's client of the coordination tree of its cluster (weir/coord.h, weir/coord_recipes.h): elections, locks, live values ...
+ * It is opened by the first call, usually in `open`, which does not wait for the connection, and closed behind `close`; with it go its
+ * session and ephemeral nodes. All readers of a source's instance share one. In the next attempt it is another session.
+ *
+ * A task must not be held up. Synchronous calls may be made in open, recover, prepare, commit and close of operators and in open and close
+ * of sources, where each waits at most 3 s for its answer, however long the caller would have waited (OPERATION_TIMEOUT). Elsewhere they
+ * are answered WRONG_THREAD. What never waits may be called anywhere: the asynchronous calls, whose callbacks run on the client's thread,
+ * and the views that are kept up to date: weir_coord_claim_held, weir_coord_config_get, weir_coord_group_choose, weir_coord_alive.
+ * A callback must not touch what the operator's functions use, but by atomics or a lock of its own.
+ *
+ * What is read here is no part of a checkpoint: after a restore the same records may meet another value.
+ *
+ * Gives `*out`, borrowed: the runtime closes it. Claims and views on it are left before, in `close` at the latest.
+ * Errors: WEIR_E_UNREACHABLE: the cluster has told no endpoint; WEIR_E_UNSUPPORTED: no cluster (weir/testing.h); of weir_coord_open.
+ * Thread: the instance's.
+ */
+WEIR_EXPORT weir_err weir_ctx_coord(struct weir_ctx *ctx, struct weir_coord **out);
+
 /* Adds to a named counter of this instance, shown by `jobctl show`. name: a string constant, at most 8 different names an instance. */
 WEIR_EXPORT void weir_count(struct weir_ctx *ctx, const char *name, uint64_t n);
 

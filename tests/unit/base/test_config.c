@@ -96,7 +96,15 @@ static void each_source_hides_the_one_before(void **state)
     write_dropin("ignored.txt", "net.port: nonsense\n");
     write_dropin(".hidden.yaml", "net.port: nonsense\n");
     write_dropin("30-empty.yaml", "# nothing\n");
-    char *env[] = {"HOME=/", "WEIR_NET_MAX_PEERS=8", "WEIR_LOG_COLOR=true", "WEIR_OTHER_THING=x", "WEIR_TEST_SEED=1", "WEIRD=1", NULL};
+    char *env[] = {"HOME=/",
+                   "WEIR_NET_MAX_PEERS=8",
+                   "WEIR_LOG_COLOR=true",
+                   "WEIR_OTHER_THING=x",
+                   "WEIR_COORD=tcp://x",
+                   "WEIR_JOBMANAGER=tcp://y",
+                   "WEIR_TEST_SEED=1",
+                   "WEIRD=1",
+                   NULL};
     char *argv[] = {"weir", "run", "--log.color=off", "--config", path, "--progress-timeout", "2s", "--help", "--", "--net.port=9", NULL};
     int argc = 10;
     assert_int_equal(config_load(config, "config.file", &argc, argv, env, &diag), WEIR_OK);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/client/coord_task.h"
 #include "runtime/base/gate.h"
 #include "tests/support/peer/hosts.h"
 #include "tests/support/temp_dir.h"
@@ -493,6 +494,42 @@ static void groups_and_configuration(void **state)
     weir_coord_close(&b);
 }
 
+/* On the thread of a task calls wait while they may, and not for ever; what is kept up to date is looked at in any case. */
+static void a_task_waits_where_it_may(void **state)
+{
+    struct world *w = *state;
+    struct weir_coord *c = NULL;
+    struct weir_coord_claim *first = NULL, *second = NULL;
+    struct weir_coord_value *value = NULL;
+    struct weir_coord_zxid none, token;
+    bool may_wait = true;
+    char text[4];
+    uint32_t length;
+    assert_int_equal(coord_open_for_task(&c, w->servers, &may_wait, NULL), WEIR_OK);
+    ok(weir_coord_config_watch(&value, c, "/task/rate", NULL, NULL));
+    refused(weir_coord_config_get(value, text, sizeof text, &length, &none), WEIR_COORD_NO_NODE);
+    ok(weir_coord_claim_enter(&first, c, "/task/line", WEIR_COORD_EXCLUSIVE, (struct weir_bytes){0}, NULL, NULL));
+    ok(weir_coord_claim_wait(first, -1));
+    ok(weir_coord_claim_enter(&second, c, "/task/line", WEIR_COORD_EXCLUSIVE, (struct weir_bytes){0}, NULL, NULL));
+    refused(weir_coord_claim_wait(second, -1), WEIR_COORD_OPERATION_TIMEOUT);
+    ok(weir_coord_config_set(c, "/task/rate", "12345", 5));
+    may_wait = false;
+    refused(weir_coord_exists(c, "/task", NULL), WEIR_COORD_WRONG_THREAD);
+    refused(weir_coord_sync(c), WEIR_COORD_WRONG_THREAD);
+    refused(weir_coord_claim_wait(first, 0), WEIR_COORD_WRONG_THREAD);
+    refused(weir_coord_barrier_wait(c, "/task/barrier", 0), WEIR_COORD_WRONG_THREAD);
+    assert_true(weir_coord_claim_held(first, NULL));
+    while (weir_coord_config_get(value, text, sizeof text, &length, &token)) continue; /* the client's thread will see to it */
+    assert_int_equal(length, 5);
+    assert_memory_equal(text, "1234", sizeof text);
+    assert_true(weir_coord_zxid_compare(none, token) < 0);
+    may_wait = true;
+    weir_coord_claim_leave(&second);
+    weir_coord_claim_leave(&first);
+    weir_coord_config_unwatch(&value);
+    weir_coord_close(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -505,6 +542,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_meeting_with_two_chairs, begin, end),
         cmocka_unit_test_setup_teardown(barriers_queues_counters, begin, end),
         cmocka_unit_test_setup_teardown(groups_and_configuration, begin, end),
+        cmocka_unit_test_setup_teardown(a_task_waits_where_it_may, begin, end),
     };
     if (net_start(1)) return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,8 +191,13 @@ static void ensembles_are_read_and_refused_with_reasons(void **state)
     assert_string_equal(ensemble_endpoint(members.at[0].address, ENSEMBLE_CLIENT, endpoint), "");
     assert_string_equal(ensemble_endpoint(members.at[0].address, ENSEMBLE_ADMIN, endpoint), "tcp://127.0.0.1:2");
     assert_string_equal(ensemble_endpoint(members.at[0].address, ENSEMBLE_CONTROL, endpoint), "");
+    char clients[ENSEMBLE_CLIENTS_MAX];
+    assert_string_equal(ensemble_clients(&members, "tcp://127.0.0.1:9", clients), "tcp://127.0.0.1:9,ipc://c");
+    assert_string_equal(ensemble_clients(&members, "ipc://c", clients), "ipc://c");
+    assert_string_equal(ensemble_clients(&members, "", clients), "ipc://c");
     assert_int_equal(ensemble_parse("", 3, &members, NULL), WEIR_OK);
     assert_int_equal(members.at[0].id, 3);
+    assert_string_equal(ensemble_clients(&members, "", clients), "");
     refused("1=ipc://a,1=ipc://b", 1, "twice");
     refused("1=ipc://a", 2, "is not in");
     refused("observer:1=ipc://a", 1, "observers only");

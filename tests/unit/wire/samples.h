@@ -150,6 +150,7 @@ static inline void sample_deploy(struct samples *s, uint64_t *seed, struct wire_
     m->deploy.size = draw_below(seed, WEIR_PLUGIN_MAX);
     m->deploy.name = sample_str(s, seed);
     m->deploy.cwd = sample_str(s, seed);
+    m->deploy.coordination = sample_str(s, seed);
     m->deploy.parallelism = draw_below(seed, WEIR_PARALLELISM_MAX + 1);
     m->deploy.fingerprint = draw(seed);
     m->deploy.progress_timeout_ms = draw_below(seed, INT32_MAX);
