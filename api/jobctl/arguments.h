@@ -33,6 +33,7 @@ enum ctl_command {
     CTL_CANCEL,
     CTL_CHECKPOINT,
     CTL_CHECKPOINTS,
+    CTL_EXCEPTIONS,
     CTL_SAVEPOINT,
     CTL_STOP,
     CTL_RESCALE,

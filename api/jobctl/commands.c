@@ -24,22 +24,14 @@ static int get_and_print(struct session *s, const char *path, view_fn view)
     return failed;
 }
 
-static int show_job(struct session *s)
+/* part: "", or a part of what is known of a job, with a slash. */
+static int show_of_job(struct session *s, const char *part, view_fn view)
 {
     char id[RESOLVE_ID_MAX], path[PATH_BYTES];
     int failed = session_find_job(s, id);
     if (failed) return failed;
-    snprintf(path, sizeof path, "/jobs/%s", id);
-    return get_and_print(s, path, view_job);
-}
-
-static int show_checkpoints(struct session *s)
-{
-    char id[RESOLVE_ID_MAX], path[PATH_BYTES];
-    int failed = session_find_job(s, id);
-    if (failed) return failed;
-    snprintf(path, sizeof path, "/jobs/%s/checkpoints", id);
-    return get_and_print(s, path, view_checkpoints);
+    snprintf(path, sizeof path, "/jobs/%s%s", id, part);
+    return get_and_print(s, path, view);
 }
 
 /* Sends a request whose answer has no content for people. */
@@ -91,13 +83,14 @@ static int ask_jobmanager(struct session *s)
 {
     switch (s->args->command) {
     case CTL_LIST: return get_and_print(s, "/jobs/overview", view_jobs);
-    case CTL_SHOW: return show_job(s);
+    case CTL_SHOW: return show_of_job(s, "", view_job);
     case CTL_CANCEL: return cancel_job(s);
     case CTL_CHECKPOINT:
     case CTL_SAVEPOINT:
     case CTL_STOP:
     case CTL_RESCALE: return trigger_command(s);
-    case CTL_CHECKPOINTS: return show_checkpoints(s);
+    case CTL_CHECKPOINTS: return show_of_job(s, "/checkpoints", view_checkpoints);
+    case CTL_EXCEPTIONS: return show_of_job(s, "/exceptions", view_exceptions);
     case CTL_PLUGINS: return s->args->remove ? remove_plugin(s) : get_and_print(s, "/plugins", view_plugins);
     case CTL_TASKMANAGERS: return show_taskmanagers(s);
     default: return get_and_print(s, "/overview", view_overview);

@@ -197,6 +197,8 @@ static void print_head(const json_t *job, FILE *out)
     line(out, "plugin", field_text(job, "plugin"));
     fprintf(out, "%-13s %" PRIu64 "\n%-13s %" PRIu64 "\n", "parallelism", count_of(job, "parallelism"), "attempt",
             count_of(job, "attempt"));
+    if (count_of(job, "restarts"))
+        fprintf(out, "%-13s %" PRIu64 "; `jobctl exceptions` tells of what\n", "restarts", count_of(job, "restarts"));
     if (count_of(job, "restored-checkpoint"))
         fprintf(out, "%-13s checkpoint %" PRIu64 "\n", "restored", count_of(job, "restored-checkpoint"));
     if (*field_text(job, "predecessor")) line(out, "goes on for", field_text(job, "predecessor"));
@@ -432,6 +434,41 @@ weir_err view_checkpoints(const json_t *doc, FILE *out)
     struct table *t = table_new(COLUMNS(columns));
     json_array_foreach(field_list(doc, "history"), i, checkpoint) add_checkpoint(t, checkpoint);
     return finish(t, out);
+}
+
+/* ---- exceptions ---- */
+
+static void add_failure(struct table *t, const json_t *failure, const char *then)
+{
+    const char *op = field_text(failure, "operator"), *taskmanager = field_text(failure, "taskmanager");
+    int64_t subtask = field_int(failure, "subtask", -1);
+    table_row(t);
+    cell_time(t, failure, "timestamp");
+    table_cell(t, then);
+    if (*op && subtask >= 0)
+        table_cellf(t, "%s subtask %" PRId64, op, subtask);
+    else
+        cell_text(t, op);
+    cell_text(t, taskmanager);
+    cell_text(t, field_text(failure, "reason"));
+}
+
+weir_err view_exceptions(const json_t *doc, FILE *out)
+{
+    static const struct table_column columns[] = {
+        {"AT", TABLE_LEFT}, {"THEN", TABLE_LEFT}, {"OPERATOR", TABLE_LEFT}, {"TASKMANAGER", TABLE_LEFT}, {"REASON", TABLE_WRAP}};
+    const json_t *root = json_object_get(doc, "failure"), *history = field_list(doc, "history"), *failure;
+    size_t i;
+    if (!json_is_object(root) && json_array_size(history) == 0) {
+        fputs("the job has not failed\n", out);
+        return WEIR_OK;
+    }
+    struct table *t = table_new(COLUMNS(columns));
+    if (json_is_object(root)) add_failure(t, root, "failed");
+    json_array_foreach(history, i, failure) add_failure(t, failure, "restarted");
+    weir_err err = finish(t, out);
+    if (!err && json_is_true(json_object_get(doc, "truncated"))) fputs("\nolder ones are in the JobManager's log\n", out);
+    return err;
 }
 
 /* ---- plan ---- */

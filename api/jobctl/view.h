@@ -10,10 +10,11 @@
 #include <jansson.h>
 #include <stdio.h>
 
-weir_err view_overview(const json_t *doc, FILE *out); /* GET /overview */
-weir_err view_jobs(const json_t *doc, FILE *out);     /* GET /jobs/overview */
-weir_err view_job(const json_t *doc, FILE *out);
-weir_err view_checkpoints(const json_t *doc, FILE *out);  /* GET /jobs/:id */
+weir_err view_overview(const json_t *doc, FILE *out);     /* GET /overview */
+weir_err view_jobs(const json_t *doc, FILE *out);         /* GET /jobs/overview */
+weir_err view_job(const json_t *doc, FILE *out);          /* GET /jobs/:id */
+weir_err view_checkpoints(const json_t *doc, FILE *out);  /* GET /jobs/:id/checkpoints */
+weir_err view_exceptions(const json_t *doc, FILE *out);   /* GET /jobs/:id/exceptions */
 weir_err view_plan(const json_t *doc, FILE *out);         /* GET /jobs/:id/plan: its drawing, else a table */
 weir_err view_dot(const json_t *doc, FILE *out);          /* the same as a Graphviz digraph */
 weir_err view_plugins(const json_t *doc, FILE *out);      /* GET /plugins */

@@ -111,6 +111,22 @@ static void a_job_shows_all_it_has(void **state)
     free(text);
 }
 
+static void exceptions_say_what_was_got_over(void **state)
+{
+    (void)state;
+    char *text = render(view_exceptions, "{\"failure\": {\"timestamp\": 1431857100000, \"operator\": \"parse\", \"subtask\": 1,"
+                                         " \"taskmanager\": \"tm-2\", \"reason\": \"killed by signal 11\"},"
+                                         " \"history\": [{\"timestamp\": 1431857100000, \"operator\": \"\", \"subtask\": -1,"
+                                         " \"taskmanager\": \"tm-1\", \"reason\": \"lost\"}], \"truncated\": true}");
+    shows(text, "2015-05-17T10:05:00Z failed    parse subtask 1 tm-2        killed by signal 11\n"
+                "2015-05-17T10:05:00Z restarted -               tm-1        lost\n"
+                "\nolder ones are in the JobManager's log\n");
+    free(text);
+    text = render(view_exceptions, "{\"failure\": null, \"history\": []}");
+    assert_string_equal(text, "the job has not failed\n");
+    free(text);
+}
+
 static void a_plan_names_inputs_and_how_they_are_shipped(void **state)
 {
     (void)state;
@@ -147,8 +163,9 @@ static void the_cluster_shows(void **state)
 static void nonsense_is_shown_as_nothing(void **state)
 {
     (void)state;
-    weir_err (*const views[])(const json_t *, FILE *) = {view_overview, view_jobs,         view_job,         view_plan,
-                                                         view_plugins,  view_taskmanagers, view_taskmanager, view_nothing};
+    weir_err (*const views[])(const json_t *, FILE *) = {view_overview,    view_jobs,        view_job,     view_plan,
+                                                         view_exceptions,  view_checkpoints, view_plugins, view_taskmanagers,
+                                                         view_taskmanager, view_nothing};
     const char *const documents[] = {"{}", "[]", "{\"jobs\": 1, \"files\": {}, \"taskmanagers\": \"x\", \"vertices\": {}, \"plan\": []}",
                                      "{\"jobs\": [[], \"\", {\"jid\": 3}], \"files\": [null], \"taskmanagers\": [1], \"vertices\": "
                                      "[{\"metrics\": 1, \"subtasks\": [2]}, 3],"
@@ -346,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_are_a_table),
         cmocka_unit_test(a_job_shows_all_it_has),
+        cmocka_unit_test(exceptions_say_what_was_got_over),
         cmocka_unit_test(a_plan_names_inputs_and_how_they_are_shipped),
         cmocka_unit_test(the_cluster_shows),
         cmocka_unit_test(nonsense_is_shown_as_nothing),
