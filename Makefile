@@ -9,6 +9,7 @@ STATES ?= 1000000
 NEXMARK_SEEDS ?= 20
 FUZZ_SECONDS ?= 60
 CYCLES ?= 20
+FRAMES ?= 100
 HISTORIES ?= 500
 KILLS ?= 100
 AWAY ?= 60
@@ -21,7 +22,7 @@ CLANG_PACKAGES = clang clang-format libclang-rt-14-dev
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 DEMO = $(BUILD)/demo
 
-.PHONY: chaos chaos-nexmark chaos-leaders chaos-quorum all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance mutants nexmark lint format clean bench-coord chaos-coord
+.PHONY: chaos chaos-nexmark chaos-frames chaos-leaders chaos-quorum all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance mutants nexmark lint format clean bench-coord chaos-coord
 
 all: build
 
@@ -119,6 +120,10 @@ chaos-leaders: build
 # Two of three JobManagers away for AWAY seconds under a running job.
 chaos-quorum: build
 	tests/chaos/quorum.py --build $(BUILD) --seed $(SEED) --away $(AWAY)
+
+# One frame of a channel lost or doubled, FRAMES times, drawn from SEED: each is caught by the next checkpoint.
+chaos-frames: build
+	tests/chaos/frames.py --build $(BUILD) --seed $(SEED) --frames $(FRAMES)
 
 # Histories of clients of three real coordination peers under kills and stops: HISTORIES of them, drawn from SEED.
 chaos-coord: build

@@ -175,14 +175,16 @@ class Cluster:
         except subprocess.TimeoutExpired:
             return None, "", f"no answer within {within_s} s"
 
-    def show(self, job):
-        """The job's document; {} while nobody answers."""
-        status, text, _ = self.jobctl("-o", "json", "show", job, within_s=20)
+    def answer(self, *words):
+        """The document of an answer; {} while nobody gives one."""
+        status, text, _ = self.jobctl("-o", "json", *words, within_s=20)
         return json.loads(text) if status == 0 else {}
 
+    def show(self, job):
+        return self.answer("show", job)
+
     def jobs(self):
-        status, text, _ = self.jobctl("-o", "json", "list", within_s=20)
-        return json.loads(text)["jobs"] if status == 0 else []
+        return self.answer("list").get("jobs", [])
 
     # ---- what lies on disk
 
