@@ -529,8 +529,9 @@ static void on_time(struct job *job, const struct job_event *ev, struct job_acti
     case JOB_DEPLOYING:
         late = job_first_before(job, JOB_WORKER_RUNNING);
         job_fail_text(job, WEIR_E_TIMEOUT, late->taskmanager, ev, out,
-                      "the worker on TaskManager %s (%s) did not connect to its peers within %" PRIu32 " ms", late->taskmanager, late->host,
-                      job->start_timeout_ms);
+                      "the worker on TaskManager %s (%s) did not %sconnect to its peers within %" PRId64 " ms%s", late->taskmanager,
+                      late->host, job->restored_id ? "restore its state and " : "", job_start_wait_ms(job),
+                      job->restored_id ? " (execution.state-recovery.timeout)" : "");
         return;
     case JOB_RESTARTING:
         job->deadline_ms = INT64_MAX;
@@ -654,15 +655,12 @@ static weir_err read_options(const struct job_submission *sub, const struct job_
     return job_options_check(out, diag);
 }
 
-static weir_err check_from(const struct job_submission *sub, const struct job_options *options, struct weir_diag *diag)
+static weir_err check_from(const struct job_submission *sub, struct weir_diag *diag)
 {
     if (!sub->from || !*sub->from) return WEIR_OK;
     if (sub->from[0] != '/' || strlen(sub->from) >= CKPT_TEXT_MAX)
         return weir_fail(diag, WEIR_E_ARGUMENT, "the savepoint's path must be absolute, of at most %u bytes", CKPT_TEXT_MAX - 1);
-    if (job_options_checkpoints(options)) return WEIR_OK;
-    return weir_fail(
-        diag, WEIR_E_ARGUMENT,
-        "a job that begins with a savepoint needs checkpoints: add -D execution.checkpointing.interval=10s, or another interval");
+    return WEIR_OK;
 }
 
 weir_err job_submission_check(const struct job_submission *sub, const struct job_options *options, struct weir_diag *diag)
@@ -680,7 +678,7 @@ weir_err job_submission_check(const struct job_submission *sub, const struct job
         return weir_fail(diag, WEIR_E_ARGUMENT, "a job takes at most %d arguments of %d bytes together", WEIR_ARGS_MAX, WEIR_ARG_BYTES_MAX);
     if (sub->n_options > JOB_OPTIONS_MAX) return weir_fail(diag, WEIR_E_ARGUMENT, "a job takes at most %u options", JOB_OPTIONS_MAX);
     weir_err err = read_options(sub, options, &own, diag);
-    return err ? err : check_from(sub, &own, diag);
+    return err ? err : check_from(sub, diag);
 }
 
 static void copy_submission(struct job *job, const struct job_submission *sub)
@@ -724,11 +722,11 @@ struct job_submission job_submission_of(const struct job *job)
                                    .predecessor = job->predecessor};
 }
 
-/* The coordinator, when the job has checkpoints. */
+/* The coordinator, when the job has checkpoints, be it only the savepoint that it begins with. */
 static void make_coordinator(struct job *job, const char *default_dir)
 {
     char dir[PATH_MAX];
-    if (!job_options_checkpoints(&job->options)) return;
+    if (!job_options_checkpoints(&job->options) && !*job->from) return;
     weir_err err = layout_job(job->options.dir[0] ? job->options.dir : default_dir, job->id, dir, NULL);
     WEIR_ASSERT(!err); /* JOB_PATH_MAX */
     struct ckpt_config config = {.interval_ms = job->options.interval_ms,

@@ -43,6 +43,8 @@ void job_put_attempt(struct job *job, uint32_t attempt, bool committing, struct 
 
 /* Workers that are not gone and have come less far than `state`; JOB_WORKER_COMMITTED counts all that are not gone. */
 uint32_t job_workers_before(const struct job *job, enum job_worker_state state);
+/* How long workers that were told to start may take until they run: those that restore state longer than others. */
+int64_t job_start_wait_ms(const struct job *job);
 const struct job_worker *job_first_before(const struct job *job, enum job_worker_state state);
 bool job_all_committed(const struct job *job);
 /* The worker is gone from its TaskManager; when that one still lives its slots are free again. */

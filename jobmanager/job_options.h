@@ -28,6 +28,7 @@ struct job_options {
     char savepoint_dir[JOB_PATH_MAX]; /* "" = the JobManager's own */
     bool at_least_once;
     enum job_retention retention;
+    int64_t restore_timeout_ms;
     bool older_checkpoint;      /* a restore point that is damaged or missing is passed over */
     enum restart_kind strategy; /* 0 = by default: exponential-delay with checkpoints, none without */
     uint32_t fixed_attempts, rate_failures, backoff_attempts;
@@ -71,6 +72,12 @@ weir_err job_options_check(const struct job_options *options, struct weir_diag *
         {"state.checkpoints.num-retained", CONFIG_INT, "3", .min = 1, .max = 100, .help = "complete checkpoints kept"},                    \
         {"execution.state-recovery.older-checkpoint", CONFIG_BOOL, "false",                                                                \
          .help = "restore an older checkpoint when the newest is damaged: output may be doubled"},                                         \
+        {"execution.state-recovery.timeout",                                                                                               \
+         CONFIG_DURATION,                                                                                                                  \
+         "30m",                                                                                                                            \
+         .min = 1,                                                                                                                         \
+         .max = INT32_MAX,                                                                                                                 \
+         .help = "an attempt whose workers are not back with their state after so long fails"},                                            \
         {"restart-strategy.type", CONFIG_STR, "",                                                                                          \
          .help = "none, fixed-delay, failure-rate, exponential-delay; by default the last with checkpoints, none without"},                \
         {"restart-strategy.fixed-delay.attempts", CONFIG_INT, "1", .max = UINT32_MAX - 1, .help = "restarts of a job"},                    \

@@ -161,6 +161,11 @@ bool job_all_committed(const struct job *job)
     return true;
 }
 
+int64_t job_start_wait_ms(const struct job *job)
+{
+    return job->restored_id ? job->options.restore_timeout_ms : job->start_timeout_ms;
+}
+
 const struct job_worker *job_first_before(const struct job *job, enum job_worker_state state)
 {
     for (uint32_t w = 0; w < job->n_workers; w++)
@@ -216,7 +221,7 @@ void job_advance(struct job *job, const struct job_event *ev, struct job_actions
     if (job->state != JOB_DEPLOYING && job->state != JOB_RUNNING) return;
     if (!job->started && !job_workers_before(job, JOB_WORKER_READY)) {
         job->started = true;
-        job->deadline_ms = ev->now_ms + job->start_timeout_ms;
+        job->deadline_ms = ev->now_ms + job_start_wait_ms(job);
         weir_err err = send_start(job, out);
         if (err) job_fail_text(job, err, "", ev, out, "the order to start is larger than %u bytes: too many workers", LINK_MESSAGE_MAX);
         return;

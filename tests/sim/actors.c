@@ -273,7 +273,7 @@ static void on_jm_packet(struct sim *sim, const struct sim_event *ev)
 
 /* ---- users ---- */
 
-enum { OPTIONS = 9 };
+enum { OPTIONS = 9, RESTORE_TIMEOUT_MS = 4000 };
 struct option_texts {
     char text[OPTIONS][16];
     struct job_option at[OPTIONS];
@@ -289,6 +289,7 @@ static uint32_t make_options(const struct sim_spec *spec, struct option_texts *o
         {"execution.checkpointing.min-pause", "ms", spec->min_pause_ms},
         {"execution.checkpointing.timeout", "ms", spec->timeout_ms ? spec->timeout_ms : 10000},
         {"execution.checkpointing.tolerable-failed-checkpoints", "", spec->tolerable},
+        {"execution.state-recovery.timeout", "ms", RESTORE_TIMEOUT_MS},
         {"state.checkpoints.num-retained", "", spec->n_retained ? spec->n_retained : 1},
         {"restart-strategy.fixed-delay.attempts", "", spec->restarts},
         {"restart-strategy.fixed-delay.delay", "ms", spec->restart_delay_ms},

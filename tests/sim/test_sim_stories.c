@@ -548,6 +548,23 @@ static void a_commit_without_checkpoints_goes_on_as_well(void **state)
     assert_int_equal(sim_job(sim, job)->attempt, 1);
 }
 
+/* Workers that restore state have a limit of their own. */
+static void a_restore_that_does_not_end_fails_the_attempt(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = run_for_a_second(sim, 3000);
+    sim->jobs[job].spec.fate = SIM_NEVER_CONNECTS;
+    sim->jobs[job].spec.fate_attempts = 2;
+    sim_crash(sim, TM_2);
+    sim_start(sim, TM_2);
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 30000));
+    assert_int_equal(sim_job(sim, job)->attempt, 3);
+    assert_true(sim_expect(sim,
+                           "jm | job 00000001 attempt 2 DEPLOYING -> FAILING: the worker on TaskManager tm-2 (host) did not restore its "
+                           "state and connect to its peers within 4000 ms (execution.state-recovery.timeout)\n"
+                           "jm | job 00000001 attempt 3 RUNNING -> FINISHED\n"));
+}
+
 /* A TaskManager that dies with the JobManager does not come back with its workers: the newest checkpoint is restored. */
 static void a_new_jobmanager_restores_the_newest_checkpoint(void **state)
 {
@@ -716,6 +733,7 @@ int main(void)
         STORY(a_crashed_worker_costs_one_attempt),
         STORY(a_failure_while_it_commits_is_made_good),
         STORY(a_new_jobmanager_restores_the_newest_checkpoint),
+        STORY(a_restore_that_does_not_end_fails_the_attempt),
         STORY(a_new_jobmanager_takes_over_the_sequence_of_checkpoints),
         STORY(a_checkpoint_under_way_is_given_up_by_the_new_jobmanager),
         STORY(what_was_being_committed_is_committed_by_the_new_jobmanager),
