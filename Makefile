@@ -17,12 +17,12 @@ SEED ?= 1
 QUERIES ?=
 PACKAGES = build-essential cmake ninja-build pkg-config git ca-certificates libzmq3-dev libczmq-dev libmsgpack-dev librocksdb-dev libsodium-dev \
   libxxhash-dev libisal-dev libck-dev libjansson-dev libfyaml-dev libsmartcols-dev libjemalloc-dev zlib1g-dev libzstd-dev libcmocka-dev python3 \
-  iproute2
+  iproute2 nftables
 CLANG_PACKAGES = clang clang-format libclang-rt-14-dev
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 DEMO = $(BUILD)/demo
 
-.PHONY: chaos chaos-nexmark chaos-frames chaos-leaders chaos-quorum all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance mutants nexmark lint format clean bench-coord chaos-coord
+.PHONY: chaos chaos-ha chaos-nexmark chaos-frames chaos-leaders chaos-quorum all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance mutants nexmark lint format clean bench-coord chaos-coord
 
 all: build
 
@@ -112,6 +112,10 @@ chaos: build
 # Every Nexmark query while workers are killed, and stopped and resumed at other parallelisms: the published hashes. QUERIES=q0,q5 does some.
 chaos-nexmark: build
 	tests/chaos/nexmark.py --build $(BUILD) --seed $(SEED) --queries "$(QUERIES)"
+
+# The same with three JobManagers, and coordination clients.
+chaos-ha: build
+	tests/chaos/ha.py --build $(BUILD) --seed $(SEED) --cycles $(CYCLES)
 
 # The leading JobManager of three killed KILLS times in a row under a Nexmark job: how long nobody served, and the published output.
 chaos-leaders: build

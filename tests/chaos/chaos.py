@@ -74,6 +74,9 @@ def can_reset(ss):
 
 
 class Run:
+    FAULTS = faults
+    PROGRAMS = {"weir-jobmanager", "weir-taskmanag", "weir-taskmanage", "weir-worker"}  # that may run below us, by the kernel's short names
+
     def __init__(self, args):
         self.args = args
         self.faultfs = None if args.no_faultfs else find_faultfs(args.build)
@@ -234,7 +237,7 @@ class Run:
 
         def tidy():
             cluster.reap()
-            others = set(children_of(os.getpid()).values()) - {"weir-jobmanager", "weir-taskmanag", "weir-taskmanage", "weir-worker"}
+            others = set(children_of(os.getpid()).values()) - self.PROGRAMS
             folders = glob.glob(cluster.path("ckpt", self.job, "chk-*"))
             drops = glob.glob(cluster.path("ckpt", self.job, "drop-*"))
             return len(cluster.workers()) <= 3 and not others and len(folders) <= RETAINED + 2 and len(drops) <= 1
@@ -246,9 +249,9 @@ class Run:
 
     def cycle(self, number):
         chooser = random.Random(f"{self.args.seed}:{number}")
-        fault = chooser.choice(faults.FAULTS)
+        fault = chooser.choice(self.FAULTS.FAULTS)
         if self.args.only:
-            fault = getattr(faults, self.args.only)
+            fault = getattr(self.FAULTS, self.args.only)
         begun = time.monotonic()
         faults.rest(chooser, 0, 0.7)
         did = fault(self, chooser)

@@ -13,7 +13,7 @@ from cluster import Cluster, Daemon, Trouble, free_port, wait_for
 
 JOBMANAGERS = 3
 LEADER_S = 60  # a busy machine takes its time
-IN_NAMESPACE = "WEIR_CHAOS_NAMESPACE"  # in the environment of a program that has made one
+IN_NAMESPACE = "CHAOS_NAMESPACE"  # in the environment of a program that has made one
 
 
 class JobManager(Daemon):

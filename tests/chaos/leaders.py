@@ -12,6 +12,7 @@ every two milliseconds. Then the median, the 99th percentile and the greatest.
 The job is paced so that its events last for --period seconds a kill.
 """
 import argparse
+import math
 import os
 import select
 import subprocess
@@ -29,7 +30,7 @@ SLOWEST_PACE = 200  # events a second
 
 
 class Probe:
-    """Who serves (probe/who_serves.c), and since when."""
+    """Who serves (peers/who_serves.c), and since when."""
 
     def __init__(self, cluster):
         self.members = cluster.jobmanagers
@@ -61,8 +62,8 @@ class Probe:
 
 
 def percentile(values, share):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    """By nearest rank: so many of the values are not greater."""
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 class Run(nexmark.Run):
