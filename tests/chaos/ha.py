@@ -35,23 +35,24 @@ class Clients:
         self.answers = open(cluster.path("clients.out"), encoding="ascii")
         self.requests = 0
 
-    def tell(self):
+    def tell(self, what):
+        """Their answer."""
         try:
             self.process.stdin.write(b"\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             pass
-
-    def end_history(self):
-        def line():
-            return self.answers.readline() or (self.process.poll() is not None and "ended")
-
-        self.tell()
-        said = wait_for(line, CLIENTS_S, "the clients' history is checked")
+        said = wait_for(lambda: self.answers.readline() or (self.process.poll() is not None and "ended"), CLIENTS_S, what)
         if said == "ended":
             with open(self.log, encoding="utf-8", errors="replace") as f:
                 raise Trouble(f"the clients: {f.read().strip()[-500:]}")
-        self.requests += int(said.split()[0])
+        return said
+
+    def begin_history(self):
+        self.tell("the clients have begun")
+
+    def end_history(self):
+        self.requests += int(self.tell("the clients' history is checked").split()[0])
 
     def close(self):
         self.process.stdin.close()
@@ -75,7 +76,7 @@ class Run(chaos.Run):
 
     def cycle(self, number):
         self.restarts, before = False, self.attempt()
-        self.clients.tell()
+        self.clients.begin_history()
         super().cycle(number)
         self.clients.end_history()
         if self.attempt() != before and not self.restarts:

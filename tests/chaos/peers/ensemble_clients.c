@@ -4,8 +4,8 @@
  *
  *     ensemble_clients SEED ENDPOINT...
  *
- * Each line of standard input begins a history, or ends the one that was begun; then nothing fails any more, and the answer is a line: "N
- * requests linearizable". Ends when its standard input does.
+ * Each line of standard input begins a history, or ends the one that was begun, and is answered by a line: "begun" when harm may be done,
+ * "N requests linearizable" when, after the harm, everything was answered. Ends when its standard input does.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,14 +32,22 @@ static bool is_told(bool wait)
     exit(0);
 }
 
+static void say(const char *line)
+{
+    (void)puts(line);
+    (void)fflush(stdout);
+}
+
 static void run_history(uint64_t history)
 {
     clients_begin(history);
+    say("begun");
     while (!is_told(false)) clients_turn(true);
     for (int64_t end_ms = clock_mono_ms() + HEALED_MS; !clients_answered(); clients_turn(false))
         if (clock_mono_ms() > end_ms) hosts_die("a request is not answered though nothing fails any more");
-    printf("%" PRIu64 " requests linearizable\n", clients_check(history));
-    (void)fflush(stdout);
+    char text[64];
+    (void)snprintf(text, sizeof text, "%" PRIu64 " requests linearizable", clients_check(history));
+    say(text);
 }
 
 int main(int argc, char **argv)
