@@ -8,6 +8,7 @@
 
 #include "jobmanager/admin_internal.h"
 #include "jobmanager/admin_json.h"
+#include "jobmanager/artifacts_json.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/folder.h"
 
@@ -93,7 +94,7 @@ static weir_err get_taskmanager(struct call *c)
 
 static weir_err get_plugins(struct call *c)
 {
-    return admin_give(c, admin_json_plugins(c->admin->store));
+    return admin_give(c, admin_json_plugins(c->admin->artifacts));
 }
 
 static weir_err number_query(struct call *c, const char *name, uint64_t max, uint64_t *out)
@@ -149,6 +150,10 @@ static weir_err put_chunk(struct call *c)
     err = store_upload_chunk(c->admin->store, upload, offset, c->request->body, clock_mono_ms(), &progress, &c->diag);
     if (err) return err;
     if (progress.complete) c->status = REST_CREATED;
+    if (progress.complete && artifacts_offer(c->admin->artifacts, &progress.artifact, clock_mono_ms())) {
+        c->awaits = admin_ticket(progress.artifact.digest);
+        c->awaits_key = JOB_KEYS;
+    }
     return admin_give(c, upload_json(&progress));
 }
 
@@ -156,8 +161,8 @@ static weir_err put_chunk(struct call *c)
 static const struct store_artifact *named_plugin(struct call *c)
 {
     struct weir_digest digest;
-    const struct store_artifact *a = digest_parse(c->param[0], &digest) ? store_find(c->admin->store, digest) : NULL;
-    if (a) return a;
+    const struct artifact *a = digest_parse(c->param[0], &digest) ? artifacts_find(c->admin->artifacts, digest) : NULL;
+    if (a) return &a->about;
     c->remedy = "GET /plugins lists the known ones; upload it first";
     (void)weir_fail(&c->diag, WEIR_E_NOT_FOUND, "there is no plugin '%s'", c->param[0]);
     return NULL;
@@ -182,8 +187,37 @@ static weir_err delete_plugin(struct call *c)
         c->remedy = "cancel the job, or wait for its end";
         return weir_fail(&c->diag, WEIR_E_STATE, "job %s still uses the plugin", id_text(job->id, id));
     }
-    weir_err err = store_remove(c->admin->store, a->digest, &c->diag);
-    return err ? err : give_empty(c);
+    struct store_artifact gone = *a;
+    struct master_event ev = {.type = MASTER_EV_ARTIFACT, .artifact = {.remove = true, .about = &gone}};
+    artifacts_delete(c->admin->artifacts, gone.digest);
+    c->admin->step(c->admin->arg, &ev, &c->diag);
+    return give_empty(c);
+}
+
+/* ---- between JobManagers ---- */
+
+static weir_err put_replicas(struct call *c)
+{
+    struct artifacts *a = c->admin->artifacts;
+    struct artifacts_list list;
+    weir_err err = artifacts_json_parse_list(&list, c->request->body, &c->diag);
+    if (err) return err;
+    err = artifacts_take(a, list.epoch, list.version, list.leader, list.at, list.n, &c->diag);
+    free(list.at);
+    return err ? err : admin_give(c, artifacts_json_answer(a));
+}
+
+static weir_err get_bytes(struct call *c)
+{
+    uint64_t offset = 0;
+    struct weir_digest digest;
+    if (!digest_parse(c->param[0], &digest) || !store_find(c->admin->store, digest))
+        return weir_fail(&c->diag, WEIR_E_NOT_FOUND, "the plugin '%s' is not here", c->param[0]);
+    weir_err err = number_query(c, "offset", WEIR_PLUGIN_MAX, &offset);
+    if (err) return err;
+    c->bytes = malloc(WEIR_CHUNK_BYTES);
+    if (!c->bytes) return weir_fail(&c->diag, WEIR_E_NOMEM, "no memory for the answer");
+    return store_read(c->admin->store, digest, offset, c->bytes, WEIR_CHUNK_BYTES, &c->n_bytes, &c->diag);
 }
 
 /* ---- run: the body of a submission ---- */
@@ -487,6 +521,8 @@ static const struct {
     {REST_POST, "plugins/:id/run", post_run},
     {REST_POST, "plugins/:id/plan", post_plan},
     {REST_GET, "plugins/:id/plan/:request", get_planned},
+    {REST_GET, "plugins/:id/bytes", get_bytes},
+    {REST_PUT, "replicas", put_replicas},
     {REST_GET, "jobs", get_jobs},
     {REST_GET, "jobs/overview", get_jobs_overview}, /* before :id */
     {REST_GET, "jobs/:id", get_job},
@@ -523,13 +559,28 @@ static bool path_matches(const char *pattern, const struct rest_request *r, cons
     return *pattern == '\0' && r->n_segments > 0;
 }
 
+static weir_err name_leader(struct call *c)
+{
+    const char *leader = c->admin->leader;
+    c->status = REST_UNAVAILABLE;
+    c->remedy = *leader ? "ask the one that leads" : "try again when a majority of the JobManagers runs";
+    return weir_fail(&c->diag, WEIR_E_STATE, "this JobManager does not lead%s%s", *leader ? "; the one that does is at " : "", leader);
+}
+
+/* What a JobManager that does not lead answers, too. */
+static bool is_for_everybody(handler handle)
+{
+    return handle == get_bytes || handle == put_replicas;
+}
+
 static weir_err dispatch(struct call *c)
 {
     bool path_known = false;
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
         if (!path_matches(routes[i].pattern, c->request, c->param)) continue;
-        if (routes[i].method == c->request->method) return routes[i].handle(c);
         path_known = true;
+        if (routes[i].method != c->request->method) continue;
+        return is_for_everybody(routes[i].handle) || master_leads(c->admin->master) ? routes[i].handle(c) : name_leader(c);
     }
     if (path_known) {
         c->status = REST_METHOD_NOT_ALLOWED;
@@ -575,14 +626,6 @@ static bool wants_json(const struct rest_request *r)
 }
 
 /* Framing, then what is asked for. Returns the failure; c->status is set where the code says too little. */
-static weir_err name_leader(struct call *c)
-{
-    const char *leader = c->admin->leader;
-    c->status = REST_UNAVAILABLE;
-    c->remedy = *leader ? "ask the one that leads" : "try again when a majority of the JobManagers runs";
-    return weir_fail(&c->diag, WEIR_E_STATE, "this JobManager does not lead%s%s", *leader ? "; the one that does is at " : "", leader);
-}
-
 static weir_err serve(struct call *c, struct rest_request *request, const struct weir_bytes *parts, uint32_t n)
 {
     enum rest_status framing = rest_request_parse(request, parts, n, &c->diag);
@@ -598,16 +641,15 @@ static weir_err serve(struct call *c, struct rest_request *request, const struct
         c->status = REST_NOT_ACCEPTABLE;
         return weir_fail(&c->diag, WEIR_E_UNSUPPORTED, "answers are application/json; no other form is supported by this version");
     }
-    if (!master_leads(c->admin->master)) return name_leader(c);
     return dispatch(c);
 }
 
-static void fill_headers(struct admin_reply *out, const struct rest_request *request)
+static void fill_headers(struct admin_reply *out, const struct rest_request *request, const char *type)
 {
     const char *id = rest_header(&request->headers, "request-id");
     bool mirrored = id && strlen(id) <= ADMIN_REQUEST_ID_MAX;
-    (void)snprintf(out->headers, sizeof out->headers, "content-type: application/json\n%s%s%s", mirrored ? "request-id: " : "",
-                   mirrored ? id : "", mirrored ? "\n" : "");
+    (void)snprintf(out->headers, sizeof out->headers, "content-type: %s\n%s%s%s", type, mirrored ? "request-id: " : "", mirrored ? id : "",
+                   mirrored ? "\n" : "");
 }
 
 /* Takes the document. */
@@ -627,14 +669,23 @@ void admin_handle(struct admin *a, const struct weir_bytes *parts, uint32_t n, s
     weir_err err = serve(&c, &request, parts, n);
     if (err) {
         json_decref(c.json);
+        free(c.bytes);
+        c.bytes = NULL;
         c.json = error_json(&c);
         if (c.status < REST_BAD_REQUEST) c.status = status_of(err);
     } else if (c.status == 0) {
         c.status = REST_OK;
     }
-    *out = (struct admin_reply){.status = c.status, .awaits = c.awaits, .awaits_key = c.awaits_key};
-    fill_body(out, c.json);
-    fill_headers(out, &request);
+    *out = (struct admin_reply){.status = c.status, .awaits = c.awaits, .awaits_key = c.awaits_key, .body = c.bytes, .len = c.n_bytes};
+    if (!c.bytes) fill_body(out, c.json);
+    fill_headers(out, &request, c.bytes ? "application/octet-stream" : "application/json");
+}
+
+struct weir_id admin_ticket(struct weir_digest digest)
+{
+    struct weir_id id;
+    memcpy(id.bytes, digest.bytes, sizeof id.bytes);
+    return id;
 }
 
 void admin_reply_fail(struct admin_reply *reply, weir_err err, const char *reason)

@@ -7,6 +7,7 @@
 #ifndef WEIR_JOBMANAGER_ADMIN_H
 #define WEIR_JOBMANAGER_ADMIN_H
 
+#include "jobmanager/artifacts.h"
 #include "jobmanager/master.h"
 #include "jobmanager/plans.h"
 #include "jobmanager/store.h"
@@ -21,6 +22,7 @@
 struct admin {
     struct master *master;
     struct store *store;
+    struct artifacts *artifacts;
     struct plans *plans;
     const char *savepoint_dir;                 /* of jobs whose options name none; kept */
     const char *control, *endpoint, *data_dir; /* shown by GET /config; kept */
@@ -36,16 +38,22 @@ struct admin {
 struct admin_reply {
     enum rest_status status;
     char headers[ADMIN_REQUEST_ID_MAX + 64];
-    char *body; /* JSON; NULL = empty */
+    char *body; /* JSON, or the bytes of a plugin; NULL = empty */
     size_t len;
-    struct weir_id awaits;   /* a job: the reply is sent when that, or its cancel, is accepted (MASTER_DO_ACCEPTED); zero = at once */
-    enum job_key awaits_key; /* as there */
+    /*
+     * What it waits for; zero = nothing, it is sent at once. A job: until that, or its cancel, is accepted (MASTER_DO_ACCEPTED). A plugin,
+     * by admin_ticket: until the catalog names it (MASTER_DO_ARTIFACT), or it is given up.
+     */
+    struct weir_id awaits;
+    enum job_key awaits_key; /* as there; JOB_KEYS: a plugin */
 };
 
 /* Answers the request in `parts` (without the routing id; an empty part in front is skipped). */
 void admin_handle(struct admin *a, const struct weir_bytes *parts, uint32_t n, struct admin_reply *out);
 /* What it waited for has failed: another answer takes its place. */
 void admin_reply_fail(struct admin_reply *reply, weir_err err, const char *reason);
+/* How `awaits` names a plugin. */
+struct weir_id admin_ticket(struct weir_digest digest);
 void admin_reply_close(struct admin_reply *reply);
 
 #endif

@@ -15,7 +15,9 @@ struct call {
     const struct rest_request *request;
     const char *param[ADMIN_PARAMS_MAX]; /* what stood at the ':' segments of the pattern */
     enum rest_status status;             /* set by a handler for other successes than 200, and for failures whose code says too little */
-    json_t *json;                        /* the answer; the handler gives it */
+    json_t *json;                        /* the answer; the handler gives it, or */
+    char *bytes;                         /* these */
+    size_t n_bytes;
     struct weir_diag diag;
     const char *remedy;
     struct weir_id awaits; /* as in admin_reply */

@@ -134,11 +134,13 @@ json_t *admin_json_counters(const struct master *m)
 
 /* ---- plugins ---- */
 
-json_t *admin_json_plugins(const struct store *s)
+json_t *admin_json_plugins(const struct artifacts *artifacts)
 {
     json_t *files = json_array();
-    for (uint32_t i = 0; i < store_count(s); i++) {
-        const struct store_artifact *a = store_at(s, i);
+    for (uint32_t i = 0; i < artifacts_count(artifacts); i++) {
+        const struct artifact *it = artifacts_at(artifacts, i);
+        if (it->state != ARTIFACT_LISTED) continue;
+        const struct store_artifact *a = &it->about;
         char hex[WEIR_DIGEST_TEXT];
         json_t *o = json_object();
         set_text(o, "id", digest_text(a->digest, hex));

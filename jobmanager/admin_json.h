@@ -8,9 +8,9 @@
 
 #include <jansson.h>
 
+#include "jobmanager/artifacts.h"
 #include "jobmanager/master.h"
 #include "jobmanager/plans.h"
-#include "jobmanager/store.h"
 
 json_t *admin_json_text(const char *text); /* a JSON string of any bytes */
 
@@ -19,7 +19,7 @@ json_t *admin_json_taskmanagers(const struct master *m, int64_t wall_ms);
 json_t *admin_json_taskmanager(const struct cluster_member *member, int64_t wall_ms);
 json_t *admin_json_counters(const struct master *m); /* packets and messages dropped */
 
-json_t *admin_json_plugins(const struct store *s);
+json_t *admin_json_plugins(const struct artifacts *artifacts);
 
 json_t *admin_json_jobs(const struct master *m);
 json_t *admin_json_jobs_overview(const struct master *m, int64_t wall_ms);

@@ -36,6 +36,19 @@ bool records_key_parse(const char *text, struct weir_id *job, enum job_key *key)
     return false;
 }
 
+const char *records_artifact_key(struct weir_digest digest, char out[static CATALOG_KEY_MAX + 1])
+{
+    char hex[WEIR_DIGEST_TEXT];
+    snprintf(out, CATALOG_KEY_MAX + 1, RECORDS_ARTIFACT_PREFIX "%s", digest_text(digest, hex));
+    return out;
+}
+
+bool records_artifact_key_parse(const char *text, struct weir_digest *out)
+{
+    size_t prefix = strlen(RECORDS_ARTIFACT_PREFIX);
+    return strncmp(text, RECORDS_ARTIFACT_PREFIX, prefix) == 0 && digest_parse(text + prefix, out);
+}
+
 /* ---- encoders ---- */
 
 static void pack_id(struct buffer *out, struct weir_id id)
@@ -130,6 +143,16 @@ void records_result(const struct job *job, enum job_state outcome, int64_t ended
     pack_id(out, job->successor.id);
     pack_uint(out, job->successor.parallelism);
     pack_str(out, job->successor.path);
+}
+
+void records_artifact(uint64_t epoch, const struct store_artifact *artifact, struct buffer *out)
+{
+    pack_array(out, 5);
+    pack_uint(out, FORM);
+    pack_uint(out, epoch);
+    pack_uint(out, artifact->size);
+    pack_str(out, artifact->name);
+    pack_int(out, artifact->uploaded_wall_ms);
 }
 
 /* ---- decoders ---- */
@@ -334,4 +357,26 @@ void records_close(struct records_job *job)
     for (unsigned k = 0; k < JOB_KEYS; k++) free(job->arenas[k]);
     graph_close(&job->graph);
     *job = (struct records_job){0};
+}
+
+weir_err records_artifact_take(struct store_artifact *out, struct weir_bytes value, struct weir_diag *diag)
+{
+    struct cursor c;
+    struct weir_bytes name = {0};
+    struct store_artifact a = {.digest = out->digest};
+    uint32_t n = 0;
+    uint64_t form = 0, epoch = 0;
+    cursor_init(&c, value.data, value.length);
+    (void)cursor_array(&c, &n);
+    (void)cursor_uint(&c, UINT64_MAX, &form);
+    if (!c.broken && (form != FORM || n != 5))
+        return weir_fail(diag, WEIR_E_UNSUPPORTED, "it has form %llu, which this version of Weir cannot read", (unsigned long long)form);
+    (void)cursor_uint(&c, UINT64_MAX, &epoch);
+    (void)cursor_uint(&c, WEIR_PLUGIN_MAX, &a.size);
+    (void)cursor_str(&c, &name);
+    (void)cursor_int(&c, INT64_MIN, INT64_MAX, &a.uploaded_wall_ms);
+    if (!cursor_done(&c) || a.size == 0 || name.length > STORE_NAME_MAX) return weir_fail(diag, WEIR_E_CORRUPT, "its bytes make no sense");
+    snprintf(a.name, sizeof a.name, "%.*s", (int)name.length, (const char *)name.data);
+    *out = a;
+    return WEIR_OK;
 }

@@ -14,7 +14,8 @@
 #include "runtime/coord/stat.h"
 
 #define JOBS CATALOG_TREE_ROOT "/job"
-#define KEY_DEPTH 2 /* elements of a key below JOBS: the job, the name */
+#define ARTIFACTS CATALOG_TREE_ROOT "/artifact"
+#define KEY_DEPTH 2 /* elements of a key below JOBS: the job, the name; below ARTIFACTS there is one */
 #define EPOCH_TEXT 24
 
 enum { PATH_BYTES = sizeof CATALOG_TREE_ROOT + 1 + CATALOG_KEY_MAX };
@@ -38,7 +39,7 @@ struct queue {
 /* A node that is still to be read. */
 struct visit {
     struct visit *next;
-    uint32_t depth; /* below JOBS */
+    uint32_t depth; /* of KEY_DEPTH: then it is a key */
     char path[PATH_BYTES];
 };
 
@@ -162,7 +163,7 @@ static struct op check_leader(const struct catalog_tree *t)
 
 static void begin_claim(struct catalog_tree *t)
 {
-    static const char *const folders[] = {CATALOG_TREE_ROOT, JOBS, CATALOG_TREE_LEADER};
+    static const char *const folders[] = {CATALOG_TREE_ROOT, ARTIFACTS, JOBS, CATALOG_TREE_LEADER};
     t->state = CATALOG_TREE_CLAIMING;
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
         struct op op = create(folders[i], bytes_text("0"), NODE_PERSISTENT);
@@ -218,6 +219,7 @@ static void begin_listing(struct catalog_tree *t)
 {
     t->state = CATALOG_TREE_LISTING;
     add_visit(&t->visits, JOBS, bytes_text(""), 0);
+    add_visit(&t->visits, ARTIFACTS, bytes_text(""), KEY_DEPTH - 1); /* put in front */
     visit_next(t);
 }
 

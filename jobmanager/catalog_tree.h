@@ -6,9 +6,10 @@
  *     CONNECTING ──▶ CLAIMING ── /weir/leader holds our epoch ──▶ LISTING ── every key has been read ──▶ SERVING
  *         └──────────────┴── a newer epoch is there, the peer refuses or closes ──▶ LOST ◀── also from the others
  *
- * Key "job/ID/name" is the node /weir/job/ID/name; its version is that of the node plus one, so that 0 is none. Every write is a
- * transaction that begins with a check: /weir/leader has the version that our claim gave it. Who claims after us changes that version, so a
- * leader that was deposed writes nothing more, whatever it believes; the first such answer ends the leadership here (LOST).
+ * Key "job/ID/name" is the node /weir/job/ID/name, "artifact/HEX" is /weir/artifact/HEX; a key's version is that of the node plus one, so
+ * that 0 is none. Every write is a transaction that begins with a check: /weir/leader has the version that our claim gave it. Who claims
+ * after us changes that version, so a leader that was deposed writes nothing more, whatever it believes; the first such answer ends the
+ * leadership here (LOST).
  *
  * A write whose outcome the peer does not know is answered CATALOG_UNKNOWN; the catalog core reads it back.
  *

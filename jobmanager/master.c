@@ -117,6 +117,7 @@ void master_step(struct master *m, const struct master_event *ev, struct master_
     case MASTER_EV_CANCEL: master_on_cancel(m, ev->cancel.job); break;
     case MASTER_EV_REQUEST: master_on_request(m, ev); break;
     case MASTER_EV_DESCRIBED: master_on_described(m, ev); break;
+    case MASTER_EV_ARTIFACT: master_on_artifact(m, ev); break;
     case MASTER_EV_CHUNK: master_on_chunk(m, ev); break;
     }
     master_work_catalog(m);

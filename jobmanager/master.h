@@ -30,6 +30,7 @@
 #include "jobmanager/catalog.h"
 #include "jobmanager/cluster.h"
 #include "jobmanager/job.h"
+#include "jobmanager/store.h"
 
 struct master;
 
@@ -61,6 +62,7 @@ enum master_event_type {
     MASTER_EV_CATALOG,   /* the catalog's store answers an order */
     MASTER_EV_STORAGE,   /* the checkpoint storage answers OPEN, BEGIN, SEAL or END */
     MASTER_EV_DESCRIBED, /* the describing process of a job ended */
+    MASTER_EV_ARTIFACT,  /* a plugin is to be named by the catalog, or no more */
     MASTER_EV_CHUNK,     /* the artifact store answers READ_CHUNK; in any order, any time later */
 };
 
@@ -121,6 +123,10 @@ struct master_event {
             struct graph *graph; /* decoded; otherwise. Taken in any case: moved out and left zeroed */
         } described;
         struct {
+            bool remove; /* else KEEP: ARTIFACT answers */
+            const struct store_artifact *about;
+        } artifact;
+        struct {
             uint64_t reader;           /* as in READ_CHUNK */
             struct weir_digest digest; /* as in READ_CHUNK */
             uint64_t offset;           /* as in READ_CHUNK */
@@ -132,6 +138,7 @@ struct master_event {
 
 enum master_action_type {
     MASTER_DO_ACCEPTED,      /* a submission or a cancel is in the catalog, or has no effect: it may be answered now */
+    MASTER_DO_ARTIFACT,      /* the catalog names a plugin, which LISTED tells of each; or certainly not */
     MASTER_DO_SEND,          /* put the packet on the transport; may be dropped if the route is gone */
     MASTER_DO_DESCRIBE,      /* run weir-worker --describe for the job, then DESCRIBED. No time limit of its own: see STOP_DESCRIBE */
     MASTER_DO_STOP_DESCRIBE, /* kill the describing process; its DESCRIBED, if it still comes, is ignored */
@@ -154,6 +161,11 @@ struct master_action {
             weir_err err;
             const char *reason;
         } accepted;
+        struct {
+            struct store_artifact about; /* after KEEP only the digest */
+            weir_err err;
+            const char *reason;
+        } artifact;
         struct {
             const struct job *job; /* id, digest, size, name, cwd, parallelism, args */
         } describe;

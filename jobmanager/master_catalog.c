@@ -19,14 +19,44 @@ void master_delete(struct master *m, struct weir_id job, enum job_key key)
     catalog_delete(m->catalog, records_key(job, key, name));
 }
 
-static void tell_job(struct master *m, const struct catalog_done *done)
+void master_on_artifact(struct master *m, const struct master_event *ev)
+{
+    char name[CATALOG_KEY_MAX + 1];
+    struct buffer value = {0};
+    (void)records_artifact_key(ev->artifact.about->digest, name);
+    if (ev->artifact.remove) {
+        catalog_delete(m->catalog, name);
+        return;
+    }
+    records_artifact(m->config.epoch, ev->artifact.about, &value);
+    WEIR_ASSERT(!value.err);
+    catalog_put(m->catalog, name, (struct weir_bytes){value.data, (uint32_t)value.len}, 1);
+    buffer_close(&value);
+}
+
+static void tell_artifact(struct master *m, const struct catalog_done *done, struct weir_digest digest)
+{
+    struct weir_bytes reason = master_keep(m, done->diag.text, strlen(done->diag.text));
+    if (!done->tag) return; /* a delete */
+    struct master_action *action = master_act(m, MASTER_DO_ARTIFACT);
+    action->artifact.about.digest = digest;
+    action->artifact.err = done->err;
+    action->artifact.reason = (const char *)reason.data;
+}
+
+static void tell(struct master *m, const struct catalog_done *done)
 {
     struct weir_id id;
+    struct weir_digest digest;
     struct job_event ev = {.type = JOB_EV_STORED};
+    if (done->err) master_trace(m, true, "catalog: %s: %s", done->key, done->diag.text);
+    if (records_artifact_key_parse(done->key, &digest)) {
+        tell_artifact(m, done, digest);
+        return;
+    }
     bool known = records_key_parse(done->key, &id, &ev.stored.key);
     WEIR_ASSERT(known); /* all keys are ours */
     struct job *job = master_find_job(m, id);
-    if (done->err) master_trace(m, true, "catalog: %s: %s", done->key, done->diag.text);
     if (!job || !done->tag) return;
     ev.stored.number = done->tag;
     ev.stored.err = done->err;
@@ -53,7 +83,7 @@ void master_work_catalog(struct master *m)
         busy = false;
         while (give_order(m)) busy = true;
         while (catalog_done(m->catalog, &done)) {
-            tell_job(m, &done);
+            tell(m, &done);
             busy = true;
         }
     }
@@ -66,14 +96,29 @@ void master_on_catalog(struct master *m, const struct catalog_answer *answer)
 
 /* ---- the start ---- */
 
+static weir_err read_artifact(struct master *m, const struct master_listed *listed, struct weir_digest digest)
+{
+    struct weir_diag diag = {0};
+    struct store_artifact about = {.digest = digest};
+    weir_err err = records_artifact_take(&about, listed->value, &diag);
+    if (err) return weir_fail(&m->out->answer, err, "the catalog's '%s' cannot be read: %s", listed->key, diag.text);
+    struct master_action *action = master_act(m, MASTER_DO_ARTIFACT);
+    action->artifact.about = about;
+    action->artifact.reason = "";
+    return WEIR_OK;
+}
+
 static weir_err read_key(struct master *m, const struct master_listed *listed, struct records_job *jobs, uint32_t *n)
 {
     struct weir_id id;
+    struct weir_digest digest;
     enum job_key key;
-    if (!records_key_parse(listed->key, &id, &key))
+    bool artifact = records_artifact_key_parse(listed->key, &digest);
+    if (!artifact && !records_key_parse(listed->key, &id, &key))
         return weir_fail(&m->out->answer, WEIR_E_UNSUPPORTED, "the catalog holds '%s', which this version of Weir does not know",
                          listed->key);
     catalog_know(m->catalog, listed->key, listed->version);
+    if (artifact) return read_artifact(m, listed, digest);
     /* Keys are in order, so those of one job stand together. */
     if (*n == 0 || !id_equal(jobs[*n - 1].submission.id, id)) jobs[(*n)++].submission.id = id;
     struct weir_diag diag = {0};

@@ -60,6 +60,7 @@ void master_tick_jobs(struct master *m);
 void master_put(struct master *m, const struct job *job, enum job_key key, struct weir_bytes value, uint64_t number);
 void master_delete(struct master *m, struct weir_id job, enum job_key key);
 void master_on_listed(struct master *m, const struct master_event *ev);
+void master_on_artifact(struct master *m, const struct master_event *ev);
 void master_on_catalog(struct master *m, const struct catalog_answer *answer);
 /* Gives the store what is due, and the jobs what is settled. */
 void master_work_catalog(struct master *m);

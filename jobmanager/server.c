@@ -12,6 +12,7 @@
 
 #include "api/src/note.h"
 #include "jobmanager/admin.h"
+#include "jobmanager/artifact_links.h"
 #include "jobmanager/describe_process.h"
 #include "jobmanager/leadership.h"
 #include "jobmanager/peer/ensemble.h"
@@ -38,19 +39,20 @@ enum {
     PACKET_OVERHEAD = 4096, /* what a link may put around a control message */
 };
 
-/* What must not be done while the actions of a step are performed, since it steps again. */
+/* What must not be done while the actions of a step are performed, since it steps again; or waits for a plugin that is not here yet. */
 struct deferred {
     struct deferred *next;
-    enum master_event_type type; /* CHUNK: read, then tell. DESCRIBED: tell the failure */
+    enum master_event_type type; /* CHUNK: read, then tell. DESCRIBED: begin to, and tell if that failed */
     uint64_t reader, offset;
     struct weir_digest digest;
     struct weir_id job;
-    struct weir_diag diag;
 };
 
 struct jobmanager {
     struct jobmanager_config config;
     struct store *store;
+    struct artifacts *artifacts;
+    struct artifact_links *links; /* to other JobManagers */
     struct leadership leadership;
     struct zab_members members; /* of the ensemble */
     uint64_t connection;        /* of the catalog, to the peer */
@@ -64,6 +66,7 @@ struct jobmanager {
     struct pending pending;
     struct net_parts parts;
     struct deferred *first, **last;
+    struct deferred *waiting; /* for plugins; of no order */
     struct plans plans;
     struct describe *describes[DESCRIBES_MAX];
     uint32_t n_describes;
@@ -83,14 +86,35 @@ static void send_packet(struct jobmanager *s, uint64_t route, struct weir_bytes 
     if (err == WEIR_E_UNREACHABLE) routes_forget(s->routes, route);
 }
 
+static void put_last(struct jobmanager *s, struct deferred *d)
+{
+    d->next = NULL;
+    *s->last = d;
+    s->last = &d->next;
+}
+
 static void defer(struct jobmanager *s, const struct deferred *what)
 {
     struct deferred *d = malloc(sizeof *d);
     WEIR_ASSERT(d != NULL); /* control code: as the master does */
     *d = *what;
-    d->next = NULL;
-    *s->last = d;
-    s->last = &d->next;
+    put_last(s, d);
+}
+
+/* A plugin came: whoever waited for one looks again. */
+static void resume_waiting(struct jobmanager *s)
+{
+    for (struct deferred *d; (d = s->waiting) != NULL;) {
+        s->waiting = d->next;
+        put_last(s, d);
+    }
+}
+
+/* The plugin is the cluster's, but must be fetched from another JobManager first. */
+static bool is_to_come(const struct jobmanager *s, struct weir_digest digest)
+{
+    const struct artifact *it = artifacts_find(s->artifacts, digest);
+    return it && !it->here;
 }
 
 /* Copies the plugin from the store into a sealed memory file, checking that it still has its digest. */
@@ -154,6 +178,14 @@ static void drop_describe(struct jobmanager *s, uint32_t index)
 
 static void stop_describe(struct jobmanager *s, struct weir_id job)
 {
+    for (struct deferred **at = &s->waiting, *d; (d = *at) != NULL;) {
+        if (d->type != MASTER_EV_DESCRIBED || !id_equal(d->job, job)) {
+            at = &d->next;
+            continue;
+        }
+        *at = d->next;
+        free(d);
+    }
     for (uint32_t i = 0; i < s->n_describes; i++) {
         if (!id_equal(describe_job(s->describes[i]), job)) continue;
         drop_describe(s, i);
@@ -173,27 +205,43 @@ static void send_answer(struct jobmanager *s, struct weir_bytes route, bool deli
 }
 
 /* Whoever asked is answered. A job that was taken over from a predecessor, or found in the catalog, has nobody who waits. */
-static void answer_waiting(struct jobmanager *s, const struct master_action *a)
+static void answer_waiting(struct jobmanager *s, struct weir_id awaited, enum job_key key, weir_err err, const char *reason)
 {
     struct pending_answer answer;
-    while (pending_take(&s->pending, a->accepted.job, a->accepted.key, &answer)) {
-        if (a->accepted.err) admin_reply_fail(&answer.reply, a->accepted.err, a->accepted.reason);
+    while (pending_take(&s->pending, awaited, key, &answer)) {
+        if (err) admin_reply_fail(&answer.reply, err, reason);
         send_answer(s, (struct weir_bytes){answer.route, answer.route_len}, answer.delimited, &answer.reply);
         admin_reply_close(&answer.reply);
     }
+}
+
+static void answer_upload(struct jobmanager *s, struct weir_digest digest, weir_err err, const char *reason)
+{
+    answer_waiting(s, admin_ticket(digest), JOB_KEYS, err, reason);
+}
+
+/* What the catalog says of a plugin: at the start, that there is one; later, what became of one that was offered. */
+static void take_artifact(struct jobmanager *s, const struct master_action *a)
+{
+    if (a->artifact.about.size)
+        artifacts_name(s->artifacts, &a->artifact.about);
+    else
+        artifacts_kept(s->artifacts, a->artifact.about.digest, a->artifact.err == WEIR_OK);
+    answer_upload(s, a->artifact.about.digest, a->artifact.err, a->artifact.reason);
 }
 
 static void perform(struct jobmanager *s, const struct master_action *a)
 {
     struct deferred later = {0};
     switch (a->type) {
-    case MASTER_DO_ACCEPTED: answer_waiting(s, a); return;
+    case MASTER_DO_ACCEPTED: answer_waiting(s, a->accepted.job, a->accepted.key, a->accepted.err, a->accepted.reason); return;
+    case MASTER_DO_ARTIFACT: take_artifact(s, a); return;
     case MASTER_DO_SEND: send_packet(s, a->send.route, a->send.data); return;
     case MASTER_DO_STOP_DESCRIBE: stop_describe(s, a->stop_describe.job); return;
     case MASTER_DO_DESCRIBE:
-        if (!describe_of_job(s, a->describe.job, &later.diag)) return;
         later.type = MASTER_EV_DESCRIBED;
         later.job = a->describe.job->id;
+        later.digest = a->describe.job->digest;
         defer(s, &later);
         return;
     case MASTER_DO_READ_CHUNK:
@@ -237,6 +285,13 @@ static void tell_described(struct jobmanager *s, struct weir_id job, weir_err er
     step(s, &ev);
 }
 
+static void begin_describe(struct jobmanager *s, const struct deferred *d)
+{
+    struct weir_diag diag = {0};
+    const struct job *job = master_job_find(s->master, d->job);
+    if (job && describe_of_job(s, job, &diag)) tell_described(s, d->job, diag.code, diag.text, NULL);
+}
+
 static void tell_chunk(struct jobmanager *s, const struct deferred *d)
 {
     size_t got = 0;
@@ -259,10 +314,15 @@ static void do_deferred(struct jobmanager *s)
         struct deferred *d = s->first;
         s->first = d->next;
         if (!s->first) s->last = &s->first;
+        if (is_to_come(s, d->digest)) {
+            d->next = s->waiting;
+            s->waiting = d;
+            continue;
+        }
         if (d->type == MASTER_EV_CHUNK)
             tell_chunk(s, d);
         else
-            tell_described(s, d->job, d->diag.code, d->diag.text, NULL);
+            begin_describe(s, d);
         free(d);
     }
 }
@@ -398,6 +458,7 @@ static void forget_work(struct jobmanager *s)
     plans_close(&s->plans);
     pending_close(&s->pending);
     s->plans = (struct plans){0};
+    resume_waiting(s);
     for (struct deferred *d = s->first, *next; d; d = next) {
         next = d->next;
         free(d);
@@ -406,13 +467,33 @@ static void forget_work(struct jobmanager *s)
     s->last = &s->first;
 }
 
+/* Whose list of plugins counts, if anybody's. */
+static void follow_artifacts(struct jobmanager *s)
+{
+    const struct peer_role *role = &s->leadership.role;
+    artifacts_role(s->artifacts, role->established && !role->leads ? role->epoch : 0, false);
+}
+
 /* From now on nobody is told anything by us but who leads. */
 static void stop_leading(struct jobmanager *s)
 {
     log_warn("leads no more", "reason=\"%s\"", s->leadership.why);
     peer_disconnect(s->config.peer, s->connection);
+    follow_artifacts(s);
     forget_work(s);
     start_master(s, 0);
+}
+
+/* A job that has not ended needs its plugin, whatever else the catalog says of that. */
+static void name_plugins_of_jobs(struct jobmanager *s)
+{
+    for (uint32_t i = 0; i < master_n_jobs(s->master); i++) {
+        const struct job *job = master_job_at(s->master, i);
+        struct store_artifact about = {.digest = job->digest, .size = job->size};
+        if (job_state_terminal(job->state) || artifacts_find(s->artifacts, job->digest)) continue;
+        store_clean_name(job->name, about.name);
+        artifacts_name(s->artifacts, &about);
+    }
 }
 
 /* The catalog is ours: the jobs that it holds are taken up. */
@@ -420,8 +501,11 @@ static void lead(struct jobmanager *s)
 {
     struct master_event ev = {.type = MASTER_EV_LISTED};
     start_master(s, s->leadership.epoch);
+    artifacts_role(s->artifacts, s->leadership.epoch, true);
     ev.listed.n = catalog_tree_listed(s->leadership.catalog, &ev.listed.at);
     step(s, &ev);
+    name_plugins_of_jobs(s);
+    artifacts_named(s->artifacts);
     s->failure = s->actions.answer;
     s->stopping |= s->failure.code != WEIR_OK;
     if (!s->failure.code) log_listening(s);
@@ -430,6 +514,7 @@ static void lead(struct jobmanager *s)
 static void follow(struct jobmanager *s)
 {
     start_master(s, 0);
+    follow_artifacts(s);
     log_info("stands by", "leader=%" PRIu32, s->leadership.role.leader);
 }
 
@@ -439,11 +524,23 @@ static void take_turns(struct jobmanager *s)
         switch (turn) {
         case LEADERSHIP_STAYS: break;
         case LEADERSHIP_FOLLOWS: follow(s); break;
-        case LEADERSHIP_CLAIMS: s->connection = peer_connect(s->config.peer); break;
+        case LEADERSHIP_CLAIMS:
+            follow_artifacts(s);
+            s->connection = peer_connect(s->config.peer);
+            break;
         case LEADERSHIP_LEADS: lead(s); break;
         case LEADERSHIP_ENDS: stop_leading(s); break;
         }
     }
+}
+
+static void take_members(struct jobmanager *s, const struct zab_members *members)
+{
+    uint32_t self = peer_id(s->config.peer);
+    s->members = *members;
+    tell_clients_endpoints(s);
+    artifacts_members(s->artifacts, members, self);
+    artifact_links_members(s->links, members, self);
 }
 
 static void take_news(struct jobmanager *s, const struct peer_news *news)
@@ -451,10 +548,7 @@ static void take_news(struct jobmanager *s, const struct peer_news *news)
     struct catalog_tree *catalog = news->connection == s->connection ? s->leadership.catalog : NULL;
     switch (news->type) {
     case PEER_NEWS_ROLE: leadership_role(&s->leadership, &news->role); break;
-    case PEER_NEWS_MEMBERS:
-        s->members = *news->members;
-        tell_clients_endpoints(s);
-        break;
+    case PEER_NEWS_MEMBERS: take_members(s, news->members); break;
     case PEER_NEWS_MESSAGE:
         if (catalog) catalog_tree_hear(catalog, news->message);
         break;
@@ -485,6 +579,45 @@ static void work_catalog(struct jobmanager *s)
     while (catalog_tree_say(catalog, &message, clock_mono_ms())) peer_send(s->config.peer, s->connection, message);
 }
 
+/* ---- artifacts ---- */
+
+static void remove_artifact(struct jobmanager *s, const struct store_artifact *about)
+{
+    char hex[WEIR_DIGEST_TEXT];
+    struct weir_diag diag = {0};
+    weir_err err = store_remove(s->store, about->digest, &diag);
+    if (err && err != WEIR_E_NOT_FOUND) log_warn("cannot remove a plugin", "reason=\"%s\"", diag.text);
+    if (!err) log_info("plugin removed", "plugin=%s name=\"%s\"", digest_text(about->digest, hex), about->name);
+}
+
+static void refuse_artifact(struct jobmanager *s, const struct artifacts_order *o)
+{
+    char reason[WEIR_DIAG_MAX];
+    (void)snprintf(reason, sizeof reason,
+                   "%" PRIu32 " of %" PRIu32 " JobManagers hold the plugin, which is no majority: look at the logs of the others, and "
+                   "whether coordination.peers names their admin endpoints",
+                   o->n_holders, o->n_members);
+    answer_upload(s, o->about.digest, WEIR_E_UNREACHABLE, reason);
+}
+
+/* Between the artifacts' core and its three sides: the store, the catalog, other JobManagers. */
+static void work_artifacts(struct jobmanager *s)
+{
+    struct artifacts_order o;
+    int64_t now = clock_mono_ms();
+    struct master_event keep = {.type = MASTER_EV_ARTIFACT, .artifact = {.about = &o.about}};
+    if (artifact_links_receive(s->links, now)) resume_waiting(s);
+    while (artifacts_next(s->artifacts, now, &o)) {
+        switch (o.type) {
+        case ARTIFACTS_SYNC:
+        case ARTIFACTS_FETCH: artifact_links_send(s->links, &o, peer_id(s->config.peer), now); break;
+        case ARTIFACTS_REMOVE: remove_artifact(s, &o.about); break;
+        case ARTIFACTS_KEEP: step(s, &keep); break;
+        case ARTIFACTS_GIVE_UP: refuse_artifact(s, &o); break;
+        }
+    }
+}
+
 /* It will lead in a moment: requests wait for that. Nobody is known to ask instead. */
 static bool is_about_to_lead(const struct jobmanager *s)
 {
@@ -498,6 +631,7 @@ static int64_t timeout_ms(const struct jobmanager *s)
     int64_t now = clock_mono_ms();
     int64_t until = s->actions.deadline_ms < s->expire_at_ms ? s->actions.deadline_ms : s->expire_at_ms;
     const struct catalog_tree *catalog = s->leadership.catalog;
+    if (artifacts_deadline_ms(s->artifacts) < until) until = artifacts_deadline_ms(s->artifacts);
     if (catalog && catalog_tree_deadline_ms(catalog) < until) until = catalog_tree_deadline_ms(catalog);
     if (s->first || until <= now) return 0;
     return until - now;
@@ -511,26 +645,28 @@ static void expire(struct jobmanager *s, int64_t now)
     s->expire_at_ms = now + EXPIRE_MS;
 }
 
-enum { W_SIGNALS, W_CONTROL, W_ADMIN, W_PEER, W_STORAGE, W_DESCRIBES };
-static_assert(W_DESCRIBES + 2 * DESCRIBES_MAX <= NET_POLL_MAX, "everything can be waited for");
+enum { W_SIGNALS, W_CONTROL, W_ADMIN, W_PEER, W_STORAGE, W_DESCRIBES, W_MAX = W_DESCRIBES + 2 * DESCRIBES_MAX + ARTIFACT_LINKS_WAITS };
+static_assert(W_MAX <= NET_POLL_MAX, "everything can be waited for");
 
 static void turn(struct jobmanager *s)
 {
-    struct net_wait waits[W_DESCRIBES + 2 * DESCRIBES_MAX];
-    uint32_t n_describes = s->n_describes;
+    struct net_wait waits[W_MAX];
+    uint32_t n_describes = s->n_describes, n = W_DESCRIBES + 2 * s->n_describes;
     waits[W_SIGNALS] = (struct net_wait){.fd = s->config.signals, .want_read = true};
     waits[W_CONTROL] = (struct net_wait){.socket = s->control, .want_read = true};
     waits[W_ADMIN] = (struct net_wait){.socket = s->admin_socket, .want_read = !is_about_to_lead(s)};
     waits[W_PEER] = (struct net_wait){.fd = peer_fd(s->config.peer), .want_read = true};
     waits[W_STORAGE] = (struct net_wait){.fd = storage_thread_fd(s->storage), .want_read = true};
     for (uint32_t i = 0; i < n_describes; i++) describe_waits(s->describes[i], &waits[W_DESCRIBES + 2 * i]);
-    (void)net_poll(waits, W_DESCRIBES + 2 * n_describes, timeout_ms(s));
+    n += artifact_links_waits(s->links, &waits[n]);
+    (void)net_poll(waits, n, timeout_ms(s));
     if (waits[W_SIGNALS].readable) take_signals(s);
     if (any_readable(&waits[W_DESCRIBES], 2 * n_describes)) take_describes(s);
     if (waits[W_PEER].readable) take_peer(s);
     if (waits[W_STORAGE].readable) take_storage(s);
     if (waits[W_CONTROL].readable) take_control(s);
     if (waits[W_ADMIN].readable) take_admin(s);
+    work_artifacts(s);
     do_deferred(s);
     int64_t now = clock_mono_ms();
     if (now >= s->expire_at_ms) expire(s, now);
@@ -598,7 +734,11 @@ weir_err jobmanager_new(struct jobmanager **out, const struct jobmanager_config 
         jobmanager_destroy(&s);
         return err;
     }
+    artifacts_new(&s->artifacts);
+    artifact_links_new(&s->links, s->artifacts, s->store);
+    for (uint32_t i = 0; i < store_count(s->store); i++) artifacts_held(s->artifacts, store_at(s->store, i));
     s->admin = (struct admin){.store = s->store,
+                              .artifacts = s->artifacts,
                               .plans = &s->plans,
                               .control = net_socket_endpoint(s->control),
                               .endpoint = net_socket_endpoint(s->admin_socket),
@@ -628,6 +768,8 @@ void jobmanager_destroy(struct jobmanager **jobmanager)
     net_parts_close(&s->parts);
     net_socket_destroy(&s->control);
     net_socket_destroy(&s->admin_socket);
+    artifact_links_destroy(&s->links);
+    artifacts_destroy(&s->artifacts);
     routes_destroy(&s->routes);
     store_close(&s->store);
     free(s);

@@ -22,6 +22,7 @@ enum { FILE_NAME_MAX = WEIR_DIGEST_TEXT + 8 };
 
 struct upload {
     bool used, complete;
+    bool expects; /* artifact.digest */
     struct weir_id id;
     int fd; /* -1 once complete */
     uint64_t size, received;
@@ -92,8 +93,7 @@ static weir_err read_small(int folder, const char *name, char *out, size_t size,
 
 /* ---- opening ---- */
 
-/* A name as it may be shown: no control characters, no folders. */
-static void clean_name(const char *name, char out[static STORE_NAME_MAX + 1])
+void store_clean_name(const char *name, char out[static STORE_NAME_MAX + 1])
 {
     const char *slash = strrchr(name, '/');
     (void)snprintf(out, STORE_NAME_MAX + 1, "%s", slash ? slash + 1 : name);
@@ -106,7 +106,7 @@ static void load_name(struct store *s, struct store_artifact *a)
     char hex[WEIR_DIGEST_TEXT], file[FILE_NAME_MAX], text[STORE_NAME_MAX + 1];
     (void)snprintf(file, sizeof file, "%s" NAME_SUFFIX, digest_text(a->digest, hex));
     if (read_small(s->artifacts_fd, file, text, sizeof text, NULL)) text[0] = '\0';
-    clean_name(text[0] ? text : hex, a->name);
+    store_clean_name(text[0] ? text : hex, a->name);
 }
 
 static void load_artifact(struct store *s, const char *file)
@@ -264,7 +264,7 @@ weir_err store_upload_begin(struct store *store, uint64_t size, const char *name
         return weir_fail_errno(diag, error, "begin an upload");
     }
     sha256_init(&u->hash);
-    clean_name(name, u->artifact.name);
+    store_clean_name(name, u->artifact.name);
     *out = u->id;
     return WEIR_OK;
 }
@@ -274,6 +274,14 @@ static struct upload *find_upload(struct store *s, struct weir_id id)
     for (uint32_t i = 0; i < STORE_UPLOADS_MAX; i++)
         if (s->upload[i].used && id_equal(s->upload[i].id, id)) return &s->upload[i];
     return NULL;
+}
+
+void store_upload_expect(struct store *store, struct weir_id upload, struct weir_digest digest)
+{
+    struct upload *u = find_upload(store, upload);
+    if (!u) return;
+    u->expects = true;
+    u->artifact.digest = digest;
 }
 
 static weir_err check_content(struct store *s, struct upload *u, struct weir_diag *diag)
@@ -302,7 +310,10 @@ static weir_err publish(struct store *s, struct upload *u, struct weir_diag *dia
 
 static weir_err finish(struct store *s, struct upload *u, struct weir_diag *diag)
 {
-    u->artifact.digest = sha256_final(&u->hash);
+    struct weir_digest digest = sha256_final(&u->hash);
+    if (u->expects && !digest_equal(digest, u->artifact.digest))
+        return weir_fail(diag, WEIR_E_CORRUPT, "the bytes have another SHA-256 than they were announced with");
+    u->artifact.digest = digest;
     u->artifact.size = u->size;
     u->artifact.uploaded_wall_ms = clock_wall_ms();
     weir_err err = check_content(s, u, diag);

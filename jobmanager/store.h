@@ -33,6 +33,9 @@ struct store_artifact {
     char name[STORE_NAME_MAX + 1];
 };
 
+/* A name as it may be shown: no control characters, no folders, cut to STORE_NAME_MAX bytes. */
+void store_clean_name(const char *name, char out[static STORE_NAME_MAX + 1]);
+
 /* Says whether these bytes may enter (api/src/note.h: note_check). */
 typedef weir_err (*store_check_fn)(const void *data, size_t len, struct weir_diag *diag);
 
@@ -48,6 +51,9 @@ void store_close(struct store **store);
 /* Begins an upload of `size` bytes. name: shown to people; borrowed. Errors: WEIR_E_ARGUMENT (size), WEIR_E_LIMIT, WEIR_E_IO. */
 weir_err store_upload_begin(struct store *store, uint64_t size, const char *name, int64_t now_ms, struct weir_id *out,
                             struct weir_diag *diag);
+
+/* The bytes must have this digest, or the upload fails with WEIR_E_CORRUPT: those that another JobManager sends. */
+void store_upload_expect(struct store *store, struct weir_id upload, struct weir_digest digest);
 
 struct store_progress {
     uint64_t received;

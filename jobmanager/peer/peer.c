@@ -196,6 +196,11 @@ void peer_destroy(struct peer **peer)
     free(p);
 }
 
+uint32_t peer_id(const struct peer *p)
+{
+    return p->id;
+}
+
 const char *peer_endpoint(const struct peer *p)
 {
     return p->links.router ? net_socket_endpoint(p->links.router) : "";

@@ -46,6 +46,7 @@ weir_err peer_new(struct peer **out, const struct peer_config *config, struct we
 /* Stops the threads; what was not yet on disk may be there or not. */
 void peer_destroy(struct peer **peer);
 
+uint32_t peer_id(const struct peer *peer);
 /* The endpoints that were bound, with their real ports; "" for none. Borrowed. */
 const char *peer_endpoint(const struct peer *peer);
 const char *peer_client_endpoint(const struct peer *peer);

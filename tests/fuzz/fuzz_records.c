@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Values of the catalog. The first byte says of which key. What a JobManager would take up from them is made, too. */
+/* Values of the catalog. The first byte says of which key, a plugin's behind those of a job. What a JobManager would take up from them is
+ * made, too. */
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "jobmanager/catalog_records.h"
 
@@ -24,8 +26,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct records_job job;
     struct weir_diag diag;
+    struct store_artifact artifact = {0};
     if (!size) return 0;
-    enum job_key key = (enum job_key)(data[0] % JOB_KEYS);
+    enum job_key key = (enum job_key)(data[0] % (JOB_KEYS + 1));
+    if (key == JOB_KEYS) {
+        weir_err err = records_artifact_take(&artifact, (struct weir_bytes){data + 1, (uint32_t)(size - 1)}, &diag);
+        if (!err && (!artifact.size || strlen(artifact.name) > STORE_NAME_MAX)) abort();
+        return 0;
+    }
     if (!records_take(&job, key, (struct weir_bytes){data + 1, (uint32_t)(size - 1)}, &diag)) use(&job);
     records_close(&job);
     return 0;

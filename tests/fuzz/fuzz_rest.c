@@ -40,6 +40,7 @@ static void clean_up(void)
         (void)snprintf(path, sizeof path, "%s/%s", folder, *name);
         (void)remove(path);
     }
+    artifacts_destroy(&admin.artifacts);
     master_actions_close(&actions);
     master_destroy(&admin.master);
 }
@@ -49,6 +50,8 @@ static void set_up(void)
     struct master_config config = {.incarnation = {{1}}, .epoch = 1, .version = WEIR_VERSION};
     must(mkdtemp(folder) != NULL);
     must(store_open(&admin.store, folder, NULL, NULL) == WEIR_OK);
+    artifacts_new(&admin.artifacts);
+    artifacts_role(admin.artifacts, 1, true);
     master_new(&admin.master, &config, 0);
     master_actions_init(&actions);
     admin.control = admin.endpoint = admin.data_dir = "x";

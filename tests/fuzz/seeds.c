@@ -391,7 +391,19 @@ static void write_records(void)
                                   .taskmanager = (char *)(uintptr_t) "tm-1"}};
     records_result(&job, JOB_FAILED, 5, &b);
     write_record(JOB_KEY_RESULT, "result", &b);
+    records_artifact(1, &(struct store_artifact){.size = 2, .name = "job.so", .uploaded_wall_ms = 3}, &b);
+    write_record(JOB_KEYS, "artifact", &b);
     buffer_close(&b);
+}
+
+static void write_artifacts(void)
+{
+    static const char list[] = "{\"epoch\":1,\"version\":2,\"leader\":2,\"files\":[{\"id\":\""
+                               "00000000000000000000000000000000000000000000000000000000000000aa\",\"name\":\"job.so\",\"size\":3,"
+                               "\"uploaded\":4}]}";
+    static const char answer[] = "{\"fetched\":1,\"missing\":[\"00000000000000000000000000000000000000000000000000000000000000aa\"]}";
+    write_seed("fuzz_artifacts", "list", list, sizeof list - 1);
+    write_seed("fuzz_artifacts", "answer", answer, sizeof answer - 1);
 }
 
 /* One message of every type, and scripts of fuzz_zab.c: a follower that is led, a leader that is followed. */
@@ -476,6 +488,7 @@ int main(int argc, char **argv)
     write_scripts();
     write_checkpoints();
     write_records();
+    write_artifacts();
     write_zab();
     return 0;
 }

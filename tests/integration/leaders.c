@@ -166,7 +166,8 @@ static void start_ensemble(struct cluster *c, struct ensemble *e)
     cluster_wait_registered(c, 3);
 }
 
-static void kill_leader(struct cluster *c, struct ensemble *e)
+/* It stays dead. Gives which one it was. */
+static uint32_t kill_leader(struct cluster *c, struct ensemble *e)
 {
     wait_leader(c, e);
     uint32_t i = e->leader;
@@ -176,7 +177,7 @@ static void kill_leader(struct cluster *c, struct ensemble *e)
     e->jobmanager[i] = NULL;
     wait_leader(c, e);
     print_message("another JobManager leads %lld ms after the kill\n", (long long)(now_ms() - begin_ms));
-    start_member(c, e, i);
+    return i;
 }
 
 static void ends_well(struct cluster *c, struct ensemble *e, const struct task *task, const char *id)
@@ -207,12 +208,59 @@ STORY(leaders_die_and_a_nexmark_job_goes_on)
     submit(c, &task, "5", id);
     json_decref(job_wait(c, id, "RUNNING"));
     for (; n < LEADER_KILLS && runs_again(c, &e, id, &ms); n++) {
-        kill_leader(c, &e);
+        start_member(c, &e, kill_leader(c, &e));
         ms = 0;
         if (runs_again(c, &e, id, &ms)) print_message("RUNNING %lld ms after another JobManager leads\n", (long long)ms);
     }
     assert_true(n >= 1);
     ends_well(c, &e, &task, id);
+}
+
+/* The JobManager that took the plugin is gone for good: the next one has it, for a new job and for a new attempt. */
+STORY(plugins_outlive_the_leader_that_took_them)
+{
+    struct task task = writer;
+    struct ensemble e;
+    char id[JOB_ID_MAX];
+    pid_t pids[8];
+    int64_t ms = 0;
+    task.pace[1] = "6000";
+    expect(c, &task);
+    often("100ms");
+    start_ensemble(c, &e);
+    submit(c, &task, "2", id);
+    json_decref(job_wait(c, id, "RUNNING"));
+    (void)kill_leader(c, &e);
+    assert_true(runs_again(c, &e, id, &ms));
+    struct said s = ctl(c, "rescale", id, "--parallelism", "3", NULL);
+    if (s.code) fail_msg("jobctl rescale ended with %d: %s", s.code, s.err);
+    (void)snprintf(id, sizeof id, "%.*s", (int)strcspn(s.out, "\n "), s.out);
+    assert_true(runs_again(c, &e, id, &ms));
+    assert_true(cluster_processes(c, "weir-worker", pids, 8) > 0);
+    assert_int_equal(kill(pids[0], SIGKILL), 0);
+    json_t *job = job_wait(c, id, "FINISHED");
+    assert_int_equal(json_number(job, "attempt"), 2);
+    json_decref(job);
+    same_output(c, &task);
+}
+
+/* Who was away when a plugin was uploaded has it soon after, and loses it when it is deleted. */
+STORY(plugins_come_to_who_was_away)
+{
+    struct ensemble e;
+    char id[JOB_ID_MAX];
+    start_ensemble(c, &e);
+    uint32_t away = (e.leader + 1) % JOBMANAGERS;
+    proc_signal(e.jobmanager[away], SIGKILL);
+    assert_int_equal(proc_wait(c, e.jobmanager[away], CLUSTER_WAIT_MS), 128 + SIGKILL);
+    e.jobmanager[away] = NULL;
+    job_submit(c, id, job_plugin("writer"), "--", "--output", in_dir(c, "out"), "--rows", "10", NULL);
+    json_decref(job_wait(c, id, "FINISHED"));
+    start_member(c, &e, away);
+    const char *digest = log_field(proc_wait_log(c, e.jobmanager[away], "msg=\"plugin fetched\"", 1), "plugin=");
+    struct said s = ctl(c, "plugins", "rm", digest, NULL);
+    if (s.code) fail_msg("jobctl plugins rm ended with %d: %s", s.code, s.err);
+    assert_has(proc_wait_log(c, e.jobmanager[away], "msg=\"plugin removed\"", 1), digest);
 }
 
 /* One of three cannot lead: the job runs on without checkpoints until there is a majority again. */
@@ -265,5 +313,6 @@ STORY(workers_end_when_no_jobmanager_comes)
 }
 
 STORY_MAIN(STORY_TEST(writer_goes_on_under_new_jobmanagers), STORY_TEST(nexmark_q5_goes_on_under_new_jobmanagers),
-           STORY_TEST(leaders_die_and_a_nexmark_job_goes_on), STORY_TEST(job_goes_on_without_a_quorum),
+           STORY_TEST(leaders_die_and_a_nexmark_job_goes_on), STORY_TEST(plugins_outlive_the_leader_that_took_them),
+           STORY_TEST(plugins_come_to_who_was_away), STORY_TEST(job_goes_on_without_a_quorum),
            STORY_TEST(workers_end_when_no_jobmanager_comes))

@@ -200,6 +200,7 @@ static void perform_jobmanager(struct sim *sim)
             break;
         case MASTER_DO_CATALOG: durable_order(sim, &a->catalog); break;
         case MASTER_DO_STORAGE: durable_storage(sim, a); break;
+        case MASTER_DO_ARTIFACT: break; /* nobody uploads */
         case MASTER_DO_JOB_ENDED: sim->jobs[sim_find_job(sim, a->job_ended.job->id)].n_ended++; break;
         }
     }

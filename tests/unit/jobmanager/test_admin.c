@@ -34,12 +34,27 @@ static void step(void *arg, struct master_event *ev, struct weir_diag *answer)
     ev->now_ms = ev->wall_ms = 1;
     master_step(admin.master, ev, &actions);
     *answer = actions.answer;
-    for (uint32_t i = 0; i < actions.n; i++)
-        if (actions.at[i].type == MASTER_DO_CATALOG) orders[n++] = actions.at[i].catalog.number;
+    for (uint32_t i = 0; i < actions.n; i++) {
+        const struct master_action *a = &actions.at[i];
+        if (a->type == MASTER_DO_CATALOG) orders[n++] = a->catalog.number;
+        if (a->type == MASTER_DO_ARTIFACT) artifacts_kept(admin.artifacts, a->artifact.about.digest, !a->artifact.err);
+    }
     for (uint32_t i = 0; i < n; i++) {
         struct master_event stored = {.type = MASTER_EV_CATALOG};
         stored.catalog = (struct catalog_answer){.number = orders[i], .outcome = CATALOG_COMMITTED, .version = 1 + orders[i]};
         step(arg, &stored, &ignored);
+    }
+}
+
+/* This JobManager is alone: what it holds, a quorum holds. */
+static void work_artifacts(void)
+{
+    struct artifacts_order o;
+    struct weir_diag ignored;
+    while (artifacts_next(admin.artifacts, 1, &o)) {
+        if (o.type == ARTIFACTS_REMOVE) assert_int_equal(store_remove(admin.store, o.about.digest, &ignored), WEIR_OK);
+        struct master_event keep = {.type = MASTER_EV_ARTIFACT, .artifact = {.about = &o.about}};
+        if (o.type == ARTIFACTS_KEEP) step(NULL, &keep, &ignored);
     }
 }
 
@@ -69,6 +84,11 @@ static int open_admin(void **state)
                            .describe = describe};
     describe_err = WEIR_OK;
     if (!mkdtemp(dir) || store_open(&admin.store, dir, NULL, NULL)) return -1;
+    struct zab_members alone = {.n = 1, .at = {{.id = 1}}};
+    artifacts_new(&admin.artifacts);
+    artifacts_members(admin.artifacts, &alone, 1);
+    artifacts_role(admin.artifacts, 7, true);
+    artifacts_named(admin.artifacts);
     master_new(&admin.master, &config, 0);
     master_actions_init(&actions);
     step(NULL, &(struct master_event){.type = MASTER_EV_LISTED}, &(struct weir_diag){0});
@@ -89,6 +109,7 @@ static int close_admin(void **state)
     master_actions_close(&actions);
     master_destroy(&admin.master);
     store_close(&admin.store);
+    artifacts_destroy(&admin.artifacts);
     plans_close(&plans);
     return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
@@ -141,6 +162,7 @@ static void upload(char id[static WEIR_DIGEST_TEXT])
     assert_int_equal(reply.status, REST_CREATED);
     assert_string_equal(member("status"), "success");
     (void)snprintf(id, WEIR_DIGEST_TEXT, "%s", member("id"));
+    work_artifacts();
 }
 
 static void an_empty_cluster_says_so(void **state)

@@ -253,9 +253,25 @@ static void two_managers_do_not_share_a_folder(void **state)
     assert_null(other);
 }
 
+/* Bytes that are announced by their digest enter with no other one. */
+static void bytes_must_have_the_digest_they_were_announced_with(void **state)
+{
+    (void)state;
+    struct weir_id upload;
+    struct store_progress progress;
+    for (int good = 0; good < 2; good++) {
+        assert_int_equal(store_upload_begin(store, 3, "a.so", 0, &upload, &diag), WEIR_OK);
+        store_upload_expect(store, upload, digest_of(good ? "abc" : "abd"));
+        weir_err err = store_upload_chunk(store, upload, 0, text("abc"), 0, &progress, &diag);
+        assert_int_equal(err, good ? WEIR_OK : WEIR_E_CORRUPT);
+        assert_int_equal(store_count(store), good);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(bytes_must_have_the_digest_they_were_announced_with, open_store, close_store),
         cmocka_unit_test_setup_teardown(a_plugin_is_kept_by_its_digest, open_store, close_store),
         cmocka_unit_test_setup_teardown(chunks_may_be_repeated, open_store, close_store),
         cmocka_unit_test_setup_teardown(gaps_and_excess_are_refused, open_store, close_store),
