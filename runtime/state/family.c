@@ -65,15 +65,6 @@ weir_err family_new(struct family **out, struct state_slot *slot, const struct f
     return WEIR_OK;
 }
 
-void family_clear_ranges(struct family *f)
-{
-    for (uint32_t i = 0; i < f->n_ranges; i++) {
-        free((void *)(uintptr_t)f->ranges[i].from.data);
-        free((void *)(uintptr_t)f->ranges[i].to.data);
-    }
-    f->n_ranges = 0;
-}
-
 void family_destroy(struct family **family)
 {
     struct family *f = *family;
@@ -81,6 +72,7 @@ void family_destroy(struct family **family)
     WEIR_ASSERT(f->stores == NULL);
     WEIR_ASSERT(f->frozen == NULL);
     struct state_slot *slot = f->slot;
+    if (slot->writing && slot->writing->family == f) (void)write_out_end(slot, true);
     if (f->prev)
         f->prev->next = f->next;
     else
@@ -88,10 +80,9 @@ void family_destroy(struct family **family)
     if (f->next) f->next->prev = f->prev;
     if (slot->hand == f) slot->hand = NULL; /* from the front */
     rocks_family_destroy(&f->keeper);
-    family_clear_ranges(f);
+    run_ranges_close(f->ranges, f->n_ranges);
     file_list_close(&f->files);
     file_list_close(&f->spills);
-    free(f->ranges);
     free(f->turn.key);
     free(f->name);
     free(f);
@@ -241,8 +232,10 @@ static bool any_begins(const struct run_range *ranges, uint32_t n, const void *p
 /* Whether the keeper may hold keys of a prefix that have been forgotten: ranges reach it with the next run. */
 static bool is_forgotten(const struct family *f, const void *prefix, uint32_t length)
 {
+    const struct write_out *w = f->slot->writing;
     return any_begins(f->ranges, f->n_ranges, prefix, length) ||
-           (f->frozen && any_begins(f->frozen->ranges, f->frozen->n_ranges, prefix, length));
+           (f->frozen && any_begins(f->frozen->ranges, f->frozen->n_ranges, prefix, length)) ||
+           (w && w->family == f && any_begins(w->ranges, w->n_ranges, prefix, length));
 }
 
 /* The first key of the keeper from `from` on whose key group, behind `length` bytes of prefix, is this family's. */

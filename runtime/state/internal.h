@@ -3,7 +3,8 @@
  * The structures behind slot.h, family.h and store.h, and what their parts do for one another:
  *
  *     slot.c     error, keys of the keeper, statistics        store.c    entries: find, make, change, remove
- *     evict.c    safe points: eviction and write-out          scan.c     all of a store, or a range
+ *     evict.c    safe points: eviction                        scan.c     all of a store, or a range
+ *     write_out.c  and what goes to the keeper before
  *     snapshot.c freeze, persist, settle
  *     family.c   files and the keeper's family                restore.c  files of earlier snapshots
  *
@@ -15,6 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "runtime/base/background.h"
 #include "runtime/base/gate.h"
 #include "runtime/state/filter.h"
 #include "runtime/state/keyed.h"
@@ -28,10 +30,12 @@
 #define STAMP_DIRTY 1u   /* changed since it was last frozen or written out */
 #define STAMP_DELETED 2u /* a tombstone */
 #define STAMP_STORED 4u  /* a file may hold the key: its removal must be written, too */
-#define STAMP_KEPT 8u    /* the keeper holds this value, or will once the frozen run with STAMP_RUN has been ingested */
+#define STAMP_KEPT 8u    /* the keeper holds this value, or will once the run with this STAMP_RUN has been ingested */
 #define STAMP_REF 16u    /* used since CLOCK's hand passed */
 #define STAMP_FLAGS 0xffffu
-#define STAMP_RUN_SHIFT 8 /* 8 bits: which freeze the entry went into last, modulo 256 */
+#define STAMP_RUN_SHIFT 8
+#define STAMP_RUN 0xff00u       /* which run the entry went into last, a frozen one's epoch or a number of a write-out, both modulo 128 */
+#define STAMP_WRITE_OUT 0x8000u /* of STAMP_RUN: a write-out */
 
 static inline int64_t stamp_time(uint64_t stamp)
 {
@@ -66,6 +70,9 @@ struct state_slot {
     unsigned char *scratch;          /* for keys of the keeper */
     size_t scratch_cap;
     struct slot_stats stats;
+    struct background *writer; /* its thread; started when first needed */
+    struct write_out *writing; /* what it has in hand; NULL = nothing */
+    uint64_t n_write_outs;
     pthread_mutex_t mutex; /* of `diag` */
     atomic_int error;
     struct weir_diag diag;
@@ -146,7 +153,6 @@ uint64_t family_run_tag(const struct family *f);
 /* Notes that [from, to), all keys of a prefix that are the family's, must be deleted from what files and keeper hold: with the next run,
  * since RocksDB sorts all ranges it has in memory once more for the first read after each. Until then no reader may ask for them. */
 weir_err family_forget_range(struct family *f, struct weir_bytes from, struct weir_bytes to);
-void family_clear_ranges(struct family *f);
 /* Puts a file that others may name, too, into a keeper of the slot's: by a link, or, where RocksDB would change it (rocks.h), by a copy. */
 weir_err family_share(struct family *f, struct rocks_family *keeper, const char *path, struct weir_diag *diag);
 /* Puts a file that this slot has written into the family's keeper; it is shared with snapshots, and gone where there are none. Thread: any.
@@ -156,6 +162,23 @@ weir_err family_ingest(struct family *f, const char *path, struct weir_diag *dia
 weir_err family_write_run(struct family *f, struct run *run, const struct run_range *ranges, uint32_t n_ranges, const char *dir,
                           const char *stem, uint64_t epoch, struct file_list *out, struct weir_diag *diag);
 
+/* Entries on their way to the keeper. The run belongs to the writer until `written` is open. */
+struct write_out {
+    struct background_task task; /* first */
+    struct family *family;
+    uint64_t tag;         /* STAMP_RUN of its entries */
+    struct memory memory; /* of the run: beside the slot's account, since it goes by itself */
+    struct run run;
+    struct run_range *ranges;
+    uint32_t n_ranges;
+    struct file_list files;
+    char stem[48];
+    bool of_frozen; /* the task thread's: a snapshot that was frozen meanwhile takes the files, and destroys this */
+    bool failed;    /* the slot has the words */
+    uint32_t stalled_ms;
+    struct gate written;
+};
+
 /* One family's part of a snapshot. */
 struct frozen {
     struct family *family;
@@ -164,8 +187,9 @@ struct frozen {
     struct run run;
     struct run_range *ranges;
     uint32_t n_ranges;
-    struct file_list files;  /* of the snapshot before, then of this one */
-    struct file_list spills; /* moved from the family */
+    struct file_list files;   /* of the snapshot before, then of this one */
+    struct file_list spills;  /* moved from the family */
+    struct write_out *before; /* was under way at the freeze: its files come between the spills and the run; NULL = none */
     bool ingest, persisted;
     bool turn_keeper; /* this snapshot carries a piece of a turn over the keeper */
     bool turn_ended;  /* files before turn.epoch may go */
@@ -243,11 +267,24 @@ struct table_entry *store_admit(struct store *s, const struct weir_key *key, str
 /* Adds an entry to a run that has the store's prefix: its value, or its deletion. */
 weir_err store_gather(struct store *s, struct table_entry *e, struct run *run);
 weir_err store_freeze(struct store *s, struct run *run); /* adds all that is dirty */
-void store_bury(struct store *s);                        /* removes frozen tombstones that the keeper knows of */
+void store_bury(struct store *s);                        /* removes written tombstones that the keeper knows of */
+bool store_push(struct store *s, struct table_entry ***list, uint32_t *n, uint32_t *cap, struct table_entry *e); /* false: no memory */
+/* In a run that has not been ingested yet. */
+bool store_in_flight(const struct store *s, const struct table_entry *e);
+bool store_may_leave(const struct store *s);     /* or some of it */
+uint64_t store_unwritten(const struct store *s); /* entries that may leave once they have been written */
 
 /* ---- safe points -------------------------------------------------------------------------------------------------------------------- */
 
 void slot_safe_point(struct state_slot *slot, int64_t now_ms);
 void slot_relieve(struct state_slot *slot);
+/*
+ * Gives the writer a part of what the keeper does not hold, beginning with a store's (NULL: nothing is), unless it has one in hand. `wait`:
+ * for a snapshot on its way to the keeper; else nothing begins meanwhile. Errors are sticky.
+ */
+void write_out_begin(struct state_slot *slot, struct store *first, bool wait);
+/* Takes over what the writer has written; `wait`: once it has. False: nothing was given to it, or it is not through. */
+bool write_out_end(struct state_slot *slot, bool wait);
+void write_out_destroy(struct write_out **write_out); /* one that is over */
 
 #endif

@@ -457,6 +457,15 @@ weir_err run_file_checksum(const char *path, uint32_t *crc, uint64_t *bytes, str
     return WEIR_OK;
 }
 
+void run_ranges_close(struct run_range *ranges, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        free((void *)(uintptr_t)ranges[i].from.data);
+        free((void *)(uintptr_t)ranges[i].to.data);
+    }
+    free(ranges);
+}
+
 /* ---- writing ----------------------------------------------------------------------------------------------------------------------- */
 
 struct output {

@@ -79,6 +79,7 @@ struct run_file {
 struct run_range {
     struct weir_bytes from, to;
 };
+void run_ranges_close(struct run_range *ranges, uint32_t n); /* frees ranges that were malloc'ed, and their keys, which were, too */
 
 /*
  * Writes a sorted run below `dir` as files `<stem>-<i>.sst`, i from 0, each fsynced (the folder is not), and reads each once more while it

@@ -46,6 +46,8 @@ void state_slot_destroy(struct state_slot **slot_)
     struct state_slot *slot = *slot_;
     if (!slot) return;
     WEIR_ASSERT(slot->families == NULL);
+    WEIR_ASSERT(slot->writing == NULL); /* each family waited for its own */
+    background_destroy(&slot->writer);
     memory_drop_spare(&slot->memory);
     WEIR_ASSERT(slot->memory.bytes == 0); /* every byte of the account has been given back */
     struct rocks *rocks = atomic_load(&slot->rocks);
@@ -131,7 +133,7 @@ struct memory *slot_memory(struct state_slot *slot)
 void slot_stats(const struct state_slot *slot, struct slot_stats *out)
 {
     struct slot_stats stats = slot->stats;
-    stats.bytes = slot->memory.bytes;
+    stats.bytes = slot->memory.bytes + (slot->writing ? slot->writing->memory.bytes : 0);
     stats.free_bytes = slot->memory.free;
     stats.reserved_bytes = slot->reserved;
     stats.budget = slot->budget;

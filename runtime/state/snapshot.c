@@ -23,7 +23,7 @@ static struct frozen *frozen_new(struct family *f, uint64_t epoch)
     if (!z) return NULL;
     z->family = f;
     z->epoch = epoch;
-    z->tag = (epoch & 0xff) << STAMP_RUN_SHIFT;
+    z->tag = epoch << STAMP_RUN_SHIFT & STAMP_RUN & ~(uint64_t)STAMP_WRITE_OUT;
     z->ingest = f->spilled;
     run_init(&z->run, &f->slot->memory);
     gate_init(&z->ingested);
@@ -124,6 +124,10 @@ weir_err family_freeze(struct family *f, uint64_t epoch, struct frozen **out)
     z->files = f->files;
     z->spills = f->spills;
     f->files = f->spills = (struct file_list){0};
+    if (f->slot->writing && f->slot->writing->family == f) {
+        z->before = f->slot->writing;
+        z->before->of_frozen = true;
+    }
     *out = z;
     return err ? slot_fail(f->slot, err, "state '%s': out of memory for a snapshot", f->name) : WEIR_OK;
 }
@@ -141,6 +145,15 @@ static weir_err bring(const char *from, const char *to, struct weir_diag *diag)
     if (fd < 0 || fsync(fd)) err = weir_fail_errno(diag, errno, "fsync %s", to);
     if (fd >= 0) (void)close(fd);
     return err;
+}
+
+/* A write-out that was under way at the freeze reaches the keeper first, and is the last of the spills. */
+static weir_err await_write_out(struct frozen *z, struct weir_diag *diag)
+{
+    if (!z->before) return WEIR_OK;
+    gate_wait(&z->before->written);
+    if (z->before->failed) return slot_error(z->family->slot, diag);
+    return file_list_append(&z->spills, &z->before->files) ? weir_fail(diag, WEIR_E_NOMEM, "out of memory") : WEIR_OK;
 }
 
 /* What was written out since the last snapshot. */
@@ -284,9 +297,10 @@ weir_err frozen_persist(struct frozen *z, const char *dir, struct weir_diag *dia
 {
     struct family *f = z->family;
     struct rocks_cursor *cursor = NULL;
+    weir_err err = await_write_out(z, diag);
     uint64_t new_bytes = file_list_bytes(&z->spills) + z->run.bytes; /* the turn goes twice as fast as files come */
     z->turn_keeper = z->ingest && f->turn.active && !f->turn.residents;
-    weir_err err = write_all(z, dir, &cursor, diag);
+    if (!err) err = write_all(z, dir, &cursor, diag);
     if (err) (void)slot_fail_diag(f->slot, diag); /* before the gate: whoever waits finds it */
     gate_open(&z->ingested);
     if (!err && cursor) err = turn_keeper(z, cursor, dir, turn_step_bytes(f, new_bytes), diag);
@@ -322,14 +336,12 @@ void frozen_settle(struct frozen **frozen)
     gate_open(&z->ingested);
     f->frozen = NULL;
     run_close(&z->run);
-    for (uint32_t i = 0; i < z->n_ranges; i++) {
-        free((void *)(uintptr_t)z->ranges[i].from.data);
-        free((void *)(uintptr_t)z->ranges[i].to.data);
-    }
+    run_ranges_close(z->ranges, z->n_ranges);
+    if (z->before && z->before == f->slot->writing) (void)write_out_end(f->slot, true);
+    write_out_destroy(&z->before);
     gate_close(&z->ingested);
     file_list_close(&z->files);
     file_list_close(&z->spills);
-    free(z->ranges);
     free(z);
     *frozen = NULL;
 }

@@ -200,7 +200,7 @@ static inline bool is_live(const struct store *s, const struct table_entry *e)
     return !(e->stamp & STAMP_DELETED) && !(s->family->options.ttl_ms && store_expired(s, stamp_time(e->stamp)));
 }
 
-static bool push(struct store *s, struct table_entry ***array, uint32_t *n, uint32_t *cap, struct table_entry *e)
+bool store_push(struct store *s, struct table_entry ***array, uint32_t *n, uint32_t *cap, struct table_entry *e)
 {
     if (*n == *cap) {
         uint32_t grown = *cap ? *cap * 2 : 16;
@@ -235,7 +235,7 @@ weir_err store_mark_dirty(struct store *s, struct table_entry *e)
     struct state_slot *slot = s->family->slot;
     if (slot->snapshots) {
         if (s->n_dirty == s->dirty_cap && s->n_dirty > 2 * s->table.count) tidy_dirty(s);
-        if (!push(s, &s->dirty, &s->n_dirty, &s->dirty_cap, e))
+        if (!store_push(s, &s->dirty, &s->n_dirty, &s->dirty_cap, e))
             return slot_fail(slot, WEIR_E_NOMEM, "state '%s': out of memory", s->family->name);
         slot->reserved += store_cost(s, e);
     }
@@ -685,7 +685,7 @@ static weir_err lay_out(struct store *s, struct table_entry *e, uint64_t flags)
         return WEIR_OK;
     }
     store_set_clean(s, e, flags & ~(uint64_t)STAMP_KEPT);
-    return push(s, &s->dead, &s->n_dead, &s->dead_cap, e) ? WEIR_OK : WEIR_E_NOMEM;
+    return store_push(s, &s->dead, &s->n_dead, &s->dead_cap, e) ? WEIR_OK : WEIR_E_NOMEM;
 }
 
 static weir_err freeze_entry(struct store *s, struct table_entry *e, struct run *run, uint64_t flags)
@@ -719,9 +719,14 @@ weir_err store_freeze(struct store *s, struct run *run)
 void store_bury(struct store *s)
 {
     if (s->scanned) return; /* the scan's view of the keeper may be older than they are */
+    uint32_t kept = 0;
     for (uint32_t i = 0; i < s->n_dead; i++) {
         struct table_entry *e = s->dead[i];
-        if (e->length != TABLE_FREE && (e->stamp & (STAMP_DELETED | STAMP_DIRTY)) == STAMP_DELETED) store_discard(s, e);
+        if (e->length == TABLE_FREE || (e->stamp & (STAMP_DELETED | STAMP_DIRTY)) != STAMP_DELETED) continue;
+        if (store_in_flight(s, e))
+            s->dead[kept++] = e;
+        else
+            store_discard(s, e);
     }
-    s->n_dead = 0;
+    s->n_dead = kept;
 }

@@ -10,8 +10,8 @@
  * filter of the keys that did says no. What is found enters memory.
  *
  * Writing. Dirty entries leave memory as a run (run.h): copied, sorted, written as a file, and, once the store is not complete any more,
- * ingested. A freeze makes a run for another thread to write; a budget that is full makes one that is written at once. While a frozen run
- * has not been ingested, its entries may not leave memory, and no other run may overtake it.
+ * ingested. A freeze makes a run for another thread to write, a budget that is full one for the slot's writer thread (write_out.c). While a
+ * run has not been ingested, its entries may not leave memory, and no later run may overtake it.
  *
  * Files. The files since the last full turn are the snapshot. Each freeze adds its run; to let old files go, it also rewrites some entries
  * that did not change, so that after a turn over all of them nothing needs the files from before the turn (a log cleaned by copying, as in

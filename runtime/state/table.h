@@ -223,4 +223,13 @@ static inline struct table_entry *table_next(const struct table *t, uint64_t *cu
     return NULL;
 }
 
+/* table_next for a hand of a clock: from the front again at the end. NULL: the table is empty. */
+static inline struct table_entry *table_next_round(const struct table *t, uint64_t *hand)
+{
+    struct table_entry *e = table_next(t, hand);
+    if (e) return e;
+    *hand = 0;
+    return table_next(t, hand);
+}
+
 #endif

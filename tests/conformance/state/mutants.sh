@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Breaks the state code on purpose, one line at a time, and demands that the seeds or the named cases notice. A suite that lets broken state
+# Breaks the state code on purpose, one line at a time, and demands that the seeds, the named cases or test_write_out.c notice. A suite that lets broken state
 # pass proves nothing about good state.
 #
 #     mutants.sh SOURCE-FOLDER SCRATCH-FOLDER SMALL-FOLDER COMPILER LIBRARY...
@@ -21,7 +21,9 @@ failed=0
 compile() { "$compiler" "${flags[@]}" -c -o "$1" "$2" 2>"$scratch/errors"; }
 
 for part in property suite suite_files; do compile "$scratch/$part.o" "$source/$here/$part.c" || { cat "$scratch/errors"; exit 1; }; done
-for part in snapshot run evict; do compile "$scratch/small_$part.o" "$small/small_$part.c" || { cat "$scratch/errors"; exit 1; }; done
+compile "$scratch/write_out.o" "$source/tests/unit/state/test_write_out.c" || { cat "$scratch/errors"; exit 1; }
+compile "$scratch/temp_dir.o" "$source/tests/support/temp_dir.c" || { cat "$scratch/errors"; exit 1; }
+for part in snapshot run evict write_out; do compile "$scratch/small_$part.o" "$small/small_$part.c" || { cat "$scratch/errors"; exit 1; }; done
 
 # mutant NAME FILE SED-EXPRESSION: what the break means, where, how
 mutant() {
@@ -29,7 +31,7 @@ mutant() {
     shift 3
     [[ $name == *${MUTANT_ONLY:-}* ]] || return
     [ -f "$small/small_$file" ] && original=$small/small_$file
-    for part in snapshot run evict; do [ "$part.c" = "$file" ] || objects+=("$scratch/small_$part.o"); done
+    for part in snapshot run evict write_out; do [ "$part.c" = "$file" ] || objects+=("$scratch/small_$part.o"); done
     sed -E "$expression" "$original" >"$scratch/mutant.c"
     if cmp -s "$original" "$scratch/mutant.c"; then
         echo "STALE     $name: the expression no longer fits $file"
@@ -38,10 +40,16 @@ mutant() {
     fi
     if ! compile "$scratch/mutant.o" "$scratch/mutant.c" ||
         ! "$compiler" -o "$scratch/property" "$scratch/property.o" "${objects[@]}" "$@" 2>"$scratch/errors" ||
+        ! "$compiler" -Wl,--wrap=family_write_run -o "$scratch/write_out" "$scratch/write_out.o" "$scratch/temp_dir.o" "${objects[@]}" "$@" \
+            2>"$scratch/errors" ||
         ! "$compiler" -o "$scratch/suite" "$scratch/suite.o" "$scratch/suite_files.o" "${objects[@]}" "$@" 2>"$scratch/errors"; then
         echo "BROKEN    $name: does not compile"
         head -5 "$scratch/errors"
         failed=1
+        return
+    fi
+    if ! timeout 60 "$scratch/write_out" >"$scratch/lines" 2>&1; then
+        echo "caught    $name (by a story: $(grep -E 'FAILED' "$scratch/lines" | head -1 | cut -c14-80))"
         return
     fi
     timeout 300 "$scratch/property" --count "$SEEDS" >"$scratch/lines" 2>&1
@@ -62,9 +70,11 @@ mutant() {
 mutant "a dirty entry leaves memory without being written" evict.c \
     's/STAMP_KEPT \| STAMP_DIRTY \| STAMP_DELETED\)\) == STAMP_KEPT/STAMP_KEPT | STAMP_DELETED)) == STAMP_KEPT/' "$@"
 mutant "the filter never hears of a key" evict.c 's/^    filter_add\(&s->filter.*$//' "$@"
-mutant "a write-out overtakes a frozen run" evict.c 's/^    if \(family_in_flight\(f\)\) \{/    if (false) {/' "$@"
-mutant "entries of a frozen run leave memory" evict.c \
-    's/^    return family_in_flight\(s->family\) && \(e->stamp & tag\) == .*$/    return tag == 0;/' "$@"
+mutant "a write-out overtakes a frozen run" write_out.c 's/^    if \(family_in_flight\(f\)\) \{/    if (false) {/' "$@"
+mutant "a frozen run overtakes a write-out" snapshot.c 's/^    gate_wait\(&z->before->written\);/    if (!gate_is_open(\&z->before->written)) return WEIR_OK;/' "$@"
+mutant "entries of a frozen run leave memory" write_out.c 's/ \|\| \(family_in_flight\(f\) && f->frozen->tag == tag\);/;/' "$@"
+mutant "entries of a write-out leave memory before they are written" write_out.c 's/return \(w && w->family == f && w->tag == tag\) \|\|/return/' "$@"
+mutant "a tombstone goes before its write-out" store.c 's/^        if \(store_in_flight\(s, e\)\)/        if (false)/' "$@"
 mutant "a tombstone is not written" store.c 's/(if \(e->stamp & STAMP_DELETED\)) return run_delete.*$/\1 return WEIR_OK;/' "$@"
 mutant "a tombstone goes before the keeper knows" store.c 's/^    if \(!s->family->spilled\) \{$/    if (true) {/' "$@"
 mutant "a removal does not look for what has left memory" store.c 's/^    e = insert\(s, key, stamp_of\(0, STAMP_DELETED.*$/    return;/' "$@"

@@ -143,7 +143,7 @@ static void a_write_out_waits_for_compaction_but_not_for_ever(void **state)
     assert_int_equal(stats_of(f).stalls, 2);
     assert_int_equal(stats_of(f).stalled_ms, 2 * SLOT_STALL_MS);
     assert_true(slot_keeper_stats(f->slot, &keeper));
-    assert_int_equal(keeper.level0_files, SLOT_LEVEL0_MAX + 2);
+    assert_in_range(keeper.level0_files, SLOT_LEVEL0_MAX + 2, SLOT_LEVEL0_MAX + 3); /* the next one is under way */
     check_values(f, next);
 }
 
