@@ -134,26 +134,56 @@ uint64_t family_run_tag(const struct family *f)
     return f->frozen ? f->frozen->tag : 0;
 }
 
-weir_err family_share(struct family *f, struct rocks_family *keeper, const char *path, struct weir_diag *diag)
+static void own_path(const struct family *f, const char *path, char own[4096])
+{
+    const char *base = strrchr(path, '/');
+    (void)snprintf(own, 4096, "%s/in-%s", f->slot->dir, base ? base + 1 : path);
+}
+
+static weir_err copy_and_ingest(struct family *f, struct rocks_family *keeper, const char *path, struct weir_diag *diag)
 {
     char own[4096];
-    const char *base = strrchr(path, '/');
-    (void)snprintf(own, sizeof own, "%s/in-%s", f->slot->dir, base ? base + 1 : path);
-    if (link(path, own) == 0) {
-        weir_err err = rocks_ingest(keeper, own, ROCKS_INGEST_SHARED, diag);
-        if (!err) return WEIR_OK;
-        (void)unlink(own);
-        if (err != WEIR_E_EXISTS) return err;
-    }
+    own_path(f, path, own);
     weir_err err = run_file_copy(path, own, diag);
     if (!err) err = rocks_ingest(keeper, own, 0, diag);
     if (err) (void)unlink(own);
     return err;
 }
 
+/* *linked false: nothing has happened, one of them lies on another file system. */
+static weir_err link_and_ingest(struct family *f, struct rocks_family *keeper, const char *const *paths, uint32_t n, bool *linked,
+                                struct weir_diag *diag)
+{
+    char own[FAMILY_SHARE_MAX][4096];
+    const char *names[FAMILY_SHARE_MAX] = {NULL};
+    uint32_t n_linked = 0;
+    for (; n_linked < n; n_linked++) {
+        own_path(f, paths[n_linked], own[n_linked]);
+        names[n_linked] = own[n_linked];
+        if (link(paths[n_linked], own[n_linked])) break;
+    }
+    *linked = n_linked == n;
+    weir_err err = *linked ? rocks_ingest_all(keeper, names, n, ROCKS_INGEST_SHARED, diag) : WEIR_OK;
+    if (err || !*linked) {
+        for (uint32_t i = 0; i < n_linked; i++) (void)unlink(own[i]);
+    }
+    return err;
+}
+
+weir_err family_share(struct family *f, struct rocks_family *keeper, const char *const *paths, uint32_t n, struct weir_diag *diag)
+{
+    bool linked;
+    WEIR_ASSERT(n <= FAMILY_SHARE_MAX);
+    weir_err err = link_and_ingest(f, keeper, paths, n, &linked, diag);
+    if (linked && err != WEIR_E_EXISTS) return err;
+    err = WEIR_OK;
+    for (uint32_t i = 0; i < n && !err; i++) err = copy_and_ingest(f, keeper, paths[i], diag);
+    return err;
+}
+
 weir_err family_ingest(struct family *f, const char *path, struct weir_diag *diag)
 {
-    return f->slot->snapshots ? family_share(f, f->keeper, path, diag) : rocks_ingest(f->keeper, path, 0, diag);
+    return f->slot->snapshots ? family_share(f, f->keeper, &path, 1, diag) : rocks_ingest(f->keeper, path, 0, diag);
 }
 
 static bool copy_bytes(struct weir_bytes *out, struct weir_bytes from)

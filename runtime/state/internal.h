@@ -153,8 +153,10 @@ uint64_t family_run_tag(const struct family *f);
 /* Notes that [from, to), all keys of a prefix that are the family's, must be deleted from what files and keeper hold: with the next run,
  * since RocksDB sorts all ranges it has in memory once more for the first read after each. Until then no reader may ask for them. */
 weir_err family_forget_range(struct family *f, struct weir_bytes from, struct weir_bytes to);
-/* Puts a file that others may name, too, into a keeper of the slot's: by a link, or, where RocksDB would change it (rocks.h), by a copy. */
-weir_err family_share(struct family *f, struct rocks_family *keeper, const char *path, struct weir_diag *diag);
+/* Puts up to FAMILY_SHARE_MAX files that others may name, too, into a keeper of the slot's, each over the ones in front of it: by links,
+ * or, where RocksDB would change them (rocks.h), by copies. */
+#define FAMILY_SHARE_MAX 16u
+weir_err family_share(struct family *f, struct rocks_family *keeper, const char *const *paths, uint32_t n, struct weir_diag *diag);
 /* Puts a file that this slot has written into the family's keeper; it is shared with snapshots, and gone where there are none. Thread: any.
  */
 weir_err family_ingest(struct family *f, const char *path, struct weir_diag *diag);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Snapshots of an operator: its families' parts put together, and taken apart again. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,42 +130,63 @@ static weir_err check_file(const struct keyed_file *file, const char *dir, struc
     return WEIR_OK;
 }
 
-/* Every other file of a list, so that two threads read it in little more than half the time. */
+#define CHECKERS 2u /* threads that read files, beside the one that opens the database and then helps */
+
+/* The files of all lists; each thread takes the next one. */
+struct check {
+    const struct keyed_restore_from *from;
+    uint32_t n_files;
+    atomic_uint next;
+};
+
 struct checker {
-    const struct keyed_files *files;
-    const char *dir;
-    uint32_t first;
+    struct check *check;
+    pthread_t thread;
+    bool started;
     weir_err err;
     struct weir_diag diag;
 };
 
-static void *check_half(void *arg)
+static const struct keyed_file *nth_file(const struct check *check, uint32_t i, const char **dir)
+{
+    const struct keyed_restore_from *from = check->from;
+    for (; i >= from->files->n; from++) i -= from->files->n;
+    *dir = from->dir;
+    return &from->files->items[i];
+}
+
+static void *check_files(void *arg)
 {
     struct checker *c = arg;
-    for (uint32_t i = c->first; i < c->files->n && !c->err; i += 2) c->err = check_file(&c->files->items[i], c->dir, &c->diag);
+    const char *dir;
+    for (uint32_t i; !c->err && (i = atomic_fetch_add(&c->check->next, 1)) < c->check->n_files;) {
+        const struct keyed_file *file = nth_file(c->check, i, &dir);
+        c->err = check_file(file, dir, &c->diag);
+    }
     return NULL;
 }
 
-static weir_err check_all(const struct keyed_files *files, const char *dir, struct weir_diag *diag)
+/* Opening the database takes a dozen fsyncs: time in which others read. Its failure is sticky. */
+static weir_err check_all(struct state_slot *slot, struct check *check, struct weir_diag *diag)
 {
-    struct checker checkers[2] = {{.files = files, .dir = dir}, {.files = files, .dir = dir, .first = 1}};
-    pthread_t other;
-    bool two = files->n > 1 && pthread_create(&other, NULL, check_half, &checkers[1]) == 0;
-    (void)check_half(&checkers[0]);
-    if (two)
-        (void)pthread_join(other, NULL);
-    else
-        (void)check_half(&checkers[1]);
-    for (uint32_t i = 0; i < 2; i++) {
-        if (checkers[i].err && diag) *diag = checkers[i].diag;
-        if (checkers[i].err) return checkers[i].err;
+    struct checker own = {.check = check}, others[CHECKERS] = {{.check = check}, {.check = check}};
+    for (uint32_t i = 0; i < CHECKERS && i < check->n_files; i++)
+        others[i].started = pthread_create(&others[i].thread, NULL, check_files, &others[i]) == 0;
+    weir_err err = check->n_files && slot->dir && slot_rocks(slot) ? slot_error(slot, diag) : WEIR_OK;
+    (void)check_files(&own);
+    for (uint32_t i = 0; i < CHECKERS; i++) {
+        if (others[i].started) (void)pthread_join(others[i].thread, NULL);
+        if (others[i].err && !own.err) own = others[i];
     }
-    return WEIR_OK;
+    if (err || !own.err) return err;
+    if (diag) *diag = own.diag;
+    return own.err;
 }
 
-static weir_err take_from(struct keyed_restored *r, const struct keyed_restore_from *from, struct weir_diag *diag)
+static weir_err take_from(struct keyed_restored *r, const struct keyed_restore_from *from, struct check *check, struct weir_diag *diag)
 {
     const struct keyed_files *files = from->files;
+    check->n_files += files->n;
     struct keyed_files *copy = &r->lists[r->n];
     *copy = *files;
     copy->items = calloc((size_t)files->n + 1, sizeof *copy->items);
@@ -174,19 +196,21 @@ static weir_err take_from(struct keyed_restored *r, const struct keyed_restore_f
     for (uint32_t i = 0; i < from->n_states; i++) {
         if (keyed_types_add(&r->types, &from->states[i])) return weir_fail(diag, WEIR_E_NOMEM, "out of memory to restore");
     }
-    return check_all(files, from->dir, diag);
+    return WEIR_OK;
 }
 
 weir_err keyed_restore(struct keyed *k, const struct keyed_restore_from *from, uint32_t n_from, uint32_t shard, uint32_t n_shards,
                        struct weir_diag *diag)
 {
     struct keyed_restored *r = &k->restored;
+    struct check check = {.from = from};
     WEIR_ASSERT(k->n_members == 0);
     WEIR_ASSERT(!r->any);
     r->lists = calloc((size_t)n_from + 1, sizeof *r->lists);
     r->dirs = calloc((size_t)n_from + 1, sizeof *r->dirs);
     weir_err err = r->lists && r->dirs ? WEIR_OK : weir_fail(diag, WEIR_E_NOMEM, "out of memory to restore");
-    for (uint32_t i = 0; i < n_from && !err; i++) err = take_from(r, &from[i], diag);
+    for (uint32_t i = 0; i < n_from && !err; i++) err = take_from(r, &from[i], &check, diag);
+    if (!err) err = check_all(k->slot, &check, diag);
     if (err) {
         keyed_restored_close(r);
         return weir_wrap(diag, err, "restore operator %s", k->operator_id);

@@ -71,7 +71,7 @@ weir_err offline_open(struct offline **out, const struct offline_spec *spec, str
     o->spec = *spec;
     weir_err err = rocks_shared_new(&o->shared, CACHE_BYTES, 1, diag);
     if (!err) err = open_family(o, diag);
-    for (uint32_t i = 0; i < spec->n_paths && !err; i++) err = family_share(o->family, o->family->keeper, spec->paths[i], diag);
+    for (uint32_t i = 0; i < spec->n_paths && !err; i++) err = family_share(o->family, o->family->keeper, &spec->paths[i], 1, diag);
     if (!err) err = open_cursor(o, false, 0, diag);
     if (err)
         offline_close(&o);

@@ -1,20 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Restore: files of earlier snapshots behind a new family. */
 #include <stdio.h>
+#include <string.h>
 
 #include "runtime/state/snapshot.h"
 
-static weir_err bring_in(struct family *f, struct rocks_family *keeper, const char *dir, const char *name, struct weir_diag *diag)
+/* Files of one run, whose names differ in the number behind their last hyphen, do not overlap. Others are taken one by one: RocksDB would
+ * have all of them at level 0. */
+static bool of_one_run(const struct keyed_file *a, const struct keyed_file *b)
 {
-    char path[4096];
-    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
-    return family_share(f, keeper, path, diag);
+    const char *hyphen = strrchr(a->name, '-');
+    if (!hyphen || strncmp(a->name, b->name, (size_t)(hyphen - a->name) + 1) != 0) return false;
+    const char *number = b->name + (hyphen - a->name) + 1;
+    return hyphen[1] >= '0' && hyphen[1] <= '9' && *number >= '0' && *number <= '9';
 }
 
 static weir_err bring_all(struct family *f, struct rocks_family *keeper, const struct restore_part *part, struct weir_diag *diag)
 {
+    char paths[FAMILY_SHARE_MAX][4096];
+    const char *names[FAMILY_SHARE_MAX];
     weir_err err = WEIR_OK;
-    for (uint32_t i = 0; i < part->n && !err; i++) err = bring_in(f, keeper, part->dir, part->files[i].name, diag);
+    for (uint32_t i = 0, n; i < part->n && !err; i += n) {
+        for (n = 0; n < FAMILY_SHARE_MAX && i + n < part->n && (n == 0 || of_one_run(&part->files[i], &part->files[i + n])); n++) {
+            (void)snprintf(paths[n], sizeof paths[n], "%s/%s", part->dir, part->files[i + n].name);
+            names[n] = paths[n];
+        }
+        err = family_share(f, keeper, names, n, diag);
+    }
     return err;
 }
 

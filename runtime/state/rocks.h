@@ -111,15 +111,20 @@ weir_err rocks_multi_get(struct rocks_family *family, uint32_t n, const struct w
 void rocks_value_release(struct rocks_value *value); /* accepts one without data */
 
 /*
- * Adds a sorted file to the family, over those added before. On success the file is moved (a link, then the old name goes), or copied when
- * it lies on another file system; on failure it stays, and may have been changed unless it is SHARED. Fsyncs the file and the database's
- * log of files. Cursors that are open do not see it. Errors: WEIR_E_NOT_FOUND (no such file), WEIR_E_EXISTS (SHARED only), WEIR_E_CORRUPT,
- * WEIR_E_IO.
+ * Adds n sorted files to the family, over those added before and each over the ones in front of it, all or none: at once for the price of
+ * one fsync a file instead of four. Files that overlap each other are better added one by one. On success a file is moved (a link, then the
+ * old name goes), or copied when it lies on another file system; on failure it stays, and may have been changed unless it is SHARED. Fsyncs
+ * the files and the database's log of files. Cursors that are open do not see it. Errors: WEIR_E_NOT_FOUND (no such file), WEIR_E_EXISTS
+ * (SHARED only), WEIR_E_CORRUPT, WEIR_E_IO.
  */
 enum rocks_ingest_flags {
     ROCKS_INGEST_SHARED = 1, /* the file has other names in use and is not changed; WEIR_E_EXISTS: it would be, nothing has happened */
 };
-weir_err rocks_ingest(struct rocks_family *family, const char *path, uint32_t flags, struct weir_diag *diag);
+weir_err rocks_ingest_all(struct rocks_family *family, const char *const *paths, uint32_t n, uint32_t flags, struct weir_diag *diag);
+static inline weir_err rocks_ingest(struct rocks_family *family, const char *path, uint32_t flags, struct weir_diag *diag)
+{
+    return rocks_ingest_all(family, &path, 1, flags, diag);
+}
 
 /*
  * Forgets all keys in [from, to); from <= to, else WEIR_E_ARGUMENT. Kept in memory and written later: for the rare large range, since the

@@ -269,18 +269,35 @@ static bool shall_try_again(char **words, int tries)
     return true;
 }
 
-weir_err rocks_ingest(struct rocks_family *family, const char *path, uint32_t flags, struct weir_diag *diag)
+static weir_err fail_ingestion(struct weir_diag *diag, weir_err err, const struct rocks_family *family, const char *path, uint32_t n)
+{
+    if (n == 1) return weir_wrap(diag, err, "ingest %s into family '%s' of %s", path, family->name, family->rocks->dir);
+    return weir_wrap(diag, err, "ingest %s and %u more into family '%s' of %s", path, n - 1, family->name, family->rocks->dir);
+}
+
+static weir_err sum_sizes(const char *const *paths, uint32_t n, uint64_t *bytes, struct weir_diag *diag)
+{
+    struct stat st;
+    for (uint32_t i = 0; i < n; i++) {
+        if (stat(paths[i], &st)) return weir_fail_errno(diag, errno, "%s", paths[i]);
+        *bytes += (uint64_t)st.st_size;
+    }
+    return WEIR_OK;
+}
+
+weir_err rocks_ingest_all(struct rocks_family *family, const char *const *paths, uint32_t n, uint32_t flags, struct weir_diag *diag)
 {
     struct rocks *r = family->rocks;
-    struct stat st;
-    if (stat(path, &st)) return weir_fail_errno(diag, errno, "ingest %s into family '%s' of %s", path, family->name, r->dir);
+    uint64_t bytes = 0;
+    weir_err err = sum_sizes(paths, n, &bytes, diag);
+    if (err) return fail_ingestion(diag, err, family, paths[0], n);
     char *words = NULL;
     int tries = 0;
     bool refuse = flags & ROCKS_INGEST_SHARED && r->ingest_shared;
-    do rocksdb_ingest_external_file_cf(r->db, family->handle, &path, 1, refuse ? r->ingest_shared : r->ingest, &words);
+    do rocksdb_ingest_external_file_cf(r->db, family->handle, paths, n, refuse ? r->ingest_shared : r->ingest, &words);
     while (shall_try_again(&words, ++tries));
-    if (words) return weir_wrap(diag, rocks_fail(diag, words), "ingest %s into family '%s' of %s", path, family->name, r->dir);
-    rocks_count(&r->ingested_files, 1);
-    rocks_count(&r->ingested_bytes, (uint64_t)st.st_size);
+    if (words) return fail_ingestion(diag, rocks_fail(diag, words), family, paths[0], n);
+    rocks_count(&r->ingested_files, n);
+    rocks_count(&r->ingested_bytes, bytes);
     return WEIR_OK;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long a restore takes beside plainly reading its files: a value state of 8-byte keys and 100-byte values, 1 GiB of files (--short:
- * 16 MiB), made by two instances (half of the key groups each) in an epoch of everything and three of a tenth.
+ * How long a restore takes beside plainly reading its files: a value state of 8-byte keys and 100-byte values, made by two instances (half
+ * of the key groups each) in an epoch of everything and three of a tenth. `bench_restore [--short | MIB]`: MIB of files an instance, 614
+ * without, --short 10.
  *
  *   same    each list into one instance of the same key groups
  *   half    both lists into one instance
@@ -23,6 +24,7 @@
 #define HALF (WEIR_KEY_GROUPS / 2)
 #define BLOCK ((size_t)1 << 20)
 #define MIB ((double)(1 << 20))
+#define KEYS_A_MIB 9120u /* of both instances together, for a MiB of each */
 
 static void must(weir_err err, const struct weir_diag *diag)
 {
@@ -266,7 +268,9 @@ int main(int argc, char **argv)
 {
     struct part parts[PARTS] = {{.first = 0, .last = HALF - 1}, {.first = HALF, .last = WEIR_KEY_GROUPS - 1}};
     bool is_short = argc > 1 && strcmp(argv[1], "--short") == 0;
-    uint64_t keys = is_short ? 90000 : 5600000, epochs = 4;
+    uint64_t mib = argc > 1 && !is_short ? strtoull(argv[1], NULL, 10) : is_short ? 10 : 614;
+    uint64_t keys = mib * KEYS_A_MIB, epochs = 4;
+    if (keys == 0) bench_die("bench_restore [--short | MIB]");
     place_enter("restore");
     for (uint32_t i = 0; i < PARTS; i++) {
         make_part(&parts[i], keys, epochs);
