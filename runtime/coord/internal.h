@@ -222,6 +222,8 @@ void sync_on_log_read(struct zab *z, struct peer *p, const struct zab_event *ev)
 void sync_on_snapshot_read(struct zab *z, struct peer *p, const struct zab_event *ev);
 void sync_on_chunk_ack(struct zab *z, struct peer *p, const struct zab_message *m);
 void sync_on_joined(struct zab *z, struct peer *p, const struct zab_message *m);
+/* Leader: when it serves the followers may, too, whose forwards it takes from then on. */
+void sync_serve(struct zab *z);
 void sync_adopted(struct zab *z); /* own history and epoch are on disk */
 void sync_on_sync(struct zab *z, struct peer *p, const struct zab_message *m);
 void sync_on_snapshot(struct zab *z, struct peer *p, const struct zab_message *m);

@@ -239,6 +239,7 @@ static void end_step(struct zab *z)
     zab_members_settle(z);
     zab_deliver(z);
     barrier_serve(z);
+    sync_serve(z);
     zab_tell_role(z);
     WEIR_ASSERT(z->scratch.len <= SCRATCH_BYTES);
     z->out->deadline_ms = deadline(z);

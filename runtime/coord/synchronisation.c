@@ -165,13 +165,19 @@ static void tell_up_to_date(struct zab *z, const struct peer *p)
     zab_say(z, p, ZAB_UP_TO_DATE)->commit = zxid_min(z->commit, p->learner.sent);
 }
 
-/* A quorum has the whole history of this leader and knows its epoch: all of it is committed. */
+/* A quorum has the whole history of this leader and knows its epoch: all of it is committed. What the state machine has not had may have to
+ * be read first; until then nobody serves. */
 static void establish(struct zab *z)
 {
     z->phase = PHASE_ESTABLISHED;
     z->serve_from = z->history.last;
     zab_trace(z, true, "leads epoch %" PRIu64 " from %" PRIu64 ".%" PRIu64, z->epoch, z->history.last.epoch, z->history.last.counter);
     broadcast_commit_to(z, z->history.last);
+}
+
+void sync_serve(struct zab *z)
+{
+    if (z->role != ZAB_LEADING || !zab_serving(z) || z->told.epoch == z->epoch) return;
     for (uint32_t i = 0; i < ZAB_PEERS_MAX; i++)
         if (z->peers[i].learner.stage == LEARNER_JOINED) tell_up_to_date(z, &z->peers[i]);
 }
@@ -198,7 +204,7 @@ void sync_on_joined(struct zab *z, struct peer *p, const struct zab_message *m)
     if (z->phase == PHASE_JOINING) {
         count_joined(z);
     } else {
-        tell_up_to_date(z, p);
+        if (zab_serving(z)) tell_up_to_date(z, p);
         broadcast_advance(z);
     }
 }

@@ -208,6 +208,28 @@ static void what_was_cut_off_meanwhile_is_not_delivered(void **state)
     scripted_close(&f);
 }
 
+/* What a follower that serves forwards would be lost with a leader that does not serve yet, since it still reads its log. */
+static void followers_serve_when_the_leader_does(void **state)
+{
+    (void)state;
+    struct scripted f;
+    struct zab_entry entries[] = {
+        {.zxid = {1, 1}}, {.zxid = {1, 2}, .prev = {1, 1}}, {.zxid = {2, 1}, .prev = {1, 2}}, {.zxid = {2, 2}, .prev = {2, 1}}};
+    scripted_init(&f, &leader_log);
+    established_leader(&f);
+    expect(&f, "read log after 0.0 for 0\n");
+    log_read(&f, 0, 2, entries);
+    expect(&f, "deliver 1.1\ndeliver 1.2\nread log after 1.2 for 0\n");
+    log_read(&f, 0, 2, entries + 2);
+    expect(&f, "deliver 2.1\ndeliver 2.2\n> 2 UP_TO_DATE 2.2\nrole leading 1 epoch 3 established\n");
+    greet(&f, 3);
+    hear(&f, 3, (struct zab_message){.type = ZAB_FOLLOW, .session = 7});
+    promise_of(&f, 3, (struct zxid){2, 2});
+    hear(&f, 3, (struct zab_message){.type = ZAB_JOINED, .epoch = 3, .zxid = {2, 2}});
+    expect_line(&f, "> 3 UP_TO_DATE 2.2");
+    scripted_close(&f);
+}
+
 /* Entries on their way are bounded; acknowledgements let more out. */
 static void a_slow_follower_is_not_flooded(void **state)
 {
@@ -239,6 +261,7 @@ int main(void)
         cmocka_unit_test(what_does_not_follow_the_log_is_refused),
         cmocka_unit_test(what_was_delivered_is_not_undone),
         cmocka_unit_test(what_was_cut_off_meanwhile_is_not_delivered),
+        cmocka_unit_test(followers_serve_when_the_leader_does),
         cmocka_unit_test(a_slow_follower_is_not_flooded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
