@@ -106,8 +106,8 @@ static void set_universal(rocksdb_options_t *options)
 }
 
 /*
- * Compaction may lag behind, but never stops a write: the only writes are range deletions, and who makes them is the task thread.
- * Ingestion does not ask for these limits: who ingests looks at rocks_level0_files.
+ * Compaction may lag behind, but never stops a write: the only ones are of nothing, and ask for the database's health. Ingestion does not
+ * ask for these limits: who ingests looks at rocks_level0_files.
  */
 static void set_compaction(rocksdb_options_t *options, uint32_t n_threads)
 {
@@ -178,7 +178,7 @@ void rocks_shared_destroy(struct rocks_shared **shared)
 
 /* ---- databases --------------------------------------------------------------------------------------------------------------------- */
 
-/* What the C interface has no setter for. The memtables' range deletions need not be saved when the folder is about to be removed. */
+/* What the C interface has no setter for: nothing need be saved when the folder is about to be removed. */
 static weir_err database_options(struct rocks *r, struct weir_diag *diag)
 {
     char *words = NULL;
@@ -188,8 +188,6 @@ static weir_err database_options(struct rocks *r, struct weir_diag *diag)
     if (words) return rocks_fail(diag, words);
     rocksdb_options_enable_statistics(options);
     r->read = rocksdb_readoptions_create();
-    r->write = rocksdb_writeoptions_create();
-    rocksdb_writeoptions_disable_WAL(r->write, 1);
     r->write_now = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(r->write_now, 1);
     rocksdb_writeoptions_set_no_slowdown(r->write_now, 1);
@@ -243,7 +241,6 @@ void rocks_destroy(struct rocks **rocks)
     if (r->db) rocksdb_close(r->db);
     rocks_ingestion_close(r);
     if (r->write_now) rocksdb_writeoptions_destroy(r->write_now);
-    if (r->write) rocksdb_writeoptions_destroy(r->write);
     if (r->read) rocksdb_readoptions_destroy(r->read);
     if (r->options) rocksdb_options_destroy(r->options);
     if (r->dir) (void)folder_remove(r->dir, NULL); /* what stays is removed by the next rocks_open */
@@ -512,14 +509,6 @@ void rocks_value_release(struct rocks_value *value)
 {
     if (value->pin) rocksdb_pinnableslice_destroy(value->pin);
     *value = (struct rocks_value){0};
-}
-
-weir_err rocks_delete_range(struct rocks_family *family, struct weir_bytes from, struct weir_bytes to, struct weir_diag *diag)
-{
-    struct rocks *r = family->rocks;
-    char *words = NULL;
-    rocksdb_delete_range_cf(r->db, r->write, family->handle, from.data, from.length, to.data, to.length, &words);
-    return words ? rocks_fail_family(diag, words, "delete a range of", family) : WEIR_OK;
 }
 
 /* The C interface swallows the status of a compaction; a failed one shows in the health. */

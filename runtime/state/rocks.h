@@ -126,13 +126,6 @@ static inline weir_err rocks_ingest(struct rocks_family *family, const char *pat
     return rocks_ingest_all(family, &path, 1, flags, diag);
 }
 
-/*
- * Forgets all keys in [from, to); from <= to, else WEIR_E_ARGUMENT. Kept in memory and written later: for the rare large range, since the
- * first read after each one sorts all those still in memory (0.15 us each, some two thousand at most). Many belong into a file
- * (rocks_writer_delete_range).
- */
-weir_err rocks_delete_range(struct rocks_family *family, struct weir_bytes from, struct weir_bytes to, struct weir_diag *diag);
-
 /* As rocks_stats.level0_files, of one family. Thread: any. */
 uint64_t rocks_level0_files(const struct rocks_family *family);
 

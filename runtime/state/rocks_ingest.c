@@ -255,20 +255,6 @@ void rocks_ingestion_close(struct rocks *r)
     if (r->ingest) rocksdb_ingestexternalfileoptions_destroy(r->ingest);
 }
 
-/*
- * An ingestion first flushes ranges deleted lately that overlap the file. When it then meets the memtable as it was before (a deletion on
- * another thread can bring that about), it gives up with "Try again" and has done nothing.
- */
-#define INGEST_TRIES 20
-
-static bool shall_try_again(char **words, int tries)
-{
-    if (!*words || tries == INGEST_TRIES || !strstr(*words, "Try again")) return false;
-    rocksdb_free(*words);
-    *words = NULL;
-    return true;
-}
-
 static weir_err fail_ingestion(struct weir_diag *diag, weir_err err, const struct rocks_family *family, const char *path, uint32_t n)
 {
     if (n == 1) return weir_wrap(diag, err, "ingest %s into family '%s' of %s", path, family->name, family->rocks->dir);
@@ -292,10 +278,8 @@ weir_err rocks_ingest_all(struct rocks_family *family, const char *const *paths,
     weir_err err = sum_sizes(paths, n, &bytes, diag);
     if (err) return fail_ingestion(diag, err, family, paths[0], n);
     char *words = NULL;
-    int tries = 0;
     bool refuse = flags & ROCKS_INGEST_SHARED && r->ingest_shared;
-    do rocksdb_ingest_external_file_cf(r->db, family->handle, paths, n, refuse ? r->ingest_shared : r->ingest, &words);
-    while (shall_try_again(&words, ++tries));
+    rocksdb_ingest_external_file_cf(r->db, family->handle, paths, n, refuse ? r->ingest_shared : r->ingest, &words);
     if (words) return fail_ingestion(diag, rocks_fail(diag, words), family, paths[0], n);
     rocks_count(&r->ingested_files, n);
     rocks_count(&r->ingested_bytes, bytes);

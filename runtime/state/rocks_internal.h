@@ -28,7 +28,7 @@ struct rocks {
     rocksdb_t *db;
     rocksdb_options_t *options; /* holds the statistics */
     rocksdb_readoptions_t *read;
-    rocksdb_writeoptions_t *write, *write_now;                   /* without a log; without waiting */
+    rocksdb_writeoptions_t *write_now;                           /* without a log, without waiting */
     rocksdb_ingestexternalfileoptions_t *ingest, *ingest_shared; /* ingest_shared: NULL where ingestion changes no file */
     struct rocks_family *_Atomic families; /* pushed by family_new, never taken out: rocks_stats may walk it at any time */
     _Atomic uint64_t gets, gets_found, ingested_files, ingested_bytes;
