@@ -191,6 +191,13 @@ static void *persist(void *arg)
     return NULL;
 }
 
+static uint64_t count_in_flight(const struct store *s)
+{
+    uint64_t cursor = 0, n = 0;
+    for (struct table_entry *e; (e = table_next(&s->table, &cursor)) != NULL;) n += store_in_flight(s, e);
+    return n;
+}
+
 /* ---- stories ------------------------------------------------------------------------------------------------------------------------- */
 
 /* Changed, removed, and made again: what is under way is older, and must not come back. */
@@ -205,6 +212,28 @@ static void what_changes_meanwhile_is_not_lost(void **state)
     gate_open(&hold.go_on);
     drive_out(f);
     check_all(f, f->want, f->n);
+}
+
+/* Entries of both runs, and the removals that a snapshot has taken: without them a reader would find the older values in the keeper. */
+static void what_is_under_way_stays_in_memory(void **state)
+{
+    struct fixture *f = *state;
+    begin_write_out(f);
+    struct store *s = f->slot->families->stores;
+    uint64_t written = f->slot->writing->run.n;
+    assert_int_equal(count_in_flight(s), written);
+    for (uint64_t i = 0; i < f->n; i++) clear(f, i);
+    OK(keyed_freeze(f->keyed, 1, &f->snapshot, &f->diag));
+    assert_true(count_in_flight(s) >= written);
+    assert_true(s->n_dead >= written);
+    uint32_t n_dead = s->n_dead;
+    store_bury(s);
+    assert_int_equal(s->n_dead, n_dead);
+    gate_open(&hold.go_on);
+    (void)persist(f);
+    OK(f->persisted);
+    store_bury(s);
+    assert_int_equal(s->n_dead, 0);
 }
 
 /* A removal is written out, too: until that is over, a reader must not find the older value in the keeper. */
@@ -305,6 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_changes_meanwhile_is_not_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_under_way_stays_in_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_removed_before_stays_away_meanwhile, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_snapshot_frozen_meanwhile_is_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failure_fails_the_slot, set_up, tear_down),
