@@ -72,6 +72,18 @@ static inline void *ring_take(struct ring *r)
     return item;
 }
 
+/* What ring_take gives next, for the one that takes; NULL: empty. */
+static inline void *ring_peek(struct ring *r)
+{
+    RING_UNSEEN_BEGIN();
+    uint32_t at = r->ck.c_head;
+    bool empty = at == __atomic_load_n(&r->ck.p_tail, __ATOMIC_ACQUIRE);
+    void *item = empty ? NULL : r->slots[at & r->ck.mask].value;
+    RING_UNSEEN_END();
+    if (item) RING_ACQUIRE(&r->put_order);
+    return item;
+}
+
 /* Exact for the one that takes as far as it sees; any other thread's reading is old at once. */
 static inline uint32_t ring_count(const struct ring *r)
 {

@@ -222,9 +222,21 @@ static bool must_wait(const struct subtask *s, uint32_t input)
            (valve_ahead(&s->valve, input) >= s->ahead_max && !align_waits(&s->checkpoints.align));
 }
 
+/* The order of frames is given up when nothing comes; note_order takes it up again. */
+static void note_order_wait(struct subtask *s, bool waiting)
+{
+    if (!waiting) {
+        s->order_waiting_ms = 0;
+        return;
+    }
+    if (s->order_waiting_ms == 0 || s->now_ms < s->order_waiting_ms) s->order_waiting_ms = s->now_ms;
+    if (s->now_ms - s->order_waiting_ms >= ORDER_WAIT_MS) s->order_given_up = true;
+}
+
 /* No channel had a frame that may be taken. waiting: some have to wait for the others. */
 static void note_quiet(struct subtask *s, bool waiting)
 {
+    note_order_wait(s, waiting);
     if (align_waits(&s->checkpoints.align)) {
         s->ahead_waiting_ms = 0; /* nor is anybody idle who is not asked */
     } else if (!waiting) {
@@ -238,41 +250,125 @@ static void note_quiet(struct subtask *s, bool waiting)
     }
 }
 
-static weir_err step_inputs(struct subtask *s, bool *progress)
+/* Event time at which the records of a frame begin; of other frames, which are quickly taken, before all. */
+static weir_time begin_of(const struct frame *frame)
 {
-    uint32_t empty = 0;
-    bool waiting = false; /* of the empty ones, some wait */
-    for (uint32_t n = 0; n < FRAMES_A_STEP && empty < s->n_inputs;) {
-        uint32_t index = s->next_input;
-        bool waits = must_wait(s, index);
-        s->next_input = index + 1 == s->n_inputs ? 0 : index + 1;
-        struct frame *frame = waits ? NULL : channel_take(s->inputs[index].channel);
-        if (!frame) {
-            empty++;
-            waiting |= waits;
+    if (frame->head->kind != FRAME_DATA || frame->head->count == 0) return WEIR_TIME_MIN;
+    return ((const struct weir_record *)(const void *)frame_records(frame))->time_ms;
+}
+
+/* What comes from this input next may begin before `begin`, and is not here yet. */
+static bool is_missing(const struct subtask *s, uint32_t input, weir_time begin)
+{
+    const struct subtask_input *in = &s->inputs[input];
+    const struct valve_input *told = &s->valve.inputs[input];
+    if (told->final || told->idle || align_blocked(&s->checkpoints.align, input)) return false;
+    return told->watermark < begin && in->begun < begin && channel_empty(in->channel);
+}
+
+/* The frame, the oldest of its stream that is here, is full, and older ones may be under way. */
+static bool is_early(const struct subtask *s, uint32_t input, const struct frame *frame)
+{
+    if (frame->head->bytes < ORDER_BYTES_LEAST || align_waits(&s->checkpoints.align)) return false;
+    weir_time begin = begin_of(frame);
+    for (uint32_t i = 0; i < s->n_inputs; i++)
+        if (i != input && s->inputs[i].stream == s->inputs[input].stream && is_missing(s, i, begin)) return true;
+    return false;
+}
+
+/* Streams in the order of what they have brought. */
+static bool stream_before(const struct subtask_input *a, const struct subtask_input *b)
+{
+    return a->stream_bytes != b->stream_bytes ? a->stream_bytes < b->stream_bytes : a->stream < b->stream;
+}
+
+/*
+ * The input with the oldest frame of the first stream behind that of input `after` (n_inputs: of the first stream) that has a frame which
+ * may be taken; n_inputs: there is none.
+ */
+static uint32_t oldest_of_next(const struct subtask *s, uint32_t after, bool *waiting)
+{
+    uint32_t best = s->n_inputs, i = s->next_input;
+    weir_time oldest = 0;
+    for (uint32_t n = 0; n < s->n_inputs; n++, i = i + 1 == s->n_inputs ? 0 : i + 1) {
+        const struct subtask_input *in = &s->inputs[i];
+        const struct frame *frame = ring_peek(&in->channel->ring);
+        if (!frame || (after < s->n_inputs && !stream_before(&s->inputs[after], in))) continue;
+        if (must_wait(s, i)) {
+            *waiting = true;
             continue;
         }
-        empty = 0;
-        n++;
+        if (!s->in_order) return i;
+        weir_time begin = begin_of(frame);
+        bool better =
+            best == s->n_inputs || stream_before(in, &s->inputs[best]) || (in->stream == s->inputs[best].stream && begin < oldest);
+        if (!better) continue;
+        best = i;
+        oldest = begin;
+    }
+    return best;
+}
+
+/* The input to take from; n_inputs: none has a frame that may be taken, *waiting: though some have one. */
+static uint32_t choose_input(const struct subtask *s, bool *waiting)
+{
+    *waiting = false;
+    for (uint32_t input = s->n_inputs;;) {
+        input = oldest_of_next(s, input, waiting);
+        if (input == s->n_inputs || !s->in_order || s->order_given_up) return input;
+        if (!is_early(s, input, ring_peek(&s->inputs[input].channel->ring))) return input;
+        *waiting = true;
+    }
+}
+
+/* What the order of further frames depends on; one that was given up is kept again when nothing older is missing. */
+static void note_order(struct subtask *s, uint32_t input, const struct frame *frame)
+{
+    struct subtask_input *in = &s->inputs[input];
+    s->order_waiting_ms = 0;
+    if (s->order_given_up && frame->head->bytes >= ORDER_BYTES_LEAST) s->order_given_up = is_early(s, input, frame);
+    weir_time begin = begin_of(frame);
+    if (begin > in->begun) in->begun = begin;
+    for (uint32_t i = 0; i < s->n_inputs; i++)
+        if (s->inputs[i].stream == in->stream) s->inputs[i].stream_bytes += frame->head->bytes;
+    if (in->stream_bytes <= ORDER_BYTES_KNOWN) return;
+    for (uint32_t i = 0; i < s->n_inputs; i++) s->inputs[i].stream_bytes /= 2;
+}
+
+static weir_err take_input(struct subtask *s, uint32_t input)
+{
+    struct frame *frame = channel_take(s->inputs[input].channel);
+    s->next_input = input + 1 == s->n_inputs ? 0 : input + 1;
+    s->ahead_waiting_ms = 0;
+    if (s->in_order) note_order(s, input, frame);
+    if (frame->head->kind == FRAME_DATA) note_asked(s, 0);
+    weir_err err = take_frame(s, input, frame);
+    frame_release(frame);
+    return err;
+}
+
+static weir_err step_inputs(struct subtask *s, bool *progress)
+{
+    for (uint32_t n = 0; n < FRAMES_A_STEP; n++) {
+        bool waiting;
+        uint32_t input = choose_input(s, &waiting);
+        if (input == s->n_inputs) {
+            note_quiet(s, waiting);
+            return WEIR_OK;
+        }
         *progress = true;
-        waiting = false;
-        s->ahead_waiting_ms = 0;
-        if (frame->head->kind == FRAME_DATA) note_asked(s, 0);
-        weir_err err = take_frame(s, index, frame);
-        frame_release(frame);
+        weir_err err = take_input(s, input);
         if (err) return err;
         if (s->state != SUBTASK_RUNNING || subtask_blocked(s)) return WEIR_OK;
     }
-    if (empty >= s->n_inputs) note_quiet(s, waiting);
     return WEIR_OK;
 }
 
 /* No channel has a frame that may be taken. */
 static bool inputs_quiet(const struct subtask *s)
 {
-    for (uint32_t i = 0; i < s->n_inputs; i++)
-        if (!channel_empty(s->inputs[i].channel) && !must_wait(s, i)) return false;
-    return true;
+    bool waiting;
+    return choose_input(s, &waiting) == s->n_inputs;
 }
 
 /* ---- sources
@@ -487,8 +583,10 @@ static enum subtask_step fail_step(struct subtask *s, weir_err err)
 static enum subtask_step step_aside(struct subtask *s, weir_time now_ms, bool drained)
 {
     s->now_ms = now_ms;
-    s->ahead_waiting_ms = 0; /* it does not look at its inputs */
+    s->ahead_waiting_ms = s->order_waiting_ms = 0; /* it does not look at its inputs */
     weir_err err = serve_checkpoint(s);
+    /* Receivers of what is not blocked may be waiting for it, and so keep back the credit that this one waits for. */
+    if (!err && s->state == SUBTASK_RUNNING) err = subtask_flush(s);
     if (err) return fail_step(s, err);
     if (s->state == SUBTASK_RESTING) return STEP_DONE; /* what it could still send, nobody takes */
     return s->state >= SUBTASK_PREPARED && drained ? STEP_DONE : STEP_BLOCKED;
@@ -527,11 +625,16 @@ static bool may_wait(const struct op_spec *spec)
     return spec->kind == OP_USER && (spec->table->on_watermark || spec->table->on_timer || spec->table->flags & WEIR_OPERATOR_TWO_INPUTS);
 }
 
+static bool any_may_wait(const struct subtask *s)
+{
+    for (uint32_t i = 0; i < s->n_ops; i++)
+        if (may_wait(&s->ops[i].spec)) return true;
+    return false;
+}
+
 static uint64_t ahead_share(const struct subtask *s)
 {
-    bool waits = false;
-    for (uint32_t i = 0; i < s->n_ops; i++) waits |= may_wait(&s->ops[i].spec);
-    if (!waits || s->n_inputs == 0) return UINT64_MAX;
+    if (!s->in_order) return UINT64_MAX;
     uint64_t share = AHEAD_BYTES_MAX / s->n_inputs;
     return share > AHEAD_BYTES_LEAST ? share : AHEAD_BYTES_LEAST;
 }
@@ -542,7 +645,10 @@ static weir_err init_inputs(struct subtask *s)
     options.source = s->ops[0].spec.kind == OP_SOURCE;
     weir_err err = valve_init(&s->valve, s->n_inputs);
     if (!err) err = align_init(&s->checkpoints.align, s->n_inputs, &options);
-    for (uint32_t i = 0; !err && i < s->n_inputs; i++) s->valve.inputs[i].stream = s->inputs[i].stream;
+    for (uint32_t i = 0; !err && i < s->n_inputs; i++) {
+        s->valve.inputs[i].stream = s->inputs[i].stream;
+        s->inputs[i].begun = WEIR_TIME_MIN;
+    }
     return err;
 }
 
@@ -566,6 +672,7 @@ weir_err subtask_open(struct subtask *s, weir_time now_ms)
     s->stats.watermark_ms = WEIR_TIME_MIN;
     s->now_ms = now_ms; /* for the times to live of what an operator finds in its open */
     if (s->yield_flushes == 0) s->yield_flushes = YIELD_FLUSHES;
+    s->in_order = s->n_inputs > 0 && any_may_wait(s);
     if (s->ahead_max == 0) s->ahead_max = ahead_share(s);
     for (uint32_t i = 0; i < s->n_ops; i++) op_choose_direct(&s->ops[i]);
     weir_err err = init_inputs(s);

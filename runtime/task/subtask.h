@@ -208,10 +208,22 @@ static inline struct op *op_of(struct weir_ctx *ctx)
 #define AHEAD_BYTES_LEAST (128u << 10)
 #define AHEAD_WAIT_MS 200
 
+/*
+ * Such a subtask takes the frames of a stream in the order of the event times at which they begin, and from the stream first that has
+ * brought least of late (what is older than ORDER_BYTES_KNOWN counts half): of a join that is the side of which few rows are awaited by
+ * many. So a frame of ORDER_BYTES_LEAST bytes or more, which tells of load, stays in its channel while an older one of another channel may
+ * be under way; smaller ones never wait. When nothing comes for ORDER_WAIT_MS, the order is given up until nothing older is missing.
+ */
+#define ORDER_BYTES_LEAST (WEIR_FRAME_BYTES / 2)
+#define ORDER_BYTES_KNOWN (1u << 20)
+#define ORDER_WAIT_MS 5
+
 struct subtask_input {
     struct channel *channel;
-    uint32_t port;   /* of the head: process()'s `input` */
-    uint32_t stream; /* the same for the channels from the subtasks of one step */
+    uint32_t port;         /* of the head: process()'s `input` */
+    uint32_t stream;       /* the same for the channels from the subtasks of one step */
+    uint64_t stream_bytes; /* that the stream has brought of late */
+    weir_time begun;       /* event time at which the newest frame begins that was taken */
     bool remote;
     const struct weir_schema *schema;
     bool has_strings;     /* of the schema */
@@ -280,6 +292,9 @@ struct subtask {
     uint32_t n_edges;
     struct subtask_input *inputs;
     uint32_t n_inputs, next_input;
+    bool in_order;              /* some operator keeps what comes early */
+    bool order_given_up;        /* at present */
+    weir_time order_waiting_ms; /* since then frames wait and nothing is taken; 0 = that is not so */
     uint64_t ahead_max;         /* a channel so many bytes ahead of its stream has to wait; the owner may set it, else subtask_open does */
     weir_time ahead_waiting_ms; /* since then nothing came but from channels that have to wait; 0 = that is not so */
     struct valve valve;

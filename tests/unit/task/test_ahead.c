@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Parallel senders of one stream do not drift apart without limit where somebody waits for event time: the fast one waits for the slow. */
+/*
+ * Parallel senders of one stream do not drift apart without limit where somebody waits for event time: the fast one waits for the slow.
+ * What they bring is taken in the order of time.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -19,12 +23,16 @@ static_assert(ROUNDS * EDGE_WATERMARK_MS < AHEAD_WAIT_MS, "the rounds are shorte
 
 WEIR_KEY_FIXED(by_seq, weir_generated, seq);
 
-static uint64_t rows_seen; /* by the sinks */
+static int64_t rows_made;      /* by the sources; < 0: without end */
+static uint64_t rows_seen;     /* by the sinks */
+static char inputs_seen[1024]; /* the input of each batch, '0' or '1' */
+static size_t n_inputs_seen;
 
 static weir_err see_rows(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
 {
-    (void)self, (void)ctx, (void)input;
+    (void)self, (void)ctx;
     rows_seen += batch->count;
+    if (n_inputs_seen < sizeof inputs_seen) inputs_seen[n_inputs_seen++] = (char)('0' + input);
     return WEIR_OK;
 }
 
@@ -44,15 +52,21 @@ static const struct weir_operator joining_op = {.struct_size = sizeof joining_op
                                                 .flags = WEIR_OPERATOR_SINK | WEIR_OPERATOR_KEYED | WEIR_OPERATOR_TWO_INPUTS,
                                                 .process = see_rows};
 
+static bool is_rare(const struct weir_generated *row)
+{
+    return row->seq % 100 == 0;
+}
+WEIR_FILTER(rare_op, weir_generated, is_rare);
+
 static const struct weir_operator *sink_op;
 
 static weir_err build(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
 {
     (void)argc, (void)argv, (void)diag;
-    struct weir_stream *rows = weir_from_generator(env, "rows", &(struct weir_generator){.rows = -1, .rate = 1000});
+    struct weir_stream *rows = weir_from_generator(env, "rows", &(struct weir_generator){.rows = rows_made, .rate = 1000});
     struct weir_stream *keyed = weir_key_by(rows, &by_seq);
     if (sink_op->flags & WEIR_OPERATOR_TWO_INPUTS)
-        (void)weir_co_apply(keyed, keyed, "see", sink_op, NULL, 0);
+        (void)weir_co_apply(keyed, weir_key_by(weir_filter(rows, "rare", &rare_op), &by_seq), "see", sink_op, NULL, 0);
     else
         (void)weir_apply(keyed, "see", sink_op, NULL, 0);
     return WEIR_OK;
@@ -65,10 +79,11 @@ struct fixture {
     weir_time now_ms;
 };
 
-static void open_job(struct fixture *f, const struct weir_operator *op)
+static void open_bounded(struct fixture *f, const struct weir_operator *op, int64_t rows)
 {
     sink_op = op;
-    rows_seen = 0;
+    rows_made = rows;
+    rows_seen = n_inputs_seen = 0;
     f->now_ms = BEGIN_MS;
     assert_int_equal(local_job_deploy(&f->job, build, SENDERS, 0, NULL, NULL), WEIR_OK);
     for (uint32_t t = 0; t < SENDERS; t++) {
@@ -78,6 +93,18 @@ static void open_job(struct fixture *f, const struct weir_operator *op)
         f->sinks[t] = &subtasks[subtasks[0].n_splits ? 1 : 0];
         assert_int_equal(subtask_open(f->sources[t], BEGIN_MS), WEIR_OK);
         assert_int_equal(subtask_open(f->sinks[t], BEGIN_MS), WEIR_OK);
+    }
+}
+
+static void open_job(struct fixture *f, const struct weir_operator *op)
+{
+    open_bounded(f, op, -1);
+}
+
+/* Until it has filled its channels. */
+static void fill(struct fixture *f, uint32_t sender)
+{
+    while (subtask_step(f->sources[sender], f->now_ms) == STEP_PROGRESS) {
     }
 }
 
@@ -148,6 +175,74 @@ static void a_silent_sender_does_not_stop_the_others(void **state)
     local_job_close(&f.job);
 }
 
+static void full_frames_wait_for_older_ones(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_job(&f, &timed_op);
+    fill(&f, 0);
+    step_sinks(&f);
+    assert_int_equal(rows_seen, 0); /* those of the other sender begin at the same time */
+    assert_false(subtask_has_work(f.sinks[0]));
+    fill(&f, 1);
+    assert_true(subtask_has_work(f.sinks[0]));
+    step_sinks(&f);
+    assert_true(rows_seen > 0);
+    local_job_close(&f.job);
+}
+
+static void small_frames_do_not_wait(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_bounded(&f, &timed_op, 100);
+    fill(&f, 0);
+    step_sinks(&f);
+    assert_int_equal(rows_seen, 50);
+    local_job_close(&f.job);
+}
+
+static void the_order_is_given_up_when_nothing_older_comes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_job(&f, &timed_op);
+    fill(&f, 0);
+    step_sinks(&f);
+    f.now_ms += ORDER_WAIT_MS;
+    step_sinks(&f); /* it has waited long enough */
+    step_sinks(&f);
+    uint64_t alone = rows_seen;
+    assert_true(alone > 0);
+    fill(&f, 1); /* older: the order comes back with it */
+    step_sinks(&f);
+    fill(&f, 0);
+    step_sinks(&f); /* as far as the other is known to have come */
+    uint64_t both = rows_seen;
+    fill(&f, 0);
+    step_sinks(&f);
+    assert_true(both > alone);
+    assert_int_equal(rows_seen, both);
+    local_job_close(&f.job);
+}
+
+static void the_smaller_side_of_a_join_goes_first(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_job(&f, &joining_op);
+    fill(&f, 0);
+    fill(&f, 1);
+    while (subtask_step(f.sinks[0], f.now_ms) == STEP_PROGRESS) {
+    }
+    assert_in_range(n_inputs_seen, 4, sizeof inputs_seen - 1);
+    inputs_seen[n_inputs_seen] = '\0';
+    const char *second = strchr(strchr(inputs_seen, '0') + 1, '0'); /* with the first one it is known which side is the smaller */
+    assert_non_null(second);
+    assert_null(strchr(second, '1'));
+    local_job_close(&f.job);
+}
+
 static void without_event_time_nobody_waits(void **state)
 {
     (void)state;
@@ -165,6 +260,10 @@ int main(void)
         cmocka_unit_test(a_fast_sender_waits_for_a_slow_one),
         cmocka_unit_test(at_a_join_a_fast_sender_waits_too),
         cmocka_unit_test(a_silent_sender_does_not_stop_the_others),
+        cmocka_unit_test(full_frames_wait_for_older_ones),
+        cmocka_unit_test(small_frames_do_not_wait),
+        cmocka_unit_test(the_order_is_given_up_when_nothing_older_comes),
+        cmocka_unit_test(the_smaller_side_of_a_join_goes_first),
         cmocka_unit_test(without_event_time_nobody_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
