@@ -235,8 +235,8 @@ static bool domain_check(struct weir_env *env, const char *id, const struct weir
                            (long long)w->allowed_lateness_ms);
     if (by_clock && w->allowed_lateness_ms)
         return env_mistake(env, WEIR_E_GRAPH, "operator %s: nothing is late in processing time: leave allowed_lateness_ms 0", id);
-    if (by_clock && (w->kind == WEIR_SESSION || w->kind == WEIR_GLOBAL))
-        return env_mistake(env, WEIR_E_GRAPH, "operator %s: sessions and global windows go by event time: leave domain 0", id);
+    if (by_clock && w->kind == WEIR_GLOBAL)
+        return env_mistake(env, WEIR_E_GRAPH, "operator %s: a global window has no time to go by: leave domain 0", id);
     if (by_clock && w->trigger && w->trigger->early_ms && w->trigger->early_domain != WEIR_PROCESSING_TIME)
         return env_mistake(env, WEIR_E_GRAPH,
                            "operator %s: its windows go by the clock, so early_ms does: early_domain WEIR_PROCESSING_TIME", id);

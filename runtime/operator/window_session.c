@@ -15,6 +15,9 @@
  * With a trigger a session also has what came since its last firing, and an early timer, whose tag is the session's place; every record
  * then takes the long way. Sessions that become one have the earlier one's timer.
  *
+ * Processing time: the same, with the clock as time, but for the calendar: each key has a timer for the time it is noted for. A session
+ * whose timer is late fires before it could take a record.
+ *
  * Late is a record that joins no open session and whose own would be over already: it is counted and passed on to output 1 as it came. A
  * record that is not late and leaves its session due fires it at once.
  */
@@ -28,8 +31,9 @@
 #include "runtime/operator/window_time.h"
 
 #define NOT_NOTED WEIR_TIME_MAX
-#define SESSIONS_FIRST 8u /* of one key in scratch */
-#define BUCKETS_A_GAP 16  /* of the calendar */
+#define END_TAG ((uint64_t)INT64_MIN) /* of a timer by the clock: no session has this place */
+#define SESSIONS_FIRST 8u             /* of one key in scratch */
+#define BUCKETS_A_GAP 16              /* of the calendar */
 
 /* Behind it: with a trigger a struct early, and the accumulator. */
 struct session {
@@ -60,6 +64,8 @@ struct sessions {
     struct window_due due;
     int64_t gap_ms;
     int64_t lateness_ms;
+    bool by_clock;
+    weir_time now;                      /* of this batch, by the clock */
     const struct weir_trigger *trigger; /* NULL: none */
     size_t acc_at;                      /* in a session */
     size_t session_size;
@@ -105,6 +111,19 @@ static weir_time over_at(const struct sessions *op, const struct session *s)
     return window_after(due_of(op, s), op->lateness_ms);
 }
 
+static weir_time time_of(const struct sessions *op, const struct weir_batch *batch, uint32_t i)
+{
+    return op->by_clock ? op->now : weir_batch_record(batch, i)->time_ms;
+}
+
+/* What is due by then has fired, or does before anything else. Reads the clock. */
+static weir_time passed_now(struct sessions *op, struct weir_ctx *ctx)
+{
+    if (!op->by_clock) return window_progress_passed(&op->progress, ctx);
+    op->now = weir_now_ms(ctx);
+    return window_before(op->now, 1);
+}
+
 /* ---- life ---------------------------------------------------------------------------------------------------------------------------- */
 
 static weir_err no_memory(struct weir_ctx *ctx)
@@ -133,6 +152,7 @@ static weir_err session_open(void *self, struct weir_ctx *ctx)
         return weir_fail(ctx->diag, WEIR_E_ARGUMENT, "%s: a session window needs a gap above 0", ctx->operator_id);
     op->gap_ms = config->window.gap_ms;
     op->lateness_ms = config->window.allowed_lateness_ms;
+    op->by_clock = config->window.domain == WEIR_PROCESSING_TIME;
     op->trigger = config->window.trigger;
     weir_err err = window_fold_open(&op->fold, ctx, config);
     if (err) return err;
@@ -256,7 +276,7 @@ static weir_err note_by(struct sessions *op, struct weir_ctx *ctx, struct owner 
 {
     if (time >= o->noted_ms) return WEIR_OK;
     o->noted_ms = time;
-    return window_due_set(&op->due, ctx, time);
+    return op->by_clock ? weir_timer_set(ctx, WEIR_PROCESSING_TIME, window_end(time), END_TAG) : window_due_set(&op->due, ctx, time);
 }
 
 static weir_err note_earliest(struct sessions *op, struct weir_ctx *ctx, struct owner *o)
@@ -362,7 +382,7 @@ static weir_err fire_by_record(struct sessions *op, struct weir_ctx *ctx, const 
     s->fired = op->lateness_ms && ended;
     if (op->trigger) fires = window_fires(op->trigger, ++early_of(s)->since, ended);
     if (fires) return emit(op, ctx, &ctx->keys[i], s);
-    return op->trigger ? set_timer(op, ctx, s, weir_batch_record(batch, i)->time_ms, passed) : WEIR_OK;
+    return op->trigger ? set_timer(op, ctx, s, time_of(op, batch, i), passed) : WEIR_OK;
 }
 
 /* Adds record i whatever its key's sessions are. */
@@ -375,7 +395,7 @@ static weir_err take_slowly(struct sessions *op, struct weir_ctx *ctx, const str
     weir_set_key(ctx, i);
     if (o->n == 0) o->noted_ms = NOT_NOTED;
     if (!err) err = load(op, ctx, o);
-    if (!err) err = join(op, ctx, o, key, weir_batch_record(batch, i)->time_ms, passed, &s);
+    if (!err) err = join(op, ctx, o, key, time_of(op, batch, i), passed, &s);
     if (err) return err;
     if (!s) {
         op->late[op->n_late++] = i;
@@ -415,7 +435,7 @@ static weir_err begin(struct sessions *op, struct weir_ctx *ctx, struct owner *o
 static weir_err take(struct sessions *op, struct weir_ctx *ctx, const struct weir_batch *batch, struct owner *o, uint32_t i,
                      weir_time passed)
 {
-    weir_time t = weir_batch_record(batch, i)->time_ms;
+    weir_time t = time_of(op, batch, i);
     struct session *s = &o->newest;
     if (op->trigger) return take_slowly(op, ctx, batch, o, i, passed);
     if (prolongs_newest(op, o, t, passed)) {
@@ -447,7 +467,7 @@ static weir_err probe_sure(struct sessions *op, struct weir_ctx *ctx, const stru
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
-        weir_time t = weir_batch_record(batch, i)->time_ms;
+        weir_time t = time_of(op, batch, i);
         if (t == WEIR_TIME_MIN)
             return weir_fail(ctx->diag, WEIR_E_USER, "%s: record without event time: assign timestamps before the window",
                              ctx->operator_id);
@@ -502,14 +522,13 @@ static struct session *find_early(struct sessions *op, const struct weir_timer *
     return NULL;
 }
 
-static weir_err session_on_timer(void *self, struct weir_ctx *ctx, const struct weir_timer *timer)
+static weir_err fire_early(struct sessions *op, struct weir_ctx *ctx, const struct weir_timer *timer)
 {
-    struct sessions *op = self;
     struct owner *o = weir_table_find(ctx, op->table, timer->key);
     if (!o || o->n == 0) return WEIR_OK;
     weir_err err = load(op, ctx, o);
     if (err || op->n_scratch == 0) return err;
-    struct session *s = find_early(op, timer, window_progress_passed(&op->progress, ctx));
+    struct session *s = find_early(op, timer, passed_now(op, ctx));
     if (s && early_of(s)->since) err = emit(op, ctx, timer->key, s);
     return err ? err : store(op, ctx, o);
 }
@@ -545,6 +564,26 @@ static weir_err fire_key(struct sessions *op, struct weir_ctx *ctx, const struct
     }
     err = store(op, ctx, o);
     return err ? err : note_earliest(op, ctx, o);
+}
+
+/* By the clock: what a record of the batch finds due fires first. */
+static weir_err fire_overdue(struct sessions *op, struct weir_ctx *ctx, const struct weir_batch *batch, weir_time passed)
+{
+    weir_err err = WEIR_OK;
+    for (uint32_t i = 0; i < batch->count && !err; i++) {
+        struct owner *o;
+        weir_set_key(ctx, i);
+        while (!err && (o = weir_table_find(ctx, op->table, &ctx->keys[i])) && o->n && o->noted_ms <= passed)
+            err = fire_key(op, ctx, &ctx->keys[i], o->noted_ms);
+    }
+    return err;
+}
+
+static weir_err session_on_timer(void *self, struct weir_ctx *ctx, const struct weir_timer *timer)
+{
+    struct sessions *op = self;
+    if (timer->tag == END_TAG) return fire_key(op, ctx, timer->key, window_before(timer->time_ms, 1));
+    return fire_early(op, ctx, timer);
 }
 
 /* Fires all that is due until `passed`. With `pauses` it may return WEIR_AGAIN: call again. */
@@ -593,7 +632,8 @@ static weir_err end_input(struct sessions *op, struct weir_ctx *ctx)
 static weir_err session_on_watermark(void *self, struct weir_ctx *ctx, weir_time watermark_ms)
 {
     struct sessions *op = self;
-    weir_err err = fire_due(op, ctx, watermark_ms, true);
+    if (op->by_clock && watermark_ms != WEIR_TIME_MAX) return WEIR_OK;
+    weir_err err = op->by_clock ? WEIR_OK : fire_due(op, ctx, watermark_ms, true);
     if (!err && watermark_ms == WEIR_TIME_MAX) err = end_input(op, ctx);
     if (err) return err;
     op->cursor = 0;
@@ -606,14 +646,17 @@ static weir_err session_process(void *self, struct weir_ctx *ctx, uint32_t input
 {
     struct sessions *op = self;
     (void)input; /* one input */
-    weir_time passed = window_progress_passed(&op->progress, ctx);
+    weir_time passed = passed_now(op, ctx);
     weir_err err = WEIR_OK;
     /* Sessions that are due take nothing in, wherever their results wait to be taken. */
-    if (passed > op->progress.passed) err = fire_due(op, ctx, passed, false);
+    if (op->by_clock)
+        err = fire_overdue(op, ctx, batch, passed);
+    else if (passed > op->progress.passed)
+        err = fire_due(op, ctx, passed, false);
     if (!err) err = probe_sure(op, ctx, batch, passed);
     op->n_pending = op->n_late = 0;
     for (uint32_t i = 0, n_sure = 0; i < batch->count && !err; i++) {
-        bool sure = is_sure(op, weir_batch_record(batch, i)->time_ms, passed);
+        bool sure = is_sure(op, time_of(op, batch, i), passed);
         struct owner *o = sure ? op->owners[n_sure++] : weir_table_find(ctx, op->table, &ctx->keys[i]);
         if (o)
             err = take(op, ctx, batch, o, i, passed);

@@ -44,7 +44,7 @@ struct weir_window {
     int64_t step_ms;   /* cumulating: > 0, size a multiple of it */
     /*
      * WEIR_PROCESSING_TIME: a record belongs to the time at which it is processed, whatever time it has; a window fires when the clock has
-     * reached its end, or at the end of the input. No record is late then. Tumbling, sliding and cumulating windows only.
+     * reached its end, or at the end of the input. No record is late then. Not of global windows, which no time ends.
      */
     enum weir_time_domain domain;
     /*

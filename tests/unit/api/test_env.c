@@ -674,7 +674,7 @@ static void windows_have_ranges(void **state)
         {{.kind = WEIR_TUMBLING, .size_ms = 10, .allowed_lateness_ms = -1}, "allowed_lateness_ms -1"},
         {{.kind = WEIR_TUMBLING, .size_ms = 10, .domain = (enum weir_time_domain)2}, "domain 2"},
         {{.kind = WEIR_TUMBLING, .size_ms = 10, .domain = WEIR_PROCESSING_TIME, .allowed_lateness_ms = 1}, "nothing is late"},
-        {{.kind = WEIR_SESSION, .gap_ms = 10, .domain = WEIR_PROCESSING_TIME}, "go by event time"},
+        {{.kind = WEIR_GLOBAL, .domain = WEIR_PROCESSING_TIME}, "no time to go by"},
         {{.kind = WEIR_TUMBLING, .size_ms = 10, .domain = WEIR_PROCESSING_TIME, .trigger = &early}, "its windows go by the clock"},
         {{.kind = WEIR_GLOBAL, .allowed_lateness_ms = 1}, "nothing is late in a global window"},
         {{.kind = WEIR_GLOBAL, .trigger = &never}, "its trigger never fires"},

@@ -359,6 +359,118 @@ static void open_sessions_survive_a_restore(void **state)
     shelf_close(&shelf);
 }
 
+/* ---- processing time ----------------------------------------------------------------------------------------------------------------- */
+
+static const struct window_config gap10_by_the_clock = {.window = {.kind = WEIR_SESSION, .gap_ms = 10, .domain = WEIR_PROCESSING_TIME},
+                                                        .aggregate = &totals};
+
+static void by_the_clock_sessions_end_without_a_watermark(void **state)
+{
+    (void)state;
+    struct fake *f = open_window(&window_session_operator, &gap10_by_the_clock);
+    f->now_ms = 1000;
+    assert_ok(f, send_one(f, "k", WEIR_TIME_MIN));
+    assert_ok(f, fake_op_watermark(f, 1u << 20)); /* event time is nothing to it */
+    f->now_ms = 1010;
+    assert_ok(f, send_one(f, "k", 5));
+    assert_ok(f, fake_op_clock(f, 1020));
+    assert_int_equal(fake_count(f, 0), 0);
+    assert_ok(f, fake_op_clock(f, 1021));
+    assert_int_equal(fake_count(f, 0), 1);
+    expect_sum(f, 0, 1000, 1021, 2);
+    assert_ok(f, send_one(f, "k", 5));
+    assert_ok(f, fake_op_watermark(f, WEIR_TIME_MAX)); /* the end of the input */
+    assert_int_equal(fake_count(f, 0), 2);
+    expect_sum(f, 1, 1021, 1032, 1);
+    assert_int_equal(fake_counter(f, "late"), 0);
+    fake_close(f);
+}
+
+static void by_the_clock_early_results_of_sessions_come_too(void **state)
+{
+    (void)state;
+    const struct weir_trigger often = {.early_count = 3, .early_ms = 100, .early_domain = WEIR_PROCESSING_TIME};
+    const struct window_config config = {.window = {.kind = WEIR_SESSION, .gap_ms = 150, .domain = WEIR_PROCESSING_TIME, .trigger = &often},
+                                         .aggregate = &totals};
+    struct fake *f = open_window(&window_session_operator, &config);
+    f->now_ms = 1030;
+    for (int i = 0; i < 4; i++) assert_ok(f, send_one(f, "k", 7));
+    assert_int_equal(fake_count(f, 0), 1);
+    assert_ok(f, fake_op_clock(f, 1100));
+    assert_int_equal(fake_count(f, 0), 2);
+    assert_int_equal(row_of(f, 1)->count, 4);
+    assert_ok(f, fake_op_clock(f, 1181));
+    assert_int_equal(fake_count(f, 0), 3);
+    expect_sum(f, 2, 1030, 1181, 4);
+    fake_close(f);
+}
+
+/* Rows that are the same whenever they came, in one order. */
+static int compare_sums(const void *a, const void *b)
+{
+    const struct sum *x = a, *y = b;
+    COMPARE_BY(x, y, max);
+    COMPARE_BY(x, y, start);
+    COMPARE_BY(x, y, end);
+    return 0;
+}
+
+/* Moves the rows there are to the others; the key's number takes the place of the maximum. */
+static uint32_t take_sums(struct fake *f, struct sum *to, uint32_t n)
+{
+    for (uint32_t i = 0; i < fake_count(f, 0); i++) {
+        const struct sum *row = row_of(f, i);
+        to[n] = *row;
+        to[n].key = (struct weir_str){0, 0};
+        to[n++].max = weir_str_data(row, row->key)[0];
+    }
+    fake_clear(f, 0);
+    return n;
+}
+
+enum { CLOCK_STEPS = 2000 };
+
+/* What comes at time t by the clock has the sessions of what has time t by event time, however late timers are, through restores. */
+static void by_the_clock_sessions_are_those_of_event_time(void **state)
+{
+    (void)state;
+    static struct sum expected[CLOCK_STEPS], got[CLOCK_STEPS];
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct rng r = {.state = seed};
+        struct shelf shelf;
+        shelf_open(&shelf);
+        struct fake *by_event = open_window(&window_session_operator, &gap10);
+        struct fake *by_clock = shelf_take(&shelf, &window_session_operator, &gap10_by_the_clock, WEIR_OK);
+        uint32_t n_expected = 0, n_got = 0;
+        weir_time t = 1000;
+        for (int i = 0; i < CLOCK_STEPS; i++) {
+            const char key[] = {(char)('a' + below(&r, 5)), '\0'};
+            t += (weir_time)below(&r, 6);
+            assert_ok(by_event, fake_op_watermark(by_event, t - 1));
+            assert_ok(by_event, send_one(by_event, key, t));
+            if (below(&r, 3)) assert_ok(by_clock, fake_op_clock(by_clock, t));
+            by_clock->now_ms = t;
+            assert_ok(by_clock, send_one(by_clock, key, (weir_time)below(&r, 100000)));
+            n_expected = take_sums(by_event, expected, n_expected);
+            n_got = take_sums(by_clock, got, n_got);
+            if (below(&r, 300)) continue;
+            shelf_put(&shelf, by_clock);
+            by_clock = shelf_take(&shelf, &window_session_operator, &gap10_by_the_clock, WEIR_OK);
+        }
+        assert_ok(by_event, fake_op_watermark(by_event, WEIR_TIME_MAX));
+        assert_ok(by_clock, fake_op_watermark(by_clock, WEIR_TIME_MAX));
+        n_expected = take_sums(by_event, expected, n_expected);
+        n_got = take_sums(by_clock, got, n_got);
+        assert_int_equal(n_got, n_expected);
+        qsort(expected, n_expected, sizeof *expected, compare_sums);
+        qsort(got, n_got, sizeof *got, compare_sums);
+        if (memcmp(got, expected, n_got * sizeof *got) != 0) fail_msg("sessions differ: seed %llu", (unsigned long long)seed);
+        fake_close(by_event);
+        fake_close(by_clock);
+        shelf_close(&shelf);
+    }
+}
+
 /* Entries of the table leave memory and come back elsewhere while their sessions are open. */
 static void keys_may_leave_memory(void **state)
 {
@@ -437,6 +549,9 @@ int main(void)
         cmocka_unit_test(the_ends_of_time_hold),
         cmocka_unit_test(memory_is_that_of_the_open_sessions),
         cmocka_unit_test(open_sessions_survive_a_restore),
+        cmocka_unit_test(by_the_clock_sessions_end_without_a_watermark),
+        cmocka_unit_test(by_the_clock_early_results_of_sessions_come_too),
+        cmocka_unit_test(by_the_clock_sessions_are_those_of_event_time),
         cmocka_unit_test(keys_may_leave_memory),
         cmocka_unit_test(an_aggregate_that_cannot_merge_is_refused),
         cmocka_unit_test(running_out_of_memory_fails_the_operator_and_nothing_else),

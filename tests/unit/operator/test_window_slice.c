@@ -305,14 +305,6 @@ static void a_bad_window_is_refused(void **state)
 
 /* ---- sliding and cumulating -------------------------------------------------------------------------------------------------------- */
 
-static void expect_sum(const struct fake *f, uint32_t i, weir_time start, weir_time end, int64_t count)
-{
-    const struct sum *row = fake_row(f, 0, i);
-    assert_int_equal(row->start, start);
-    assert_int_equal(row->end, end);
-    assert_int_equal(row->count, count);
-}
-
 static const struct window_config ten_by_four = {.window = {.kind = WEIR_SLIDING, .size_ms = 10, .slide_ms = 4, .offset_ms = 1},
                                                  .aggregate = &totals};
 

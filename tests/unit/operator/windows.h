@@ -428,6 +428,14 @@ static inline void play(const struct history *h, const struct play_options *o, s
     keyed_files_close(&p.files);
 }
 
+static inline void expect_sum(const struct fake *f, uint32_t i, weir_time start, weir_time end, int64_t count)
+{
+    const struct sum *row = fake_row(f, 0, i);
+    assert_int_equal(row->start, start);
+    assert_int_equal(row->end, end);
+    assert_int_equal(row->count, count);
+}
+
 /* One record at `time_ms`, straight to an open operator. */
 static inline weir_err send_one(struct fake *f, const char *name, weir_time time_ms)
 {
