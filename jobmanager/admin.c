@@ -616,6 +616,7 @@ static json_t *error_json(const struct call *c)
     (void)json_object_set_new(error, "remedy", json_string(c->remedy ? c->remedy : ""));
     (void)json_array_append_new(list, error);
     (void)json_object_set_new(o, "errors", list);
+    if (c->status == REST_UNAVAILABLE) (void)json_object_set_new(o, "leader", admin_json_text(c->admin->leader));
     return o;
 }
 

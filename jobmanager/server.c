@@ -477,7 +477,9 @@ static void follow_artifacts(struct jobmanager *s)
 /* From now on nobody is told anything by us but who leads. */
 static void stop_leading(struct jobmanager *s)
 {
+    static const char unknown[] = "this JobManager leads no more: look whether the request was carried out before you repeat it";
     log_warn("leads no more", "reason=\"%s\"", s->leadership.why);
+    while (s->pending.n > 0) answer_waiting(s, s->pending.at[0].awaited, s->pending.at[0].key, WEIR_E_UNREACHABLE, unknown);
     peer_disconnect(s->config.peer, s->connection);
     follow_artifacts(s);
     forget_work(s);

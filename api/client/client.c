@@ -18,19 +18,29 @@
 #include <unistd.h>
 
 enum {
-    LOOK_MS = 100, /* pause between two looks at `interrupted` */
-    QUEUE = 8,     /* messages either way; one request is under way, so this is never reached */
+    LOOK_MS = 100,     /* pause between two looks at `interrupted` */
+    QUEUE = 8,         /* messages either way; one request is under way, so this is never reached */
+    HOPS_MAX = 3,      /* times that one JobManager names another before there is a pause */
+    PAUSE_MS = 50,     /* before the next address is asked, where nobody leads or listens */
+    SILENCE_MS = 2000, /* of one address, after which the next one is asked what may be asked twice */
+    UPLOADS_MAX = 3,   /* times that an upload is begun, when the JobManager that took its beginning leads no more */
 };
 
 struct weir_client {
-    char endpoint[NET_ENDPOINT_MAX];
+    uint32_t n_endpoints, next; /* next: to be asked when the present one is of no use */
+    char endpoints[WEIR_CLIENT_ENDPOINTS_MAX][NET_ENDPOINT_MAX];
+    char endpoint[NET_ENDPOINT_MAX]; /* the present one: of these, or as one of them named the leader */
+    char leader[NET_ENDPOINT_MAX];   /* named by the last answer; "" = it knows none */
+    bool follows;                    /* the last answer was that another one leads: nothing was carried out */
+    bool made, broken;               /* the connection of `socket`: was made; went again, or cannot be made */
+    uint32_t moves;                  /* how often another endpoint was turned to */
     int64_t timeout_ms;
     bool (*interrupted)(void *arg);
     void *arg;
-    struct net_socket *socket; /* NULL: given up, made anew by the next request */
-    struct net_parts parts;    /* of the last message received */
-    uint64_t request_id;       /* of the last request */
-    uint32_t status;           /* of its answer; 0 = none */
+    struct net_socket *socket, *monitor; /* NULL: given up, made anew by the next request */
+    struct net_parts parts;              /* of the last message received */
+    uint64_t request_id;                 /* of the last request */
+    uint32_t status;                     /* of its answer; 0 = none */
 };
 
 /* ---- connection ---- */
@@ -40,19 +50,68 @@ static weir_err connect_anew(struct weir_client *c, struct weir_diag *diag)
     struct net_socket_config config = {.kind = NET_DEALER, .message_max = WEIR_CLIENT_REPLY_MAX, .send_hwm = QUEUE, .receive_hwm = QUEUE};
     struct net_socket *socket = NULL;
     weir_err err = net_socket_new(&socket, &config, diag);
+    if (!err) err = net_monitor_new(&c->monitor, socket, diag);
     if (!err) err = net_socket_connect(socket, c->endpoint, diag);
     if (err) {
+        net_socket_destroy(&c->monitor);
         net_socket_destroy(&socket);
         return err;
     }
     c->socket = socket;
+    c->made = c->broken = false;
     return WEIR_OK;
 }
 
 static void give_up_connection(struct weir_client *c)
 {
     net_parts_close(&c->parts);
+    net_socket_destroy(&c->monitor);
     net_socket_destroy(&c->socket);
+}
+
+static bool has_others(const struct weir_client *c)
+{
+    return c->n_endpoints > 1 || strcmp(c->endpoint, c->endpoints[0]) != 0;
+}
+
+/* One that cannot be made is waited for when there is no other to ask. */
+static void notice_changes(struct weir_client *c)
+{
+    struct net_change change;
+    while (c->monitor && net_monitor_next(c->monitor, &change)) {
+        if (change.type == NET_CAME)
+            c->made = true;
+        else
+            c->broken |= c->made || has_others(c);
+    }
+}
+
+static weir_err take_endpoints(struct weir_client *c, const char *list, struct weir_diag *diag)
+{
+    while (*list) {
+        size_t len = strcspn(list, ",");
+        if (c->n_endpoints == WEIR_CLIENT_ENDPOINTS_MAX)
+            return weir_fail(diag, WEIR_E_ARGUMENT, "more than %u endpoints", WEIR_CLIENT_ENDPOINTS_MAX);
+        if (len >= NET_ENDPOINT_MAX) return weir_fail(diag, WEIR_E_ARGUMENT, "an endpoint has at most %u bytes", NET_ENDPOINT_MAX - 1);
+        snprintf(c->endpoints[c->n_endpoints++], NET_ENDPOINT_MAX, "%.*s", (int)len, list);
+        list += len + (list[len] == ',');
+    }
+    return c->n_endpoints ? WEIR_OK : weir_fail(diag, WEIR_E_ARGUMENT, "no endpoint");
+}
+
+/* The next request goes to who was named, else to the next endpoint. */
+static void move_on(struct weir_client *c)
+{
+    char before[NET_ENDPOINT_MAX];
+    memcpy(before, c->endpoint, sizeof before);
+    give_up_connection(c);
+    if (c->follows && c->leader[0]) {
+        memcpy(c->endpoint, c->leader, sizeof c->endpoint);
+    } else {
+        memcpy(c->endpoint, c->endpoints[c->next], sizeof c->endpoint);
+        c->next = (c->next + 1) % c->n_endpoints;
+    }
+    c->moves += strcmp(before, c->endpoint) != 0;
 }
 
 weir_err weir_client_new(struct weir_client **out, const struct weir_client_config *config, struct weir_diag *diag)
@@ -64,10 +123,8 @@ weir_err weir_client_new(struct weir_client **out, const struct weir_client_conf
     c->timeout_ms = config->timeout_ms;
     c->interrupted = config->interrupted;
     c->arg = config->arg;
-    weir_err err = WEIR_OK;
-    if (snprintf(c->endpoint, sizeof c->endpoint, "%s", config->endpoint) >= (int)sizeof c->endpoint) {
-        err = weir_fail(diag, WEIR_E_ARGUMENT, "an endpoint has at most %u bytes", NET_ENDPOINT_MAX - 1);
-    }
+    weir_err err = take_endpoints(c, config->endpoint, diag);
+    if (!err) move_on(c);
     if (!err) err = connect_anew(c, diag);
     if (err) {
         weir_client_destroy(&c);
@@ -131,8 +188,20 @@ static const char *text_of(const json_t *object, const char *key)
     return text ? text : "";
 }
 
+/* Who leads, of a JobManager that does not. */
+static void note_leader(struct weir_client *c, const struct rest_reply *reply, const json_t *doc)
+{
+    const json_t *leader = json_object_get(doc, "leader");
+    c->follows = reply->status == REST_UNAVAILABLE && json_is_string(leader);
+    c->leader[0] = '\0';
+    if (c->follows && json_string_length(leader) < sizeof c->leader)
+        memcpy(c->leader, json_string_value(leader), json_string_length(leader) + 1);
+    clean(c->leader);
+    if (net_endpoint_check(c->leader, NULL)) c->leader[0] = '\0'; /* also what is no endpoint */
+}
+
 /* {"errors":[{"code","cause","remedy"}]} as a sentence; whatever else the body holds, the status remains. */
-static weir_err explain_refusal(const struct rest_reply *reply, struct weir_diag *diag)
+static weir_err explain_refusal(struct weir_client *c, const struct rest_reply *reply, struct weir_diag *diag)
 {
     json_t *doc = reply->body.length ? json_loadb((const char *)reply->body.data, reply->body.length, 0, NULL) : NULL;
     const json_t *first = json_array_get(json_object_get(doc, "errors"), 0);
@@ -145,6 +214,7 @@ static weir_err explain_refusal(const struct rest_reply *reply, struct weir_diag
         weir_fail(diag, err, "the JobManager refused with status %u and no reason", reply->status);
     }
     if (diag) clean(diag->text);
+    note_leader(c, reply, doc);
     json_decref(doc);
     return err;
 }
@@ -163,6 +233,16 @@ static weir_err no_answer(const struct weir_client *c, struct weir_diag *diag)
                      c->endpoint, c->timeout_ms % 1000 ? c->timeout_ms : c->timeout_ms / 1000, c->timeout_ms % 1000 ? " ms" : " s");
 }
 
+static weir_err no_connection(const struct weir_client *c, struct weir_diag *diag)
+{
+    if (!c->made)
+        return weir_fail(diag, WEIR_E_UNREACHABLE,
+                         "nobody listens at %s: is weir-jobmanager running there? start it, or use --jobmanager or --local", c->endpoint);
+    return weir_fail(diag, WEIR_E_UNREACHABLE,
+                     "the connection to %s broke before the answer came: look whether the request was carried out before you repeat it",
+                     c->endpoint);
+}
+
 /* Waits for the socket. WEIR_OK: something is ready. */
 static weir_err wait_ready(struct weir_client *c, bool write, int64_t deadline_ms, struct weir_diag *diag)
 {
@@ -170,8 +250,12 @@ static weir_err wait_ready(struct weir_client *c, bool write, int64_t deadline_m
         if (is_interrupted(c)) return weir_fail(diag, WEIR_E_CANCELED, "interrupted");
         int64_t left = deadline_ms - clock_mono_ms();
         if (left <= 0) return no_answer(c, diag);
-        struct net_wait wait = {.socket = c->socket, .fd = -1, .want_read = !write, .want_write = write};
-        if (net_poll(&wait, 1, left < LOOK_MS ? left : LOOK_MS)) return WEIR_OK;
+        struct net_wait waits[] = {{.socket = c->socket, .fd = -1, .want_read = !write, .want_write = write},
+                                   {.socket = c->monitor, .fd = -1, .want_read = true}};
+        (void)net_poll(waits, 2, left < LOOK_MS ? left : LOOK_MS);
+        if (waits[0].readable || waits[0].writable) return WEIR_OK;
+        notice_changes(c);
+        if (c->broken) return no_connection(c, diag);
     }
 }
 
@@ -236,12 +320,15 @@ static weir_err give_reply(const struct rest_reply *reply, struct weir_reply *ou
     return WEIR_OK;
 }
 
-static weir_err exchange(struct weir_client *c, enum rest_method method, const char *path, struct weir_bytes body, struct weir_reply *out,
-                         struct weir_diag *diag)
+/* One request to the present endpoint. */
+static weir_err attempt(struct weir_client *c, enum rest_method method, const char *path, struct weir_bytes body, int64_t deadline_ms,
+                        struct weir_reply *out, struct weir_diag *diag)
 {
     c->status = 0;
+    c->follows = false;
     c->request_id++;
-    int64_t deadline_ms = clock_mono_ms() + c->timeout_ms;
+    notice_changes(c);
+    if (c->broken) give_up_connection(c); /* while nothing was asked */
     weir_err err = c->socket ? WEIR_OK : connect_anew(c, diag);
     if (err) return err;
     struct rest_reply reply;
@@ -252,9 +339,46 @@ static weir_err exchange(struct weir_client *c, enum rest_method method, const c
         return err;
     }
     c->status = reply.status;
-    err = reply.status >= REST_BAD_REQUEST ? explain_refusal(&reply, diag) : give_reply(&reply, out, diag);
+    err = reply.status >= REST_BAD_REQUEST ? explain_refusal(c, &reply, diag) : give_reply(&reply, out, diag);
     net_parts_close(&c->parts);
     return err;
+}
+
+/* What has the same effect twice as once. */
+static bool is_idempotent(enum rest_method method)
+{
+    return method == REST_GET || method == REST_PUT || method == REST_DELETE;
+}
+
+/* Whether a failed request was certainly not carried out, or may be carried out twice. */
+static bool may_repeat(const struct weir_client *c, enum rest_method method, weir_err err)
+{
+    if (c->status) return c->follows;
+    return err == WEIR_E_UNREACHABLE && (!c->made || is_idempotent(method));
+}
+
+static weir_err rest(const struct weir_client *c, struct weir_diag *diag)
+{
+    struct net_wait nothing = {.fd = -1};
+    (void)net_poll(&nothing, 1, PAUSE_MS);
+    return is_interrupted(c) ? weir_fail(diag, WEIR_E_CANCELED, "interrupted") : WEIR_OK;
+}
+
+static weir_err exchange(struct weir_client *c, enum rest_method method, const char *path, struct weir_bytes body, struct weir_reply *out,
+                         struct weir_diag *diag)
+{
+    int64_t deadline_ms = clock_mono_ms() + c->timeout_ms;
+    for (uint32_t hops = 1;; hops++) {
+        int64_t until_ms = clock_mono_ms() + SILENCE_MS;
+        if (until_ms > deadline_ms || !has_others(c) || !is_idempotent(method)) until_ms = deadline_ms;
+        weir_err err = attempt(c, method, path, body, until_ms, out, diag);
+        if (!err || !may_repeat(c, method, err) || clock_mono_ms() + PAUSE_MS >= deadline_ms) return err;
+        bool named = c->follows && c->leader[0] && hops % (HOPS_MAX + 1) != 0;
+        move_on(c);
+        if (named) continue;
+        err = rest(c, diag);
+        if (err) return err;
+    }
 }
 
 static bool find_method(const char *name, enum rest_method *out)
@@ -380,11 +504,16 @@ static weir_err send_chunks(struct weir_client *c, struct upload *u, struct weir
 static weir_err transfer(struct weir_client *c, struct upload *u, char id[static WEIR_DIGEST_TEXT], struct weir_diag *diag)
 {
     weir_err err = open_plugin(u, diag);
-    if (!err) err = begin_upload(c, u, diag);
-    if (err) return err;
     struct weir_reply last = {0};
-    sha256_init(&u->hash);
-    err = send_chunks(c, u, &last, diag);
+    for (uint32_t begun = 1; !err; begun++) {
+        err = begin_upload(c, u, diag);
+        uint32_t moves = c->moves;
+        sha256_init(&u->hash);
+        if (!err) err = send_chunks(c, u, &last, diag);
+        if (!err) break;
+        if (err == WEIR_E_NOT_FOUND && c->moves != moves && begun < UPLOADS_MAX)
+            err = WEIR_OK; /* another one leads: it knows nothing of it */
+    }
     if (err) return err;
     char theirs[WEIR_DIGEST_TEXT] = "", ours[WEIR_DIGEST_TEXT];
     err = take_field(&last, "id", theirs, sizeof theirs, diag);

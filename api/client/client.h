@@ -14,6 +14,11 @@
  * carries a number (`request-id`) its reply must mirror, and a connection on which an answer is overdue or was broken is given up, with
  * what is still queued on it; the next request starts on a new one. So a late answer is never taken for that of a later request.
  *
+ * Of several JobManagers one leads. One that does not answers who does, and the request goes there; where nobody listens the next endpoint
+ * is asked, and so while nobody leads, until timeout_ms. A request is made again only when it was certainly not carried out (it was refused
+ * for this reason, or no connection was made), or may be carried out twice (GET, PUT, DELETE). So a wait that asks again and again survives
+ * a change of leader.
+ *
  * The process has called net_start. Owner: one thread, the one that made it.
  */
 #ifndef WEIR_API_CLIENT_CLIENT_H
@@ -24,12 +29,13 @@
 
 #define WEIR_CLIENT_REPLY_MAX (64u << 20) /* bytes of a reply; a longer one breaks the connection, and the request fails */
 #define WEIR_CLIENT_PATH_MAX 2048u        /* bytes of path and query; a longer one is refused */
+#define WEIR_CLIENT_ENDPOINTS_MAX 16u     /* endpoints of a client; more are refused */
 
 struct weir_client;
 
 struct weir_client_config {
-    const char *endpoint; /* of the admin socket; kept as a copy */
-    int64_t timeout_ms;   /* of each request, greater than zero */
+    const char *endpoint; /* of the admin socket; of several JobManagers all of them, separated by commas; kept as a copy */
+    int64_t timeout_ms;   /* of each request with all its repetitions, greater than zero */
     /* Asked about ten times a second while a request waits; true ends the wait with WEIR_E_CANCELED. NULL: never. */
     bool (*interrupted)(void *arg);
     void *arg; /* kept */

@@ -55,7 +55,9 @@ struct syntax {
 
 static const struct argp_option global_options[] = {
     {"jobmanager", 'm', "ENDPOINT", 0,
-     "JobManager's admin socket, tcp://HOST:PORT or ipc://PATH (default: $WEIR_JOBMANAGER, else " CTL_JOBMANAGER_DEFAULT ")", 0},
+     "JobManager's admin socket, tcp://HOST:PORT or ipc://PATH; of several JobManagers all of them, separated by commas (default: "
+     "$WEIR_JOBMANAGER, else " CTL_JOBMANAGER_DEFAULT ")",
+     0},
     {"timeout", KEY_TIMEOUT, "S", 0, "Seconds to wait for each answer of the JobManager (default: 10)", 0},
     {"output", 'o', "FORMAT", 0, "table for people, or json for programs: the JobManager's answer as one document (default: table)", 0},
     {"no-progress", KEY_NO_PROGRESS, NULL, 0, "No progress line, even on a terminal", 0},
@@ -398,10 +400,18 @@ static error_t take_definition(struct parse *p, const char *text)
     return 0;
 }
 
-static weir_err check_endpoint(const char *endpoint, const char *origin, struct weir_diag *diag)
+/* One, or several separated by commas. */
+static weir_err check_endpoint(const char *list, const char *origin, struct weir_diag *diag)
 {
     struct weir_diag why;
-    weir_err err = net_endpoint_check(endpoint, &why);
+    char endpoint[NET_ENDPOINT_MAX + 1];
+    weir_err err = WEIR_OK;
+    do {
+        size_t len = strcspn(list, ",");
+        (void)snprintf(endpoint, sizeof endpoint, "%.*s", (int)len, list);
+        err = net_endpoint_check(endpoint, &why);
+        list += len;
+    } while (!err && *list++ == ',');
     return err ? weir_fail(diag, WEIR_E_ARGUMENT, "%s: %s; an admin socket looks like %s or ipc:///PATH", origin, why.text,
                            CTL_JOBMANAGER_DEFAULT)
                : WEIR_OK;

@@ -232,6 +232,7 @@ STORY(plugins_outlive_the_leader_that_took_them)
     json_decref(job_wait(c, id, "RUNNING"));
     (void)kill_leader(c, &e);
     assert_true(runs_again(c, &e, id, &ms));
+    print_message("RUNNING %lld ms after another JobManager leads\n", (long long)ms);
     struct said s = ctl(c, "rescale", id, "--parallelism", "3", NULL);
     if (s.code) fail_msg("jobctl rescale ended with %d: %s", s.code, s.err);
     (void)snprintf(id, sizeof id, "%.*s", (int)strcspn(s.out, "\n "), s.out);
@@ -263,6 +264,54 @@ STORY(plugins_come_to_who_was_away)
     assert_has(proc_wait_log(c, e.jobmanager[away], "msg=\"plugin removed\"", 1), digest);
 }
 
+/* jobctl is told all addresses from now on. */
+static void ask_all(struct cluster *c)
+{
+    (void)snprintf(c->admin, sizeof c->admin, "ipc://%s/a1,ipc://%s/a2,ipc://%s/a3", c->dir, c->dir, c->dir);
+}
+
+/* The leader dies for good under an attached `run`, which waits on at the next one; that one also cancels what its predecessor took. */
+STORY(jobctl_follows_the_leader)
+{
+    struct task task = writer;
+    struct ensemble e;
+    char endless[JOB_ID_MAX];
+    task.pace[1] = "15000";
+    expect(c, &task);
+    often("100ms");
+    start_ensemble(c, &e);
+    ask_all(c);
+    job_submit(c, endless, job_plugin("writer"), "--", "--output", in_dir(c, "endless"), "--rows", "-1", "--pace", "1000", NULL);
+    json_decref(job_wait(c, endless, "RUNNING"));
+    const char *argv[] = {"jobctl",
+                          "--jobmanager",
+                          c->admin,
+                          "run",
+                          "--no-progress",
+                          "--name",
+                          "attached",
+                          "-p",
+                          "2",
+                          plugin_of(&task),
+                          "--",
+                          "--output",
+                          in_dir(c, "out"),
+                          task.arguments[0],
+                          task.arguments[1],
+                          task.pace[0],
+                          task.pace[1],
+                          NULL};
+    struct proc *attached = proc_start(c, "attached", argv);
+    while (strstr(ctl(c, "show", "attached", NULL).out, "RUNNING") == NULL) assert_false(proc_ended(c, attached));
+    (void)kill_leader(c, &e);
+    ask_all(c);
+    json_decref(job_wait(c, endless, "RUNNING"));
+    assert_int_equal(ctl(c, "cancel", endless, NULL).code, 0);
+    json_decref(job_wait(c, endless, "CANCELED"));
+    if (proc_wait(c, attached, JOB_MS)) fail_msg("the attached jobctl ended with %d: %s", attached->code, proc_said(attached).err);
+    same_output(c, &task);
+}
+
 /* One of three cannot lead: the job runs on without checkpoints until there is a majority again. */
 STORY(job_goes_on_without_a_quorum)
 {
@@ -284,7 +333,7 @@ STORY(job_goes_on_without_a_quorum)
         if (i != e.leader) proc_signal(e.jobmanager[i], SIGSTOP);
     (void)proc_wait_log(c, leader, "msg=\"leads no more\"", resigned + 1);
     uint32_t completed = proc_count_log(leader, " completed in ");
-    struct said s = ctl(c, "list", NULL);
+    struct said s = ctl(c, "--timeout", "0.5", "list", NULL);
     assert_int_not_equal(s.code, 0);
     assert_has(s.err, "does not lead");
     for (int64_t until_ms = now_ms() + 1500; wait_a_while(c, until_ms);) continue; /* several intervals */
@@ -314,5 +363,5 @@ STORY(workers_end_when_no_jobmanager_comes)
 
 STORY_MAIN(STORY_TEST(writer_goes_on_under_new_jobmanagers), STORY_TEST(nexmark_q5_goes_on_under_new_jobmanagers),
            STORY_TEST(leaders_die_and_a_nexmark_job_goes_on), STORY_TEST(plugins_outlive_the_leader_that_took_them),
-           STORY_TEST(plugins_come_to_who_was_away), STORY_TEST(job_goes_on_without_a_quorum),
+           STORY_TEST(plugins_come_to_who_was_away), STORY_TEST(jobctl_follows_the_leader), STORY_TEST(job_goes_on_without_a_quorum),
            STORY_TEST(workers_end_when_no_jobmanager_comes))

@@ -29,6 +29,7 @@ struct server {
     pthread_mutex_t lock;   /* of what follows */
     struct sha256 received; /* of an upload, with ... */
     uint64_t n_received, size;
+    uint32_t n_away; /* requests answered with the name of the leader */
     char name[64];
 };
 
@@ -95,6 +96,13 @@ static void serve(struct server *s, struct net_socket *socket, struct net_parts 
     } else if (strcmp(what, "refusal") == 0) {
         answer(socket, route, &request, "409",
                "{\"errors\": [{\"code\": \"STATE\", \"cause\": \"the job \\u001b[2Jhas ended\", \"remedy\": \"choose another\"}]}");
+    } else if (strcmp(what, "away") == 0 && s->n_away < 2) { /* nobody leads; then somebody, here */
+        char body[256];
+        snprintf(body, sizeof body, "{\"errors\": [{\"code\": \"STATE\", \"cause\": \"leads not\"}], \"leader\": \"%s\"}",
+                 s->n_away++ ? s->endpoint : "");
+        answer(socket, route, &request, "503", body);
+    } else if (strcmp(what, "away") == 0) {
+        answer(socket, route, &request, "200", "{\"right\": 1}");
     } else if (strcmp(what, "shrug") == 0) {
         answer(socket, route, &request, "500", "<html>");
     } else if (strcmp(what, "garbage") == 0) {
@@ -372,9 +380,34 @@ static void values_are_escaped_for_paths(void **state)
     assert_true(weir_client_escape("a/b c", out, 10));
 }
 
+/* What was refused for want of leadership is asked again, and goes to who leads, whatever its method. */
+static void the_leader_is_followed(void **state)
+{
+    struct server *s = *state;
+    struct weir_diag diag = {0};
+    struct weir_client *c = client_of(s->endpoint, PATIENT_MS);
+    if (weir_client_request(c, "POST", "/away", "{}", NULL, &diag)) fail_msg("%s", diag.text);
+    assert_int_equal(s->n_away, 2);
+    weir_client_destroy(&c);
+}
+
+/* Where nobody listens nothing was carried out: the next endpoint is asked. */
+static void an_endpoint_without_anybody_is_passed_over(void **state)
+{
+    struct server *s = *state;
+    char endpoints[256];
+    struct weir_diag diag = {0};
+    snprintf(endpoints, sizeof endpoints, "ipc://%s/nobody,%s", s->dir, s->endpoint);
+    struct weir_client *c = client_of(endpoints, PATIENT_MS);
+    if (weir_client_request(c, "POST", "/echo", "{}", NULL, &diag)) fail_msg("%s", diag.text);
+    expect_echo(c);
+    weir_client_destroy(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_leader_is_followed),         cmocka_unit_test(an_endpoint_without_anybody_is_passed_over),
         cmocka_unit_test(a_request_is_answered),          cmocka_unit_test(a_refusal_is_a_sentence),
         cmocka_unit_test(silence_ends_at_the_time_limit), cmocka_unit_test(nobody_there_ends_at_the_time_limit),
         cmocka_unit_test(garbage_is_no_answer),           cmocka_unit_test(answers_to_other_requests_are_dropped),
