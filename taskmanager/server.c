@@ -53,7 +53,7 @@ struct taskmanager {
     struct supervisor_actions actions;
     struct plugin_cache *cache;
     struct background *removals;
-    struct net_socket *socket; /* NULL before the first RECONNECT */
+    struct net_socket *socket, *monitor; /* NULL before the first RECONNECT */
     struct net_parts parts;
     struct worker_process *workers[WORKERS_MAX];
     uint32_t n_workers;
@@ -94,6 +94,7 @@ static void reconnect(struct taskmanager *s, struct weir_id incarnation, const c
         endpoint = s->jobmanagers[s->next_jobmanager];
         s->next_jobmanager = (s->next_jobmanager + 1) % s->n_jobmanagers;
     }
+    net_socket_destroy(&s->monitor);
     net_socket_destroy(&s->socket);
     struct net_socket_config config = {.kind = NET_DEALER,
                                        .routing_id = {incarnation.bytes, sizeof incarnation.bytes},
@@ -102,6 +103,7 @@ static void reconnect(struct taskmanager *s, struct weir_id incarnation, const c
                                        .receive_hwm = CONTROL_HWM,
                                        .linger_ms = CONTROL_LINGER_MS};
     weir_err err = net_socket_new(&s->socket, &config, &diag);
+    if (!err) err = net_monitor_new(&s->monitor, s->socket, &diag);
     if (!err) err = net_socket_connect(s->socket, endpoint, &diag);
     if (err) log_error("cannot connect to the JobManager", "reason=\"%s\"", diag.text); /* the link dies, and the next one tries again */
 }
@@ -301,6 +303,17 @@ static void take_packets(struct taskmanager *s)
     }
 }
 
+/* A step may reconnect: what is known of the former connection then is gone with its monitor. */
+static void take_changes(struct taskmanager *s)
+{
+    struct net_change change;
+    const struct net_socket *monitor = s->monitor;
+    while (s->monitor == monitor && net_monitor_next(s->monitor, &change)) {
+        struct supervisor_event ev = {.type = change.type == NET_CAME ? SUPERVISOR_EV_CONNECTED : SUPERVISOR_EV_DISCONNECTED};
+        step(s, &ev);
+    }
+}
+
 static void take_messages(struct taskmanager *s, struct worker_process *w)
 {
     struct supervisor_event ev = {.type = SUPERVISOR_EV_WORKER_MESSAGE};
@@ -356,7 +369,7 @@ static void take_signals(struct taskmanager *s)
 
 /* ---- the loop ---- */
 
-enum { W_SIGNALS, W_CONTROL, W_REMOVALS, W_WORKERS };
+enum { W_SIGNALS, W_CONTROL, W_MONITOR, W_REMOVALS, W_WORKERS };
 static_assert(W_WORKERS + 2 * WORKERS_MAX <= NET_POLL_MAX, "everything can be waited for");
 
 static void turn(struct taskmanager *s)
@@ -365,6 +378,7 @@ static void turn(struct taskmanager *s)
     uint32_t n_workers = s->n_workers;
     waits[W_SIGNALS] = (struct net_wait){.fd = s->config.signals, .want_read = true};
     waits[W_CONTROL] = (struct net_wait){.socket = s->socket, .fd = -1, .want_read = true};
+    waits[W_MONITOR] = (struct net_wait){.socket = s->monitor, .fd = -1, .want_read = true};
     waits[W_REMOVALS] = (struct net_wait){.fd = background_fd(s->removals), .want_read = true};
     for (uint32_t i = 0; i < n_workers; i++) worker_process_waits(s->workers[i], &waits[W_WORKERS + 2 * i]);
     int64_t wait_ms = s->actions.deadline_ms - clock_mono_ms();
@@ -373,6 +387,7 @@ static void turn(struct taskmanager *s)
     if (waits[W_REMOVALS].readable) take_removals(s);
     take_workers(s, &waits[W_WORKERS], n_workers);
     if (waits[W_CONTROL].readable) take_packets(s);
+    if (waits[W_MONITOR].readable && !s->ended) take_changes(s);
     if (!s->ended && clock_mono_ms() >= s->actions.deadline_ms) step(s, &(struct supervisor_event){.type = SUPERVISOR_EV_TICK});
 }
 
@@ -506,6 +521,7 @@ void taskmanager_destroy(struct taskmanager **taskmanager)
     background_destroy(&s->removals);
     plugin_cache_destroy(&s->cache);
     net_parts_close(&s->parts);
+    net_socket_destroy(&s->monitor);
     net_socket_destroy(&s->socket);
     if (s->scratch[0]) {
         (void)folder_remove(s->scratch, NULL);

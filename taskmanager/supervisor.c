@@ -12,7 +12,8 @@
 enum { AWAY_MS = 500 }; /* a step that comes so much too late was held up: by the machine, or by what was done before it */
 enum {
     FAREWELL_MS = 1000,
-    AGAIN_MS = 50, /* pause before who is said to lead is asked */
+    AGAIN_MS = 50,      /* pause before who is said to lead is asked, or the next address after one where nobody listens; doubles ... */
+    AGAIN_MAX_MS = 400, /* ... up to this, until somebody takes us */
 };
 /* how long a stopping TaskManager tries to tell the JobManager how its workers ended */
 
@@ -126,6 +127,7 @@ static void begin_link(struct supervisor *s)
     WEIR_ASSERT(!err);
     s->state = SUPERVISOR_REGISTERING;
     s->reconnect = true;
+    s->connected = false;
     struct wire_worker reports[WIRE_REPORTS_MAX];
     struct wire_msg msg = {.type = WIRE_REGISTER, .epoch = s->epoch};
     msg.reg.taskmanager = s->taskmanager;
@@ -207,6 +209,7 @@ static void on_registered(struct supervisor *s, const struct wire_msg *msg)
     supervisor_trace(s, true, "registered with the JobManager");
     s->state = SUPERVISOR_REGISTERED;
     s->leader_ms = INT64_MAX;
+    s->pause_ms = AGAIN_MS;
     workers_tell_gone(s);
     s->heartbeat_ms = msg->registered.heartbeat_ms;
     s->heartbeat_timeout_ms = msg->registered.heartbeat_timeout_ms;
@@ -282,10 +285,10 @@ static void on_packet(struct supervisor *s, struct weir_bytes packet)
 /* ---- the link ---- */
 
 /* Workers go on: whoever leads next decides whether they are still wanted. They commit nothing that nobody has ordered. */
-static void on_link_dead(struct supervisor *s)
+static void on_link_dead(struct supervisor *s, const char *reason)
 {
     bool lost = s->state == SUPERVISOR_REGISTERED;
-    supervisor_trace(s, lost, "%s the JobManager: %s", lost ? "lost" : "did not reach", link_reason(s->link));
+    supervisor_trace(s, lost, "%s the JobManager: %s", lost ? "lost" : "did not reach", reason);
     link_destroy(&s->link);
     if (s->state == SUPERVISOR_STOPPING) return;
     if (lost) s->leader_ms = s->now_ms + s->config.leader_wait_ms;
@@ -295,7 +298,19 @@ static void on_link_dead(struct supervisor *s)
     begin_link(s);
 }
 
-/* The link to one that does not lead has said what it had to. */
+static void on_disconnected(struct supervisor *s)
+{
+    if (s->connected) {
+        s->connected = false; /* it is being made again */
+    } else if (s->state == SUPERVISOR_REGISTERED) {
+        on_link_dead(s, "it has ended: nobody listens at its address any more");
+    } else if (s->state == SUPERVISOR_REGISTERING && s->again_ms == INT64_MAX) {
+        s->again_ms = s->now_ms + s->pause_ms;
+        s->pause_ms = 2 * s->pause_ms < AGAIN_MAX_MS ? 2 * s->pause_ms : AGAIN_MAX_MS;
+    }
+}
+
+/* The link to one that does not lead, or does not live, has said what it had to. */
 static void ask_again(struct supervisor *s)
 {
     if (s->now_ms < s->again_ms) return;
@@ -368,6 +383,8 @@ static void on_event(struct supervisor *s, const struct supervisor_event *ev)
     switch (ev->type) {
     case SUPERVISOR_EV_TICK: return;
     case SUPERVISOR_EV_PACKET: on_packet(s, ev->packet.data); return;
+    case SUPERVISOR_EV_CONNECTED: s->connected = true; return;
+    case SUPERVISOR_EV_DISCONNECTED: on_disconnected(s); return;
     case SUPERVISOR_EV_WORKER_MESSAGE: worker_said(s, ev); return;
     case SUPERVISOR_EV_WORKER_EXITED: worker_exited(s, ev); return;
     case SUPERVISOR_EV_ARTIFACT_READY: artifact_ready(s, ev->artifact.digest); return;
@@ -385,7 +402,7 @@ void supervisor_step(struct supervisor *s, const struct supervisor_event *ev, st
     if (s->state != SUPERVISOR_EXITED) {
         on_event(s, ev);
         if (s->link) link_tick(s->link, s->now_ms);
-        if (s->link && link_state(s->link) == LINK_DEAD) on_link_dead(s);
+        if (s->link && link_state(s->link) == LINK_DEAD) on_link_dead(s, link_reason(s->link));
         ask_again(s);
         expire_leader(s);
         workers_watch(s);
@@ -420,6 +437,7 @@ void supervisor_new(struct supervisor **out, const struct supervisor_config *con
     s->config.ready_timeout_ms = or_default(config->ready_timeout_ms, WEIR_READY_TIMEOUT_MS);
     s->config.leader_wait_ms = or_default(config->leader_wait_ms, WEIR_LEADER_WAIT_MS);
     s->farewell_ms = s->leader_ms = s->again_ms = s->due_ms = INT64_MAX;
+    s->pause_ms = AGAIN_MS;
     s->now_ms = now_ms;
     slots_init(&s->slots, config->slots);
     buffer_init(&s->packet, 0);

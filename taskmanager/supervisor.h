@@ -26,7 +26,8 @@
  *
  * A core: no socket, file, clock, thread or randomness. The driver waits until `deadline_ms` or an event, calls supervisor_step, performs
  * the actions in order. There is one peer, the JobManager. Packets may be lost, doubled, delayed and reordered; the link inside the core
- * makes up for it.
+ * makes up for it. A connection that breaks is nothing: the transport makes it again. When it cannot, since nobody listens there any more,
+ * the link is dead at once.
  *
  * Fencing: messages of an older epoch than the newest one heard of are dropped. A DEPLOY of an attempt that runs or has ended here is not
  * started again; one of an older attempt of a job that runs here is refused with WORKER_ENDED; a newer attempt while an older one still
@@ -64,6 +65,8 @@ struct supervisor_config {
 enum supervisor_event_type {
     SUPERVISOR_EV_TICK,            /* time passed; at the latest at deadline_ms of the last step. The first event of all */
     SUPERVISOR_EV_PACKET,          /* from the JobManager */
+    SUPERVISOR_EV_CONNECTED,       /* the connection of the last RECONNECT was made, or made again */
+    SUPERVISOR_EV_DISCONNECTED,    /* it broke; or, when it is not there, could not be made: nobody listens */
     SUPERVISOR_EV_WORKER_MESSAGE,  /* whole message from a worker's pipe, as bytes: the core checks it */
     SUPERVISOR_EV_WORKER_EXITED,   /* once a SPAWN: its process is gone (waited for) and its pipe drained, or it could not be started */
     SUPERVISOR_EV_ARTIFACT_READY,  /* the plugin is in the cache, digest checked: after the last STORE_CHUNK, or found at the start */

@@ -82,7 +82,9 @@ struct supervisor {
     bool refused;                                /* STOPPING: the JobManager does not want us */
     char *stop_reason;
     int64_t farewell_ms; /* STOPPING without workers: leave then; INT64_MAX before */
-    int64_t again_ms;    /* REGISTERING without a link: begin one then */
+    int64_t again_ms;    /* REGISTERING, with nobody to register with: begin a link then */
+    uint32_t pause_ms;   /* before the next such */
+    bool connected;      /* there is a connection below the link */
     char *leader;        /* where that one goes; NULL = to the next address */
     int64_t leader_ms;   /* REGISTERING: workers are ended then; INT64_MAX: none has been without a leader */
 

@@ -562,6 +562,33 @@ static void workers_wait_for_a_jobmanager_but_not_for_ever(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void hear(struct fixture *f, enum supervisor_event_type type)
+{
+    struct supervisor_event ev = {.type = type};
+    step(f, &ev);
+}
+
+/* A connection that breaks is nothing; when it cannot be made again, nobody waits for the time limit. Addresses are asked with pauses. */
+static void a_jobmanager_that_nobody_is_any_more_is_lost_at_once(void **state)
+{
+    struct fixture *f = *state;
+    hear(f, SUPERVISOR_EV_CONNECTED);
+    hear(f, SUPERVISOR_EV_DISCONNECTED);
+    hear(f, SUPERVISOR_EV_CONNECTED); /* it was only the connection */
+    assert_int_equal(f->n_reconnect, 1);
+    hear(f, SUPERVISOR_EV_DISCONNECTED);
+    hear(f, SUPERVISOR_EV_DISCONNECTED);
+    assert_int_equal(f->n_reconnect, 2); /* the next address, at once */
+    hear(f, SUPERVISOR_EV_DISCONNECTED);
+    hear(f, SUPERVISOR_EV_TICK);
+    assert_int_equal(f->n_reconnect, 2);
+    int64_t asked_ms = f->now_ms;
+    f->now_ms = f->actions.deadline_ms;
+    hear(f, SUPERVISOR_EV_TICK);
+    assert_int_equal(f->n_reconnect, 3);
+    assert_in_range(f->now_ms - asked_ms, 1, 400);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -584,6 +611,7 @@ int main(void)
         CASE(one_that_ends_without_a_jobmanager_is_told_to_the_next),
         CASE(one_that_has_committed_is_reported_for_a_while),
         CASE(workers_wait_for_a_jobmanager_but_not_for_ever),
+        CASE(a_jobmanager_that_nobody_is_any_more_is_lost_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
