@@ -92,6 +92,7 @@ const char *master_short_id(struct weir_id id, char out[static SHORT_ID])
 static int64_t deadline(const struct master *m)
 {
     int64_t at = master_links_deadline_ms(m), catalog = catalog_deadline_ms(m->catalog);
+    if (m->doubt) return catalog;
     if (catalog < at) at = catalog;
     for (uint32_t i = 0; i < m->n_jobs; i++) {
         int64_t due = job_deadline_ms(m->jobs[i]);
@@ -100,19 +101,45 @@ static int64_t deadline(const struct master *m)
     return at;
 }
 
+/*
+ * A step that comes long after it was due: the process was stopped. That is no silence of others, so our clock stands still meanwhile. And
+ * somebody else may lead by now: before the catalog has answered, nothing that TaskManagers say is heard and nothing is ordered, since it
+ * would cancel what runs under another one. They say it again.
+ */
+static void pass_time(struct master *m, int64_t now_ms)
+{
+    int64_t late_ms = now_ms - (m->due_ms > m->real_ms ? m->due_ms : m->real_ms);
+    m->real_ms = now_ms;
+    if (late_ms > (int64_t)m->config.heartbeat_ms) {
+        m->stopped_ms += late_ms;
+        m->doubt = master_leads(m) ? DOUBT_BEGINS : DOUBT_NONE;
+    }
+    m->now_ms = now_ms - m->stopped_ms;
+}
+
+static void work(struct master *m)
+{
+    master_place_jobs(m); /* before the deadlines: slots that came in the last moment count */
+    master_tick_jobs(m);
+    master_work_catalog(m); /* what the steps since have asked for */
+    master_flush(m);
+}
+
 void master_step(struct master *m, const struct master_event *ev, struct master_actions *actions)
 {
     clear(actions);
     m->out = actions;
-    m->now_ms = ev->now_ms;
+    pass_time(m, ev->now_ms);
     m->wall_ms = ev->wall_ms;
-    master_tick_links(m); /* before the event: who was silent for too long is lost, even if he speaks now */
+    if (!m->doubt) master_tick_links(m); /* before the event: who was silent for too long is lost, even if he speaks now */
     switch (ev->type) {
     case MASTER_EV_TICK: break;
     case MASTER_EV_LISTED: master_on_listed(m, ev); break;
     case MASTER_EV_CATALOG: master_on_catalog(m, &ev->catalog); break;
     case MASTER_EV_STORAGE: master_on_storage(m, ev); break;
-    case MASTER_EV_PACKET: master_on_packet(m, ev->packet.route, ev->packet.data); break;
+    case MASTER_EV_PACKET:
+        if (!m->doubt) master_on_packet(m, ev->packet.route, ev->packet.data);
+        break;
     case MASTER_EV_SUBMIT: master_on_submit(m, &ev->submit); break;
     case MASTER_EV_CANCEL: master_on_cancel(m, ev->cancel.job); break;
     case MASTER_EV_REQUEST: master_on_request(m, ev); break;
@@ -121,11 +148,9 @@ void master_step(struct master *m, const struct master_event *ev, struct master_
     case MASTER_EV_CHUNK: master_on_chunk(m, ev); break;
     }
     master_work_catalog(m);
-    master_place_jobs(m); /* before the deadlines: slots that came in the last moment count */
-    master_tick_jobs(m);
-    master_work_catalog(m); /* what the steps since have asked for */
-    master_flush(m);
-    actions->deadline_ms = deadline(m);
+    if (!m->doubt) work(m);
+    int64_t due_ms = deadline(m);
+    m->due_ms = actions->deadline_ms = due_ms == INT64_MAX ? due_ms : due_ms + m->stopped_ms;
     m->out = NULL;
 }
 
@@ -167,7 +192,8 @@ void master_new(struct master **out, const struct master_config *config, int64_t
     master_set_coordination(m, "");
     job_actions_init(&m->job_out);
     buffer_init(&m->packet, 0);
-    m->now_ms = now_ms;
+    m->now_ms = m->real_ms = now_ms;
+    m->due_ms = INT64_MAX;
     *out = m;
 }
 

@@ -15,6 +15,9 @@
  * read). Packets may be lost, doubled, delayed and reordered; each TaskManager has a link (runtime/wire/link.h) inside the core that makes
  * up for it. Messages of an older epoch or attempt, or of an unknown job, are dropped and counted.
  *
+ * A driver that comes with its step much later than it was asked to was stopped. That time counts for no timeout, since the silence was its
+ * own; and as somebody else may lead by now, packets are dropped (they come again) and none is sent until the catalog's store has answered.
+ *
  * A TaskManager reports the workers it has when it registers. Those of attempts that a leader before us has deployed are adopted (job.h);
  * all others are canceled, and hold their slots until they have ended.
  *
@@ -63,7 +66,7 @@ enum master_event_type {
     MASTER_EV_STORAGE,   /* the checkpoint storage answers OPEN, BEGIN, SEAL or END */
     MASTER_EV_DESCRIBED, /* the describing process of a job ended */
     MASTER_EV_ARTIFACT,  /* a plugin is to be named by the catalog, or no more */
-    MASTER_EV_CHUNK,     /* the artifact store answers READ_CHUNK; in any order, any time later */
+    MASTER_EV_CHUNK,     /* the artifact store answers READ_CHUNK; any time later, those of one reader in their order */
 };
 
 /* What is asked of the checkpoint storage. */

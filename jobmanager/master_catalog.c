@@ -75,8 +75,17 @@ static bool give_order(struct master *m)
     return true;
 }
 
+/* A read that takes a quorum, through a peer that still leads: it says so by answering, whatever there is. */
+static void ask_who_leads(struct master *m)
+{
+    m->doubt = DOUBT_ASKED;
+    m->doubt_number = UINT64_MAX - m->n_doubts++; /* none of the catalog's */
+    master_act(m, MASTER_DO_CATALOG)->catalog = (struct catalog_order){.number = m->doubt_number, .kind = CATALOG_GET, .key = "leader"};
+}
+
 void master_work_catalog(struct master *m)
 {
+    if (m->doubt == DOUBT_BEGINS) ask_who_leads(m);
     struct catalog_done done;
     bool busy = true;
     while (busy) {
@@ -91,7 +100,10 @@ void master_work_catalog(struct master *m)
 
 void master_on_catalog(struct master *m, const struct catalog_answer *answer)
 {
-    catalog_answer(m->catalog, answer, m->now_ms);
+    if (m->doubt == DOUBT_ASKED && answer->number == m->doubt_number)
+        m->doubt = answer->outcome == CATALOG_COMMITTED ? DOUBT_NONE : DOUBT_BEGINS;
+    else
+        catalog_answer(m->catalog, answer, m->now_ms);
 }
 
 /* ---- the start ---- */

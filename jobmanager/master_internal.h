@@ -20,8 +20,13 @@ struct master {
     struct job **jobs; /* in order of submission */
     struct master_counts counts;
 
+    int64_t real_ms, due_ms; /* of the last step: when it was, when the next one was asked for; by the driver's clock */
+    enum { DOUBT_NONE, DOUBT_BEGINS, DOUBT_ASKED } doubt; /* whether we still lead: the catalog is to be asked, was asked */
+    uint64_t n_doubts, doubt_number;                      /* of the order that asks */
+    int64_t stopped_ms;                                   /* what the driver's clock is ahead of ours (pass_time) */
+
     /* of the step that runs */
-    int64_t now_ms, wall_ms;
+    int64_t now_ms, wall_ms; /* now_ms: by our clock */
     struct master_actions *out;
     struct job_actions job_out;
     struct buffer packet;
