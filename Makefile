@@ -22,7 +22,7 @@ CLANG_PACKAGES = clang clang-format libclang-rt-14-dev
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 DEMO = $(BUILD)/demo
 
-.PHONY: chaos chaos-ha chaos-nexmark chaos-frames chaos-leaders chaos-quorum all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord explore-coord conformance mutants nexmark lint format clean bench-coord chaos-coord
+.PHONY: chaos chaos-ha chaos-nexmark chaos-frames chaos-leaders chaos-quorum all deps clang-deps configure build demo test bench sanitize tsan fuzz sim sim-coord sim-ha explore-coord conformance mutants nexmark lint format clean bench-coord chaos-coord
 
 all: build
 
@@ -83,6 +83,10 @@ fuzz: clang-deps
 # The simulator: SEEDS worlds from START on.
 sim: build
 	$(BUILD)/tests/sim/sim --seeds $(SEEDS) --start $(START)
+
+# The same with 3 or 5 JobManagers, each with a peer of the coordination ensemble.
+sim-ha: build
+	$(BUILD)/tests/sim/sim --ensemble --seeds $(SEEDS) --start $(START)
 
 # The coordination ensemble: SEEDS worlds from START on.
 sim-coord: build

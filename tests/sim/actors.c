@@ -78,21 +78,30 @@ static void transmit(struct sim *sim, struct sim_event *ev, bool cut, const void
 
 /* ---- steps ---- */
 
-static void perform_jobmanager(struct sim *sim);
+static void perform_jobmanager(struct sim_jobmanager *jm);
 static void perform_taskmanager(struct sim *sim, uint32_t tm);
 
-void actors_step_jobmanager(struct sim *sim, struct master_event *ev)
+static void arm_jobmanager(struct sim_jobmanager *jm, int64_t at_ms)
 {
+    struct sim *sim = jm->world;
+    if (jm->peer && leaders_deadline_ms(jm) < at_ms) at_ms = leaders_deadline_ms(jm);
+    if (at_ms == jm->wake_ms || at_ms == INT64_MAX) return;
+    jm->wake_ms = at_ms;
+    sim_push(sim,
+             (struct sim_event){
+                 .at_ms = at_ms > sim->now_ms ? at_ms : sim->now_ms, .kind = SIM_EV_JM_TICK, .jm = jm->index, .offset = (uint64_t)at_ms});
+}
+
+void actors_step_jobmanager(struct sim_jobmanager *jm, struct master_event *ev)
+{
+    struct sim *sim = jm->world;
     ev->now_ms = sim->now_ms;
     ev->wall_ms = sim->now_ms;
-    master_step(sim->jm, ev, &sim->jm_actions);
-    perform_jobmanager(sim);
-    check_jobmanager(sim);
-    int64_t at_ms = sim->jm_actions.deadline_ms;
-    if (at_ms == sim->jm_wake_ms || at_ms == INT64_MAX) return;
-    sim->jm_wake_ms = at_ms;
-    sim_push(sim,
-             (struct sim_event){.at_ms = at_ms > sim->now_ms ? at_ms : sim->now_ms, .kind = SIM_EV_JM_TICK, .offset = (uint64_t)at_ms});
+    master_step(jm->core, ev, &sim->jm_actions);
+    perform_jobmanager(jm);
+    if (jm->core == sim->jm) check_jobmanager(sim);
+    if (jm->peer) leaders_say(jm);
+    arm_jobmanager(jm, sim->jm_actions.deadline_ms);
 }
 
 void actors_step_taskmanager(struct sim *sim, uint32_t tm, struct supervisor_event *ev)
@@ -113,24 +122,30 @@ void actors_step_taskmanager(struct sim *sim, uint32_t tm, struct supervisor_eve
                                      .offset = (uint64_t)at_ms});
 }
 
-static void tick_jobmanager(struct sim *sim)
+void actors_tick_jobmanager(struct sim_jobmanager *jm)
 {
     struct master_event me = {.type = MASTER_EV_TICK};
-    actors_step_jobmanager(sim, &me);
+    actors_step_jobmanager(jm, &me);
 }
 
 /* ---- the JobManager's driver ---- */
 
 static void jm_line(void *arg, bool notable, const char *line)
 {
-    sim_trace(arg, notable ? "jm | %s" : "jm   %s", line);
+    const struct sim_jobmanager *jm = arg;
+    if (jm->peer)
+        sim_trace(jm->world, notable ? "jm-%" PRIu32 " | %s" : "jm-%" PRIu32 "   %s", jm->index + 1, line);
+    else
+        sim_trace(jm->world, notable ? "jm | %s" : "jm   %s", line);
 }
 
-void actors_start_jobmanager(struct sim *sim)
+void actors_start_master(struct sim_jobmanager *jm, uint64_t epoch, const char *leader, const struct master_listed *listed, uint32_t n)
 {
+    struct sim *sim = jm->world;
     const struct sim_config *c = &sim->config;
     struct master_config config = {.incarnation = actors_random_id(sim),
-                                   .epoch = sim->epoch,
+                                   .epoch = epoch,
+                                   .leader = leader,
                                    .version = "sim",
                                    .heartbeat_ms = c->heartbeat_ms,
                                    .heartbeat_timeout_ms = c->heartbeat_timeout_ms,
@@ -139,69 +154,99 @@ void actors_start_jobmanager(struct sim *sim)
                                    .describe_timeout_ms = c->describe_timeout_ms,
                                    .start_timeout_ms = c->start_timeout_ms,
                                    .reconcile_ms = c->reconcile_ms,
+                                   .checkpoint_dir = "/c",
                                    .trace = jm_line,
-                                   .trace_arg = sim};
-    struct master_listed listed[SIM_KEYS_MAX];
-    struct master_event found = {.type = MASTER_EV_LISTED};
-    found.listed.n = durable_list(sim, listed);
-    found.listed.at = listed;
-    config.checkpoint_dir = "/c";
-    master_new(&sim->jm, &config, sim->now_ms);
-    sim->jm_wake_ms = INT64_MIN;
-    actors_step_jobmanager(sim, &found);
-    if (sim->jm_actions.answer.code) sim_violate(sim, "the catalog cannot be read: %s", sim->jm_actions.answer.text);
-    tick_jobmanager(sim);
+                                   .trace_arg = jm};
+    struct master_event found = {.type = MASTER_EV_LISTED, .listed = {.n = n, .at = listed}};
+    if (jm->core && jm->core == sim->jm) sim->jm = NULL;
+    master_destroy(&jm->core);
+    master_new(&jm->core, &config, sim->now_ms);
+    jm->epoch = epoch;
+    jm->wake_ms = INT64_MIN;
+    if (epoch) {
+        sim->leader = jm->index;
+        sim->jm = jm->core;
+        sim->epoch = epoch;
+        for (uint32_t i = 0; i < sim->n_jobs; i++) sim->jobs[i].forgotten |= sim->jobs[i].submitted; /* until it is seen again */
+        actors_step_jobmanager(jm, &found);
+        if (sim->jm_actions.answer.code) sim_violate(sim, "the catalog cannot be read: %s", sim->jm_actions.answer.text);
+    }
+    actors_tick_jobmanager(jm);
+    if (epoch) check_leader(sim);
 }
 
-static void describe(struct sim *sim, const struct job *job)
+static void describe(struct sim_jobmanager *jm, const struct job *job)
 {
+    struct sim *sim = jm->world;
     uint32_t index = (uint32_t)sim_find_job(sim, job->id);
     const struct sim_spec *spec = &sim->jobs[index].spec;
     if (spec->describe == SIM_DESCRIBE_NEVER) return;
-    sim_push(sim,
-             (struct sim_event){
-                 .at_ms = sim->now_ms + sim_delay(sim, spec->describe_ms), .kind = SIM_EV_DESCRIBED, .what = index, .ref = sim->epoch});
+    sim_push(sim, (struct sim_event){.at_ms = sim->now_ms + sim_delay(sim, spec->describe_ms),
+                                     .kind = SIM_EV_DESCRIBED,
+                                     .jm = jm->index,
+                                     .what = index,
+                                     .ref = jm->epoch});
 }
 
-/* A user is told whether the job will be canceled. From then on that is true, unless it had failed before. */
-static void hear_of_cancel(struct sim *sim, const struct master_action *a)
+/* A user is told that the job is in the catalog; or whether it will be canceled. From then on that is true, unless it had failed before. */
+static void hear_accepted(struct sim_jobmanager *jm, const struct master_action *a)
 {
-    struct sim_job *mine = &sim->jobs[sim_find_job(sim, a->accepted.job)];
-    enum job_state state = master_job_find(sim->jm, a->accepted.job)->state;
+    struct sim_job *mine = &jm->world->jobs[sim_find_job(jm->world, a->accepted.job)];
+    enum job_state state = master_job_find(jm->core, a->accepted.job)->state;
     if (a->accepted.err) return;
+    mine->accepted = true;
+    if (a->accepted.key != JOB_KEY_CANCEL) return;
     if (state != JOB_CANCELLING && state != JOB_CANCELED && state != JOB_FAILING)
-        sim_violate(sim, "a cancel was accepted and has no effect");
+        sim_violate(jm->world, "a cancel was accepted and has no effect");
     mine->canceled |= state != JOB_FAILING;
 }
 
-static void perform_jobmanager(struct sim *sim)
+static void send_to_taskmanager(struct sim_jobmanager *jm, const struct master_action *a)
 {
+    struct sim *sim = jm->world;
+    struct sim_event ev = {.kind = SIM_EV_TM_PACKET, .jm = jm->index, .life = (uint32_t)a->send.route, .ref = jm->epoch};
+    ev.tm = (uint32_t)(a->send.route >> 32) % SIM_TMS;
+    transmit(sim, &ev, sim->tms[ev.tm].cut_in, a->send.data.data, a->send.data.length);
+}
+
+/* Chunks are read one after the other. */
+static void read_chunk(struct sim_jobmanager *jm, const struct master_action *a)
+{
+    struct sim *sim = jm->world;
+    int64_t at_ms = sim->now_ms + sim_delay(sim, 5);
+    if (at_ms < jm->chunk_ms) at_ms = jm->chunk_ms;
+    jm->chunk_ms = at_ms;
+    sim_push(sim, (struct sim_event){.at_ms = at_ms,
+                                     .kind = SIM_EV_CHUNK,
+                                     .jm = jm->index,
+                                     .ref = a->read_chunk.reader,
+                                     .life = (uint32_t)jm->epoch,
+                                     .what = sim_plugin_of(a->read_chunk.digest),
+                                     .offset = a->read_chunk.offset});
+}
+
+static void perform_jobmanager(struct sim_jobmanager *jm)
+{
+    struct sim *sim = jm->world;
     for (uint32_t i = 0; i < sim->jm_actions.n; i++) {
         const struct master_action *a = &sim->jm_actions.at[i];
-        struct sim_event ev = {0};
         switch (a->type) {
-        case MASTER_DO_SEND:
-            ev.kind = SIM_EV_TM_PACKET;
-            ev.tm = (uint32_t)(a->send.route >> 32) % SIM_TMS;
-            ev.life = (uint32_t)a->send.route;
-            transmit(sim, &ev, sim->tms[ev.tm].cut_in, a->send.data.data, a->send.data.length);
-            break;
-        case MASTER_DO_DESCRIBE: describe(sim, a->describe.job); break;
+        case MASTER_DO_SEND: send_to_taskmanager(jm, a); break;
+        case MASTER_DO_DESCRIBE: describe(jm, a->describe.job); break;
         case MASTER_DO_STOP_DESCRIBE: sim->jobs[sim_find_job(sim, a->stop_describe.job)].describe_stopped = true; break;
-        case MASTER_DO_READ_CHUNK:
-            ev = (struct sim_event){
-                .at_ms = sim->now_ms + sim_delay(sim, 5), .kind = SIM_EV_CHUNK, .ref = a->read_chunk.reader, .life = (uint32_t)sim->epoch};
-            ev.what = sim_plugin_of(a->read_chunk.digest);
-            ev.offset = a->read_chunk.offset;
-            sim_push(sim, ev);
+        case MASTER_DO_READ_CHUNK: read_chunk(jm, a); break;
+        case MASTER_DO_ACCEPTED: hear_accepted(jm, a); break;
+        case MASTER_DO_CATALOG:
+            if (jm->peer)
+                leaders_order(jm, &a->catalog);
+            else
+                durable_order(sim, &a->catalog);
             break;
-        case MASTER_DO_ACCEPTED:
-            if (a->accepted.key == JOB_KEY_CANCEL) hear_of_cancel(sim, a);
+        case MASTER_DO_STORAGE: durable_storage(jm, a); break;
+        case MASTER_DO_JOB_ENDED:
+            if (jm->core == sim->jm) sim->jobs[sim_find_job(sim, a->job_ended.job->id)].n_ended++;
             break;
-        case MASTER_DO_CATALOG: durable_order(sim, &a->catalog); break;
-        case MASTER_DO_STORAGE: durable_storage(sim, a); break;
         case MASTER_DO_ARTIFACT: break; /* nobody uploads */
-        case MASTER_DO_JOB_ENDED: sim->jobs[sim_find_job(sim, a->job_ended.job->id)].n_ended++; break;
         }
     }
 }
@@ -233,7 +278,8 @@ static void make_graph(const struct sim_spec *spec, struct graph *out)
 static void on_described(struct sim *sim, const struct sim_event *ev)
 {
     struct sim_job *job = &sim->jobs[ev->what];
-    if (ev->ref != sim->epoch) return;
+    struct sim_jobmanager *jm = &sim->jms[ev->jm];
+    if (!jm->core || ev->ref != jm->epoch) return;
     if (job->describe_stopped && !sim_chance(sim, 500)) return; /* the kill came too late now and then */
     struct master_event me = {.type = MASTER_EV_DESCRIBED};
     struct graph graph = {0};
@@ -245,7 +291,7 @@ static void on_described(struct sim *sim, const struct sim_event *ev)
         make_graph(&job->spec, &graph);
         me.described.graph = &graph;
     }
-    actors_step_jobmanager(sim, &me);
+    actors_step_jobmanager(jm, &me);
     if (graph.arena) sim_violate(sim, "the graph was not taken");
 }
 
@@ -253,7 +299,8 @@ static void on_chunk(struct sim *sim, const struct sim_event *ev)
 {
     static const unsigned char bytes[WEIR_CHUNK_BYTES];
     uint32_t size = sim_plugin_bytes(ev->what);
-    if (ev->life != (uint32_t)sim->epoch) return;
+    struct sim_jobmanager *jm = &sim->jms[ev->jm];
+    if (!jm->core || ev->life != (uint32_t)jm->epoch) return;
     struct master_event me = {.type = MASTER_EV_CHUNK};
     me.chunk.reader = ev->ref;
     me.chunk.digest = sim_plugin_digest(ev->what);
@@ -261,7 +308,7 @@ static void on_chunk(struct sim *sim, const struct sim_event *ev)
     me.chunk.total = sim_chance(sim, sim->config.store_fails) || ev->offset >= size ? 0 : size;
     uint64_t left = size - ev->offset;
     me.chunk.data = (struct weir_bytes){bytes, (uint32_t)(left < WEIR_CHUNK_BYTES ? left : WEIR_CHUNK_BYTES)};
-    actors_step_jobmanager(sim, &me);
+    actors_step_jobmanager(jm, &me);
 }
 
 static void on_jm_packet(struct sim *sim, const struct sim_event *ev)
@@ -269,10 +316,10 @@ static void on_jm_packet(struct sim *sim, const struct sim_event *ev)
     struct master_event me = {.type = MASTER_EV_PACKET};
     me.packet.route = ev->ref;
     me.packet.data = (struct weir_bytes){ev->data, (uint32_t)ev->len};
-    actors_step_jobmanager(sim, &me);
+    if (sim->jms[ev->jm].core) actors_step_jobmanager(&sim->jms[ev->jm], &me);
 }
 
-/* ---- users ---- */
+/* ---- users: they ask the JobManager that leads ---- */
 
 enum { OPTIONS = 9, RESTORE_TIMEOUT_MS = 4000 };
 struct option_texts {
@@ -323,7 +370,7 @@ void actors_submit(struct sim *sim, uint32_t index)
                                         .options = options.at};
     job->submitted = true;
     job->state = JOB_INITIALIZING;
-    actors_step_jobmanager(sim, &me);
+    actors_step_jobmanager(&sim->jms[sim->leader], &me);
     if (sim->jm_actions.answer.code) sim_violate(sim, "SUBMIT was refused: %s", sim->jm_actions.answer.text);
 }
 
@@ -336,7 +383,7 @@ weir_err actors_request(struct sim *sim, uint32_t index, uint32_t options)
     me.request.request.options = options;
     snprintf(me.request.request.path, sizeof me.request.request.path, "/s/%u-%" PRIu64, index + 1, sim->order);
     sim_trace(sim, "user asks job %08" PRIu32 " for %s", index + 1, kinds[options & 3]);
-    actors_step_jobmanager(sim, &me);
+    actors_step_jobmanager(&sim->jms[sim->leader], &me);
     weir_err answer = sim->jm_actions.answer.code;
     sim_trace(sim, "jm answers: %s", answer ? sim->jm_actions.answer.text : "OK");
     sim->jobs[index].stop_asked |= !answer && (options & CHECKPOINT_STOP);
@@ -349,7 +396,7 @@ weir_err actors_cancel(struct sim *sim, uint32_t index)
     me.cancel.job = sim->jobs[index].id;
     sim_trace(sim, "user cancels job %08" PRIu32, index + 1);
     sim->jobs[index].cancel_asked = true;
-    actors_step_jobmanager(sim, &me);
+    actors_step_jobmanager(&sim->jms[sim->leader], &me);
     weir_err answer = sim->jm_actions.answer.code;
     sim_trace(sim, "jm answers: %s", answer ? sim->jm_actions.answer.text : "OK");
     return answer;
@@ -387,6 +434,7 @@ void actors_start(struct sim *sim, uint32_t tm)
                                        .trace_arg = t};
     sim_trace(sim, "%s starts", name.text);
     t->wake_ms = INT64_MIN;
+    t->obeyed = 0;
     memset(t->stored, 0, sizeof t->stored);
     supervisor_new(&t->core, &config, sim->now_ms);
     for (uint32_t p = 0; p < SIM_PLUGINS; p++) {
@@ -438,16 +486,24 @@ static void leave(struct sim *sim, uint32_t tm, const struct supervisor_action *
     sim_push(sim, (struct sim_event){.at_ms = sim->now_ms + 500, .kind = SIM_EV_START, .tm = tm});
 }
 
+/* leader: "jm-2", or "": the next one. */
+static void connect_taskmanager(struct sim *sim, struct sim_taskmanager *t, const char *leader)
+{
+    uint32_t tm = (uint32_t)(t - sim->tms);
+    t->jm = *leader ? (uint32_t)(leader[3] - '1') : (t->jm + 1) % sim->n_jms;
+    t->route = (uint64_t)(tm + SIM_TMS * ++sim->last_route) << 32 | t->life;
+}
+
 static void perform_taskmanager(struct sim *sim, uint32_t tm)
 {
     struct sim_taskmanager *t = &sim->tms[tm];
     for (uint32_t i = 0; i < sim->tm_actions.n && t->core; i++) {
         const struct supervisor_action *a = &sim->tm_actions.at[i];
-        struct sim_event ev = {.kind = SIM_EV_JM_PACKET, .tm = tm, .ref = t->route};
+        struct sim_event ev = {.kind = SIM_EV_JM_PACKET, .jm = t->jm, .tm = tm, .ref = t->route};
         struct sim_process *p;
         switch (a->type) {
         case SUPERVISOR_DO_SEND: transmit(sim, &ev, t->cut_out, a->send.data.data, a->send.data.length); break;
-        case SUPERVISOR_DO_RECONNECT: t->route = (uint64_t)(tm + SIM_TMS * ++sim->last_route) << 32 | t->life; break;
+        case SUPERVISOR_DO_RECONNECT: connect_taskmanager(sim, t, a->reconnect.endpoint); break;
         case SUPERVISOR_DO_SPAWN: workers_start(sim, tm, a); break;
         case SUPERVISOR_DO_KILL:
             p = workers_find(sim, tm, a->kill.job, a->kill.attempt);
@@ -479,6 +535,21 @@ static void on_stored(struct sim *sim, const struct sim_event *ev)
 
 /* ---- dispatch ---- */
 
+/* Did the packet that was just taken have an effect? Of a leader before one that had, none may. */
+static void check_fence(struct sim *sim, struct sim_taskmanager *t, uint64_t epoch)
+{
+    bool effect = false;
+    for (uint32_t i = 0; i < sim->tm_actions.n; i++) {
+        enum supervisor_action_type type = sim->tm_actions.at[i].type;
+        effect |= type == SUPERVISOR_DO_SPAWN || type == SUPERVISOR_DO_TO_WORKER || type == SUPERVISOR_DO_FORGET_JOB;
+    }
+    if (!effect) return;
+    if (epoch < t->obeyed)
+        sim_violate(sim, "%s obeys an order of epoch %" PRIu64 " after one of epoch %" PRIu64, sim_tm_name((uint32_t)(t - sim->tms)).text,
+                    epoch, t->obeyed);
+    t->obeyed = epoch;
+}
+
 static void on_tm_event(struct sim *sim, struct sim_event *ev)
 {
     struct sim_taskmanager *t = &sim->tms[ev->tm];
@@ -494,35 +565,55 @@ static void on_tm_event(struct sim *sim, struct sim_event *ev)
         se.type = SUPERVISOR_EV_PACKET;
         se.packet.data = (struct weir_bytes){ev->data, (uint32_t)ev->len};
         actors_step_taskmanager(sim, ev->tm, &se);
+        check_fence(sim, t, ev->ref);
         return;
     case SIM_EV_STORED: on_stored(sim, ev); return;
     default: workers_on_event(sim, ev); return;
     }
 }
 
+/* Who asks in vain for a leader asks again. */
+static void on_user(struct sim *sim, const struct sim_event *ev)
+{
+    if (!sim->jm) {
+        struct sim_event again = *ev;
+        again.at_ms = sim->now_ms + 100;
+        sim_push(sim, again);
+        return;
+    }
+    if (ev->kind == SIM_EV_SUBMIT)
+        actors_submit(sim, ev->what);
+    else if (sim->jobs[ev->what].submitted && ev->kind == SIM_EV_CANCEL)
+        actors_cancel(sim, ev->what);
+    else if (sim->jobs[ev->what].submitted)
+        actors_request(sim, ev->what, ev->how);
+}
+
+static void on_jm_tick(struct sim_jobmanager *jm, int64_t at_ms)
+{
+    if (!jm->core || jm->wake_ms != at_ms) return; /* it was woken by something else since */
+    jm->wake_ms = INT64_MIN;
+    actors_tick_jobmanager(jm);
+}
+
 void actors_dispatch(struct sim *sim, struct sim_event *ev)
 {
     if (ev->how == UINT32_MAX) return; /* called off by the healing */
     switch (ev->kind) {
-    case SIM_EV_JM_TICK:
-        if (sim->jm_wake_ms != (int64_t)ev->offset) return;
-        sim->jm_wake_ms = INT64_MIN;
-        tick_jobmanager(sim);
-        return;
+    case SIM_EV_JM_TICK: on_jm_tick(&sim->jms[ev->jm], (int64_t)ev->offset); return;
     case SIM_EV_JM_PACKET: on_jm_packet(sim, ev); return;
     case SIM_EV_DESCRIBED: on_described(sim, ev); return;
     case SIM_EV_CHUNK: on_chunk(sim, ev); return;
-    case SIM_EV_SUBMIT: actors_submit(sim, ev->what); return;
+    case SIM_EV_SUBMIT:
     case SIM_EV_CANCEL:
-        if (sim->jobs[ev->what].submitted) actors_cancel(sim, ev->what);
-        return;
+    case SIM_EV_REQUEST: on_user(sim, ev); return;
+    case SIM_EV_JM_NEWS:
+    case SIM_EV_PEER_ASK:
+    case SIM_EV_SERVER_TICK: leaders_on_event(sim, ev); return;
     case SIM_EV_CATALOG: durable_on_catalog(sim, ev); return;
     case SIM_EV_STORAGE: durable_on_storage(sim, ev); return;
-    case SIM_EV_REQUEST:
-        if (sim->jobs[ev->what].submitted) actors_request(sim, ev->what, ev->how);
-        return;
     case SIM_EV_JM_RESTART: sim_restart_jobmanager(sim); return;
-    case SIM_EV_JM_PAUSE: sim->jm_paused_ms = sim->now_ms + (int64_t)ev->ref; return;
+    case SIM_EV_JM_PAUSE: sim->jms[ev->jm].paused_ms = sim->now_ms + (int64_t)ev->ref; return;
     case SIM_EV_CRASH: actors_crash(sim, ev->tm); return;
     case SIM_EV_START: actors_start(sim, ev->tm); return;
     case SIM_EV_PAUSE: sim_pause(sim, ev->tm, (int64_t)ev->ref); return;

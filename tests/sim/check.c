@@ -82,6 +82,9 @@ static void check_restore(struct sim *sim, const struct sim_job *mine, const str
         sim_violate(sim, "job %08" PRIu64 " attempt %" PRIu32 " restores checkpoint %" PRIu64 " instead of %" PRIu64, job->number,
                     job->attempt, job->restored_id, id);
     sim->n_restarted += job->attempt > 1;
+    if (sim->spared && !mine->stop_asked && mine->ran && mine->ran == mine->attempt - 1)
+        sim_violate(sim, "job %08" PRIu64 " was running, only JobManagers suffered, and attempt %" PRIu32 " begins", job->number,
+                    job->attempt);
 }
 
 static void check_attempt(struct sim *sim, struct sim_job *mine, const struct job *job)
@@ -154,7 +157,30 @@ static void check_job(struct sim *sim, struct sim_job *mine)
     check_history(sim, mine, job);
     check_attempt(sim, mine, job);
     mine->state = job->state;
+    if (job->state == JOB_RUNNING) mine->ran = job->attempt;
     if (!ended && job_state_terminal(job->state)) check_end(sim, mine, job);
+}
+
+/* What a new leader has taken up of a job, compared with what was seen of the one before. */
+static void look_again(struct sim *sim, struct sim_job *mine)
+{
+    const struct job *job = master_job_find(sim->jm, mine->id);
+    mine->forgotten = !job; /* its submission had not been stored */
+    if (!job && mine->accepted) sim_violate(sim, "a job that was accepted is lost");
+    if (!job) return;
+    sim->n_recovered += !job_state_terminal(job->state);
+    mine->n_seen = 0;
+    mine->describe_stopped = false;
+    if (job_state_terminal(mine->state)) return;
+    mine->state = job->state;
+    if (job_state_terminal(job->state)) mine->n_ended = 1; /* it had ended, and nobody had seen it */
+}
+
+void check_leader(struct sim *sim)
+{
+    sim->n_leaders++;
+    for (uint32_t i = 0; i < sim->n_jobs; i++)
+        if (sim->jobs[i].submitted) look_again(sim, &sim->jobs[i]);
 }
 
 /* ---- slots ---- */
@@ -238,8 +264,8 @@ void check_taskmanager(struct sim *sim, uint32_t tm)
         if (jobs & (UINT64_C(1) << p->job)) sim_violate(sim, "tm-%" PRIu32 " runs two workers of one job", tm + 1);
         jobs |= UINT64_C(1) << p->job;
         if (!known(t->core, job->id, p->attempt)) sim_violate(sim, "tm-%" PRIu32 " does not know a worker that it runs", tm + 1);
-        if (job->forgotten) continue;
-        if (p->attempt < job->attempt) continue; /* of a TaskManager that was lost: it is not told before it is heard again */
+        if (job->forgotten || p->epoch < sim->epoch) continue; /* ordered by a leader before: the new one adopts or ends it */
+        if (p->attempt < job->attempt) continue;               /* of a TaskManager that was lost: it is not told before it is heard again */
         if (p->attempt != job->attempt || !(job->tms & (1u << tm)))
             sim_violate(sim, "tm-%" PRIu32 " runs a worker that nobody deployed", tm + 1);
     }

@@ -106,10 +106,34 @@ static void check_pointers(struct sim *sim, uint32_t job)
     if (c && c->lied) sim_violate(sim, "job %08" PRIu32 ": checkpoint %" PRIu64 " was completed though records were lost", job + 1, id);
 }
 
-static void set_key(struct sim *sim, const char *name, const void *value, size_t len)
+/* Numbers of checkpoints only grow, whoever leads; a pointer that was stored is replaced by newer ones only; a result stays. */
+static void check_progress(struct sim *sim, uint32_t job, enum job_key key, const struct sim_key *old, struct weir_bytes value)
+{
+    struct records_job *records = calloc(2, sizeof *records);
+    WEIR_ASSERT(records);
+    weir_err err = records_take(&records[0], key, (struct weir_bytes){old->value.data, (uint32_t)old->value.len}, NULL);
+    if (!err) err = records_take(&records[1], key, value, NULL);
+    WEIR_ASSERT(!err);
+    const struct job_recovery *was = &records[0].recovery, *is = &records[1].recovery;
+    bool falls = key == JOB_KEY_RESULT || (key == JOB_KEY_COUNTER && is->counter <= was->counter) ||
+                 (key == JOB_KEY_ATTEMPT && is->attempt < was->attempt);
+    if (key == JOB_KEY_POINTERS && was->n_pointers)
+        falls = !is->n_pointers || records[1].pointers[is->n_pointers - 1].id < records[0].pointers[was->n_pointers - 1].id;
+    if (falls) sim_violate(sim, "job %08" PRIu32 ": its %s goes back", job + 1, strrchr(old->key, '/') + 1);
+    records_close(&records[0]);
+    records_close(&records[1]);
+    free(records);
+}
+
+void durable_set(struct sim *sim, const char *name, struct weir_bytes value)
 {
     bool found;
     uint32_t at = place_of(sim, name, &found);
+    struct weir_id id;
+    enum job_key key;
+    bool known = records_key_parse(name, &id, &key);
+    WEIR_ASSERT(known);
+    if (found) check_progress(sim, (uint32_t)sim_find_job(sim, id), key, &sim->keys[at], value);
     if (!found) {
         WEIR_ASSERT(sim->n_keys < SIM_KEYS_MAX);
         memmove(&sim->keys[at + 1], &sim->keys[at], (sim->n_keys++ - at) * sizeof sim->keys[0]);
@@ -118,16 +142,15 @@ static void set_key(struct sim *sim, const char *name, const void *value, size_t
     }
     sim->keys[at].version++;
     buffer_clear(&sim->keys[at].value);
-    buffer_add(&sim->keys[at].value, value, len);
-    struct weir_id id;
-    enum job_key key;
-    bool known = records_key_parse(name, &id, &key);
-    WEIR_ASSERT(known);
+    buffer_add(&sim->keys[at].value, value.data, value.length);
     if (key == JOB_KEY_POINTERS) check_pointers(sim, (uint32_t)sim_find_job(sim, id));
 }
 
-static void unset_key(struct sim *sim, uint32_t at)
+void durable_unset(struct sim *sim, const char *name)
 {
+    bool found;
+    uint32_t at = place_of(sim, name, &found);
+    WEIR_ASSERT(found);
     buffer_close(&sim->keys[at].value);
     memmove(&sim->keys[at], &sim->keys[at + 1], (--sim->n_keys - at) * sizeof sim->keys[0]);
 }
@@ -146,8 +169,8 @@ static enum catalog_outcome apply(struct sim *sim, const struct sim_event *ev, s
         return CATALOG_COMMITTED;
     }
     if (version != ev->offset) return CATALOG_CONFLICT;
-    if (ev->what == CATALOG_DELETE && found) unset_key(sim, at);
-    if (ev->what == CATALOG_PUT) set_key(sim, name, name + key_len, ev->len - key_len);
+    if (ev->what == CATALOG_DELETE && found) durable_unset(sim, name);
+    if (ev->what == CATALOG_PUT) durable_set(sim, name, (struct weir_bytes){name + key_len, (uint32_t)(ev->len - key_len)});
     answer->version = version + 1;
     return CATALOG_COMMITTED;
 }
@@ -183,7 +206,7 @@ void durable_on_catalog(struct sim *sim, struct sim_event *ev)
     } else {
         me.catalog.outcome = apply(sim, ev, &me.catalog);
     }
-    actors_step_jobmanager(sim, &me);
+    actors_step_jobmanager(&sim->jms[0], &me);
 }
 
 uint32_t durable_list(const struct sim *sim, struct master_listed *out)
@@ -204,31 +227,40 @@ struct sim_checkpoint *durable_find(struct sim *sim, const char *path)
 }
 
 /* An order on its way: the path, a NUL, the manifest. */
-void durable_storage(struct sim *sim, const struct master_action *order)
+void durable_storage(struct sim_jobmanager *jm, const struct master_action *order)
 {
+    struct sim *sim = jm->world;
     size_t path_len = strlen(order->storage.path) + 1;
     unsigned char *data = malloc(path_len + order->storage.manifest.length);
     WEIR_ASSERT(data);
     memcpy(data, order->storage.path, path_len);
     if (order->storage.manifest.length) memcpy(data + path_len, order->storage.manifest.data, order->storage.manifest.length);
     int64_t at_ms = sim->now_ms + sim_delay(sim, sim->config.storage_ms ? sim->config.storage_ms : 5);
-    if (at_ms < sim->storage_ms) at_ms = sim->storage_ms; /* one after the other */
-    sim->storage_ms = at_ms;
+    if (at_ms < jm->storage_ms) at_ms = jm->storage_ms; /* one after the other */
+    jm->storage_ms = at_ms;
     sim_push(sim, (struct sim_event){.at_ms = at_ms,
                                      .kind = SIM_EV_STORAGE,
+                                     .jm = jm->index,
                                      .what = (uint32_t)sim_find_job(sim, order->storage.job),
                                      .how = order->storage.what,
                                      .tm = order->storage.options,
-                                     .life = (uint32_t)sim->epoch,
+                                     .life = (uint32_t)jm->epoch,
                                      .ref = order->storage.id,
                                      .data = data,
                                      .len = path_len + order->storage.manifest.length});
+}
+
+/* It comes late: another JobManager leads, and may have removed what this is about. */
+static bool of_a_leader_before(const struct sim *sim, const struct sim_event *ev)
+{
+    return ev->life && ev->life < sim->epoch;
 }
 
 static weir_err begin(struct sim *sim, const struct sim_event *ev)
 {
     struct sim_job *job = &sim->jobs[ev->what];
     uint32_t i = 0;
+    if (of_a_leader_before(sim, ev) && ev->ref < job->last_begun) return WEIR_E_STATE;
     if (ev->ref <= job->last_begun) sim_violate(sim, "job %08" PRIu32 ": checkpoint %" PRIu64 " was begun twice", ev->what + 1, ev->ref);
     job->last_begun = ev->ref;
     if (durable_find(sim, ev->data)) return WEIR_E_EXISTS;
@@ -244,7 +276,7 @@ static weir_err begin(struct sim *sim, const struct sim_event *ev)
     return WEIR_OK;
 }
 
-static void seal(struct sim *sim, const struct sim_event *ev)
+static weir_err seal(struct sim *sim, const struct sim_event *ev)
 {
     struct sim_checkpoint *c = durable_find(sim, ev->data);
     struct manifest m;
@@ -253,10 +285,12 @@ static void seal(struct sim *sim, const struct sim_event *ev)
     WEIR_ASSERT(!err);
     bool whole = c && c->n_packs == m.n_packs && m.checkpoint_id == ev->ref;
     for (uint32_t s = 0; whole && s < sim->jobs[ev->what].spec.parallelism; s++) whole = c->slots[s].told;
+    manifest_close(&m);
+    if (!whole && of_a_leader_before(sim, ev)) return WEIR_E_NOT_FOUND;
     if (!whole)
         sim_violate(sim, "job %08" PRIu32 ": the manifest of checkpoint %" PRIu64 " names what is not there", ev->what + 1, ev->ref);
-    manifest_close(&m);
     if (c) c->sealed = true;
+    return WEIR_OK;
 }
 
 static void discard(struct sim *sim, const struct sim_event *ev)
@@ -292,7 +326,7 @@ void durable_on_storage(struct sim *sim, struct sim_event *ev)
         if (!fails) me.storage.err = begin(sim, ev);
         break;
     case MASTER_STORAGE_SEAL:
-        if (!fails) seal(sim, ev);
+        if (!fails) me.storage.err = seal(sim, ev);
         break;
     case MASTER_STORAGE_DISCARD: discard(sim, ev); return;
     case MASTER_STORAGE_END:
@@ -300,15 +334,17 @@ void durable_on_storage(struct sim *sim, struct sim_event *ev)
         end(sim, ev->what);
         break;
     }
-    if (ev->life == (uint32_t)sim->epoch) actors_step_jobmanager(sim, &me);
+    struct sim_jobmanager *jm = &sim->jms[ev->jm];
+    if (jm->core && ev->life == (uint32_t)jm->epoch) actors_step_jobmanager(jm, &me);
 }
 
 /* What was given to store and storage and not done yet: some of it is, some is not. What is too late is done after all. */
-void durable_crash(struct sim *sim)
+void durable_crash(struct sim_jobmanager *jm)
 {
+    struct sim *sim = jm->world;
     for (uint32_t i = 0; i < sim->n_events; i++) {
         struct sim_event *ev = &sim->events[i];
-        if ((ev->kind != SIM_EV_CATALOG && ev->kind != SIM_EV_STORAGE) || ev->how == UINT32_MAX) continue;
+        if ((ev->kind != SIM_EV_CATALOG && ev->kind != SIM_EV_STORAGE) || ev->how == UINT32_MAX || ev->jm != jm->index) continue;
         struct catalog_answer ignored = {0};
         bool done = sim_random(sim, 2);
         if (done && ev->kind == SIM_EV_CATALOG) (void)apply(sim, ev, &ignored);

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Breaks the cores on purpose, one line at a time, and demands that the simulator notices each time within SEEDS seeds. A simulator that lets a
-# broken core pass proves nothing about a good one.
+# Breaks the cores on purpose, one line at a time, and demands that the simulator notices each time: worlds with one JobManager for what is broken
+# first, worlds with an ensemble of them, or else the stories of those, for what follows. A simulator that lets a broken core pass proves nothing
+# about a good one.
 #
 #     mutants.sh SOURCE-FOLDER SCRATCH-FOLDER COMPILER LIBRARY...
 #
@@ -10,35 +11,47 @@
 set -u
 source=$1 scratch=$2 compiler=$3
 shift 3
-SEEDS=2000
+worlds=(--seeds 2000)
+stories= # tests to run when no world notices
+ONLY=${ONLY:-}
 flags=(-std=gnu17 -O1 -w -D_GNU_SOURCE -DNDEBUG -DWEIR_VERSION=\"sim\" -I"$source" -I"$source/api/include")
 mkdir -p "$scratch"
 failed=0
+
+# build PROGRAM SOURCE LIBRARY...: with the mutated object
+build() {
+    "$compiler" "${flags[@]}" -o "$scratch/$1" "$source/tests/sim/$2" "$scratch/mutant.c" "${@:3}" 2>"$scratch/errors"
+}
+
+# noticed PROGRAM ARGUMENT...: it fails, or takes more than two minutes of processor time
+noticed() {
+    local status
+    status=$(ulimit -t 120; "$@" >"$scratch/lines" 2>&1; echo $?) 2>/dev/null
+    [ "$status" != 0 ] || return 1
+    echo "caught    $name ($(grep -aE '^seed |^[./a-z_]+\.c:|assert|FAILED' "$scratch/lines" | head -1 | cut -c1-140))"
+}
 
 # mutant NAME FILE SED-EXPRESSION: what the break means, where, how
 mutant() {
     local name=$1 file=$2 expression=$3
     shift 3
+    [[ $name == *$ONLY* ]] || return
     sed -E "$expression" "$source/$file" >"$scratch/mutant.c"
     if cmp -s "$source/$file" "$scratch/mutant.c"; then
         echo "STALE     $name: the expression no longer fits $file"
         failed=1
         return
     fi
-    if ! "$compiler" "${flags[@]}" -o "$scratch/sim" "$source/tests/sim/sim.c" "$scratch/mutant.c" "$@" 2>"$scratch/errors"; then
+    if ! build sim sim.c "$@"; then
         echo "BROKEN    $name: does not compile"
         head -5 "$scratch/errors"
         failed=1
         return
     fi
-    local status
-    status=$(timeout 60 "$scratch/sim" --seeds $SEEDS >"$scratch/lines" 2>&1; echo $?) 2>/dev/null
-    if [ "$status" = 0 ]; then
-        echo "SURVIVED  $name"
-        failed=1
-    else
-        echo "caught    $name ($(grep -E '^seed |^[a-z/]+\.c:|assert' "$scratch/lines" | head -1))"
-    fi
+    if noticed "$scratch/sim" "${worlds[@]}"; then return; fi
+    if [ "$stories" ] && build stories "$stories" "$@" -lcmocka && noticed "$scratch/stories"; then return; fi
+    echo "SURVIVED  $name"
+    failed=1
 }
 
 job=jobmanager/job.c workers=jobmanager/job_workers.c checkpoints=jobmanager/job_checkpoints.c coordinator=jobmanager/checkpoint.c

@@ -4,6 +4,7 @@
  *
  *     sim --seeds N [--start S]    worlds S ... S + N - 1; one of twenty runs twice and must give the same lines
  *     sim --seed S [--trace]       one world, with all its lines
+ *     sim --ensemble ...           worlds of 3 or 5 JobManagers, each with a peer of an ensemble
  *
  * Exit status 1 when an invariant broke; the seed's lines and the one command that repeats it are printed then.
  */
@@ -17,9 +18,10 @@
 enum { TWICE = 20, TAIL = 4000 };
 
 static const char *program = "sim";
+static bool ensemble;
 
 struct totals {
-    uint64_t steps, jobs, finished, failed, canceled, completed, restarted, recovered, adopted;
+    uint64_t steps, jobs, finished, failed, canceled, completed, restarted, recovered, adopted, leaders;
 };
 
 static void count(const struct sim *sim, struct totals *t)
@@ -29,6 +31,7 @@ static void count(const struct sim *sim, struct totals *t)
     t->restarted += sim->n_restarted;
     t->recovered += sim->n_recovered;
     t->adopted += sim->n_adopted;
+    t->leaders += sim->n_leaders;
     for (uint32_t i = 0; i < sim->n_jobs; i++) {
         t->jobs++;
         t->finished += sim->jobs[i].state == JOB_FINISHED;
@@ -40,14 +43,15 @@ static void count(const struct sim *sim, struct totals *t)
 static bool run_seed(uint64_t seed, bool trace, struct totals *totals, uint64_t *hash)
 {
     struct sim *sim;
-    sim_draw(&sim, seed, trace);
+    sim_draw(&sim, seed, ensemble, trace);
     count(sim, totals);
     *hash = sim->hash;
     bool well = !sim->violated;
     if (!well) {
         size_t from = sim->lines.len > TAIL ? sim->lines.len - TAIL : 0;
         if (!trace) printf("...%.*s", (int)(sim->lines.len - from), (const char *)sim->lines.data + from);
-        printf("seed %" PRIu64 ": %s\nrepeat with: %s --seed %" PRIu64 " --trace\n", seed, sim->violation, program, seed);
+        printf("seed %" PRIu64 ": %s\nrepeat with: %s%s --seed %" PRIu64 " --trace\n", seed, sim->violation, program,
+               ensemble ? " --ensemble" : "", seed);
     }
     sim_destroy(&sim);
     return well;
@@ -67,11 +71,11 @@ static bool run_seeds(uint64_t start, uint64_t n)
     }
     printf("%" PRIu64 " seeds, %" PRIu64 " steps: %" PRIu64 " jobs, %" PRIu64 " finished, %" PRIu64 " failed, %" PRIu64
            " canceled, %" PRIu64 " died with their JobManager or were never submitted; %" PRIu64 " checkpoints completed, %" PRIu64
-           " attempts begun after a failure, %" PRIu64 " jobs taken up by a new JobManager, %" PRIu64
-           " of them without a restart; every invariant held\n",
+           " attempts begun after a failure, %" PRIu64 " jobs taken up by a new JobManager, %" PRIu64 " of them without a restart, %" PRIu64
+           " JobManagers led; every invariant held\n",
            n, totals.steps, totals.jobs, totals.finished, totals.failed, totals.canceled,
            totals.jobs - totals.finished - totals.failed - totals.canceled, totals.completed, totals.restarted, totals.recovered,
-           totals.adopted);
+           totals.adopted, totals.leaders);
     return true;
 }
 
@@ -82,8 +86,9 @@ int main(int argc, char **argv)
     program = argv[0];
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "0";
-        if (!strcmp(argv[i], "--trace")) {
-            trace = true;
+        if (!strcmp(argv[i], "--trace") || !strcmp(argv[i], "--ensemble")) {
+            trace |= argv[i][2] == 't';
+            ensemble |= argv[i][2] == 'e';
             continue;
         }
         if (!strcmp(argv[i], "--seeds"))
@@ -93,7 +98,7 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[i], "--seed"))
             seed = strtoull(value, NULL, 10);
         else
-            return fprintf(stderr, "usage: sim --seeds N [--start S] | --seed S [--trace]\n"), 2;
+            return fprintf(stderr, "usage: sim [--ensemble] --seeds N [--start S] | --seed S [--trace]\n"), 2;
         i++;
     }
     struct totals totals = {0};

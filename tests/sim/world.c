@@ -8,6 +8,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/hash.h"
+#include "tests/sim/coord/ensemble.h"
 
 /* ---- chance ---- */
 
@@ -143,18 +144,28 @@ void sim_push(struct sim *sim, struct sim_event ev)
     push(sim, &ev);
 }
 
+/* A JobManager and its peer are stopped together. */
+static int64_t jm_paused_until(const struct sim *sim, uint32_t jm)
+{
+    int64_t at_ms = sim->jms[jm].paused_ms;
+    return sim->ens && sim->ens->peers[jm + 1].paused_ms > at_ms ? sim->ens->peers[jm + 1].paused_ms : at_ms;
+}
+
 /* Whoever is stopped gets his events when he goes on, in their order. */
 static int64_t paused_until(const struct sim *sim, const struct sim_event *ev)
 {
     switch (ev->kind) {
     case SIM_EV_JM_TICK:
     case SIM_EV_JM_PACKET:
+    case SIM_EV_JM_NEWS:
     case SIM_EV_DESCRIBED:
     case SIM_EV_CHUNK:
+    case SIM_EV_CATALOG: return jm_paused_until(sim, ev->jm);
     case SIM_EV_SUBMIT:
     case SIM_EV_REQUEST:
-    case SIM_EV_CATALOG:
-    case SIM_EV_CANCEL: return sim->jm_paused_ms;
+    case SIM_EV_CANCEL: return jm_paused_until(sim, sim->leader);
+    case SIM_EV_PEER_ASK:
+    case SIM_EV_SERVER_TICK: return sim->ens->peers[ev->jm + 1].paused_ms;
     case SIM_EV_TM_TICK:
     case SIM_EV_TM_PACKET:
     case SIM_EV_STORED:
@@ -163,31 +174,54 @@ static int64_t paused_until(const struct sim *sim, const struct sim_event *ev)
     }
 }
 
+static void step(struct sim *sim)
+{
+    struct sim_event ev = pop(sim);
+    if (paused_until(sim, &ev) > ev.at_ms) {
+        ev.at_ms = paused_until(sim, &ev);
+        push(sim, &ev);
+        return;
+    }
+    sim->spin = ev.at_ms > sim->now_ms ? 0 : sim->spin + 1;
+    if (sim->spin > 20000) sim_violate(sim, "the world spins: time stands still");
+    sim->now_ms = ev.at_ms;
+    if (sim->ens) sim->ens->now_ms = ev.at_ms;
+    sim->n_steps++;
+    sim_fold(sim, (uint64_t)ev.at_ms * 64 + ev.kind);
+    actors_dispatch(sim, &ev);
+    free(ev.data);
+}
+
+static void step_ensemble(struct sim *sim, int64_t at_ms)
+{
+    sim->now_ms = at_ms;
+    ens_step(sim->ens);
+    if (sim->ens->violated) sim_violate(sim, "%s", sim->ens->violation);
+}
+
 void sim_run(struct sim *sim, int64_t ms)
 {
     int64_t end = sim->now_ms + ms;
-    while (!sim->violated && sim->n_events && sim->events[0].at_ms <= end) {
-        struct sim_event ev = pop(sim);
-        if (paused_until(sim, &ev) > ev.at_ms) {
-            ev.at_ms = paused_until(sim, &ev);
-            push(sim, &ev);
-            continue;
-        }
-        sim->spin = ev.at_ms > sim->now_ms ? 0 : sim->spin + 1;
-        if (sim->spin > 20000) sim_violate(sim, "the world spins: time stands still");
-        sim->now_ms = ev.at_ms;
-        sim->n_steps++;
-        sim_fold(sim, (uint64_t)ev.at_ms * 64 + ev.kind);
-        actors_dispatch(sim, &ev);
-        free(ev.data);
+    while (!sim->violated) {
+        int64_t own_ms = sim->n_events ? sim->events[0].at_ms : INT64_MAX;
+        int64_t ens_ms = sim->ens && sim->ens->n_events ? sim->ens->events[0].at_ms : INT64_MAX;
+        if (own_ms > end && ens_ms > end) break;
+        if (ens_ms <= own_ms)
+            step_ensemble(sim, ens_ms);
+        else
+            step(sim);
     }
     if (!sim->violated) sim->now_ms = end;
 }
 
 bool sim_run_until(struct sim *sim, uint32_t job, enum job_state state, int64_t ms)
 {
-    for (int64_t i = 0; i < ms && !sim->violated && sim_job(sim, job)->state != state; i++) sim_run(sim, 1);
-    return sim_job(sim, job)->state == state;
+    const struct job *j = sim_job(sim, job);
+    for (int64_t i = 0; i < ms && !sim->violated && !(j && j->state == state); i++) {
+        sim_run(sim, 1);
+        j = sim_job(sim, job);
+    }
+    return j && j->state == state;
 }
 
 /* ---- the end ---- */
@@ -196,6 +230,8 @@ bool sim_at_rest(const struct sim *sim, const char **why)
 {
     const char *ignored;
     const char **out = why ? why : &ignored;
+    *out = "no JobManager leads";
+    if (!sim->jm) return false;
     for (uint32_t i = 0; i < sim->n_jobs; i++) {
         const struct sim_job *job = &sim->jobs[i];
         if (!job->submitted || job->forgotten) continue;
@@ -235,6 +271,7 @@ void sim_heal(struct sim *sim, int64_t bound_ms)
     struct sim_config *c = &sim->config;
     c->loss = c->doubled = c->slow = c->store_fails = c->storage_fails = c->catalog_fails = c->catalog_unknown = c->lies = 0;
     sim->drop_n = 0;
+    if (sim->ens) (void)fault_end(sim->ens);
     for (uint32_t i = 0; i < sim->n_events; i++) /* no new trouble */
         if (sim->events[i].kind == SIM_EV_CRASH || sim->events[i].kind == SIM_EV_PAUSE || sim->events[i].kind == SIM_EV_CUT ||
             sim->events[i].kind == SIM_EV_JM_RESTART || sim->events[i].kind == SIM_EV_JM_PAUSE)
@@ -289,31 +326,18 @@ void sim_pause(struct sim *sim, uint32_t tm, int64_t ms)
     sim->tms[tm].paused_ms = sim->now_ms + ms;
 }
 
-/* What a new JobManager has taken up of a job, compared with what was seen of the old one. */
-static void look_again(struct sim *sim, struct sim_job *mine)
+static void start_jobmanager(struct sim *sim, uint64_t epoch)
 {
-    const struct job *job = master_job_find(sim->jm, mine->id);
-    mine->forgotten = !job;                                                                    /* its submission had not been stored */
-    if (!job && mine->state == JOB_FINISHED) sim_violate(sim, "a finished job was forgotten"); /* a failed one may never have been stored */
-    if (!job) return;
-    sim->n_recovered += !job_state_terminal(job->state);
-    mine->n_seen = 0;
-    mine->describe_stopped = false;
-    if (job_state_terminal(mine->state)) return;
-    mine->state = job->state;
-    if (job_state_terminal(job->state)) mine->n_ended = 1; /* it had ended, and nobody had seen it */
+    struct master_listed listed[SIM_KEYS_MAX];
+    uint32_t n = durable_list(sim, listed);
+    actors_start_master(&sim->jms[0], epoch, NULL, listed, n);
 }
 
 void sim_restart_jobmanager(struct sim *sim)
 {
     sim_trace(sim, "jm crashes and starts again");
-    durable_crash(sim);
-    master_destroy(&sim->jm);
-    sim->epoch++;
-    for (uint32_t i = 0; i < sim->n_jobs; i++) sim->jobs[i].forgotten |= sim->jobs[i].submitted; /* until it is seen again */
-    actors_start_jobmanager(sim);
-    for (uint32_t i = 0; i < sim->n_jobs; i++)
-        if (sim->jobs[i].submitted) look_again(sim, &sim->jobs[i]);
+    durable_crash(&sim->jms[0]);
+    start_jobmanager(sim, sim->epoch + 1);
 }
 
 weir_err sim_request(struct sim *sim, uint32_t job, uint32_t options)
@@ -340,7 +364,7 @@ weir_err sim_cancel(struct sim *sim, uint32_t job)
 
 const struct job *sim_job(const struct sim *sim, uint32_t job)
 {
-    return master_job_find(sim->jm, sim->jobs[job].id);
+    return sim->jm ? master_job_find(sim->jm, sim->jobs[job].id) : NULL;
 }
 
 int sim_find_job(const struct sim *sim, struct weir_id id)
@@ -378,7 +402,8 @@ static struct sim *new_world(uint64_t seed)
     WEIR_ASSERT(sim);
     sim->seed = seed;
     sim->random = seed;
-    sim->epoch = 1;
+    sim->n_jms = 1;
+    for (uint32_t i = 0; i < SIM_JMS; i++) sim->jms[i] = (struct sim_jobmanager){.world = sim, .index = i};
     buffer_init(&sim->lines, 0);
     master_actions_init(&sim->jm_actions);
     supervisor_actions_init(&sim->tm_actions);
@@ -387,11 +412,11 @@ static struct sim *new_world(uint64_t seed)
 
 static void start_all(struct sim *sim)
 {
-    actors_start_jobmanager(sim);
+    if (!sim->ens) start_jobmanager(sim, 1);
     for (uint32_t i = 0; i < SIM_TMS; i++) actors_start(sim, i);
 }
 
-void sim_new(struct sim **out)
+static struct sim *new_calm_world(void)
 {
     struct sim *sim = new_world(1);
     sim->calm = true;
@@ -409,15 +434,31 @@ void sim_new(struct sim **out)
                                       .worker_silence_ms = 2000,
                                       .cancel_timeout_ms = 1000,
                                       .progress_timeout_ms = 3000};
-    start_all(sim);
-    *out = sim;
+    return sim;
+}
+
+void sim_new(struct sim **out)
+{
+    *out = new_calm_world();
+    start_all(*out);
+}
+
+void sim_new_ensemble(struct sim **out, uint32_t jms)
+{
+    struct ens_config config = {.n_peers = jms, .n_voters = jms, .n_members = jms, .delay_ms = 1, .break_ms = 1, .detect_ms = 100};
+    config.retry_ms = 10;
+    config.fsync_ms = 1;
+    *out = new_calm_world();
+    leaders_new(*out, &config);
+    start_all(*out);
 }
 
 void sim_destroy(struct sim **psim)
 {
     struct sim *sim = *psim;
     if (!sim) return;
-    master_destroy(&sim->jm);
+    leaders_destroy(sim);
+    for (uint32_t i = 0; i < SIM_JMS; i++) master_destroy(&sim->jms[i].core);
     for (uint32_t i = 0; i < SIM_TMS; i++) supervisor_destroy(&sim->tms[i].core);
     for (uint32_t i = 0; i < sim->n_events; i++) free(sim->events[i].data);
     free(sim->events);
@@ -525,6 +566,7 @@ static struct sim_event trouble(struct sim *sim, enum sim_kind kind, int64_t rag
 {
     struct sim_event ev = {.at_ms = (int64_t)sim_random(sim, (uint64_t)rage_ms), .kind = kind};
     ev.tm = (uint32_t)sim_random(sim, SIM_TMS);
+    if (sim->ens) ev.jm = (uint32_t)sim_random(sim, sim->n_jms);
     ev.ref = sim_random(sim, 5000); /* of a pause: its length */
     return ev;
 }
@@ -553,19 +595,82 @@ static void draw_trouble(struct sim *sim, int64_t rage_ms)
     }
     for (uint32_t i = rate(sim, 3); i > 0; i--) sim_push(sim, trouble(sim, SIM_EV_PAUSE, rage_ms));
     if (!sim_random(sim, 6)) sim_push(sim, trouble(sim, SIM_EV_JM_PAUSE, rage_ms));
+    if (sim->ens) return; /* its faults are others */
     for (uint32_t i = sim_random(sim, 3) ? 0 : between(sim, 1, 3); i > 0; i--) sim_push(sim, trouble(sim, SIM_EV_JM_RESTART, rage_ms));
 }
 
-void sim_draw(struct sim **out, uint64_t seed, bool print)
+/* Peers suffer as in a world of their own, but for changes of members. */
+static void draw_ensemble(struct sim *sim, int64_t rage_ms)
+{
+    struct ens draw = {.random = sim_random(sim, UINT64_MAX)};
+    struct ens_config c = fault_draw(&draw);
+    if (c.n_voters == 1) c.n_voters = 3;
+    c.n_members = c.n_peers = c.n_voters;
+    leaders_new(sim, &c);
+    fault_schedule(sim->ens, ENS_EV_FAULT, c.faults, 0, rage_ms);
+}
+
+/* All else is well: no packet is lost, doubled or overtaken, no job is bad, and there is time to find who leads. */
+static void spare(struct sim *sim)
+{
+    struct sim_config *c = &sim->config;
+    sim->spared = true;
+    c->delay_ms = 1;
+    c->loss = c->doubled = c->slow = c->store_fails = c->storage_fails = c->lies = 0;
+    c->reconcile_ms = 40000;
+    c->leader_wait_ms = 60000;
+    c->start_timeout_ms = c->ready_timeout_ms = c->describe_timeout_ms = c->slot_wait_ms = 30000;
+    for (uint32_t i = 0; i < sim->n_jobs; i++) {
+        struct sim_spec *spec = &sim->jobs[i].spec;
+        spec->describe = SIM_DESCRIBE_WELL;
+        spec->fate = SIM_GOOD;
+        if (!spec->interval_ms) spec->interval_ms = 100;
+        spec->timeout_ms = 20000;
+        spec->tolerable = 1000;
+        spec->parallelism = 1 + i % SIM_TMS;
+    }
+}
+
+static void rage(struct sim *sim, int64_t ms)
+{
+    for (int64_t end = sim->now_ms + ms; !sim->violated && sim->now_ms < end;) {
+        sim_run(sim, sim->ens ? 1 + (int64_t)sim_random(sim, 200) : ms);
+        if (sim->ens) fault_snapshot(sim->ens);
+    }
+}
+
+/* Well is more than quiet: a job is taken, completes checkpoints, and ends. A TaskManager may still be stopped, hence the restart. */
+static void prove_well(struct sim *sim)
+{
+    static const struct sim_spec spec = {.parallelism = 2,
+                                         .n_splits = 3,
+                                         .describe_ms = 20,
+                                         .step_ms = 5,
+                                         .run_ms = 3000,
+                                         .interval_ms = 100,
+                                         .restarts = 3,
+                                         .restart_delay_ms = 10};
+    uint64_t completed = sim->n_completed;
+    uint32_t job = sim_submit(sim, &spec);
+    if (!sim_run_until(sim, job, JOB_FINISHED, 60000) && !sim->violated) sim_violate(sim, "all is well, and a job does not finish");
+    if (sim->n_completed < completed + 2) sim_violate(sim, "all is well, and no checkpoint completes");
+}
+
+void sim_draw(struct sim **out, uint64_t seed, bool ensemble, bool print)
 {
     struct sim *sim = new_world(seed);
     sim->print = print;
     int64_t rage_ms = (int64_t)between(sim, 3000, 12000);
     draw_config(sim);
+    if (ensemble) draw_ensemble(sim, rage_ms);
     draw_jobs(sim, rage_ms);
-    draw_trouble(sim, rage_ms);
+    if (ensemble && sim_random(sim, 2))
+        spare(sim);
+    else
+        draw_trouble(sim, rage_ms);
     start_all(sim);
-    sim_run(sim, rage_ms);
+    rage(sim, rage_ms);
     if (!sim->violated) sim_heal(sim, 60000);
+    if (!sim->violated && ensemble) prove_well(sim);
     *out = sim;
 }

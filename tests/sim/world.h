@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The simulator: the cores of one JobManager and three TaskManagers in one thread, in a world that is drawn from a seed.
+ * The simulator: the cores of a JobManager and three TaskManagers in one thread, in a world that is drawn from a seed; or of several
+ * JobManagers, of which each has a peer of a simulated ensemble (coord/ensemble.h), and one leads.
  *
  *     jobmanager core ◀── network: loses, doubles, delays, reorders, cuts ──▶ taskmanager cores ◀── pipes ──▶ worker processes
  *        ▲    ▲
@@ -20,6 +21,7 @@
 #include "taskmanager/supervisor.h"
 
 #define SIM_TMS 3
+#define SIM_JMS 5 /* most JobManagers of a world */
 #define SIM_JOBS_MAX 24
 #define SIM_PROCESSES_MAX (SIM_JOBS_MAX * SIM_TMS * 8)
 #define SIM_SLOTS 6         /* most slots of a job */
@@ -102,7 +104,8 @@ struct sim_key {
 struct sim_job {
     struct weir_id id;
     struct sim_spec spec;
-    bool submitted; /* and accepted */
+    bool submitted; /* and not refused at once */
+    bool accepted;  /* the user was told that it is in the catalog */
     bool forgotten; /* the JobManager that knew it has crashed */
     bool describe_stopped;
     bool cancel_asked;    /* by a user */
@@ -110,6 +113,7 @@ struct sim_job {
     uint32_t n_seen;      /* entries of its history that were checked */
     enum job_state state; /* last seen */
     uint32_t attempt;     /* last seen */
+    uint32_t ran;         /* the attempt that was last seen RUNNING */
     uint32_t tms;         /* bit set of TaskManagers with a worker of the attempt */
     uint32_t n_workers;
     uint32_t n_ended;            /* JOB_ENDED actions */
@@ -144,11 +148,28 @@ struct sim_process {
     uint64_t splits;                  /* bit set of the splits it reads */
 };
 
+/* What is there of a JobManager besides, when it has a peer of an ensemble (leaders.c). */
+struct sim_peer;
+
+struct sim_jobmanager {
+    struct sim *world;   /* for lines */
+    uint32_t index;      /* 0 ... */
+    struct master *core; /* NULL: crashed */
+    uint64_t epoch;      /* of the master; 0: it leads nothing */
+    int64_t wake_ms;     /* TICK that counts */
+    int64_t paused_ms;   /* stopped until then */
+    int64_t storage_ms;  /* its last order to the storage is done then ... */
+    int64_t chunk_ms;    /* ... and its last chunk of a plugin is read */
+    struct sim_peer *peer;
+};
+
 struct sim_taskmanager {
     struct sim *world;       /* for lines */
     struct supervisor *core; /* NULL: crashed */
     uint32_t life;           /* grows with each start */
-    uint64_t route;          /* of its connection */
+    uint64_t route;          /* of its connection ... */
+    uint32_t jm;             /* ... to this JobManager */
+    uint64_t obeyed;         /* highest epoch of an order that has taken effect */
     int64_t wake_ms;         /* TICK that counts */
     int64_t paused_ms;       /* stopped until then */
     bool cut_in, cut_out;    /* the network loses all to it, all from it */
@@ -172,6 +193,9 @@ struct sim_config {
 };
 
 struct sim_event;
+struct ens;
+struct ens_config;
+struct leaders;
 
 struct sim {
     uint64_t seed, random;
@@ -183,9 +207,14 @@ struct sim {
     uint32_t n_events, cap_events;
     struct sim_event *events; /* a binary heap */
 
-    struct master *jm;
-    uint64_t epoch;
-    int64_t jm_wake_ms, jm_paused_ms;
+    struct ens *ens;         /* of the JobManagers' peers; NULL: there is one JobManager, and the catalog's store is durable.c */
+    struct leaders *leaders; /* with it */
+    bool spared;             /* nothing happens but to JobManagers and their peers: attempts must go on */
+    uint32_t n_jms;
+    struct sim_jobmanager jms[SIM_JMS];
+    uint32_t leader;   /* the JobManager that took up the catalog last ... */
+    struct master *jm; /* ... and its master; NULL: it has crashed or knows that it leads no more */
+    uint64_t epoch;    /* of that */
     struct master_actions jm_actions;
     struct sim_taskmanager tms[SIM_TMS];
     struct supervisor_actions tm_actions;
@@ -198,7 +227,6 @@ struct sim {
     uint32_t n_keys;
     struct sim_key keys[SIM_KEYS_MAX]; /* in order; survive the JobManager */
     struct sim_checkpoint checkpoints[SIM_CHECKPOINTS_MAX];
-    int64_t storage_ms; /* the last order to the storage is done then */
 
     enum wire_type drop_type; /* drop_n packets with it, to or from drop_tm, are lost */
     uint32_t drop_tm, drop_n;
@@ -206,16 +234,19 @@ struct sim {
     uint32_t spin;                                           /* ticks without time passing */
     uint64_t n_steps, n_completed, n_restarted, n_recovered; /* n_completed: checkpoints; n_recovered: jobs taken up again ... */
     uint64_t n_adopted;                                      /* ... that went on without a restart */
-    uint64_t hash;                                           /* of all that happened */
-    struct buffer lines;                                     /* the trace */
+    uint64_t n_leaders;
+    uint64_t hash;       /* of all that happened */
+    struct buffer lines; /* the trace */
     bool violated;
     char violation[WEIR_DIAG_MAX];
 };
 
 /* A calm world with two slots on each of tm-1, tm-2, tm-3, all of them just started. */
 void sim_new(struct sim **out);
-/* A world with faults, jobs, crashes and cuts drawn from the seed. */
-void sim_draw(struct sim **out, uint64_t seed, bool print);
+/* The same with so many JobManagers, just started: nobody leads yet. */
+void sim_new_ensemble(struct sim **out, uint32_t jms);
+/* A world with faults, jobs, crashes and cuts drawn from the seed; with 3 or 5 JobManagers, whose peers suffer too, or with one. */
+void sim_draw(struct sim **out, uint64_t seed, bool ensemble, bool print);
 void sim_destroy(struct sim **sim);
 
 /* Time passes. Stops early when an invariant breaks. */
@@ -239,8 +270,11 @@ void sim_cut(struct sim *sim, uint32_t tm, bool in, bool out);
 void sim_crash(struct sim *sim, uint32_t tm);
 void sim_start(struct sim *sim, uint32_t tm);
 void sim_pause(struct sim *sim, uint32_t tm, int64_t ms);
-void sim_stop(struct sim *sim, uint32_t tm); /* SIGTERM; whoever looks after the machine starts it again after 500 ms */
-void sim_restart_jobmanager(struct sim *sim);
+void sim_stop(struct sim *sim, uint32_t tm);  /* SIGTERM; whoever looks after the machine starts it again after 500 ms */
+void sim_restart_jobmanager(struct sim *sim); /* the only one */
+/* In a world with an ensemble: a JobManager with its peer, which starts again `ms` later; the one that leads is stopped and goes on. */
+void sim_crash_jobmanager(struct sim *sim, uint32_t jm, int64_t ms);
+void sim_pause_leader(struct sim *sim, int64_t ms);
 /* Asks for a checkpoint; the answer. */
 weir_err sim_request(struct sim *sim, uint32_t job, uint32_t options);
 
@@ -263,6 +297,9 @@ enum sim_kind {
     SIM_EV_REQUEST,
     SIM_EV_JM_RESTART,
     SIM_EV_JM_PAUSE,
+    SIM_EV_JM_NEWS,     /* its peer tells it something */
+    SIM_EV_PEER_ASK,    /* it tells its peer something */
+    SIM_EV_SERVER_TICK, /* of its peer */
     SIM_EV_TM_TICK,
     SIM_EV_TM_PACKET,
     SIM_EV_STORED,
@@ -291,6 +328,7 @@ struct sim_event {
     int64_t at_ms;
     uint64_t order;
     enum sim_kind kind;
+    uint32_t jm;       /* JobManager */
     uint32_t tm, life; /* TaskManager and which life of it */
     uint32_t what;     /* job index, process index, plugin ... */
     uint32_t how;      /* enum sim_act, exit status, cut ... */
@@ -322,30 +360,43 @@ void workers_order(struct sim *sim, uint32_t tm, const struct supervisor_action 
 void workers_on_event(struct sim *sim, const struct sim_event *ev);
 
 /* durable.c: what outlives the JobManager: the catalog's store, the checkpoint storage */
-void durable_order(struct sim *sim, const struct catalog_order *order);   /* given to the store */
-void durable_on_catalog(struct sim *sim, struct sim_event *ev);           /* the store does it */
-void durable_storage(struct sim *sim, const struct master_action *order); /* given to the storage */
-void durable_on_storage(struct sim *sim, struct sim_event *ev);           /* the storage does it */
-void durable_crash(struct sim *sim);                                      /* the JobManager dies: what was on its way is done, or not */
-uint32_t durable_list(const struct sim *sim, struct master_listed *out);  /* room for SIM_KEYS_MAX */
-struct sim_checkpoint *durable_find(struct sim *sim, const char *path);   /* NULL: no such folder */
+void durable_order(struct sim *sim, const struct catalog_order *order);             /* given to the store */
+void durable_on_catalog(struct sim *sim, struct sim_event *ev);                     /* the store does it */
+void durable_storage(struct sim_jobmanager *jm, const struct master_action *order); /* given to the storage */
+void durable_on_storage(struct sim *sim, struct sim_event *ev);                     /* the storage does it */
+void durable_crash(struct sim_jobmanager *jm);                                      /* it dies: what was on its way is done, or not */
+void durable_set(struct sim *sim, const char *key, struct weir_bytes value);        /* a key of the catalog has a new value */
+void durable_unset(struct sim *sim, const char *key);
+uint32_t durable_list(const struct sim *sim, struct master_listed *out); /* room for SIM_KEYS_MAX */
+struct sim_checkpoint *durable_find(struct sim *sim, const char *path);  /* NULL: no such folder */
 /* The newest checkpoint that the catalog names; false: none. */
 bool durable_newest(const struct sim *sim, uint32_t job, uint64_t *id, uint32_t *options, char path[static 96]);
 bool durable_names(const struct sim *sim, uint32_t job, uint64_t id); /* does the catalog name it? */
 
 void *actors_copy(const void *data, size_t len);
 struct weir_id actors_random_id(struct sim *sim);
-void actors_step_jobmanager(struct sim *sim, struct master_event *ev);
+void actors_step_jobmanager(struct sim_jobmanager *jm, struct master_event *ev);
 void actors_step_taskmanager(struct sim *sim, uint32_t tm, struct supervisor_event *ev);
 weir_err actors_request(struct sim *sim, uint32_t job, uint32_t options);
 void actors_dispatch(struct sim *sim, struct sim_event *ev); /* actors.c: drivers, users */
-void actors_start_jobmanager(struct sim *sim);
+/* A new master. With an epoch it leads, and takes up what is listed; without, it names `leader`. */
+void actors_start_master(struct sim_jobmanager *jm, uint64_t epoch, const char *leader, const struct master_listed *listed, uint32_t n);
+void actors_tick_jobmanager(struct sim_jobmanager *jm);
 void actors_start(struct sim *sim, uint32_t tm);
 void actors_crash(struct sim *sim, uint32_t tm);
 void actors_stop(struct sim *sim, uint32_t tm);
 weir_err actors_cancel(struct sim *sim, uint32_t job);
 void actors_submit(struct sim *sim, uint32_t job);
-void check_jobmanager(struct sim *sim);               /* check.c: after each step of the JobManager */
+void check_jobmanager(struct sim *sim);               /* check.c: after each step of the JobManager that leads */
+void check_leader(struct sim *sim);                   /* a new one has taken up the catalog */
 void check_taskmanager(struct sim *sim, uint32_t tm); /* after each step of a TaskManager */
+
+/* leaders.c: JobManagers with peers of an ensemble */
+void leaders_new(struct sim *sim, const struct ens_config *config); /* makes sim->ens, and JobManagers that start soon */
+void leaders_destroy(struct sim *sim);
+void leaders_order(struct sim_jobmanager *jm, const struct catalog_order *order);
+void leaders_say(struct sim_jobmanager *jm);                  /* what the catalog has to say goes to the peer */
+int64_t leaders_deadline_ms(const struct sim_jobmanager *jm); /* when leaders_say has something to say */
+void leaders_on_event(struct sim *sim, const struct sim_event *ev);
 
 #endif

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stories of three JobManagers in a calm world: what a change of leader does to a job that runs. */
+/* cmocka wants these first, in this order */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+/* clang-format on */
+#include <string.h>
+
+#include "tests/sim/world.h"
+
+enum { TM_2 = 1 };
+
+/* It has a worker on each TaskManager, and a checkpoint every 200 ms. */
+static const struct sim_spec usual = {.parallelism = 6,
+                                      .n_splits = 7,
+                                      .describe_ms = 50,
+                                      .step_ms = 20,
+                                      .run_ms = 15000,
+                                      .fate_worker = 3,
+                                      .interval_ms = 200,
+                                      .restarts = 3,
+                                      .restart_delay_ms = 10};
+
+static int setup(void **state)
+{
+    struct sim *sim;
+    sim_new_ensemble(&sim, 3);
+    sim_run(sim, 8000); /* somebody leads, and all have registered */
+    *state = sim;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct sim *sim = *state;
+    if (!sim->violated) sim_heal(sim, 60000);
+    if (sim->violated) print_error("%s\n%.*s", sim->violation, (int)sim->lines.len, (const char *)sim->lines.data);
+    bool well = !sim->violated;
+    sim_destroy(&sim);
+    return well ? 0 : -1;
+}
+
+/* A job that runs and has completed checkpoints. */
+static uint32_t begin(struct sim *sim)
+{
+    uint32_t job = sim_submit(sim, &usual);
+    assert_true(sim_run_until(sim, job, JOB_RUNNING, 3000));
+    sim_run(sim, 1500);
+    assert_true(sim->n_completed > 0);
+    return job;
+}
+
+static void assert_same_attempt(struct sim *sim, uint32_t job)
+{
+    uint64_t completed = sim->n_completed;
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 20000));
+    assert_int_equal(sim_job(sim, job)->attempt, 1);
+    assert_true(sim->n_completed > completed);
+}
+
+static void a_job_goes_on_when_its_leader_dies(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = begin(sim), leader = sim->leader;
+    sim_crash_jobmanager(sim, sim->leader, 500);
+    sim_run(sim, 5000);
+    assert_int_not_equal(sim->leader, leader);
+    assert_int_equal(sim->n_adopted, 1);
+    assert_same_attempt(sim, job);
+}
+
+static void a_job_outlives_many_leaders(void **state)
+{
+    struct sim *sim = *state;
+    struct sim_spec spec = usual;
+    spec.run_ms = 80000;
+    uint32_t job = sim_submit(sim, &spec);
+    for (int i = 0; i < 8; i++) {
+        assert_true(sim_run_until(sim, job, JOB_RUNNING, 8000));
+        sim_run(sim, 1000);
+        sim_crash_jobmanager(sim, sim->leader, 500);
+    }
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 90000));
+    assert_int_equal(sim_job(sim, job)->attempt, 1);
+}
+
+/*
+ * A leader is stopped so long that one TaskManager, of which it had not heard for a moment before, has been silent for too long as it sees
+ * it. The others have not given it up yet. When it goes on it must not cancel what runs on them: the silence was its own, and somebody else
+ * leads by then.
+ */
+static void a_leader_that_was_stopped_cancels_nothing(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = begin(sim);
+    sim_cut(sim, TM_2, true, true);
+    sim_run(sim, 400);
+    sim_pause_leader(sim, 2700);
+    sim_cut(sim, TM_2, false, false);
+    sim_run(sim, 6000);
+    assert_same_attempt(sim, job);
+}
+
+/*
+ * The same, but TaskManagers have given it up, found nobody else, and ask it again. When it goes on it finds that they register anew while
+ * it has them already, and must not take that for the end of what runs on them before it knows whether it leads.
+ */
+static void taskmanagers_come_back_to_a_leader_that_was_stopped(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = begin(sim);
+    for (uint32_t jm = 0; jm < 3; jm++)
+        if (jm != sim->leader) sim_crash_jobmanager(sim, jm, 9000);
+    sim_pause_leader(sim, 8700);
+    sim_run(sim, 12000);
+    assert_same_attempt(sim, job);
+}
+
+/* Everybody at once, and the disks have it all. */
+static void a_cold_start_finds_job_and_checkpoints(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = begin(sim);
+    for (uint32_t jm = 0; jm < 3; jm++) sim_crash_jobmanager(sim, jm, 1000);
+    for (uint32_t tm = 0; tm < SIM_TMS; tm++) sim_crash(sim, tm);
+    sim_run(sim, 500);
+    for (uint32_t tm = 0; tm < SIM_TMS; tm++) sim_start(sim, tm);
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 40000));
+    assert_int_equal(sim_job(sim, job)->attempt, 2);
+    assert_true(sim_job(sim, job)->restored_id > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_job_goes_on_when_its_leader_dies, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_job_outlives_many_leaders, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_leader_that_was_stopped_cancels_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(taskmanagers_come_back_to_a_leader_that_was_stopped, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_cold_start_finds_job_and_checkpoints, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
