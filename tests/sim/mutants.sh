@@ -28,7 +28,7 @@ noticed() {
     local status
     status=$(ulimit -t 120; "$@" >"$scratch/lines" 2>&1; echo $?) 2>/dev/null
     [ "$status" != 0 ] || return 1
-    echo "caught    $name ($(grep -aE '^seed |^[./a-z_]+\.c:|assert|FAILED' "$scratch/lines" | head -1 | cut -c1-140))"
+    echo "caught    $name ($(grep -aE '^seed |^[./a-z_]+\.c:|assert|^\[  FAILED' "$scratch/lines" | head -1 | cut -c1-140))"
 }
 
 # mutant NAME FILE SED-EXPRESSION: what the break means, where, how
@@ -98,4 +98,22 @@ mutant "a worker that ignores CANCEL is left alone" $worker '/^void worker_cance
 mutant "nobody watches for silent workers" $worker 's/w->heard_ms \+ s->config.worker_silence_ms/INT64_MAX/' "$@"
 mutant "nobody watches for stalled steps" $worker 's/if \(msg->alive.stalled_ms <= w->progress_timeout_ms\) return;/return;/' "$@"
 mutant "slots of the TaskManager are not freed" $worker 's/^    slots_release\(.*$//' "$@"
+
+# ---- several JobManagers ----
+worlds=(--ensemble --seeds 100) stories=test_leader_stories.c
+leadership=jobmanager/leadership.c tree=jobmanager/catalog_tree.c master=jobmanager/master.c report=taskmanager/supervisor_report.c
+recover=jobmanager/master_catalog.c
+mutant "a JobManager leads before it has read the catalog" $tree 's/case CLAIMED: begin_listing\(t\); break;/case CLAIMED: t->state = CATALOG_TREE_SERVING; break;/' "$@"
+mutant "a page of the catalog is left out" $tree 's/if \(more \&\& n\) \{/if (false) {/; s/\.path = bytes_text\(v->path\)\};/.path = bytes_text(v->path), .max = 2};/' "$@"
+mutant "who has lost its quorum goes on leading" $leadership 's/if \(!l->role.leads \|\| l->role.epoch != l->epoch\)/if (false)/' "$@"
+mutant "nobody tells TaskManagers who leads" $leadership 's/^    if \(!l->news\) return LEADERSHIP_STAYS;/    return LEADERSHIP_STAYS;/' "$@"
+mutant "who does not lead takes TaskManagers" $members 's/if \(!master_leads\(m\)\) \{/if (false) {/' "$@"
+mutant "a stop of its own is taken for silence of all others" $master 's/if \(late_ms > .*\) \{/if (false) {/' "$@"
+mutant "who was stopped does not ask whether it still leads" $master 's/m->doubt = master_leads\(m\) .*$/m->doubt = DOUBT_NONE;/' "$@"
+mutant "workers are not reported to a new leader" $supervisor 's/msg.reg.n_workers = .*;/msg.reg.n_workers = 0;/' "$@"
+mutant "workers end with their JobManager" $supervisor 's/if \(lost\) s->leader_ms = s->now_ms \+ s->config.leader_wait_ms;/if (lost) s->leader_ms = s->now_ms;/' "$@"
+mutant "the state of reported workers is forgotten" $report 's/w->report.state = WIRE_WORKER_IS_RUNNING;/;/' "$@"
+mutant "a new leader begins its checkpoints with used numbers" $job 's/^    ckpt_used\(job->ckpt, r->counter\);//' "$@"
+mutant "a new leader does not know what was triggered before it" $reconcile 's/^    job->triggered = w->triggered;//' "$@"
+mutant "a job whose submission was listed is left out" $recover 's/^        master_adopt\(m, found\);/        if (!found->recovery.graph) master_adopt(m, found);/' "$@"
 exit $failed

@@ -19,7 +19,7 @@ static const struct sim_spec usual = {.parallelism = 6,
                                       .n_splits = 7,
                                       .describe_ms = 50,
                                       .step_ms = 20,
-                                      .run_ms = 15000,
+                                      .run_ms = 25000,
                                       .fate_worker = 3,
                                       .interval_ms = 200,
                                       .restarts = 3,
@@ -57,7 +57,7 @@ static uint32_t begin(struct sim *sim)
 static void assert_same_attempt(struct sim *sim, uint32_t job)
 {
     uint64_t completed = sim->n_completed;
-    assert_true(sim_run_until(sim, job, JOB_FINISHED, 20000));
+    assert_true(sim_run_until(sim, job, JOB_FINISHED, 40000));
     assert_int_equal(sim_job(sim, job)->attempt, 1);
     assert_true(sim->n_completed > completed);
 }
@@ -114,9 +114,9 @@ static void taskmanagers_come_back_to_a_leader_that_was_stopped(void **state)
     struct sim *sim = *state;
     uint32_t job = begin(sim);
     for (uint32_t jm = 0; jm < 3; jm++)
-        if (jm != sim->leader) sim_crash_jobmanager(sim, jm, 9000);
-    sim_pause_leader(sim, 8700);
-    sim_run(sim, 12000);
+        if (jm != sim->leader) sim_crash_jobmanager(sim, jm, 11500);
+    sim_pause_leader(sim, 11000);
+    sim_run(sim, 14500);
     assert_same_attempt(sim, job);
 }
 
