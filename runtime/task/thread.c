@@ -7,26 +7,6 @@
 #include "runtime/base/clock.h"
 #include "runtime/state/rocks.h"
 
-#define SPINS 64          /* looks at the queues before parking; few, since cores are shared with the transport's threads */
-#define NAP_SOURCE_US 200 /* a source that has nothing is asked again after so long */
-#define NAP_US 20000      /* timers and idle splits are looked at so often; frames and credits wake at once */
-
-static _Thread_local int own_index = -1;
-
-static inline void spin_pause(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
-int task_thread_index(void)
-{
-    return own_index;
-}
-
 weir_err task_thread_init(struct task_thread *t, uint64_t n_outbox, struct weir_diag *diag)
 {
     weir_err err = wake_init(&t->wake, diag);
@@ -297,30 +277,24 @@ static void send_snapshot(void *owner, struct subtask_snapshot *snapshot)
     wake_up(t->net);
 }
 
-/* Their frozen state is the subtasks', which therefore stay until all that is out has come back. What nobody has fetched is not out. */
-static void await_snapshots(struct task_thread *t)
+/* Frees what came back, and what nobody has fetched, which is not out. True when nothing is out any more. */
+static bool snapshots_are_back(struct task_thread *t)
 {
     struct thread_mail *mail = &t->mail;
-    for (;;) {
-        wake_prepare(&t->wake);
-        pthread_mutex_lock(&mail->lock);
-        struct subtask_snapshot *unfetched = mail->taken, *settled = mail->settled;
-        uint32_t n_out = mail->n_out;
-        mail->taken = mail->settled = NULL;
-        mail->tail = &mail->taken;
-        pthread_mutex_unlock(&mail->lock);
-        settle_all(unfetched);
-        settle_all(settled);
-        if (n_out == 0) break;
-        wake_wait(&t->wake, NAP_US);
-        wake_clear(&t->wake);
-    }
-    wake_clear(&t->wake);
+    pthread_mutex_lock(&mail->lock);
+    struct subtask_snapshot *unfetched = mail->taken, *settled = mail->settled;
+    uint32_t n_out = mail->n_out;
+    mail->taken = mail->settled = NULL;
+    mail->tail = &mail->taken;
+    pthread_mutex_unlock(&mail->lock);
+    settle_all(unfetched);
+    settle_all(settled);
+    return n_out == 0;
 }
 
-static bool has_work(const struct task_thread *t, int command)
+bool task_thread_has_work(const struct task_thread *t)
 {
-    if (atomic_load_explicit(&t->command, memory_order_acquire) != command) return true;
+    if (atomic_load_explicit(&t->command, memory_order_acquire) != t->obeyed) return true;
     if (atomic_load_explicit(&t->stats_wanted, memory_order_relaxed)) return true;
     if (atomic_load_explicit(&t->mail.waiting, memory_order_acquire)) return true;
     for (uint32_t i = 0; i < t->n_subtasks; i++)
@@ -328,29 +302,18 @@ static bool has_work(const struct task_thread *t, int command)
     return false;
 }
 
-static void park(struct task_thread *t, int command, int64_t nap_us)
-{
-    for (int i = 0; i < SPINS; i++) {
-        if (has_work(t, command)) return;
-        spin_pause();
-    }
-    wake_prepare(&t->wake);
-    if (!has_work(t, command)) wake_wait(&t->wake, nap_us);
-    wake_clear(&t->wake);
-}
-
 /* Time since the last call goes to what each subtask was doing; read once a round, never per record. */
-static void account(struct task_thread *t, const struct round *r, int64_t *since_ns)
+static void account(struct task_thread *t, bool progress)
 {
     int64_t now = clock_mono_ns();
-    uint64_t us = (uint64_t)(now - *since_ns) / 1000;
+    uint64_t us = (uint64_t)(now - t->since_ns) / 1000;
     if (us == 0) return;
-    *since_ns = now;
+    t->since_ns = now;
     for (uint32_t i = 0; i < t->n_subtasks; i++) {
         struct wire_subtask_stats *stats = &t->subtasks[i].stats;
         if (subtask_blocked(&t->subtasks[i]))
             stats->blocked_us += us;
-        else if (r->progress)
+        else if (progress)
             stats->busy_us += us;
         else
             stats->idle_us += us;
@@ -376,31 +339,7 @@ static void one_round(struct task_thread *t, struct round *r)
     atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
 }
 
-/* Steps go on when all is done, too: of subtasks that have finished or rest, checkpoints are taken and aborted all the same. */
-static enum thread_state run(struct task_thread *t)
-{
-    struct round r;
-    int64_t since_ns = clock_mono_ns();
-    enum thread_state state = THREAD_RUNNING;
-    for (;;) {
-        int command = atomic_load_explicit(&t->command, memory_order_acquire);
-        if (command == THREAD_STOP) return THREAD_STOPPED;
-        if (command == THREAD_COMMIT && state == THREAD_PREPARED) return commit_all(t);
-        one_round(t, &r);
-        if (t->failed) return THREAD_FAILED;
-        enum thread_state now = r.n_done == t->n_subtasks ? THREAD_PREPARED : THREAD_RUNNING;
-        if (now != state) become(t, now);
-        state = now;
-        account(t, &r, &since_ns);
-        answer_stats(t);
-        if (!r.progress) {
-            park(t, command, r.source_quiet ? NAP_SOURCE_US : NAP_US);
-            account(t, &r, &since_ns);
-        }
-    }
-}
-
-static enum thread_state open_all(struct task_thread *t)
+static void open_all(struct task_thread *t)
 {
     atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
     for (uint32_t i = 0; i < t->n_subtasks && !t->failed; i++) {
@@ -410,46 +349,59 @@ static enum thread_state open_all(struct task_thread *t)
         if (subtask_open(&t->subtasks[i], clock_wall_ms())) t->failed = &t->subtasks[i];
     }
     atomic_fetch_add_explicit(t->steps, 1, memory_order_relaxed);
-    return t->failed ? THREAD_FAILED : THREAD_RUNNING;
+    t->opened = true;
+    t->since_ns = clock_mono_ns();
 }
 
-static void *thread_main(void *arg)
+static enum thread_turn end_as(struct task_thread *t, enum thread_state state)
 {
-    struct task_thread *t = arg;
-    own_index = (int)t->index;
-    if (t->on_start) t->on_start();
+    t->ends_as = state;
+    return THREAD_TURN_LAST;
+}
+
+/* Steps go on when all is done, too: of subtasks that have finished or rest, checkpoints are taken and aborted all the same. */
+enum thread_turn task_thread_turn(struct task_thread *t)
+{
+    struct round r;
     frame_pool_adopt(&t->pool);
-    enum thread_state state = open_all(t);
-    if (state == THREAD_RUNNING) state = run(t);
+    if (!t->opened)
+        open_all(t);
+    else if (!t->moved)
+        account(t, false); /* it has been parked */
+    if (t->failed) return end_as(t, THREAD_FAILED);
+    enum thread_state state = (enum thread_state)atomic_load_explicit(&t->state, memory_order_relaxed); /* this thread's own word */
+    t->obeyed = atomic_load_explicit(&t->command, memory_order_acquire);
+    if (t->obeyed == THREAD_STOP) return end_as(t, THREAD_STOPPED);
+    if (t->obeyed == THREAD_COMMIT && state == THREAD_PREPARED) return end_as(t, commit_all(t));
+    one_round(t, &r);
+    if (t->failed) return end_as(t, THREAD_FAILED);
+    enum thread_state now = r.n_done == t->n_subtasks ? THREAD_PREPARED : THREAD_RUNNING;
+    if (now != state) become(t, now);
+    account(t, r.progress);
+    answer_stats(t);
+    t->source_quiet = r.source_quiet;
+    t->moved = r.progress;
+    return r.progress ? THREAD_TURN_MOVED : THREAD_TURN_IDLE;
+}
+
+/* Their frozen state is the subtasks', which therefore stay until all that is out has come back. */
+bool task_thread_end(struct task_thread *t)
+{
     publish_stats(t);
-    await_snapshots(t);
+    if (!snapshots_are_back(t)) return false;
     for (uint32_t i = 0; i < t->n_subtasks; i++) {
         atomic_store_explicit(t->subtasks[i].probe.subtask, (int32_t)t->subtasks[i].index, memory_order_relaxed);
         subtask_close(&t->subtasks[i]);
     }
-    atomic_store_explicit(&t->state, (int)state, memory_order_release);
+    atomic_store_explicit(&t->state, (int)t->ends_as, memory_order_release);
     atomic_store_explicit(&t->closed, true, memory_order_release);
     wake_up(t->net);
     frame_pool_adopt(NULL); /* frames released from here on by others go the long way */
-    return NULL;
-}
-
-weir_err task_thread_start(struct task_thread *t, struct weir_diag *diag)
-{
-    int rc = pthread_create(&t->thread, NULL, thread_main, t);
-    if (rc) return weir_fail_errno(diag, rc, "start a task thread");
-    t->started = true;
-    return WEIR_OK;
+    return true;
 }
 
 void task_thread_command(struct task_thread *t, enum thread_command command)
 {
     atomic_store_explicit(&t->command, (int)command, memory_order_release);
     wake_up(&t->wake);
-}
-
-void task_thread_join(struct task_thread *t)
-{
-    if (t->started) (void)pthread_join(t->thread, NULL);
-    t->started = false;
 }

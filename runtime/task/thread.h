@@ -58,6 +58,11 @@ struct task_thread {
     struct wire_counter *counters;     /* n_counters, at most counters_cap */
     uint32_t n_counters, counters_cap;
     struct subtask *failed; /* once FAILED */
+    /* the thread's own */
+    bool opened, moved, source_quiet; /* the last turn; quiet: a source may have something soon, without anybody waking us */
+    int obeyed;                       /* its command */
+    enum thread_state ends_as;
+    int64_t since_ns; /* what it did since then is not accounted for yet */
     struct thread_mail mail;
     pthread_t thread;
     bool started;
@@ -68,6 +73,16 @@ struct task_thread {
  */
 weir_err task_thread_init(struct task_thread *t, uint64_t n_outbox, struct weir_diag *diag);
 weir_err task_thread_start(struct task_thread *t, struct weir_diag *diag);
+
+/*
+ * What the started thread does; or, without task_thread_start, whoever gives it his own time: turns until the last one, then
+ * task_thread_end until that says that the thread has ended (false: snapshots are out). The first turn opens the subtasks.
+ */
+enum thread_turn { THREAD_TURN_MOVED, THREAD_TURN_IDLE, THREAD_TURN_LAST };
+enum thread_turn task_thread_turn(struct task_thread *t);
+bool task_thread_has_work(const struct task_thread *t); /* another turn would find something; used before parking */
+bool task_thread_end(struct task_thread *t);
+
 void task_thread_command(struct task_thread *t, enum thread_command command);
 /* Asks for fresh counters; a thread that no longer runs has published its last. */
 void task_thread_ask_stats(struct task_thread *t);

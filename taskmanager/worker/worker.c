@@ -305,14 +305,6 @@ static void take_message(struct worker *w, struct weir_bytes bytes)
     wire_msg_close(&msg);
 }
 
-static void read_pipe(struct worker *w)
-{
-    weir_err err = pipe_fill(&w->pipe);
-    struct weir_bytes bytes;
-    while (pipe_next(&w->pipe, &bytes)) take_message(w, bytes);
-    if (err) w->parent_gone = true;
-}
-
 /* A failed thread speaks for the attempt: the first one found, with its operator. */
 static void look_at_threads(struct worker *w)
 {
@@ -360,6 +352,61 @@ static void tick(struct worker *w, int64_t now_ms)
     }
 }
 
+/* ---- a turn ------------------------------------------------------------------------------------------------------------------------ */
+
+void worker_body_hear(struct worker *w)
+{
+    weir_err err = pipe_fill(&w->pipe);
+    struct weir_bytes bytes;
+    while (pipe_next(&w->pipe, &bytes)) take_message(w, bytes);
+    if (err) w->parent_gone = true;
+}
+
+bool worker_body_turn(struct worker *w)
+{
+    bool moved = false;
+    if (w->x) {
+        weir_err err = exchange_pump(w->x, clock_mono_ms(), &moved, &w->diag);
+        if (err) fail(w, err);
+    }
+    moved |= checkpoints_pump(&w->checkpoints);
+    look_at_threads(w);
+    tick(w, clock_mono_ms());
+    return moved;
+}
+
+bool worker_body_lives(const struct worker *w)
+{
+    return w->attempt.state != ATTEMPT_ENDED && !w->parent_gone;
+}
+
+weir_err worker_body_new(struct worker **out, const struct worker_config *config, int pipe, struct blackbox *box)
+{
+    struct worker *w = calloc(1, sizeof *w);
+    if (!w) return WEIR_E_NOMEM;
+    w->config = *config;
+    w->blackbox = box;
+    w->blackbox->magic = BLACKBOX_MAGIC;
+    pipe_init(&w->pipe, pipe, WEIR_CONTROL_MAX);
+    *out = w;
+    return WEIR_OK;
+}
+
+void worker_body_destroy(struct worker **worker)
+{
+    struct worker *w = *worker;
+    if (!w) return;
+    exchange_close(w->x);
+    checkpoints_close(&w->checkpoints);
+    deployment_destroy(&w->d);
+    exchange_destroy(&w->x);
+    pipe_close(&w->pipe);
+    wire_msg_close(&w->deploy);
+    free((char *)(uintptr_t)w->failure.reason);
+    free(w);
+    *worker = NULL;
+}
+
 /* ---- the loop
  * ------------------------------------------------------------------------------------------------------------------------------ */
 
@@ -377,23 +424,14 @@ static void wait_for_work(struct worker *w)
     int64_t timeout_ms = busy || w->attempt.state == ATTEMPT_STOPPING ? 0 : w->attempt.state == ATTEMPT_OPENING ? OPENING_MS : TICK_MS;
     (void)net_poll(w->waits, n, timeout_ms);
     if (w->d) wake_clear(&w->d->wake);
-    if (w->waits[0].readable) read_pipe(w);
+    if (w->waits[0].readable) worker_body_hear(w);
     if (w->waits[0].writable && pipe_flush(&w->pipe) == WEIR_E_UNREACHABLE) w->parent_gone = true;
 }
 
 static void loop(struct worker *w)
 {
-    while (w->attempt.state != ATTEMPT_ENDED && !w->parent_gone) {
-        bool moved = false;
-        if (w->x) {
-            weir_err err = exchange_pump(w->x, clock_mono_ms(), &moved, &w->diag);
-            if (err) fail(w, err);
-        }
-        moved |= checkpoints_pump(&w->checkpoints);
-        look_at_threads(w);
-        tick(w, clock_mono_ms());
-        if (!moved && w->attempt.state != ATTEMPT_ENDED) wait_for_work(w);
-    }
+    while (worker_body_lives(w))
+        if (!worker_body_turn(w) && worker_body_lives(w)) wait_for_work(w);
 }
 
 /* The last message must leave before the process does. */
@@ -409,27 +447,24 @@ static void say_goodbye(struct worker *w)
 
 int worker_run(const struct worker_config *config)
 {
-    static struct worker w; /* large, and there is one */
-    w.config = *config;
-    w.blackbox = mmap(NULL, sizeof *w.blackbox, PROT_READ | PROT_WRITE, MAP_SHARED, WORKER_FD_BLACKBOX, 0);
-    if (w.blackbox == MAP_FAILED) {
+    struct worker *w;
+    struct blackbox *box = mmap(NULL, sizeof *box, PROT_READ | PROT_WRITE, MAP_SHARED, WORKER_FD_BLACKBOX, 0);
+    if (box == MAP_FAILED) {
         log_error("no black box", " errno=%d", errno);
         return 1;
     }
-    w.blackbox->magic = BLACKBOX_MAGIC;
-    crash_watch(w.blackbox);
-    pipe_init(&w.pipe, WORKER_FD_PIPE, WEIR_CONTROL_MAX);
-    if (net_start(1)) return 1;
-    loop(&w);
-    say_goodbye(&w);
-    if (w.parent_gone) {
+    crash_watch(box);
+    if (worker_body_new(&w, config, WORKER_FD_PIPE, box) || net_start(1)) return 1;
+    loop(w);
+    say_goodbye(w);
+    if (w->parent_gone) {
         /* Nobody is left to answer to; operators that were open lose what they did not commit. */
-        exchange_close(w.x);
+        exchange_close(w->x);
         _exit(1);
     }
-    for (uint32_t t = 0; w.d && t < w.d->n_threads; t++) task_thread_join(&w.d->threads[t]);
-    exchange_close(w.x);
+    for (uint32_t t = 0; w->d && t < w->d->n_threads; t++) task_thread_join(&w->d->threads[t]);
+    exchange_close(w->x);
     net_stop();
-    pipe_close(&w.pipe);
+    pipe_close(&w->pipe);
     _exit(0); /* the plugin's destructors have no place in the end of an attempt */
 }
