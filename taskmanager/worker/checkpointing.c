@@ -89,6 +89,7 @@ uint32_t checkpointing_step(struct checkpointing *c, const struct checkpointing_
     switch (ev->type) {
     case CHECKPOINTING_EV_TRIGGER: return trigger(c, ev);
     case CHECKPOINTING_EV_SNAPSHOT: return take_snapshot(c, ev);
+    case CHECKPOINTING_EV_LOST: return is_under_way(c, ev->id) ? drop(c, ev->id) : 0;
     case CHECKPOINTING_EV_STORED: return end_storing(c, ev);
     case CHECKPOINTING_EV_COMPLETE: return complete(c, ev);
     case CHECKPOINTING_EV_ABORT: return give_up(c, ev);

@@ -6,7 +6,7 @@
  *     IDLE ─────────────▶ COLLECTING ─────────────────────────────▶ STORING ──────────────▶ IDLE     SAY_ACK
  *      ▲                    │     │                                  │    │ storage failed ─▶ IDLE   SAY_DECLINE
  *      │                    │     └ a subtask declines ─▶ IDLE       │    │ SAY_DECLINE
- *      └── ABORT, COMPLETE of a newer one, newer TRIGGER ────────────┘
+ *      └── ABORT, LOST, COMPLETE of a newer one, newer TRIGGER ──────┘
  *
  * Barriers from other workers may be faster than the order: so a snapshot begins a checkpoint, too. What the order says (the folder of a
  * savepoint) is known with the order only, and sources wait for it.
@@ -28,6 +28,7 @@ enum checkpointing_state { CHECKPOINTING_IDLE, CHECKPOINTING_COLLECTING, CHECKPO
 enum checkpointing_event_type {
     CHECKPOINTING_EV_TRIGGER,  /* id, options */
     CHECKPOINTING_EV_SNAPSHOT, /* id, options; of one more subtask; with `failed`, it declines */
+    CHECKPOINTING_EV_LOST,     /* id: a snapshot of it could not be persisted, and its part will be missing. The attempt has failed */
     CHECKPOINTING_EV_STORED,   /* id; with `failed`, it could not be */
     CHECKPOINTING_EV_COMPLETE, /* id */
     CHECKPOINTING_EV_ABORT,    /* id */

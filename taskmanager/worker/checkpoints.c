@@ -196,7 +196,10 @@ static void take_answer(struct checkpoints *c, const struct snapshot_answer *a)
     case SNAPSHOT_RESTORED:
         if (!a->err) c->owner.restored(c->owner.arg, &a->restored, a->us);
         break;
-    case SNAPSHOT_PERSISTED: task_thread_settle(thread_of(c, a->snapshot), a->snapshot); break;
+    case SNAPSHOT_PERSISTED:
+        if (a->err) step(c, &(struct checkpointing_event){.type = CHECKPOINTING_EV_LOST, .id = a->id}, &o);
+        task_thread_settle(thread_of(c, a->snapshot), a->snapshot);
+        break;
     case SNAPSHOT_STORED:
         step(c, &(struct checkpointing_event){.type = CHECKPOINTING_EV_STORED, .id = a->id, .failed = a->err != WEIR_OK}, &o);
         free(a->written.ledger);

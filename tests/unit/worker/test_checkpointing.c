@@ -61,6 +61,20 @@ static void snapshots_may_come_before_the_order(void **state)
     assert_int_equal(STORED(&c, 7), CHECKPOINTING_DO_SAY_ACK);
 }
 
+/* Its part is missing from what is stored: that must not be acknowledged in the time that the attempt takes to end. */
+static void what_could_not_be_persisted_is_not_acknowledged(void **state)
+{
+    (void)state;
+    struct checkpointing c = {.n_subtasks = SUBTASKS};
+    trigger(&c, 7, 0);
+    for (int i = 0; i < SUBTASKS; i++) SNAPSHOT(&c, 7);
+    assert_int_equal(give(&c, CHECKPOINTING_EV_LOST, 6), 0);
+    assert_int_equal(give(&c, CHECKPOINTING_EV_LOST, 7), CHECKPOINTING_DO_DROP);
+    assert_int_equal(c.dropped, 7);
+    assert_int_equal(STORED(&c, 7), 0);
+    assert_int_equal(give(&c, CHECKPOINTING_EV_LOST, 7), 0);
+}
+
 static void a_subtask_that_declines_declines_for_all(void **state)
 {
     (void)state;
@@ -155,6 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_snapshots_are_stored_and_acknowledged),
         cmocka_unit_test(snapshots_may_come_before_the_order),
+        cmocka_unit_test(what_could_not_be_persisted_is_not_acknowledged),
         cmocka_unit_test(a_subtask_that_declines_declines_for_all),
         cmocka_unit_test(a_storage_that_fails_declines),
         cmocka_unit_test(what_was_aborted_is_not_answered),
