@@ -80,9 +80,10 @@ fuzz: clang-deps
 	@$(MAKE) --no-print-directory build BUILD=build-fuzz CMAKE_FLAGS='-DCMAKE_C_COMPILER=clang -DWEIR_FUZZ=ON'
 	tests/fuzz/run build-fuzz $(FUZZ_SECONDS)
 
-# The simulator: SEEDS worlds from START on.
+# The simulator, with modelled workers and with real ones: SEEDS worlds of each from START on.
 sim: build
 	$(BUILD)/tests/sim/sim --seeds $(SEEDS) --start $(START)
+	$(BUILD)/tests/sim/tasks/sim_tasks --seeds $(SEEDS) --start $(START)
 
 # The same with 3 or 5 JobManagers, each with a peer of the coordination ensemble.
 sim-ha: build

@@ -288,7 +288,10 @@ static void on_described(struct sim *sim, const struct sim_event *ev)
         me.described.err = WEIR_E_ABI;
         me.described.reason = "the plugin was built for another Weir";
     } else {
-        make_graph(&job->spec, &graph);
+        if (sim->engine)
+            sim->engine->describe(&job->spec, &graph);
+        else
+            make_graph(&job->spec, &graph);
         me.described.graph = &graph;
     }
     actors_step_jobmanager(jm, &me);
@@ -456,7 +459,7 @@ void actors_crash(struct sim *sim, uint32_t tm)
     supervisor_destroy(&t->core);
     t->paused_ms = 0;
     for (uint32_t i = 0; i < sim->n_processes; i++)
-        if (sim->processes[i].tm == tm) sim->processes[i].exists = false;
+        if (sim->processes[i].tm == tm) workers_vanish(sim, i);
 }
 
 void actors_stop(struct sim *sim, uint32_t tm)

@@ -104,7 +104,8 @@ static void check_attempt(struct sim *sim, struct sim_job *mine, const struct jo
 /* FINISHED: every row is visible, or, behind a stop, every row up to the savepoint. */
 static void check_output(struct sim *sim, const struct sim_job *mine, const struct job *job)
 {
-    for (uint32_t s = 0; s < mine->spec.parallelism; s++) {
+    if (sim->engine) sim->engine->finished(sim, mine);
+    for (uint32_t s = 0; !sim->engine && s < mine->spec.parallelism; s++) {
         bool all = mine->visible[s] == mine->spec.run_ms;
         if (!all && !mine->stop_asked)
             sim_violate(sim, "job %08" PRIu64 " is FINISHED, but of %" PRIu32 " rows of slot %" PRIu32 " only %" PRIu64 " are visible",
@@ -156,6 +157,8 @@ static void check_job(struct sim *sim, struct sim_job *mine)
     check_adoption(sim, mine, job);
     check_history(sim, mine, job);
     check_attempt(sim, mine, job);
+    bool fails = job->state == JOB_FAILING || job->state == JOB_RESTARTING || job->state == JOB_FAILED;
+    if (sim->engine && fails && job->state != mine->state) sim->engine->failing(sim, job->failure.reason);
     mine->state = job->state;
     if (job->state == JOB_RUNNING) mine->ran = job->attempt;
     if (!ended && job_state_terminal(job->state)) check_end(sim, mine, job);

@@ -104,6 +104,7 @@ static void check_pointers(struct sim *sim, uint32_t job)
     sim->n_completed++;
     if (!c || !c->sealed) sim_violate(sim, "job %08" PRIu32 ": checkpoint %" PRIu64 " was completed without its manifest", job + 1, id);
     if (c && c->lied) sim_violate(sim, "job %08" PRIu32 ": checkpoint %" PRIu64 " was completed though records were lost", job + 1, id);
+    if (c && sim->engine) sim->engine->completed(sim, c);
 }
 
 /* Numbers of checkpoints only grow, whoever leads; a pointer that was stored is replaced by newer ones only; a result stays. */

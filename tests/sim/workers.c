@@ -117,6 +117,10 @@ void workers_start(struct sim *sim, uint32_t tm, const struct supervisor_action 
     p->fate = fated ? spec->fate : SIM_GOOD;
     if (!sim->tms[tm].cached[sim_plugin_of(a->spawn.digest)])
         sim_violate(sim, "%s starts a worker without its plugin", sim_tm_name(tm).text);
+    if (sim->engine) {
+        sim->engine->start(sim, index, a->spawn.deploy);
+        return;
+    }
     workers_act_later(sim, index, p->fate == SIM_NO_START ? SIM_ACT_EXIT : SIM_ACT_ALIVE, sim->now_ms + 1);
     int64_t ready_ms = sim->now_ms + sim_delay(sim, spec->step_ms);
     if (p->fate == SIM_CRASHES_LOADING)
@@ -144,6 +148,16 @@ void workers_order(struct sim *sim, uint32_t tm, const struct supervisor_action 
 
 /* ---- worker processes ---- */
 
+void workers_say(struct sim *sim, uint32_t process, const void *data, size_t len)
+{
+    const struct sim_process *p = &sim->processes[process];
+    struct supervisor_event se = {.type = SUPERVISOR_EV_WORKER_MESSAGE};
+    se.worker_message.job = sim->jobs[p->job].id;
+    se.worker_message.attempt = p->attempt;
+    se.worker_message.data = (struct weir_bytes){data, (uint32_t)len};
+    actors_step_taskmanager(sim, p->tm, &se);
+}
+
 static void say(struct sim *sim, uint32_t index, struct wire_msg *msg)
 {
     const struct sim_process *p = &sim->processes[index];
@@ -154,12 +168,8 @@ static void say(struct sim *sim, uint32_t index, struct wire_msg *msg)
     msg->attempt = p->attempt;
     weir_err err = wire_msg_encode(msg, &bytes);
     WEIR_ASSERT(!err);
-    struct supervisor_event se = {.type = SUPERVISOR_EV_WORKER_MESSAGE};
-    se.worker_message.job = msg->job;
-    se.worker_message.attempt = p->attempt;
     bool garbage = p->fate == SIM_GARBAGE && msg->type == WIRE_WORKER_RUNNING;
-    se.worker_message.data = (struct weir_bytes){bytes.data, garbage ? 3 : (uint32_t)bytes.len};
-    actors_step_taskmanager(sim, p->tm, &se);
+    workers_say(sim, index, bytes.data, garbage ? 3 : bytes.len);
     buffer_close(&bytes);
 }
 
@@ -459,10 +469,16 @@ static bool dies_of_signal(const struct sim_process *p)
            p->fate == SIM_DIES_AFTER_COMMIT;
 }
 
+void workers_vanish(struct sim *sim, uint32_t process)
+{
+    sim->processes[process].exists = false;
+    if (sim->engine) sim->engine->kill(sim, process);
+}
+
 static void end_process(struct sim *sim, uint32_t index)
 {
     struct sim_process *p = &sim->processes[index];
-    p->exists = false;
+    workers_vanish(sim, index);
     struct supervisor_event se = {.type = SUPERVISOR_EV_WORKER_EXITED};
     se.worker_exited.job = sim->jobs[p->job].id;
     se.worker_exited.attempt = p->attempt;
@@ -488,7 +504,13 @@ void workers_on_event(struct sim *sim, const struct sim_event *ev)
     case SIM_ACT_RUNNING: become_running(sim, ev->what); return;
     case SIM_ACT_PREPARED: become_prepared(sim, ev->what); return;
     case SIM_ACT_COMMIT: commit(sim, ev->what); return;
-    case SIM_ACT_ORDER: take_order(sim, ev->what, ev); return;
+    case SIM_ACT_ORDER:
+        if (sim->engine)
+            sim->engine->order(sim, ev->what, (struct weir_bytes){ev->data, (uint32_t)ev->len});
+        else
+            take_order(sim, ev->what, ev);
+        return;
+    case SIM_ACT_STEP: sim->engine->step(sim, ev->what); return;
     case SIM_ACT_SNAPSHOT: take_snapshot(sim, ev); return;
     case SIM_ACT_ACKNOWLEDGE: acknowledge(sim, ev); return;
     case SIM_ACT_FAIL:

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "runtime/base/assert.h"
 #include "runtime/base/hash.h"
@@ -396,10 +397,11 @@ uint32_t sim_plugin_of(struct weir_digest digest)
 
 /* ---- worlds ---- */
 
-static struct sim *new_world(uint64_t seed)
+struct sim *sim_new_world(uint64_t seed)
 {
-    struct sim *sim = calloc(1, sizeof *sim);
-    WEIR_ASSERT(sim);
+    /* Large and mostly empty: pages of the kernel's are zero already. */
+    struct sim *sim = mmap(NULL, sizeof *sim, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    WEIR_ASSERT(sim != MAP_FAILED);
     sim->seed = seed;
     sim->random = seed;
     sim->n_jms = 1;
@@ -410,7 +412,7 @@ static struct sim *new_world(uint64_t seed)
     return sim;
 }
 
-static void start_all(struct sim *sim)
+void sim_start_all(struct sim *sim)
 {
     if (!sim->ens) start_jobmanager(sim, 1);
     for (uint32_t i = 0; i < SIM_TMS; i++) actors_start(sim, i);
@@ -418,7 +420,7 @@ static void start_all(struct sim *sim)
 
 static struct sim *new_calm_world(void)
 {
-    struct sim *sim = new_world(1);
+    struct sim *sim = sim_new_world(1);
     sim->calm = true;
     sim->config = (struct sim_config){.delay_ms = 1,
                                       .slots = {2, 2, 2},
@@ -440,7 +442,7 @@ static struct sim *new_calm_world(void)
 void sim_new(struct sim **out)
 {
     *out = new_calm_world();
-    start_all(*out);
+    sim_start_all(*out);
 }
 
 void sim_new_ensemble(struct sim **out, uint32_t jms)
@@ -450,13 +452,14 @@ void sim_new_ensemble(struct sim **out, uint32_t jms)
     config.fsync_ms = 1;
     *out = new_calm_world();
     leaders_new(*out, &config);
-    start_all(*out);
+    sim_start_all(*out);
 }
 
 void sim_destroy(struct sim **psim)
 {
     struct sim *sim = *psim;
     if (!sim) return;
+    for (uint32_t i = 0; i < sim->n_processes; i++) workers_vanish(sim, i);
     leaders_destroy(sim);
     for (uint32_t i = 0; i < SIM_JMS; i++) master_destroy(&sim->jms[i].core);
     for (uint32_t i = 0; i < SIM_TMS; i++) supervisor_destroy(&sim->tms[i].core);
@@ -466,70 +469,70 @@ void sim_destroy(struct sim **psim)
     supervisor_actions_close(&sim->tm_actions);
     buffer_close(&sim->lines);
     for (uint32_t i = 0; i < sim->n_keys; i++) buffer_close(&sim->keys[i].value);
-    free(sim);
+    (void)munmap(sim, sizeof *sim);
     *psim = NULL;
 }
 
-static uint32_t between(struct sim *sim, uint32_t least, uint32_t most)
+uint32_t sim_between(struct sim *sim, uint32_t least, uint32_t most)
 {
     return least + (uint32_t)sim_random(sim, most - least + 1);
 }
 
 /* Each world is harsh in its own way: most kinds of trouble are rare or absent in it, one or two are frequent. */
-static uint32_t rate(struct sim *sim, uint32_t most)
+uint32_t sim_rate(struct sim *sim, uint32_t most)
 {
-    return sim_random(sim, 2) ? between(sim, 0, most) : 0;
+    return sim_random(sim, 2) ? sim_between(sim, 0, most) : 0;
 }
 
-static void draw_config(struct sim *sim)
+void sim_draw_config(struct sim *sim)
 {
     struct sim_config *c = &sim->config;
-    c->loss = rate(sim, 300);
-    c->doubled = rate(sim, 200);
-    c->slow = rate(sim, 100);
-    c->delay_ms = between(sim, 1, 40);
-    c->slow_ms = between(sim, 100, 6000);
-    c->store_fails = rate(sim, 30);
-    for (uint32_t i = 0; i < SIM_TMS; i++) c->slots[i] = between(sim, 1, 4);
-    c->heartbeat_ms = between(sim, 100, 250);
-    c->heartbeat_timeout_ms = between(sim, 1000, 3000);
-    c->retransmit_ms = between(sim, 100, 300);
-    c->slot_wait_ms = between(sim, 2000, 8000);
-    c->describe_timeout_ms = between(sim, 1000, 3000);
-    c->start_timeout_ms = between(sim, 1000, 4000);
-    c->ready_timeout_ms = between(sim, 1000, 4000);
-    c->reconcile_ms = between(sim, 1000, 8000);
-    c->leader_wait_ms = between(sim, 1000, 12000);
-    c->worker_silence_ms = between(sim, 1000, 3000);
-    c->cancel_timeout_ms = between(sim, 200, 1500);
-    c->progress_timeout_ms = between(sim, 500, 3000);
-    c->storage_fails = rate(sim, 100);
-    c->storage_ms = between(sim, 1, 300);
-    c->catalog_fails = rate(sim, 20);
-    c->catalog_unknown = rate(sim, 200);
-    c->lies = sim_random(sim, 4) ? 0 : between(sim, 0, 50);
+    c->loss = sim_rate(sim, 300);
+    c->doubled = sim_rate(sim, 200);
+    c->slow = sim_rate(sim, 100);
+    c->delay_ms = sim_between(sim, 1, 40);
+    c->slow_ms = sim_between(sim, 100, 6000);
+    c->store_fails = sim_rate(sim, 30);
+    for (uint32_t i = 0; i < SIM_TMS; i++) c->slots[i] = sim_between(sim, 1, 4);
+    c->heartbeat_ms = sim_between(sim, 100, 250);
+    c->heartbeat_timeout_ms = sim_between(sim, 1000, 3000);
+    c->retransmit_ms = sim_between(sim, 100, 300);
+    c->slot_wait_ms = sim_between(sim, 2000, 8000);
+    c->describe_timeout_ms = sim_between(sim, 1000, 3000);
+    c->start_timeout_ms = sim_between(sim, 1000, 4000);
+    c->ready_timeout_ms = sim_between(sim, 1000, 4000);
+    c->reconcile_ms = sim_between(sim, 1000, 8000);
+    c->leader_wait_ms = sim_between(sim, 1000, 12000);
+    c->worker_silence_ms = sim_between(sim, 1000, 3000);
+    c->cancel_timeout_ms = sim_between(sim, 200, 1500);
+    c->progress_timeout_ms = sim_between(sim, 500, 3000);
+    c->storage_fails = sim_rate(sim, 100);
+    c->storage_ms = sim_between(sim, 1, 300);
+    c->catalog_fails = sim_rate(sim, 20);
+    c->catalog_unknown = sim_rate(sim, 200);
+    c->lies = sim_random(sim, 4) ? 0 : sim_between(sim, 0, 50);
 }
 
 /* Half of the jobs have checkpoints and are started again; some of the others only the latter. */
 static void draw_recovery(struct sim *sim, struct sim_spec *spec)
 {
-    spec->fate_attempts = between(sim, 1, 2);
-    if (!sim_random(sim, 4)) spec->restarts = between(sim, 1, 2);
+    spec->fate_attempts = sim_between(sim, 1, 2);
+    if (!sim_random(sim, 4)) spec->restarts = sim_between(sim, 1, 2);
     if (sim_random(sim, 2)) return;
-    spec->interval_ms = between(sim, 20, 800);
-    spec->min_pause_ms = rate(sim, 200);
-    spec->timeout_ms = between(sim, 300, 3000);
-    spec->tolerable = between(sim, 0, 3);
-    spec->n_retained = between(sim, 1, 3);
-    spec->restarts = between(sim, 1, 4);
-    spec->restart_delay_ms = between(sim, 1, 500);
+    spec->interval_ms = sim_between(sim, 20, 800);
+    spec->min_pause_ms = sim_rate(sim, 200);
+    spec->timeout_ms = sim_between(sim, 300, 3000);
+    spec->tolerable = sim_between(sim, 0, 3);
+    spec->n_retained = sim_between(sim, 1, 3);
+    spec->restarts = sim_between(sim, 1, 4);
+    spec->restart_delay_ms = sim_between(sim, 1, 500);
 }
 
 /* Checkpoints, savepoints and now and then a stop. */
-static void draw_requests(struct sim *sim, uint32_t job, int64_t at_ms)
+void sim_draw_requests(struct sim *sim, uint32_t job, int64_t at_ms)
 {
     static const uint32_t kinds[] = {0, CHECKPOINT_SAVEPOINT, CHECKPOINT_SAVEPOINT, CHECKPOINT_SAVEPOINT | CHECKPOINT_STOP};
-    for (uint32_t i = rate(sim, 3); i > 0; i--)
+    for (uint32_t i = sim_rate(sim, 3); i > 0; i--)
         sim_push(sim, (struct sim_event){.at_ms = at_ms + (int64_t)sim_random(sim, 5000),
                                          .kind = SIM_EV_REQUEST,
                                          .what = job,
@@ -538,25 +541,26 @@ static void draw_requests(struct sim *sim, uint32_t job, int64_t at_ms)
 
 static void draw_jobs(struct sim *sim, int64_t rage_ms)
 {
-    sim->n_jobs = between(sim, 1, 12);
-    uint32_t bad = rate(sim, 1000);
+    sim->n_jobs = sim_between(sim, 1, 12);
+    uint32_t bad = sim_rate(sim, 1000);
     for (uint32_t i = 0; i < sim->n_jobs; i++) {
         struct sim_job *job = &sim->jobs[i];
         job->id.bytes[3] = (uint8_t)(i + 1);
         job->id.bytes[15] = 1;
-        job->spec = (struct sim_spec){.parallelism = between(sim, 1, 6),
-                                      .n_splits = between(sim, 0, 16),
-                                      .plugin = (uint32_t)sim_random(sim, 10) ? between(sim, 0, 1) : between(sim, 2, SIM_PLUGINS - 1),
-                                      .describe_ms = between(sim, 1, 800),
-                                      .step_ms = between(sim, 1, 400),
-                                      .run_ms = between(sim, 1, 4000)};
+        job->spec =
+            (struct sim_spec){.parallelism = sim_between(sim, 1, 6),
+                              .n_splits = sim_between(sim, 0, 16),
+                              .plugin = (uint32_t)sim_random(sim, 10) ? sim_between(sim, 0, 1) : sim_between(sim, 2, SIM_PLUGINS - 1),
+                              .describe_ms = sim_between(sim, 1, 800),
+                              .step_ms = sim_between(sim, 1, 400),
+                              .run_ms = sim_between(sim, 1, 4000)};
         if (!sim_random(sim, 12)) job->spec.describe = (enum sim_describe)sim_random(sim, SIM_DESCRIBES);
         if (sim_chance(sim, bad)) job->spec.fate = (enum sim_fate)sim_random(sim, SIM_FATES);
-        job->spec.fate_worker = between(sim, 0, 2);
+        job->spec.fate_worker = sim_between(sim, 0, 2);
         draw_recovery(sim, &job->spec);
         int64_t at_ms = (int64_t)sim_random(sim, (uint64_t)rage_ms);
         sim_push(sim, (struct sim_event){.at_ms = at_ms, .kind = SIM_EV_SUBMIT, .what = i});
-        draw_requests(sim, i, at_ms);
+        sim_draw_requests(sim, i, at_ms);
         if (sim_random(sim, 4)) continue;
         sim_push(sim, (struct sim_event){.at_ms = at_ms + (int64_t)sim_random(sim, 6000), .kind = SIM_EV_CANCEL, .what = i});
     }
@@ -580,23 +584,23 @@ static struct sim_event later(struct sim *sim, struct sim_event ev, enum sim_kin
     return ev;
 }
 
-static void draw_trouble(struct sim *sim, int64_t rage_ms)
+void sim_draw_trouble(struct sim *sim, int64_t rage_ms)
 {
-    for (uint32_t i = rate(sim, 4); i > 0; i--) {
+    for (uint32_t i = sim_rate(sim, 4); i > 0; i--) {
         struct sim_event crash = trouble(sim, SIM_EV_CRASH, rage_ms);
         sim_push(sim, crash);
         sim_push(sim, later(sim, crash, SIM_EV_START));
     }
-    for (uint32_t i = rate(sim, 4); i > 0; i--) {
+    for (uint32_t i = sim_rate(sim, 4); i > 0; i--) {
         struct sim_event cut = trouble(sim, SIM_EV_CUT, rage_ms);
         cut.how = 1 + (uint32_t)sim_random(sim, 3); /* 1: to it, 2: from it, 3: both */
         sim_push(sim, cut);
         sim_push(sim, later(sim, cut, SIM_EV_CUT));
     }
-    for (uint32_t i = rate(sim, 3); i > 0; i--) sim_push(sim, trouble(sim, SIM_EV_PAUSE, rage_ms));
+    for (uint32_t i = sim_rate(sim, 3); i > 0; i--) sim_push(sim, trouble(sim, SIM_EV_PAUSE, rage_ms));
     if (!sim_random(sim, 6)) sim_push(sim, trouble(sim, SIM_EV_JM_PAUSE, rage_ms));
     if (sim->ens) return; /* its faults are others */
-    for (uint32_t i = sim_random(sim, 3) ? 0 : between(sim, 1, 3); i > 0; i--) sim_push(sim, trouble(sim, SIM_EV_JM_RESTART, rage_ms));
+    for (uint32_t i = sim_random(sim, 3) ? 0 : sim_between(sim, 1, 3); i > 0; i--) sim_push(sim, trouble(sim, SIM_EV_JM_RESTART, rage_ms));
 }
 
 /* Peers suffer as in a world of their own, but for changes of members. */
@@ -658,17 +662,17 @@ static void prove_well(struct sim *sim)
 
 void sim_draw(struct sim **out, uint64_t seed, bool ensemble, bool print)
 {
-    struct sim *sim = new_world(seed);
+    struct sim *sim = sim_new_world(seed);
     sim->print = print;
-    int64_t rage_ms = (int64_t)between(sim, 3000, 12000);
-    draw_config(sim);
+    int64_t rage_ms = (int64_t)sim_between(sim, 3000, 12000);
+    sim_draw_config(sim);
     if (ensemble) draw_ensemble(sim, rage_ms);
     draw_jobs(sim, rage_ms);
     if (ensemble && sim_random(sim, 2))
         spare(sim);
     else
-        draw_trouble(sim, rage_ms);
-    start_all(sim);
+        sim_draw_trouble(sim, rage_ms);
+    sim_start_all(sim);
     rage(sim, rage_ms);
     if (!sim->violated) sim_heal(sim, 60000);
     if (!sim->violated && ensemble) prove_well(sim);

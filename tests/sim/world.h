@@ -196,8 +196,23 @@ struct sim_event;
 struct ens;
 struct ens_config;
 struct leaders;
+struct sim;
+
+/* Worker processes that are more than the model in workers.c (tests/sim/tasks). A process that the engine starts is its own until killed.
+ */
+struct sim_engine {
+    void (*describe)(const struct sim_spec *spec, struct graph *out);
+    void (*start)(struct sim *sim, uint32_t process, struct weir_bytes deploy);
+    void (*order)(struct sim *sim, uint32_t process, struct weir_bytes order);
+    void (*step)(struct sim *sim, uint32_t process);
+    void (*kill)(struct sim *sim, uint32_t process); /* also of one that has ended, or never begun */
+    void (*completed)(struct sim *sim, const struct sim_checkpoint *checkpoint);
+    void (*failing)(struct sim *sim, const char *reason); /* an attempt */
+    void (*finished)(struct sim *sim, const struct sim_job *job);
+};
 
 struct sim {
+    const struct sim_engine *engine; /* NULL: the model */
     uint64_t seed, random;
     bool calm;  /* no chance at work: every delay is its longest */
     bool print; /* lines go to stdout */
@@ -321,6 +336,7 @@ enum sim_act {
     SIM_ACT_SNAPSHOT,
     SIM_ACT_ACKNOWLEDGE,
     SIM_ACT_FAIL,
+    SIM_ACT_STEP, /* of an engine's process */
     SIM_ACT_EXIT,
 };
 
@@ -352,7 +368,18 @@ struct sim_tm_name {
 };
 struct sim_tm_name sim_tm_name(uint32_t tm);
 
+/* Worlds from a seed: a calm one without events, chance by the seed; who starts everything; a number, mostly small. */
+struct sim *sim_new_world(uint64_t seed);
+void sim_start_all(struct sim *sim);
+uint32_t sim_between(struct sim *sim, uint32_t least, uint32_t most);
+uint32_t sim_rate(struct sim *sim, uint32_t most);
+void sim_draw_config(struct sim *sim);
+void sim_draw_requests(struct sim *sim, uint32_t job, int64_t at_ms);
+void sim_draw_trouble(struct sim *sim, int64_t rage_ms);
+
 /* workers.c: worker processes */
+void workers_say(struct sim *sim, uint32_t process, const void *data, size_t len); /* to its TaskManager */
+void workers_vanish(struct sim *sim, uint32_t process);                            /* the operating system has it no more */
 void workers_act_later(struct sim *sim, uint32_t process, enum sim_act how, int64_t at_ms);
 struct sim_process *workers_find(struct sim *sim, uint32_t tm, struct weir_id job, uint32_t attempt);
 void workers_start(struct sim *sim, uint32_t tm, const struct supervisor_action *a);

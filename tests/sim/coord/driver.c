@@ -59,7 +59,7 @@ static void perform(struct ens *e, struct ens_peer *p, const struct zab_action *
 {
     const struct ens_above *above = e->above;
     switch (a->type) {
-    case ZAB_DO_SEND: net_send(e, p->id, a->peer, a->message); return;
+    case ZAB_DO_SEND: network_send(e, p->id, a->peer, a->message); return;
     case ZAB_DO_RESET_LINK:
         ens_trace(e, "%u resets link to %u: %s", p->id, a->peer, a->reason);
         net_reset(e, p->id, a->peer);

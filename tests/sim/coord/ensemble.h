@@ -230,7 +230,7 @@ void *ens_keep(struct ens *e, const void *data, size_t len); /* a copy in the ar
 
 /* ---- network.c ---- */
 
-void net_send(struct ens *e, uint32_t from, uint32_t to, const struct zab_message *m);
+void network_send(struct ens *e, uint32_t from, uint32_t to, const struct zab_message *m);
 void net_reset(struct ens *e, uint32_t from, uint32_t to); /* by the core of `from` */
 void net_break(struct ens *e, uint32_t a, uint32_t b);
 void net_crash(struct ens *e, uint32_t id);

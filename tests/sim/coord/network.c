@@ -83,7 +83,7 @@ static const struct zab_message *tell_lie(struct ens *e, const struct zab_messag
     return lie;
 }
 
-void net_send(struct ens *e, uint32_t from, uint32_t to, const struct zab_message *m)
+void network_send(struct ens *e, uint32_t from, uint32_t to, const struct zab_message *m)
 {
     struct ens_link *l = link_of(e, from, to);
     if (!l->connected) return; /* broken, and this end does not know yet */
