@@ -512,6 +512,8 @@ static const struct {
 } routes[] = {
     {REST_GET, "overview", get_overview},
     {REST_GET, "config", get_config},
+    {REST_GET, "config/live", admin_get_live},
+    {REST_POST, "config/live/check", admin_check_live},
     {REST_GET, "taskmanagers", get_taskmanagers},
     {REST_GET, "taskmanagers/:id", get_taskmanager},
     {REST_GET, "plugins", get_plugins},

@@ -37,6 +37,11 @@ weir_err admin_wrong_field(struct call *c, const char *key, const char *wanted);
 weir_err admin_take_string(struct call *c, const char *key, const json_t *value, size_t max, const char **out);
 weir_err admin_take_bool(struct call *c, const char *key, const json_t *value, bool *out);
 
+/* ---- admin_live.c ---- */
+
+weir_err admin_get_live(struct call *c);
+weir_err admin_check_live(struct call *c);
+
 /* ---- admin_checkpoints.c ---- */
 
 weir_err admin_post_savepoint(struct call *c);

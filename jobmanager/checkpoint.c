@@ -591,6 +591,16 @@ void ckpt_new(struct ckpt **out, const struct ckpt_config *config)
     *out = c;
 }
 
+void ckpt_configure(struct ckpt *c, const struct ckpt_config *config, int64_t now_ms)
+{
+    bool other_interval = config->interval_ms != c->config.interval_ms;
+    WEIR_ASSERT(config->n_retained >= 1);
+    WEIR_ASSERT(config->n_retained <= CKPT_RETAINED_MAX);
+    c->config = *config;
+    c->config.dir = c->dir;
+    if (other_interval && c->state != CKPT_OFF && !c->all_finished) c->due_ms = next_due(c, now_ms);
+}
+
 void ckpt_destroy(struct ckpt **ckpt)
 {
     struct ckpt *c = *ckpt;

@@ -211,6 +211,9 @@ struct ckpt_actions {
 void ckpt_new(struct ckpt **out, const struct ckpt_config *config);
 void ckpt_destroy(struct ckpt **ckpt);
 
+/* Other times and limits from now on; `dir` and what it points at are not looked at. One under way is held to the new timeout. */
+void ckpt_configure(struct ckpt *c, const struct ckpt_config *config, int64_t now_ms);
+
 /* One step; `out` is cleared first (it must have been zeroed once, and be closed at the end). */
 void ckpt_step(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_actions *out);
 void ckpt_actions_close(struct ckpt_actions *out);

@@ -722,6 +722,15 @@ struct job_submission job_submission_of(const struct job *job)
                                    .predecessor = job->predecessor};
 }
 
+static struct ckpt_config ckpt_config_of(const struct job_options *options)
+{
+    return (struct ckpt_config){.interval_ms = options->interval_ms,
+                                .min_pause_ms = options->min_pause_ms,
+                                .timeout_ms = options->timeout_ms,
+                                .tolerable_failures = options->tolerable_failures,
+                                .n_retained = options->n_retained};
+}
+
 /* The coordinator, when the job has checkpoints, be it only the savepoint that it begins with. */
 static void make_coordinator(struct job *job, const char *default_dir)
 {
@@ -729,12 +738,8 @@ static void make_coordinator(struct job *job, const char *default_dir)
     if (!job_options_checkpoints(&job->options) && !*job->from) return;
     weir_err err = layout_job(job->options.dir[0] ? job->options.dir : default_dir, job->id, dir, NULL);
     WEIR_ASSERT(!err); /* JOB_PATH_MAX */
-    struct ckpt_config config = {.interval_ms = job->options.interval_ms,
-                                 .min_pause_ms = job->options.min_pause_ms,
-                                 .timeout_ms = job->options.timeout_ms,
-                                 .tolerable_failures = job->options.tolerable_failures,
-                                 .n_retained = job->options.n_retained,
-                                 .dir = dir};
+    struct ckpt_config config = ckpt_config_of(&job->options);
+    config.dir = dir;
     ckpt_new(&job->ckpt, &config);
 }
 
@@ -754,6 +759,7 @@ void job_new(struct job **out, const struct job_config *config, const struct job
     /* What the catalog holds was checked when it was submitted; a limit that was changed since is passed over. */
     if (read_options(sub, config->options, &job->options, NULL)) job->options = *config->options;
     struct restart_config strategy = job_options_restart(&job->options);
+    job->strategy = strategy.kind;
     restart_init(&job->restart, &strategy, id_word(job->id) + (uint64_t)now_ms);
     make_coordinator(job, config->checkpoint_dir);
     job->state = JOB_INITIALIZING;
@@ -761,6 +767,33 @@ void job_new(struct job **out, const struct job_config *config, const struct job
     job->history[job->n_history++] = (struct job_change){.state = JOB_INITIALIZING, .wall_ms = wall_ms};
     job->n_changes++;
     *out = job;
+}
+
+weir_err job_options_with(const struct job *job, const struct job_options *cluster, const struct live_setting *live, uint32_t n,
+                          struct job_options *out, struct weir_diag *diag)
+{
+    struct job_submission sub = job_submission_of(job);
+    struct job_options options;
+    char id[WEIR_ID_TEXT];
+    weir_err err = read_options(&sub, cluster, &options, diag);
+    if (!err) live_apply(live, n, id_text(job->id, id), &options);
+    if (!err) err = job_options_check(&options, diag);
+    if (!options.strategy) options.strategy = job->strategy;
+    if (!err) *out = options;
+    return err;
+}
+
+weir_err job_configure(struct job *job, const struct job_options *cluster, const struct live_setting *live, uint32_t n, int64_t now_ms,
+                       struct weir_diag *diag)
+{
+    weir_err err = job_options_with(job, cluster, live, n, &job->options, diag);
+    if (err) return err;
+    struct restart_config strategy = job_options_restart(&job->options);
+    restart_configure(&job->restart, &strategy);
+    if (!job->ckpt) return WEIR_OK;
+    struct ckpt_config config = ckpt_config_of(&job->options);
+    ckpt_configure(job->ckpt, &config, now_ms);
+    return WEIR_OK;
 }
 
 static void close_submission(struct job *job)

@@ -49,6 +49,7 @@
 
 #include "jobmanager/checkpoint.h"
 #include "jobmanager/job_options.h"
+#include "jobmanager/live.h"
 #include "jobmanager/restart.h"
 #include "runtime/checkpoint/manifest.h"
 #include "runtime/plan/plan.h"
@@ -201,6 +202,7 @@ struct job {
     uint64_t last_put, put_of[JOB_KEYS]; /* numbers: of the last one, of the last one of each key */
     enum job_state outcome;              /* the terminal state that is being stored; 0: none */
     uint32_t n_restarts;
+    enum restart_kind strategy; /* where its options name none: whether it has checkpoints was decided when it was submitted */
     struct restart restart;
     struct ckpt *ckpt;    /* NULL: no checkpoints */
     uint64_t restored_id; /* what the present attempt began with; 0: nothing */
@@ -409,6 +411,16 @@ weir_err job_submission_check(const struct job_submission *sub, const struct job
 /* A new job in INITIALIZING: BEGIN or RECOVER must be its first event. The submission was checked. */
 void job_new(struct job **out, const struct job_config *config, const struct job_submission *sub, int64_t now_ms, int64_t wall_ms);
 void job_destroy(struct job **job);
+
+/*
+ * The options that the job would have: `cluster`, its own over them, and what counts of the live settings for it. May be `cluster`.
+ * Errors: WEIR_E_ARGUMENT: they do not fit together.
+ */
+weir_err job_options_with(const struct job *job, const struct job_options *cluster, const struct live_setting *live, uint32_t n,
+                          struct job_options *out, struct weir_diag *diag);
+/* Makes them its options from now on. Errors: the same; then it keeps those that it has. */
+weir_err job_configure(struct job *job, const struct job_options *cluster, const struct live_setting *live, uint32_t n, int64_t now_ms,
+                       struct weir_diag *diag);
 
 /* The submission, to be stored, or handed in once more. Borrowed from the job; `options` has room for all of its own. */
 struct job_submission job_submission_of(const struct job *job);

@@ -145,6 +145,7 @@ void master_step(struct master *m, const struct master_event *ev, struct master_
     case MASTER_EV_REQUEST: master_on_request(m, ev); break;
     case MASTER_EV_DESCRIBED: master_on_described(m, ev); break;
     case MASTER_EV_ARTIFACT: master_on_artifact(m, ev); break;
+    case MASTER_EV_LIVE: master_on_live(m, ev); break;
     case MASTER_EV_CHUNK: master_on_chunk(m, ev); break;
     }
     master_work_catalog(m);
@@ -185,6 +186,7 @@ void master_new(struct master **out, const struct master_config *config, int64_t
         m->options = *config->options;
     else
         job_options_default(&m->options);
+    m->live_options = m->options;
     m->checkpoint_dir = strdup(config->checkpoint_dir ? config->checkpoint_dir : "/nonexistent");
     m->leader = strdup(config->leader ? config->leader : "");
     WEIR_ASSERT(m->checkpoint_dir);
@@ -204,6 +206,11 @@ void master_set_coordination(struct master *m, const char *endpoints)
     WEIR_ASSERT(m->coordination);
 }
 
+const char *master_coordination(const struct master *m)
+{
+    return m->coordination;
+}
+
 void master_destroy(struct master **master)
 {
     struct master *m = *master;
@@ -215,6 +222,7 @@ void master_destroy(struct master **master)
     free(m->checkpoint_dir);
     free(m->leader);
     free(m->coordination);
+    free(m->live);
     job_actions_close(&m->job_out);
     buffer_close(&m->packet);
     free(m);

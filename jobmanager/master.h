@@ -67,6 +67,7 @@ enum master_event_type {
     MASTER_EV_DESCRIBED, /* the describing process of a job ended */
     MASTER_EV_ARTIFACT,  /* a plugin is to be named by the catalog, or no more */
     MASTER_EV_CHUNK,     /* the artifact store answers READ_CHUNK; any time later, those of one reader in their order */
+    MASTER_EV_LIVE,      /* what the tree has as live configuration, all of it; refused settings have their `refusal` */
 };
 
 /* What is asked of the checkpoint storage. */
@@ -96,6 +97,10 @@ struct master_event {
             const struct master_listed *at; /* every key, in order; borrowed */
         } listed;
         struct catalog_answer catalog; /* borrowed */
+        struct {
+            uint32_t n;
+            const struct live_setting *at; /* borrowed */
+        } live;
         struct {
             enum master_storage what;
             struct weir_id job;
@@ -229,6 +234,14 @@ void master_destroy(struct master **master);
 
 /* Where clients of the coordination connect, for the workers of later deployments; copied. */
 void master_set_coordination(struct master *m, const char *endpoints);
+
+/* The live configuration, as it counts. Gives how many settings. */
+uint32_t master_live(const struct master *m, const struct live_setting **out);
+/* Might this setting be added, or take the place of the one that is there? Errors: WEIR_E_ARGUMENT, WEIR_E_NOT_FOUND (the job). */
+weir_err master_live_check(const struct master *m, const struct live_setting *setting, struct weir_diag *diag);
+
+/* What master_set_coordination told last. */
+const char *master_coordination(const struct master *m);
 
 /* One step: `actions` is cleared, then filled. */
 void master_step(struct master *m, const struct master_event *ev, struct master_actions *actions);

@@ -11,7 +11,11 @@ struct master {
     struct master_config config;
     struct job_options options;
     char *checkpoint_dir, *leader;
-    char *coordination; /* endpoints for clients */
+    char *coordination;              /* endpoints for clients */
+    struct job_options live_options; /* with the cluster's live settings */
+    bool live_known;
+    uint32_t n_live;
+    struct live_setting *live;
     struct cluster cluster;
     struct catalog *catalog;
     bool listed; /* what the catalog holds is known */
@@ -60,6 +64,13 @@ void master_on_cancel(struct master *m, struct weir_id id);
 void master_place_jobs(struct master *m);
 void master_tick_jobs(struct master *m);
 
+/* ---- master_live.c ---- */
+
+void master_on_live(struct master *m, const struct master_event *ev);
+/* To a job that is new here, to a TaskManager that has just registered: what counts now. */
+void master_configure_job(struct master *m, struct job *job);
+void master_tell_settings(struct master *m, struct cluster_session *s);
+
 /* ---- master_catalog.c ---- */
 
 void master_put(struct master *m, const struct job *job, enum job_key key, struct weir_bytes value, uint64_t number);
@@ -72,6 +83,7 @@ void master_work_catalog(struct master *m);
 
 /* ---- master_members.c ---- */
 
+void master_send(struct master *m, struct cluster_session *s, struct wire_msg *msg);
 void master_send_to_member(struct master *m, const struct job *job, const struct job_action *action);
 void master_forget_job(struct master *m, struct weir_id job);
 void master_on_packet(struct master *m, uint64_t route, struct weir_bytes packet);

@@ -152,6 +152,7 @@ static struct job *add_job(struct master *m, const struct job_submission *sub, u
     struct job *job;
     job_new(&job, &config, sub, m->now_ms, m->wall_ms);
     m->jobs[m->n_jobs++] = job;
+    master_configure_job(m, job);
     if (number > m->last_job) m->last_job = number;
     return job;
 }

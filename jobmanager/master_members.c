@@ -17,7 +17,7 @@ static void send_bytes(struct master *m, struct cluster_session *s, const void *
     s->touched = true;
 }
 
-static void send_message(struct master *m, struct cluster_session *s, struct wire_msg *msg)
+void master_send(struct master *m, struct cluster_session *s, struct wire_msg *msg)
 {
     struct buffer bytes;
     buffer_init(&bytes, 0);
@@ -42,7 +42,7 @@ void master_forget_job(struct master *m, struct weir_id job)
 {
     for (uint32_t i = 0; i < m->cluster.n_members; i++) {
         struct wire_msg msg = {.type = WIRE_FORGET_JOB, .job = job};
-        send_message(m, m->cluster.members[i]->session, &msg);
+        master_send(m, m->cluster.members[i]->session, &msg);
     }
 }
 
@@ -72,7 +72,7 @@ static void refuse(struct master *m, struct cluster_session *s, const char *reas
     master_trace(m, true, "refused: %s", reason);
     struct wire_msg msg = {.type = WIRE_REFUSED};
     msg.refused.reason = reason;
-    send_message(m, s, &msg);
+    master_send(m, s, &msg);
 }
 
 /* There is nothing to register with here. The session lives until that has arrived. */
@@ -80,7 +80,7 @@ static void name_leader(struct master *m, struct cluster_session *s)
 {
     struct wire_msg msg = {.type = WIRE_NOT_LEADER};
     msg.not_leader.endpoint = m->leader;
-    send_message(m, s, &msg);
+    master_send(m, s, &msg);
     s->state = CLUSTER_CLOSING;
 }
 
@@ -97,7 +97,7 @@ static void on_report(struct master *m, struct cluster_session *s, const struct 
     struct wire_msg cancel = {.type = WIRE_CANCEL, .job = w->job, .attempt = w->attempt};
     master_trace(m, true, "TaskManager %s runs attempt %" PRIu32 " of job %s, which is not wanted any more", s->member->id, w->attempt,
                  master_short_id(w->job, id));
-    send_message(m, s, &cancel);
+    master_send(m, s, &cancel);
 }
 
 static void on_register(struct master *m, struct cluster_session *s, const struct wire_msg *msg)
@@ -123,7 +123,8 @@ static void on_register(struct master *m, struct cluster_session *s, const struc
     struct wire_msg answer = {.type = WIRE_REGISTERED};
     answer.registered.heartbeat_ms = m->config.heartbeat_ms;
     answer.registered.heartbeat_timeout_ms = m->config.heartbeat_timeout_ms;
-    send_message(m, s, &answer);
+    master_send(m, s, &answer);
+    master_tell_settings(m, s);
     for (uint32_t i = 0; i < msg->reg.n_workers; i++) on_report(m, s, &msg->reg.workers[i]);
 }
 
@@ -137,7 +138,7 @@ void master_on_chunk(struct master *m, const struct master_event *ev)
     msg.chunk.offset = ev->chunk.offset;
     msg.chunk.total = ev->chunk.total;
     msg.chunk.data = ev->chunk.total ? ev->chunk.data : (struct weir_bytes){"", 0};
-    send_message(m, s, &msg);
+    master_send(m, s, &msg);
 }
 
 static void on_fetch(struct master *m, const struct cluster_session *s, const struct wire_msg *msg)

@@ -36,6 +36,21 @@ void restart_init(struct restart *r, const struct restart_config *config, uint64
     WEIR_ASSERT(r->failed_ms);
 }
 
+static bool same(const struct restart_config *a, const struct restart_config *b)
+{
+    return a->kind == b->kind && a->attempts == b->attempts && a->max_failures == b->max_failures && a->interval_ms == b->interval_ms &&
+           a->delay_ms == b->delay_ms && a->initial_ms == b->initial_ms && a->max_ms == b->max_ms && a->reset_ms == b->reset_ms &&
+           a->multiplier_milli == b->multiplier_milli && a->jitter_milli == b->jitter_milli;
+}
+
+void restart_configure(struct restart *r, const struct restart_config *config)
+{
+    uint64_t random = r->random;
+    if (same(&r->config, config)) return;
+    restart_close(r);
+    restart_init(r, config, random);
+}
+
 void restart_close(struct restart *r)
 {
     free(r->failed_ms);

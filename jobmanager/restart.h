@@ -45,6 +45,8 @@ struct restart {
 
 /* seed: of the jitter. Aborts without memory, as all control code. */
 void restart_init(struct restart *r, const struct restart_config *config, uint64_t seed);
+/* Another strategy, or other numbers: what was counted so far is forgotten. The same as before: nothing. */
+void restart_configure(struct restart *r, const struct restart_config *config);
 void restart_close(struct restart *r);
 
 struct restart_decision {

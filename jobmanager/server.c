@@ -14,6 +14,7 @@
 #include "jobmanager/admin.h"
 #include "jobmanager/artifact_links.h"
 #include "jobmanager/describe_process.h"
+#include "jobmanager/live_tree.h"
 #include "jobmanager/leadership.h"
 #include "jobmanager/peer/ensemble.h"
 #include "jobmanager/pending.h"
@@ -22,6 +23,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/base/folder.h"
+#include "runtime/base/live_keys.h"
 #include "runtime/base/log.h"
 #include "runtime/base/process.h"
 #include "runtime/net/socket.h"
@@ -34,6 +36,7 @@ enum {
     CHUNK_BATCH = 16,    /* chunks read in one turn */
     CONTROL_LINGER_MS = 200,
     ADMIN_LINGER_MS = 500, /* so that the last answers still go */
+    LIVE_RETRY_MS = 500,   /* pause before the live configuration is asked for again: the peer had no leader */
     EXPIRE_MS = 1000,      /* pause between looks at idle uploads and plans */
     DESCRIBES_MAX = WEIR_JOBS_ACTIVE_MAX + PLANS_MAX,
     PACKET_OVERHEAD = 4096, /* what a link may put around a control message */
@@ -54,8 +57,13 @@ struct jobmanager {
     struct artifacts *artifacts;
     struct artifact_links *links; /* to other JobManagers */
     struct leadership leadership;
-    struct zab_members members; /* of the ensemble */
-    uint64_t connection;        /* of the catalog, to the peer */
+    struct zab_members members;    /* of the ensemble */
+    uint64_t connection;           /* of the catalog, to the peer */
+    struct live_tree *live;        /* the live configuration */
+    uint64_t live_connection;      /* to the peer */
+    int64_t live_retry_ms;         /* without one: when the next is made */
+    uint64_t live_seen, live_told; /* readings: that the log has heeded; that the master was told */
+    enum log_level log_level;      /* as configured */
     struct storage_thread *storage;
     char checkpoint_dir[PATH_MAX], savepoint_dir[PATH_MAX]; /* of jobs whose options name none */
     struct master *master;                                  /* leads when the catalog serves; else it tells TaskManagers who does */
@@ -440,6 +448,7 @@ static void start_master(struct jobmanager *s, uint64_t epoch)
     master_new(&s->master, &config, clock_mono_ms());
     master_actions_init(&s->actions);
     s->admin.master = s->master;
+    s->live_told = 0;
     tell_clients_endpoints(s);
     (void)leader_endpoint(s, ENSEMBLE_ADMIN, leader);
     (void)snprintf(s->admin.leader, sizeof s->admin.leader, "%s", leader);
@@ -553,9 +562,11 @@ static void take_news(struct jobmanager *s, const struct peer_news *news)
     case PEER_NEWS_MEMBERS: take_members(s, news->members); break;
     case PEER_NEWS_MESSAGE:
         if (catalog) catalog_tree_hear(catalog, news->message);
+        if (s->live && news->connection == s->live_connection) live_tree_hear(s->live, news->message);
         break;
     case PEER_NEWS_CLOSED:
         if (catalog) catalog_tree_closed(catalog);
+        if (s->live && news->connection == s->live_connection) live_tree_closed(s->live);
         break;
     case PEER_NEWS_RECONFIG: break; /* nobody here asks for it */
     }
@@ -620,6 +631,64 @@ static void work_artifacts(struct jobmanager *s)
     }
 }
 
+/* ---- live configuration ---- */
+
+static void begin_live(struct jobmanager *s)
+{
+    live_tree_new(&s->live);
+    s->live_connection = peer_connect(s->config.peer);
+    s->live_seen = s->live_told = 0;
+}
+
+static void end_live(struct jobmanager *s)
+{
+    if (s->live) peer_disconnect(s->config.peer, s->live_connection);
+    live_tree_destroy(&s->live);
+}
+
+/* Our own share. A value that is none changes nothing; whoever leads says so. */
+static void take_log_level(struct jobmanager *s, const struct live_setting *at, uint32_t n)
+{
+    int64_t value;
+    enum log_level lowest = s->log_level;
+    for (uint32_t i = 0; i < n; i++) {
+        if (*at[i].job || strcmp(at[i].key, LIVE_LOG_LEVEL) != 0) continue;
+        lowest = live_key_parse(at[i].key, at[i].value, &value, NULL) ? log_lowest() : (enum log_level)value;
+    }
+    if (lowest == log_lowest()) return;
+    log_info("live configuration", LIVE_LOG_LEVEL "=%s", log_level_name(lowest));
+    log_set_lowest(lowest);
+}
+
+static void take_live(struct jobmanager *s)
+{
+    struct master_event ev = {.type = MASTER_EV_LIVE};
+    uint64_t reading = live_tree_reading(s->live, &ev.live.at, &ev.live.n);
+    if (reading && reading != s->live_seen) {
+        s->live_seen = reading;
+        take_log_level(s, ev.live.at, ev.live.n);
+        if (live_tree_passed_over(s->live))
+            log_warn("live configuration is larger than what is read", "settings_max=%u passed_over=%" PRIu32, LIVE_SETTINGS_MAX,
+                     live_tree_passed_over(s->live));
+    }
+    if (!reading || reading == s->live_told || !master_leads(s->master)) return;
+    s->live_told = reading;
+    step(s, &ev);
+}
+
+static void work_live(struct jobmanager *s, int64_t now_ms)
+{
+    struct weir_bytes message;
+    if (s->live && live_tree_lost(s->live)) {
+        end_live(s);
+        s->live_retry_ms = now_ms + LIVE_RETRY_MS;
+    }
+    if (!s->live && now_ms >= s->live_retry_ms) begin_live(s);
+    if (!s->live) return;
+    take_live(s);
+    while (live_tree_say(s->live, &message, now_ms)) peer_send(s->config.peer, s->live_connection, message);
+}
+
 /* It will lead in a moment: requests wait for that. Nobody is known to ask instead. */
 static bool is_about_to_lead(const struct jobmanager *s)
 {
@@ -635,6 +704,8 @@ static int64_t timeout_ms(const struct jobmanager *s)
     const struct catalog_tree *catalog = s->leadership.catalog;
     if (artifacts_deadline_ms(s->artifacts) < until) until = artifacts_deadline_ms(s->artifacts);
     if (catalog && catalog_tree_deadline_ms(catalog) < until) until = catalog_tree_deadline_ms(catalog);
+    int64_t live = s->live ? live_tree_deadline_ms(s->live) : s->live_retry_ms;
+    if (live < until) until = live;
     if (s->first || until <= now) return 0;
     return until - now;
 }
@@ -674,6 +745,7 @@ static void turn(struct jobmanager *s)
     if (now >= s->expire_at_ms) expire(s, now);
     if (now >= s->actions.deadline_ms) step(s, &(struct master_event){.type = MASTER_EV_TICK});
     work_catalog(s);
+    work_live(s, now);
 }
 
 weir_err jobmanager_run(struct jobmanager *jobmanager, struct weir_diag *diag)
@@ -723,6 +795,7 @@ weir_err jobmanager_new(struct jobmanager **out, const struct jobmanager_config 
     struct jobmanager *s = calloc(1, sizeof *s);
     if (!s) return weir_fail(diag, WEIR_E_NOMEM, "no memory for the server");
     s->config = *config;
+    s->log_level = log_lowest();
     s->last = &s->first;
     leadership_init(&s->leadership);
     net_parts_init(&s->parts);
@@ -760,6 +833,7 @@ void jobmanager_destroy(struct jobmanager **jobmanager)
     *jobmanager = NULL;
     if (!s) return;
     forget_work(s);
+    end_live(s);
     if (s->master) {
         master_actions_close(&s->actions);
         master_destroy(&s->master);

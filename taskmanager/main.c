@@ -7,6 +7,7 @@
 #include "runtime/base/daemon.h"
 #include "runtime/base/id.h"
 #include "runtime/base/limits.h"
+#include "runtime/base/live_keys.h"
 #include "runtime/base/process.h"
 #include "runtime/net/socket.h"
 #include "taskmanager/server.h"
@@ -18,8 +19,7 @@ static const struct config_key keys[] = {
     {"taskmanager.id", CONFIG_STR, "", .flag = "id", .help = "name shown to people; by default tm- and eight random digits"},
     {"taskmanager.slots", CONFIG_INT, "0", .min = 0, .max = WEIR_SLOTS_MAX, .flag = "slots",
      .help = "slots offered; 0 = one for each core"},
-    {"taskmanager.leader-wait", CONFIG_DURATION, "5m", .min = 1, .max = INT32_MAX,
-     .help = "workers go on for so long without a JobManager; then they are ended"},
+    LIVE_LEADER_WAIT_KEY,
     {"taskmanager.data", CONFIG_STR, "tcp://127.0.0.1:*", .flag = "data",
      .help = "where workers exchange records: tcp://127.0.0.1:* or ipc://PATH, from which each worker's path is made"},
     {"taskmanager.memory.managed.size", CONFIG_SIZE, "0", .flag = "managed-memory",
@@ -69,7 +69,7 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
         .worker_path = config_str(config, "taskmanager.worker"),
         .state_dir = choose_state_dir(config, state_dir),
         .slots = count_slots(config),
-        .leader_wait_ms = (uint32_t)config_int(config, "taskmanager.leader-wait"),
+        .leader_wait_ms = (uint32_t)config_int(config, LIVE_LEADER_WAIT),
         .segment = (uint32_t)config_int(config, "taskmanager.memory.segment-size"),
         .signals = signals,
     };

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/live_keys.h"
 #include "runtime/wire/link.h"
 
 enum { AWAY_MS = 500 }; /* a step that comes so much too late was held up: by the machine, or by what was done before it */
@@ -236,6 +237,34 @@ static void on_not_leader(struct supervisor *s, const struct wire_msg *msg)
     s->again_ms = s->now_ms + AGAIN_MS;
 }
 
+/*
+ * All of them are told at once: what is not there is as it was configured. Their values were checked by who sends them; one that we do not
+ * understand changes nothing.
+ */
+static void settings_take(struct supervisor *s, const struct wire_msg *msg)
+{
+    int64_t value, leader_wait_ms = s->config.leader_wait_ms;
+    struct supervisor_action *level = supervisor_act(s, SUPERVISOR_DO_LOG_LEVEL);
+    level->log_level.configured = true;
+    for (uint32_t i = 0; i < msg->settings.n; i++) {
+        char key[CONFIG_NAME_MAX + 1];
+        struct weir_diag diag;
+        const char *item = msg->settings.items[i], *text = item + strcspn(item, "=");
+        snprintf(key, sizeof key, "%.*s", (int)(text - item), item);
+        if (*text != '=' || live_key_parse(key, text + 1, &value, &diag)) {
+            supervisor_trace(s, true, "a live setting is passed over: %s", *text == '=' ? diag.text : item);
+            if (strcmp(key, LIVE_LEADER_WAIT) == 0) leader_wait_ms = s->leader_wait_ms;
+        } else if (strcmp(key, LIVE_LEADER_WAIT) == 0) {
+            leader_wait_ms = value;
+        } else {
+            level->log_level.configured = false;
+            level->log_level.lowest = value;
+        }
+    }
+    if (leader_wait_ms != s->leader_wait_ms) supervisor_trace(s, true, LIVE_LEADER_WAIT " is %" PRId64 " ms now", leader_wait_ms);
+    s->leader_wait_ms = leader_wait_ms;
+}
+
 static void on_master_message(struct supervisor *s, struct weir_bytes bytes)
 {
     struct wire_msg msg;
@@ -266,6 +295,7 @@ static void on_master_message(struct supervisor *s, struct weir_bytes bytes)
     case WIRE_CHECKPOINT_ABORT:
     case WIRE_CANCEL: on_order(s, &msg, bytes); break;
     case WIRE_FORGET_JOB: copies_forget(s, msg.job); break;
+    case WIRE_SETTINGS: settings_take(s, &msg); break;
     default: s->counts.messages_broken++; break;
     }
     wire_msg_close(&msg);
@@ -291,7 +321,7 @@ static void on_link_dead(struct supervisor *s, const char *reason)
     supervisor_trace(s, lost, "%s the JobManager: %s", lost ? "lost" : "did not reach", reason);
     link_destroy(&s->link);
     if (s->state == SUPERVISOR_STOPPING) return;
-    if (lost) s->leader_ms = s->now_ms + s->config.leader_wait_ms;
+    if (lost) s->leader_ms = s->now_ms + s->leader_wait_ms;
     s->state = SUPERVISOR_REGISTERING;
     artifact_drop_fetches(s);
     workers_end_fetching(s);
@@ -325,7 +355,7 @@ static void expire_leader(struct supervisor *s)
     char reason[128];
     if (s->now_ms < s->leader_ms) return;
     s->leader_ms = INT64_MAX;
-    snprintf(reason, sizeof reason, "no JobManager has answered for %" PRIu32 " ms (taskmanager.leader-wait)", s->config.leader_wait_ms);
+    snprintf(reason, sizeof reason, "no JobManager has answered for %" PRId64 " ms (taskmanager.leader-wait)", s->leader_wait_ms);
     workers_kill(s, WEIR_E_UNREACHABLE, reason);
 }
 
@@ -436,6 +466,7 @@ void supervisor_new(struct supervisor **out, const struct supervisor_config *con
     s->config.cancel_timeout_ms = or_default(config->cancel_timeout_ms, WEIR_CANCEL_TIMEOUT_MS);
     s->config.ready_timeout_ms = or_default(config->ready_timeout_ms, WEIR_READY_TIMEOUT_MS);
     s->config.leader_wait_ms = or_default(config->leader_wait_ms, WEIR_LEADER_WAIT_MS);
+    s->leader_wait_ms = s->config.leader_wait_ms;
     s->farewell_ms = s->leader_ms = s->again_ms = s->due_ms = INT64_MAX;
     s->pause_ms = AGAIN_MS;
     s->now_ms = now_ms;

@@ -116,6 +116,7 @@ enum supervisor_action_type {
     SUPERVISOR_DO_STORE_CHUNK,   /* append to a plugin; offset 0 begins (again); offset + length = total ends: check, then READY/FAILED */
     SUPERVISOR_DO_DROP_ARTIFACT, /* remove a plugin, whole or partly stored, from the cache */
     SUPERVISOR_DO_FORGET_JOB,    /* remove the job's local copies */
+    SUPERVISOR_DO_LOG_LEVEL,     /* write what is at least so important; `configured`: as at the start */
     SUPERVISOR_DO_EXIT,          /* end the process: with err WEIR_OK after STOP, else refused by the JobManager; last action of all */
 };
 
@@ -155,6 +156,10 @@ struct supervisor_action {
         struct {
             struct weir_id job;
         } forget_job;
+        struct {
+            bool configured;
+            int64_t lowest; /* enum log_level */
+        } log_level;
         struct {
             weir_err err;
             const char *reason;

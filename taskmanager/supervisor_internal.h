@@ -81,12 +81,13 @@ struct supervisor {
     bool reconnect;                              /* tell the driver of the new link */
     bool refused;                                /* STOPPING: the JobManager does not want us */
     char *stop_reason;
-    int64_t farewell_ms; /* STOPPING without workers: leave then; INT64_MAX before */
-    int64_t again_ms;    /* REGISTERING, with nobody to register with: begin a link then */
-    uint32_t pause_ms;   /* before the next such */
-    bool connected;      /* there is a connection below the link */
-    char *leader;        /* where that one goes; NULL = to the next address */
-    int64_t leader_ms;   /* REGISTERING: workers are ended then; INT64_MAX: none has been without a leader */
+    int64_t farewell_ms;    /* STOPPING without workers: leave then; INT64_MAX before */
+    int64_t again_ms;       /* REGISTERING, with nobody to register with: begin a link then */
+    uint32_t pause_ms;      /* before the next such */
+    bool connected;         /* there is a connection below the link */
+    char *leader;           /* where that one goes; NULL = to the next address */
+    int64_t leader_wait_ms; /* the live setting's, else the configuration's */
+    int64_t leader_ms;      /* REGISTERING: workers are ended then; INT64_MAX: none has been without a leader */
 
     struct slots slots;
     uint32_t n_workers;

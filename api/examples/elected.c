@@ -2,12 +2,12 @@
 /*
  * A job whose subtasks coordinate while they run, by the tree of their cluster:
  *
- *     /elected/JOB/every       a number that is read live: of so many rows one passes; 1 while there is none
- *     /elected/JOB/leader      the subtasks elect one, which alone writes ...
- *     /elected/JOB/status      ... "subtask S passed N rows, one of every E"
+ *     /weir/config/jobs/JOB/job.every   live configuration, a number: of so many rows one passes; 1 while there is none
+ *     /elected/JOB/leader               the subtasks elect one, which alone writes ...
+ *     /elected/JOB/status               ... "subtask S passed N rows, one of every E"
  *
  *     jobctl run build/jobs/elected.so -- --pace 10000
- *     jobctl coord set /elected/JOB/every 100; jobctl coord watch /elected/JOB/status
+ *     jobctl config set --job JOB job.every 100; jobctl coord watch /elected/JOB/status
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -42,7 +42,7 @@ static weir_err sampler_open(void *self, struct weir_ctx *ctx)
     struct sampler *s = self;
     char leader[WEIR_COORD_NODE_MAX], setting[WEIR_COORD_NODE_MAX];
     (void)snprintf(leader, sizeof leader, "/elected/%s/leader", ctx->job_id);
-    (void)snprintf(setting, sizeof setting, "/elected/%s/every", ctx->job_id);
+    (void)snprintf(setting, sizeof setting, "/weir/config/jobs/%s/job.every", ctx->job_id);
     (void)snprintf(s->status, sizeof s->status, "/elected/%s/status", ctx->job_id);
     s->every = 1;
     weir_err err = weir_ctx_coord(ctx, &s->coord);

@@ -5,6 +5,7 @@
  */
 #include "api/jobctl/arguments.h"
 
+#include "api/jobctl/config.h"
 #include "api/jobctl/coord.h"
 #include "runtime/base/buffer.h"
 #include "runtime/base/limits.h"
@@ -34,6 +35,7 @@ enum option_key {
     KEY_UNMATCHED,
     KEY_DRAIN,
     KEY_SERVERS,
+    KEY_JOB,
     KEY_AUTH,
     KEY_ACL,
     KEY_VERSION,
@@ -133,6 +135,11 @@ static const struct argp_option quorum_options[] = {
     {0},
 };
 
+static const struct argp_option config_options[] = {
+    {"job", KEY_JOB, "JOB", 0, "Of this job, by id or name, instead of the cluster", 0},
+    {0},
+};
+
 static const struct argp_option no_options[] = {{0}};
 
 /* For argp, which leaks a byte for a table that is there and empty. */
@@ -214,6 +221,16 @@ static const char quorum_doc[] = /* */
     "Example:\n"
     "  jobctl quorum add '4=observer:tcp://127.0.0.1:6134;tcp://127.0.0.1:6144'";
 
+static const char config_doc[] = /* */
+    "Shows and changes what is configured live: it reaches JobManagers, TaskManagers and running jobs without a restart, and hides the "
+    "value in the configuration file; `unset` gives that one back. With --job it is one job's: its options, and keys that begin with "
+    "`job.`, which only the job itself reads.\v"
+    "docs/reference/configuration.md lists the keys that may change while something runs. Exit code 1: refused, and why.\n\n"
+    "Examples:\n"
+    "  jobctl config set log.level debug\n"
+    "  jobctl config set --job nightly execution.checkpointing.interval 1m\n"
+    "  jobctl config list";
+
 static const struct syntax commands[CTL_COMMANDS] = {
     [CTL_RUN] = {"run", "JOB.so [-- ARGUMENT...]", "submit a job plugin and watch it to its end", run_doc, run_options, 1, 1, true},
     [CTL_LIST] = {"list", "", "list the jobs", "Lists the jobs the JobManager knows, running ones and ended ones.", no_options, 0, 0,
@@ -252,6 +269,8 @@ static const struct syntax commands[CTL_COMMANDS] = {
                    coord_options, 2, 3, true},
     [CTL_QUORUM] = {"quorum", "[add ID=ADDRESS | remove ID]", "show the coordination peers, change them", quorum_doc, quorum_options, 0, 2,
                     false},
+    [CTL_CONFIG] = {"config", "[list | get KEY | set KEY VALUE | unset KEY]", "show and change what is configured live", config_doc,
+                    config_options, 0, 3, false},
     [CTL_VERSION] = {"version", "", "print the version", "Prints the version of jobctl. Asks no JobManager.", no_options, 0, 0, false},
     [CTL_COMPLETION] = {"completion", "bash", "print a completion script for a shell",
                         "Prints a script that completes commands and options.\vUse it with: source <(jobctl completion bash)", no_options,
@@ -488,6 +507,7 @@ static error_t parse_command_option(int key, char *arg, struct argp_state *state
     case KEY_UNMATCHED: p->args.unmatched = true; return 0;
     case KEY_DRAIN: p->args.drain = true; return 0;
     case KEY_SERVERS: p->args.servers = arg; return 0;
+    case KEY_JOB: p->args.job = arg; return 0;
     case KEY_AUTH: p->args.auth = arg; return 0;
     case KEY_ACL: p->args.acl = arg; return 0;
     case KEY_VERSION: return parse_version(p, arg);
@@ -734,6 +754,7 @@ static weir_err check_operands(struct parse *p)
     case CTL_STOP: return check_target(p);
     case CTL_RESCALE: return check_rescale(&p->args, p->diag);
     case CTL_STATE: return check_state(p);
+    case CTL_CONFIG: return config_check(&p->args, p->operands, p->n_operands, p->diag);
     case CTL_COORD:
     case CTL_QUORUM: return coord_check(&p->args, p->operands, p->n_operands, p->diag);
     case CTL_HELP: return p->args.subject ? find_command(p->args.subject, &p->args.help_on, p->diag) : WEIR_OK;

@@ -43,6 +43,7 @@ enum ctl_command {
     CTL_STATE, /* of a checkpoint: ls without `state`, get with `key`, else scan */
     CTL_COORD,
     CTL_QUORUM,
+    CTL_CONFIG,
     CTL_VERSION,
     CTL_COMPLETION,
     CTL_HELP,
@@ -93,6 +94,7 @@ struct ctl_arguments {
     /* coord: subject is the path; behind --: the program of `lock`. quorum: verb is add, remove or NULL, value the member */
     const char *verb;    /* ls, get, ... */
     const char *value;   /* data, or an ACL; NULL = none */
+    const char *job;     /* config: of which job; NULL = the cluster's */
     const char *servers; /* endpoints for clients, with commas between them */
     const char *auth;    /* user:password; NULL = none */
     const char *acl;     /* of a new node; NULL = open */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/jobctl/commands.h"
 
+#include "api/jobctl/config.h"
 #include "api/jobctl/coord.h"
 #include "api/jobctl/exit.h"
 #include "api/jobctl/field.h"
@@ -93,6 +94,7 @@ static int ask_jobmanager(struct session *s)
     case CTL_EXCEPTIONS: return show_of_job(s, "/exceptions", view_exceptions);
     case CTL_PLUGINS: return s->args->remove ? remove_plugin(s) : get_and_print(s, "/plugins", view_plugins);
     case CTL_TASKMANAGERS: return show_taskmanagers(s);
+    case CTL_CONFIG: return config_command(s);
     default: return get_and_print(s, "/overview", view_overview);
     }
 }

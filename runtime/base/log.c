@@ -2,6 +2,7 @@
 #include "runtime/base/log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -12,12 +13,27 @@
 static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 static const char *process_name = "weir";
-static enum log_level lowest_level = LOG_LEVEL_INFO;
+static atomic_int lowest_level = LOG_LEVEL_INFO;
 
 void log_init(const char *component, enum log_level lowest)
 {
     process_name = component;
-    lowest_level = lowest;
+    log_set_lowest(lowest);
+}
+
+void log_set_lowest(enum log_level lowest)
+{
+    atomic_store_explicit(&lowest_level, (int)lowest, memory_order_relaxed);
+}
+
+enum log_level log_lowest(void)
+{
+    return (enum log_level)atomic_load_explicit(&lowest_level, memory_order_relaxed);
+}
+
+const char *log_level_name(enum log_level level)
+{
+    return level_names[level];
 }
 
 weir_err log_level_parse(const char *text, enum log_level *out)
@@ -50,7 +66,7 @@ static size_t put_head(char *line, size_t room, enum log_level level, const char
 
 void log_line(enum log_level level, const char *msg, const char *fields, ...)
 {
-    if (level < lowest_level) return;
+    if (level < log_lowest()) return;
     char line[WEIR_LOG_LINE_MAX + 1]; /* the line feed takes the place of the NUL */
     size_t len = put_head(line, WEIR_LOG_LINE_MAX, level, msg);
     if (fields[0] != '\0' && fields[0] != ' ' && len + 1 < WEIR_LOG_LINE_MAX) line[len++] = ' ';

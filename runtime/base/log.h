@@ -17,6 +17,10 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 
 /* Sets the process's name in lines and the lowest level written (default: info). Call before other threads start. `component` is kept. */
 void log_init(const char *component, enum log_level lowest);
+/* Changes the lowest level, and tells it. Thread: any. */
+void log_set_lowest(enum log_level lowest);
+enum log_level log_lowest(void);
+const char *log_level_name(enum log_level level);
 /* "debug", "info", "warn", "error"; WEIR_E_ARGUMENT otherwise. */
 weir_err log_level_parse(const char *text, enum log_level *out);
 

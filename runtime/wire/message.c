@@ -305,6 +305,7 @@ static const struct field abort_fields[] = {
 static const struct field not_leader_fields[] = {
     FIELD(1, KIND_STR, not_leader.endpoint),
 };
+static const struct field settings_fields[] = {LIST(1, KIND_STRS, settings.items, settings.n, .n_max = WIRE_SETTINGS_MAX)};
 static const struct field alive_fields[] = {
     FIELD(1, KIND_U64, alive.stalled_ms),
 };
@@ -388,6 +389,7 @@ static const struct shape shapes[] = {
     SHAPE(CHECKPOINT_ABORT, abort_fields, NULL),
     BARE(FORGET_JOB),
     SHAPE(NOT_LEADER, not_leader_fields, NULL),
+    SHAPE(SETTINGS, settings_fields, NULL),
     SHAPE(WORKER_ALIVE, alive_fields, NULL),
 };
 

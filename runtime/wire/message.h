@@ -37,6 +37,7 @@ enum wire_type {
     WIRE_TRIGGER = 23,             /* take a checkpoint; once more for one that is under way or older: nothing */
     WIRE_CHECKPOINT_COMPLETE = 24, /* it is durable, with its pointer: sinks commit all up to it; may come doubled, or not at all */
     WIRE_CHECKPOINT_ABORT = 25,    /* it will not be: nothing of it is waited for any more */
+    WIRE_SETTINGS = 28,            /* what is configured live of daemons: all of it, after REGISTERED and after each change */
     WIRE_NOT_LEADER = 27,          /* answer to REGISTER: another JobManager leads */
     WIRE_FORGET_JOB = 26,          /* the job has ended: its local copies go (attempt 0) */
     /* worker -> TaskManager only */
@@ -127,6 +128,7 @@ enum wire_worker_state {
     WIRE_WORKER_HAS_COMMITTED = 4, /* it is gone, and its output is visible */
 };
 
+#define WIRE_SETTINGS_MAX 16u /* keys of SETTINGS */
 #define WIRE_REPORTS_MAX 512u /* rows of a REGISTER: every slot may have a worker of its own, and as many have committed lately */
 
 /* What a TaskManager that registers says of a worker it has, or of one that has committed: a new leader adopts the attempt by it. */
@@ -265,6 +267,10 @@ struct wire_msg {
         struct {
             const char *endpoint; /* of who leads, for TaskManagers; "" = unknown */
         } not_leader;
+        struct {
+            uint32_t n;
+            const char **items; /* "key=value" (runtime/base/live_keys.h); a key that is not there is as it was at the start */
+        } settings;
         struct {
             uint64_t stalled_ms;
         } alive;

@@ -14,6 +14,7 @@
 #include "runtime/coord/log_record.h"
 #include "runtime/coord/protocol.h"
 #include "runtime/coord/quorum.h"
+#include "runtime/coord/stat.h"
 #include "runtime/coord/txn.h"
 #include "runtime/coord/watch.h"
 #include "runtime/coord/zab.h"
@@ -474,6 +475,59 @@ static void write_zab(void)
     write_zab_script("followed", followed, sizeof followed / sizeof followed[0], ZAB_VOTE_LOOKING);
 }
 
+/* What a peer answers who reads the live configuration: {u8 what, u8 length, bytes} each. */
+static void add_answer(struct buffer *out, const struct buffer *body)
+{
+    put_u8(out, 1);
+    put_u8(out, (uint8_t)body->len);
+    buffer_add(out, body->data, body->len);
+}
+
+static void add_children(struct buffer *out, const char *const *names, uint32_t n)
+{
+    struct buffer body = {0};
+    put_u32(&body, 1);
+    put_u16(&body, COORD_OK);
+    put_stat(&body, &(struct coord_stat){.n_children = n});
+    put_u8(&body, false);
+    put_u32(&body, n);
+    for (uint32_t i = 0; i < n; i++) put_bytes(&body, bytes_text(names[i]));
+    add_answer(out, &body);
+    buffer_close(&body);
+}
+
+static void add_value(struct buffer *out, const char *text)
+{
+    struct buffer body = {0};
+    put_u32(&body, 1);
+    put_u16(&body, COORD_OK);
+    put_bytes(&body, bytes_text(text));
+    put_stat(&body, &(struct coord_stat){0});
+    add_answer(out, &body);
+    buffer_close(&body);
+}
+
+static void write_live(void)
+{
+    static const char *const root_names[] = {"jobs", "log.level"}, *const jobs[] = {"0123456789abcdef0123456789abcdef"},
+                             *const keys[] = {"job.rate"};
+    struct buffer all = {0}, body = {0};
+    put_u32(&body, 1);
+    put_u16(&body, COORD_OK);
+    add_answer(&all, &body); /* the watch */
+    add_children(&all, root_names, 2);
+    add_children(&all, jobs, 1);
+    add_children(&all, keys, 1);
+    add_value(&all, "5");
+    add_value(&all, "debug");
+    put_u16(&all, 2); /* an event: everything again */
+    add_children(&all, root_names + 1, 1);
+    add_value(&all, "warn");
+    write_seed("fuzz_live_tree", "settings", all.data, all.len);
+    buffer_close(&all);
+    buffer_close(&body);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -490,5 +544,6 @@ int main(int argc, char **argv)
     write_records();
     write_artifacts();
     write_zab();
+    write_live();
     return 0;
 }

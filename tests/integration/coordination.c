@@ -63,20 +63,20 @@ STORY(one_subtask_leads_and_all_read_a_setting)
     find_tree(c);
     start_job(c, id);
     wait_status(c, id, "one of every 1");
-    assert_int_equal(ctl(c, "coord", "create", node(id, "every"), "50", NULL).code, 0);
+    assert_int_equal(ctl(c, "config", "set", "--job", id, "job.every", "50", NULL).code, 0);
     (void)job_wait_counter(c, id, "sample", "settings", 4); /* each subtask has seen it */
     wait_status(c, id, "one of every 50");
     json_t *job = job_show(c, id);
     assert_int_equal(subtasks_that_publish(job, &which), 1);
     assert_int_equal(json_number(job, "attempt"), 1);
     json_decref(job);
-    assert_int_equal(ctl(c, "coord", "set", node(id, "every"), "nonsense", NULL).code, 0);
-    assert_int_equal(ctl(c, "coord", "set", node(id, "every"), "7", NULL).code, 0);
+    assert_int_equal(ctl(c, "config", "set", "--job", id, "job.every", "nonsense", NULL).code, 0);
+    assert_int_equal(ctl(c, "config", "set", "--job", id, "job.every", "7", NULL).code, 0);
     wait_status(c, id, "one of every 7");
     assert_int_equal(ctl(c, "cancel", id, NULL).code, 0);
     json_decref(job_wait(c, id, "CANCELED"));
     struct said s = ctl(c, "coord", "ls", node(id, "leader"), NULL); /* sessions ended with their tasks */
-    if (s.code) assert_has(s.err, "NO_NODE"); /* an empty line goes by itself */
+    if (s.code) assert_has(s.err, "NO_NODE");                        /* an empty line goes by itself */
     assert_string_equal(s.out, "");
 }
 
@@ -99,7 +99,7 @@ STORY(another_leads_when_a_worker_was_killed)
         if (!wait_a_while(c, deadline_ms)) fail_msg("no second attempt");
     }
     (void)job_wait_counter(c, id, "sample", "published", 1);
-    assert_int_equal(ctl(c, "coord", "create", node(id, "every"), "9", NULL).code, 0);
+    assert_int_equal(ctl(c, "config", "set", "--job", id, "job.every", "9", NULL).code, 0);
     wait_status(c, id, "one of every 9");
 }
 
@@ -118,7 +118,7 @@ STORY(a_new_jobmanager_serves_the_same_tree)
     proc_signal(c->jobmanager, SIGKILL);
     assert_int_equal(proc_wait(c, c->jobmanager, CLUSTER_WAIT_MS), 128 + SIGKILL);
     cluster_start_jobmanager(c, true);
-    assert_int_equal(ctl(c, "coord", "create", node(id, "every"), "30", NULL).code, 0);
+    assert_int_equal(ctl(c, "config", "set", "--job", id, "job.every", "30", NULL).code, 0);
     wait_status(c, id, "one of every 30");
     json_t *job = job_show(c, id);
     assert_int_equal(json_number(job, "attempt"), 1);

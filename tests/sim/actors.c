@@ -518,7 +518,8 @@ static void perform_taskmanager(struct sim *sim, uint32_t tm)
         case SUPERVISOR_DO_TO_WORKER: workers_order(sim, tm, a); break;
         case SUPERVISOR_DO_STORE_CHUNK: store_chunk(sim, tm, a); break;
         case SUPERVISOR_DO_DROP_ARTIFACT: t->cached[sim_plugin_of(a->drop_artifact.digest)] = false; break;
-        case SUPERVISOR_DO_FORGET_JOB: break; /* nothing is kept in the simulation */
+        case SUPERVISOR_DO_FORGET_JOB:       /* nothing is kept in the simulation ... */
+        case SUPERVISOR_DO_LOG_LEVEL: break; /* ... or written */
         case SUPERVISOR_DO_EXIT: leave(sim, tm, a); break;
         }
     }

@@ -171,6 +171,22 @@ static void slots_are_enough_for_the_parallelism(void **state)
     refused("jobctl run --local -p 1000 j.so", "raise --slots or --taskmanagers");
 }
 
+static void config_has_four_verbs(void **state)
+{
+    (void)state;
+    assert_string_equal(parse("jobctl config").verb, "list");
+    assert_string_equal(parse("jobctl config get log.level").key, "log.level");
+    struct ctl_arguments a = parse("jobctl config set --job nightly job.rate 5");
+    assert_string_equal(a.verb, "set");
+    assert_string_equal(a.job, "nightly");
+    assert_string_equal(a.key, "job.rate");
+    assert_string_equal(a.value, "5");
+    assert_null(parse("jobctl config unset log.level").value);
+    refused("jobctl config set log.level", "set KEY VALUE");
+    refused("jobctl config list log.level", "set KEY VALUE");
+    refused("jobctl config burn", "set KEY VALUE");
+}
+
 static void plugins_has_two_verbs(void **state)
 {
     (void)state;
@@ -322,6 +338,7 @@ int main(void)
         cmocka_unit_test(the_environment_names_the_jobmanager_unless_an_option_does),
         cmocka_unit_test(slots_are_enough_for_the_parallelism),
         cmocka_unit_test(plugins_has_two_verbs),
+        cmocka_unit_test(config_has_four_verbs),
         cmocka_unit_test(help_and_version_win_over_everything),
         cmocka_unit_test(wrong_use_is_explained),
         cmocka_unit_test(values_out_of_range_are_refused),

@@ -477,6 +477,33 @@ static void wrong_requests_for_plans_are_refused(void **state)
     expect_error(REST_TOO_MANY, "LIMIT", "16 plans are being made");
 }
 
+static void live_configuration_is_checked_and_shown(void **state)
+{
+    (void)state;
+    struct live_setting at = {.key = "log.level", .value = "debug"};
+    struct master_event ev = {.type = MASTER_EV_LIVE, .live = {.n = 1, .at = &at}};
+    master_set_coordination(admin.master, "tcp://127.0.0.1:6141");
+    ask(REST_POST, "/config/live/check", "{\"key\": \"log.level\", \"value\": \"warn\"}");
+    assert_int_equal(reply.status, REST_OK);
+    assert_string_equal(member("path"), "/weir/config/log.level");
+    assert_string_equal(member("coordination"), "tcp://127.0.0.1:6141");
+    ask(REST_POST, "/config/live/check", "{\"key\": \"log.level\"}"); /* to unset it */
+    assert_int_equal(reply.status, REST_OK);
+    ask(REST_POST, "/config/live/check", "{\"key\": \"log.level\", \"value\": \"loud\"}");
+    expect_error(REST_BAD_REQUEST, "ARGUMENT", "is not one of");
+    ask(REST_POST, "/config/live/check", "{\"key\": \"a/b\", \"value\": \"1\"}");
+    expect_error(REST_BAD_REQUEST, "ARGUMENT", "'a/b' is no key");
+    ask(REST_POST, "/config/live/check", "{\"key\": \"job.x\", \"value\": \"1\", \"job\": \"0123456789abcdef0123456789abcdef\"}");
+    expect_error(REST_NOT_FOUND, "NOT_FOUND", "no job");
+    ask(REST_POST, "/config/live/check", "{\"colour\": \"red\"}");
+    expect_error(REST_BAD_REQUEST, "ARGUMENT", "colour");
+    step(NULL, &ev, &(struct weir_diag){0});
+    ask(REST_GET, "/config/live", "");
+    const json_t *shown = json_array_get(json_object_get(doc, "settings"), 0);
+    assert_string_equal(json_string_value(json_object_get(shown, "value")), "debug");
+    assert_true(json_is_true(json_object_get(shown, "counts")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -491,6 +518,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_plan_is_polled_until_it_is_made, open_admin, close_admin),
         cmocka_unit_test_setup_teardown(a_plan_that_cannot_be_made_says_why, open_admin, close_admin),
         cmocka_unit_test_setup_teardown(wrong_requests_for_plans_are_refused, open_admin, close_admin),
+        cmocka_unit_test_setup_teardown(live_configuration_is_checked_and_shown, open_admin, close_admin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -727,6 +727,28 @@ static void an_attempt_without_checkpoints_of_its_own_is_left_alone(void **state
     assert_false(f->c->stopped);
 }
 
+/* A new interval counts from now on; the same one changes nothing that is due. */
+static void intervals_change_while_the_attempt_runs(void **state)
+{
+    struct fixture *f = *state;
+    struct ckpt_config config = f->c->config;
+    int64_t due = ckpt_deadline_ms(f->c);
+    f->now_ms += 10;
+    config.timeout_ms = 77;
+    ckpt_configure(f->c, &config, f->now_ms);
+    assert_int_equal(ckpt_deadline_ms(f->c), due);
+    config.interval_ms = 20;
+    ckpt_configure(f->c, &config, f->now_ms);
+    assert_int_equal(ckpt_deadline_ms(f->c), f->now_ms + 20);
+    tick(f, 20);
+    assert_non_null(did(f, CKPT_DO_RESERVE));
+    assert_int_equal(ckpt_deadline_ms(f->c), f->now_ms + 77);
+    config.interval_ms = 0;
+    ckpt_configure(f->c, &config, f->now_ms);
+    let_complete(f);
+    assert_int_equal(ckpt_deadline_ms(f->c), INT64_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -762,6 +784,7 @@ int main(void)
         T(a_last_checkpoint_of_the_former_leader_lets_the_workers_commit),
         T(a_stop_that_the_former_leader_had_begun_fails_the_attempt),
         T(an_attempt_without_checkpoints_of_its_own_is_left_alone),
+        T(intervals_change_while_the_attempt_runs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -331,6 +331,97 @@ static void chunks_go_to_whom_asked_for_them(void **state)
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* ---- live configuration ---- */
+
+static struct live_setting setting(const char *key, const char *value)
+{
+    struct live_setting s = {0};
+    (void)snprintf(s.key, sizeof s.key, "%s", key);
+    (void)snprintf(s.value, sizeof s.value, "%s", value);
+    return s;
+}
+
+static void live(struct fixture *f, const struct live_setting *at, uint32_t n)
+{
+    struct master_event ev = {.type = MASTER_EV_LIVE};
+    ev.live.at = at;
+    ev.live.n = n;
+    forget(f);
+    step(f, &ev);
+    if (f->link) exchange(f);
+}
+
+static void live_settings_reach_taskmanagers(void **state)
+{
+    struct fixture *f = *state;
+    struct live_setting at[] = {setting("log.level", "debug"), setting("restart-strategy.type", "none")};
+    connect_as(f, 1, "tm-1", 1, "1");
+    assert_int_equal(f->n_got, 1); /* nothing is known yet */
+    live(f, at, 2);
+    assert_int_equal(f->n_got, 1);
+    assert_int_equal(f->got[0].type, WIRE_SETTINGS);
+    assert_int_equal(f->got[0].settings.n, 1);
+    assert_string_equal(f->got[0].settings.items[0], "log.level=debug");
+    connect_as(f, 2, "tm-1", 1, "1");
+    assert_int_equal(f->got[1].type, WIRE_SETTINGS); /* behind REGISTERED */
+    live(f, NULL, 0);
+    assert_int_equal(f->got[0].settings.n, 0); /* as at the start */
+}
+
+static const struct job_options *options_of(const struct fixture *f, uint32_t job)
+{
+    return &master_job_find(f->m, id_of(job))->options;
+}
+
+static void live_settings_reach_jobs_and_bad_ones_do_not(void **state)
+{
+    struct fixture *f = *state;
+    struct live_setting at[] = {setting("restart-strategy.type", "fixed-delay"), setting("restart-strategy.fixed-delay.attempts", "7"),
+                                setting("execution.checkpointing.interval", "5s")};
+    const struct live_setting *kept;
+    assert_int_equal(submit(f, 1, 1, 1), WEIR_OK);
+    assert_int_equal(options_of(f, 1)->strategy, RESTART_NONE);
+    live(f, at, 2);
+    assert_int_equal(options_of(f, 1)->strategy, RESTART_FIXED_DELAY);
+    assert_int_equal(submit(f, 2, 1, 1), WEIR_OK);
+    assert_int_equal(options_of(f, 2)->fixed_attempts, 7);
+
+    at[1] = setting("restart-strategy.fixed-delay.attempts", "many");
+    live(f, at, 3);
+    assert_int_equal(master_live(f->m, &kept), 3);
+    assert_true(kept[1].counts); /* with the former value */
+    assert_string_equal(kept[1].value, "7");
+    assert_non_null(strstr(kept[1].refusal, "many is not"));
+    assert_int_equal(options_of(f, 1)->fixed_attempts, 7);
+    assert_null(master_job_find(f->m, id_of(1))->ckpt); /* that was decided when it was submitted */
+
+    live(f, at, 1);
+    assert_int_equal(options_of(f, 1)->fixed_attempts, 1);
+}
+
+static void live_settings_of_a_job_are_its_own(void **state)
+{
+    struct fixture *f = *state;
+    struct live_setting own = setting("restart-strategy.type", "failure-rate"), nobody;
+    struct weir_diag diag;
+    assert_int_equal(submit(f, 1, 1, 1), WEIR_OK);
+    assert_int_equal(submit(f, 2, 1, 1), WEIR_OK);
+    (void)id_text(id_of(2), own.job);
+    assert_int_equal(master_live_check(f->m, &own, &diag), WEIR_OK);
+    live(f, &own, 1);
+    assert_int_equal(options_of(f, 1)->strategy, RESTART_NONE);
+    assert_int_equal(options_of(f, 2)->strategy, RESTART_FAILURE_RATE);
+    nobody = own;
+    (void)id_text(id_of(3), nobody.job);
+    assert_int_equal(master_live_check(f->m, &nobody, &diag), WEIR_E_NOT_FOUND);
+    own = setting("execution.checkpointing.interval", "5s");
+    (void)id_text(id_of(2), own.job);
+    assert_int_equal(master_live_check(f->m, &own, &diag), WEIR_E_ARGUMENT);
+    assert_non_null(strstr(diag.text, "has no checkpoints"));
+    own = setting("restart-strategy.exponential-delay.max-backoff", "1ms");
+    assert_int_equal(master_live_check(f->m, &own, &diag), WEIR_E_ARGUMENT); /* does not fit the others */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +433,9 @@ int main(void)
         CASE(messages_that_do_not_belong_are_dropped_and_counted),
         CASE(a_commit_that_nobody_asked_for_fails_the_job),
         CASE(chunks_go_to_whom_asked_for_them),
+        CASE(live_settings_reach_taskmanagers),
+        CASE(live_settings_reach_jobs_and_bad_ones_do_not),
+        CASE(live_settings_of_a_job_are_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -116,6 +116,27 @@ static void attempts_before_reset_bound_the_exponential_delay(void **state)
     restart_close(&r);
 }
 
+/* What was counted counts on, unless the strategy becomes another one. */
+static void another_strategy_begins_to_count_anew(void **state)
+{
+    (void)state;
+    struct restart r;
+    struct restart_config config = {.kind = RESTART_FIXED_DELAY, .attempts = 1, .delay_ms = 300};
+    restart_init(&r, &config, 1);
+    assert_int_equal(failed_at(&r, 10), 300);
+    restart_configure(&r, &config);
+    assert_int_equal(failed_at(&r, 20), -1);
+    config.delay_ms = 50;
+    restart_configure(&r, &config);
+    assert_int_equal(failed_at(&r, 30), 50);
+    config = (struct restart_config){.kind = RESTART_FAILURE_RATE, .max_failures = 2, .interval_ms = 1000, .delay_ms = 5};
+    restart_configure(&r, &config);
+    assert_int_equal(failed_at(&r, 40), 5);
+    assert_int_equal(failed_at(&r, 41), 5);
+    assert_int_equal(failed_at(&r, 42), -1);
+    restart_close(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +146,7 @@ int main(void)
         cmocka_unit_test(exponential_delay_grows_to_its_maximum),
         cmocka_unit_test(jitter_spreads_but_stays_within_its_share),
         cmocka_unit_test(attempts_before_reset_bound_the_exponential_delay),
+        cmocka_unit_test(another_strategy_begins_to_count_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/base/log.h"
 #include "runtime/wire/link.h"
 #include "taskmanager/supervisor.h"
 
@@ -24,6 +25,8 @@ struct fixture {
     struct wire_msg got[96]; /* what it was told; closed by the teardown */
     uint32_t n_got;
     uint32_t n_spawn, n_kill, n_to_worker, n_drop, n_exit, n_reconnect, n_forget;
+    uint32_t n_log_level;
+    int64_t log_level;        /* told last; -1: as configured */
     struct weir_id forgotten; /* the last job whose local copies were dropped */
 };
 
@@ -61,6 +64,10 @@ static void step(struct fixture *f, struct supervisor_event *ev)
         f->n_drop += a->type == SUPERVISOR_DO_DROP_ARTIFACT;
         f->n_exit += a->type == SUPERVISOR_DO_EXIT;
         f->n_reconnect += a->type == SUPERVISOR_DO_RECONNECT;
+        if (a->type == SUPERVISOR_DO_LOG_LEVEL) {
+            f->n_log_level++;
+            f->log_level = a->log_level.configured ? -1 : a->log_level.lowest;
+        }
         if (a->type == SUPERVISOR_DO_FORGET_JOB) {
             f->n_forget++;
             f->forgotten = a->forget_job.job;
@@ -560,6 +567,49 @@ static void workers_wait_for_a_jobmanager_but_not_for_ever(void **state)
     assert_int_equal(f->n_kill, 1);
 }
 
+static void settings(struct fixture *f, const char *const *items, uint32_t n)
+{
+    struct wire_msg msg = {.type = WIRE_SETTINGS};
+    msg.settings.items = (const char **)(uintptr_t)items;
+    msg.settings.n = n;
+    order(f, &msg);
+}
+
+static void settings_change_while_it_runs(void **state)
+{
+    static const char *const good[] = {"log.level=debug", "taskmanager.leader-wait=20s"};
+    static const char *const bad[] = {"log.level=warn", "taskmanager.leader-wait=soon", "nonsense", "what.is-this=1"};
+    struct fixture *f = *state;
+    settings(f, good, 2);
+    assert_int_equal(f->log_level, LOG_LEVEL_DEBUG);
+    settings(f, bad, 4);
+    assert_int_equal(f->log_level, LOG_LEVEL_WARN);
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    say(f, 1, WIRE_WORKER_READY);
+    lose_jobmanager(f);
+    for (int64_t end = f->now_ms + 10000; f->now_ms < end;) lose_jobmanager(f);
+    assert_int_equal(f->n_kill, 0);
+    for (int64_t end = f->now_ms + 12000; f->now_ms < end;) lose_jobmanager(f);
+    assert_int_equal(f->n_kill, 1); /* the 20 s, long before the default */
+}
+
+static void without_settings_all_is_as_configured(void **state)
+{
+    static const char *const good[] = {"log.level=debug", "taskmanager.leader-wait=20s"};
+    struct fixture *f = *state;
+    settings(f, good, 2);
+    settings(f, NULL, 0);
+    assert_int_equal(f->n_log_level, 2);
+    assert_int_equal(f->log_level, -1);
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    say(f, 1, WIRE_WORKER_READY);
+    lose_jobmanager(f);
+    for (int64_t end = f->now_ms + 30000; f->now_ms < end;) lose_jobmanager(f);
+    assert_int_equal(f->n_kill, 0);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 static void hear(struct fixture *f, enum supervisor_event_type type)
@@ -612,6 +662,8 @@ int main(void)
         CASE(one_that_has_committed_is_reported_for_a_while),
         CASE(workers_wait_for_a_jobmanager_but_not_for_ever),
         CASE(a_jobmanager_that_nobody_is_any_more_is_lost_at_once),
+        CASE(settings_change_while_it_runs),
+        CASE(without_settings_all_is_as_configured),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -282,6 +282,7 @@ static const enum wire_type sample_types[] = {
     WIRE_CHECKPOINT_ABORT,
     WIRE_FORGET_JOB,
     WIRE_NOT_LEADER,
+    WIRE_SETTINGS,
 };
 #define SAMPLE_TYPES (sizeof sample_types / sizeof sample_types[0])
 
@@ -334,6 +335,11 @@ static inline void sample_msg(struct samples *s, uint64_t *seed, enum wire_type 
     case WIRE_CHUNK: sample_chunk(s, seed, m); return;
     case WIRE_DEPLOY: sample_deploy(s, seed, m); return;
     case WIRE_START: sample_start(s, seed, m); return;
+    case WIRE_SETTINGS:
+        m->settings.n = draw_below(seed, WIRE_SETTINGS_MAX + 1);
+        m->settings.items = sample_alloc(s, m->settings.n * sizeof *m->settings.items);
+        for (uint32_t i = 0; i < m->settings.n; i++) m->settings.items[i] = sample_str(s, seed);
+        return;
     case WIRE_NOT_LEADER: m->not_leader.endpoint = sample_str(s, seed); return;
     case WIRE_WORKER_ALIVE: m->alive.stalled_ms = draw_wide(seed); return;
     case WIRE_WORKER_PREPARED:

@@ -157,6 +157,11 @@ static bool same(const struct wire_msg *a, const struct wire_msg *b)
     case WIRE_REFUSED: return !strcmp(a->refused.reason, b->refused.reason);
     case WIRE_DEPLOY: return same_deploy(a, b);
     case WIRE_START: return same_start(a, b);
+    case WIRE_SETTINGS:
+        if (a->settings.n != b->settings.n) return false;
+        for (uint32_t i = 0; i < a->settings.n; i++)
+            if (strcmp(a->settings.items[i], b->settings.items[i]) != 0) return false;
+        return true;
     case WIRE_NOT_LEADER: return !strcmp(a->not_leader.endpoint, b->not_leader.endpoint);
     case WIRE_WORKER_ALIVE: return a->alive.stalled_ms == b->alive.stalled_ms;
     case WIRE_WORKER_PREPARED:
