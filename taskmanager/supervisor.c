@@ -128,6 +128,7 @@ static void begin_link(struct supervisor *s)
     WEIR_ASSERT(!err);
     s->state = SUPERVISOR_REGISTERING;
     s->reconnect = true;
+    s->again_ms = INT64_MAX; /* what another link was told to wait for is over */
     s->connected = false;
     struct wire_worker reports[WIRE_REPORTS_MAX];
     struct wire_msg msg = {.type = WIRE_REGISTER, .epoch = s->epoch};
