@@ -42,6 +42,7 @@ static weir_err trigger(struct weir_harness *h, struct subtask *s, void *arg)
 static void take_snapshot(void *owner, struct subtask_snapshot *snapshot)
 {
     struct weir_harness *h = owner;
+    if (snapshot->subtask->slot) (void)slot_copy(snapshot->subtask->slot, UINT64_MAX);
     weir_err err = kept_add(h->taking, snapshot, &h->failure);
     if (err && !h->failed) h->failed = err;
     snapshot->next = h->persisted;

@@ -180,6 +180,8 @@ static void shed_filters(struct state_slot *slot)
 
 static void release_all(struct state_slot *slot)
 {
+    (void)slot_copy(slot, UINT64_MAX); /* it goes by the lists that are purged here */
+    if (slot_failed(slot)) return;
     memory_drop_spare(&slot->memory);
     uint64_t bytes_max = slot->budget + slot->budget / 16;
     for (struct family *f = slot->families; f; f = f->next) {
@@ -207,15 +209,6 @@ void slot_relieve(struct state_slot *slot)
                         (unsigned long long)slot_used(slot), (unsigned long long)slot->budget);
 }
 
-/* One block a safe point, so that the pause of a freeze is for copying and not for the kernel to clear pages. */
-static void ready_block(struct state_slot *slot)
-{
-    void *block = memory_alloc(&slot->memory, MEMORY_HUGE_BYTES);
-    if (!block) return;
-    memset(block, 1, MEMORY_HUGE_BYTES);
-    memory_give_block(&slot->memory, block);
-}
-
 /* What fails behind the scenes fails the task: a compaction that could not write, say. */
 static void check_health(struct state_slot *slot, int64_t now_ms)
 {
@@ -231,6 +224,4 @@ void slot_safe_point(struct state_slot *slot, int64_t now_ms)
     atomic_store_explicit(&slot->now_ms, now_ms, memory_order_relaxed);
     if (WEIR_UNLIKELY(slot->writing != NULL)) (void)write_out_end(slot, false);
     if (WEIR_UNLIKELY(slot_used(slot) > slot->budget)) slot_relieve(slot);
-    if (WEIR_UNLIKELY(slot->reserved / MEMORY_HUGE_BYTES > slot->memory.n_spare && slot->memory.n_spare < slot->memory.spare_max))
-        ready_block(slot);
 }

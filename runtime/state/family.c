@@ -58,6 +58,7 @@ weir_err family_new(struct family **out, struct state_slot *slot, const struct f
     f->slot = slot;
     f->options = *options;
     f->options.name = f->name;
+    f->dirty = 1;
     f->next = slot->families;
     if (f->next) f->next->prev = f;
     slot->families = f;
@@ -126,12 +127,8 @@ bool family_in_flight(const struct family *f)
 
 void family_wait(struct family *f)
 {
+    (void)slot_copy(f->slot, UINT64_MAX); /* whoever persists waits for that, perhaps for another family's */
     if (family_in_flight(f)) gate_wait(&f->frozen->ingested);
-}
-
-uint64_t family_run_tag(const struct family *f)
-{
-    return f->frozen ? f->frozen->tag : 0;
 }
 
 static void own_path(const struct family *f, const char *path, char own[4096])

@@ -5,7 +5,7 @@
  *     slot.c     error, keys of the keeper, statistics        store.c    entries: find, make, change, remove
  *     evict.c    safe points: eviction                        scan.c     all of a store, or a range
  *     write_out.c  and what goes to the keeper before
- *     snapshot.c freeze, persist, settle
+ *     snapshot.c freeze, persist, settle                      freeze.c   copies of what a freeze has found
  *     family.c   files and the keeper's family                restore.c  files of earlier snapshots
  *
  * Nobody else includes this, but cells.c, panes.c and timers.c for the slot's failure and the stamps.
@@ -27,7 +27,7 @@
 /* ---- the stamp of an entry: time of the last write in its upper 48 bits, and these ----------------------------------------------------
  */
 
-#define STAMP_DIRTY 1u   /* changed since it was last frozen or written out */
+#define STAMP_DIRTY 33u  /* changed since it was copied or written out: one of two bits, in turn from freeze to freeze (family.dirty) */
 #define STAMP_DELETED 2u /* a tombstone */
 #define STAMP_STORED 4u  /* a file may hold the key: its removal must be written, too */
 #define STAMP_KEPT 8u    /* the keeper holds this value, or will once the run with this STAMP_RUN has been ingested */
@@ -64,6 +64,7 @@ struct state_slot {
     struct rocks *_Atomic rocks; /* opened when first needed, by the slot's thread; others only look */
     int64_t checked_ms;          /* when its health was looked at */
     struct family *families;
+    bool copying;                    /* a family may have something for slot_copy to do */
     uint64_t n_stores;               /* of all families */
     struct family *hand;             /* the family that evicts next; its own hand is valid */
     uint64_t incarnation, next_file; /* names of files */
@@ -106,14 +107,18 @@ weir_err file_list_append(struct file_list *list, const struct file_list *from);
 void file_list_close(struct file_list *list);
 uint64_t file_list_bytes(const struct file_list *list);
 
-/* A turn over all entries, after which no file older than its first epoch is needed. Task thread at a freeze; the persisting one while that
- * is under way. */
+/*
+ * A turn over all entries, after which no file older than its first epoch is needed. Over memory it makes entries dirty, which the next
+ * freeze copies with all others; over the keeper it copies them into a file. The task thread's; over the keeper the persisting one's while
+ * that is under way.
+ */
 struct turn {
     bool active;
     bool spilled;        /* what the family was when it began */
     uint64_t epoch;      /* at which it began */
     struct store *store; /* next in memory, while `residents` */
     uint64_t cursor;     /* in that store */
+    uint64_t quota;      /* bytes to look at before the next freeze, while `residents` */
     bool residents;      /* it goes over memory; else over the keeper, from `key` */
     unsigned char *key;  /* the last one taken */
     uint32_t key_length;
@@ -131,6 +136,7 @@ struct family {
     bool restored;            /* files of an earlier instance are behind it */
     bool spilled;             /* runs are ingested from now on; some entries may lie in the keeper only */
     bool all_kept;            /* every live entry is in the keeper, or dirty, or in a frozen run */
+    uint64_t dirty;           /* the bit of STAMP_DIRTY that entries get now; with the other one they wait to be copied into `frozen` */
     uint64_t entries, clean;  /* of all stores: in memory; and those of them that may be evicted, or may once a frozen run is ingested */
     struct file_list files;   /* of the last snapshot */
     struct file_list spills;  /* written out since, in the scratch folder */
@@ -149,7 +155,8 @@ bool family_restored(struct family *f, struct weir_bytes prefix);
 /* True while a frozen run has not been ingested. */
 bool family_in_flight(const struct family *f);
 void family_wait(struct family *f); /* for it */
-uint64_t family_run_tag(const struct family *f);
+/* A step of what slot_copy does; *bytes says how much, and is what is left of it. True: there is more. */
+bool family_copy(struct family *f, uint64_t *bytes);
 /* Notes that [from, to), all keys of a prefix that are the family's, must be deleted from what files and keeper hold: with the next run,
  * since RocksDB sorts all ranges it has in memory once more for the first read after each. Until then no reader may ask for them. */
 weir_err family_forget_range(struct family *f, struct weir_bytes from, struct weir_bytes to);
@@ -186,7 +193,13 @@ struct frozen {
     struct family *family;
     uint64_t epoch;
     uint64_t tag; /* STAMP_RUN of its entries */
-    struct run run;
+    /* What is left to copy: of this store from `at` on, and of those behind it. NULL: nothing, `copied` is open. */
+    struct store *store;
+    uint64_t at; /* in its list, or, `dense`, in its table */
+    bool dense;
+    int64_t step_ns; /* what the longest step took */
+    pthread_t owner; /* the task thread */
+    struct run run;  /* the task thread's until `copied` is open */
     struct run_range *ranges;
     uint32_t n_ranges;
     struct file_list files;   /* of the snapshot before, then of this one */
@@ -196,7 +209,7 @@ struct frozen {
     bool turn_keeper; /* this snapshot carries a piece of a turn over the keeper */
     bool turn_ended;  /* files before turn.epoch may go */
     char stem[48];
-    struct gate ingested;
+    struct gate copied, ingested;
 };
 
 /* ---- store ------------------------------------------------------------------------------------------------------------------------- */
@@ -225,6 +238,7 @@ struct store {
     uint64_t clean;             /* as in the family */
     struct table_entry **dirty; /* perhaps gone, or there twice; only with snapshots */
     uint32_t n_dirty, dirty_cap;
+    uint32_t n_frozen;         /* of `dirty`, at its front: those the freeze has found there */
     struct table_entry **dead; /* tombstones that were frozen */
     uint32_t n_dead, dead_cap;
     struct filter filter;      /* of keys that were evicted */
@@ -266,11 +280,30 @@ void store_discard(struct store *s, struct table_entry *e);
 weir_err store_mark_dirty(struct store *s, struct table_entry *e);
 /* Puts a value that the keeper gave into memory. NULL: failed (sticky). */
 struct table_entry *store_admit(struct store *s, const struct weir_key *key, struct weir_bytes stored);
+bool store_push(struct store *s, struct table_entry ***list, uint32_t *n, uint32_t *cap, struct table_entry *e); /* false: no memory */
+
+/* ---- freeze.c ------------------------------------------------------------------------------------------------------------------------ */
+
 /* Adds an entry to a run that has the store's prefix: its value, or its deletion. */
 weir_err store_gather(struct store *s, struct table_entry *e, struct run *run);
-weir_err store_freeze(struct store *s, struct run *run); /* adds all that is dirty */
-void store_bury(struct store *s);                        /* removes written tombstones that the keeper knows of */
-bool store_push(struct store *s, struct table_entry ***list, uint32_t *n, uint32_t *cap, struct table_entry *e); /* false: no memory */
+/* Dirty since before the barrier of a freeze that has not copied it yet. */
+static inline bool store_waits(const struct store *s, const struct table_entry *e)
+{
+    return e->stamp & STAMP_DIRTY & ~s->family->dirty;
+}
+/* Copies an entry that waits, which is about to change. Errors are sticky. */
+weir_err store_copy_first(struct store *s, struct table_entry *e);
+void store_copy_waiting(struct store *s);          /* and all of a store that is about to go */
+void store_freeze(struct store *s);                /* what is dirty now waits to be copied; the family has turned its bit */
+bool store_copy(struct store *s, uint64_t *bytes); /* what waits, into the frozen run. True: all has been copied. Errors are sticky */
+void store_bury(struct store *s);                  /* removes written tombstones that the keeper knows of */
+
+/* A step of work ends when its bytes are used up. */
+static inline void spend(uint64_t *bytes, uint64_t n)
+{
+    *bytes = *bytes > n ? *bytes - n : 0;
+}
+
 /* In a run that has not been ingested yet. */
 bool store_in_flight(const struct store *s, const struct table_entry *e);
 bool store_may_leave(const struct store *s);     /* or some of it */

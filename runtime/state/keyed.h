@@ -155,6 +155,7 @@ struct keyed_files {
     struct keyed_file *items;
     uint32_t n, cap;
     uint16_t first_group, last_group; /* of the instance: what its files hold of other groups is not its own to tell */
+    uint64_t step_us;                 /* what the longest step of copying took */
 };
 void keyed_files_close(struct keyed_files *files);
 
@@ -182,16 +183,18 @@ const struct keyed_state_info *keyed_snapshot_state(const struct keyed_snapshot 
 const struct weir_field *keyed_snapshot_key(const struct keyed_snapshot *snapshot);
 
 /*
- * Freezes what the operator's state holds now, as the snapshot of `epoch` (greater than all before). No I/O: copies what changed since the
- * last freeze, at most. One snapshot at a time: the one before must have been destroyed. Errors: WEIR_E_NOMEM, the slot's.
+ * Freezes what the operator's state holds now, as the snapshot of `epoch` (greater than all before). That takes no longer for much state
+ * than for little; what changed since the last freeze is copied afterwards by slot_copy (slot.h), which the caller goes on calling.
+ * One snapshot at a time: the one before must have been destroyed. Errors: WEIR_E_NOMEM, the slot's.
  */
 weir_err keyed_freeze(struct keyed *keyed, uint64_t epoch, struct keyed_snapshot **out, struct weir_diag *diag);
 
 /*
- * Writes what is new below `dir` (which exists; the same for all snapshots of the operator, and where restored files lie) and gives the
- * whole list. Every file is fsynced when this returns WEIR_OK; the folder is
- * not (its owner does that once for all). A failure is final: the state's attempt has failed. Files named by a list are needed by the lists
- * after it until they are no longer named. Thread: any, once a snapshot; the operator may go on meanwhile.
+ * Waits until all is copied (on the operator's own thread that must have been done before), and then writes what is new below `dir` (which
+ * exists; the same for all snapshots of the operator, and where restored files lie) and gives the whole list. Every file is fsynced when
+ * this returns WEIR_OK; the folder is not (its owner does that once for all). A failure is final: the state's attempt has failed. Files
+ * named by a list are needed by the lists after it until they are no longer named. Thread: any, once a snapshot; the operator may go on
+ * meanwhile.
  */
 weir_err keyed_persist(struct keyed_snapshot *snapshot, const char *dir, struct keyed_files *files, struct weir_diag *diag);
 

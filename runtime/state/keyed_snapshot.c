@@ -73,9 +73,11 @@ static weir_err list_part(const struct keyed_member *m, const struct frozen *par
 weir_err keyed_persist(struct keyed_snapshot *snapshot, const char *dir, struct keyed_files *files, struct weir_diag *diag)
 {
     struct file_list all = {0};
+    int64_t step_ns = 0;
     weir_err err = WEIR_OK;
     for (uint32_t i = 0; i < snapshot->n && !err; i++) {
         err = frozen_persist(snapshot->parts[i], dir, diag);
+        if (!err && snapshot->parts[i]->step_ns > step_ns) step_ns = snapshot->parts[i]->step_ns;
         if (!err && list_part(&snapshot->keyed->members[i], snapshot->parts[i], &all)) err = weir_fail(diag, WEIR_E_NOMEM, "out of memory");
     }
     if (err) {
@@ -84,7 +86,8 @@ weir_err keyed_persist(struct keyed_snapshot *snapshot, const char *dir, struct 
         file_list_close(&all);
         return weir_wrap(diag, err, "operator %s", snapshot->keyed->operator_id);
     }
-    *files = (struct keyed_files){all.items, all.n, all.cap, snapshot->keyed->first_group, snapshot->keyed->last_group};
+    const struct keyed *k = snapshot->keyed;
+    *files = (struct keyed_files){all.items, all.n, all.cap, k->first_group, k->last_group, (uint64_t)step_ns / 1000};
     return WEIR_OK;
 }
 

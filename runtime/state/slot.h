@@ -40,6 +40,7 @@ struct store;
 #define SLOT_STALL_MS 200u
 #define SLOT_SLACK ((uint64_t)64 << 10) /* what fixed structures may take beyond any budget, however small */
 #define SLOT_SLACK_STORE 4096u          /* and those of each state or pane */
+#define SLOT_COPY_BYTES (256u << 10)    /* a good step of slot_copy: about 0.1 ms */
 
 struct state_slot_config {
     const char *dir; /* scratch folder of the slot: wiped at the start, made when first needed, removed at the end. NULL: state in memory
@@ -56,6 +57,13 @@ void state_slot_destroy(struct state_slot **slot); /* after all states of it */
 
 /* The first failure of reading or writing state; WEIR_OK when there was none. Fills diag. Thread: any. */
 weir_err slot_error(struct state_slot *slot, struct weir_diag *diag);
+
+/*
+ * A step of copying what freezes have found (keyed_freeze): about `bytes` of it, UINT64_MAX: all. True: there is more. Between two calls
+ * into operators, soon and again until it returns false: what is written meanwhile is copied first, which costs more, and until all is
+ * copied nothing is persisted. It also makes ready what later freezes will need. Errors are sticky.
+ */
+bool slot_copy(struct state_slot *slot, uint64_t bytes);
 
 /* Notes the first failure and returns err. For the states of the slot. Thread: any. */
 weir_err slot_fail(struct state_slot *slot, weir_err err, const char *fmt, ...) WEIR_PRINTF(3, 4);

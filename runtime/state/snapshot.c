@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/base/clock.h"
 
 #define TURN_FLOOR ((uint64_t)8 << 20)     /* bytes of files below which no turn begins */
 #define TURN_FILES 32u                     /* more files than after the last turn, however small, make one begin, too */
@@ -25,25 +26,31 @@ static struct frozen *frozen_new(struct family *f, uint64_t epoch)
     z->epoch = epoch;
     z->tag = epoch << STAMP_RUN_SHIFT & STAMP_RUN & ~(uint64_t)STAMP_WRITE_OUT;
     z->ingest = f->spilled;
+    z->owner = pthread_self();
     run_init(&z->run, &f->slot->memory);
+    gate_init(&z->copied);
     gate_init(&z->ingested);
     slot_stem(f->slot, z->stem);
     return z;
 }
 
+static bool turn_is_due(const struct family *f)
+{
+    const struct turn *t = &f->turn;
+    uint64_t bytes = file_list_bytes(&f->files) + file_list_bytes(&f->spills);
+    return bytes >= 2 * t->bytes_after_last + TURN_FLOOR || f->files.n + f->spills.n >= t->files_after_last + TURN_FILES;
+}
+
 static void begin_turn(struct family *f, uint64_t epoch)
 {
     struct turn *t = &f->turn;
-    uint64_t bytes = file_list_bytes(&f->files) + file_list_bytes(&f->spills);
-    if (t->active && t->residents && t->spilled != f->spilled) t->active = false; /* its way has changed: from the start */
-    uint32_t files = f->files.n + f->spills.n;
-    if (t->active || (bytes < 2 * t->bytes_after_last + TURN_FLOOR && files < t->files_after_last + TURN_FILES)) return;
     t->active = true;
     t->spilled = f->spilled;
     t->epoch = epoch;
     t->residents = !f->spilled || !f->all_kept;
     t->store = f->stores;
     t->cursor = 0;
+    t->quota = 0;
     t->key_length = 0;
 }
 
@@ -54,44 +61,6 @@ static uint64_t turn_step_bytes(const struct family *f, uint64_t new_bytes)
     return bytes < TURN_BYTES_MIN ? TURN_BYTES_MIN : bytes;
 }
 
-/* What a turn must take along: what did not change (the rest is taken anyway), and, once there is a keeper, is not there. */
-static bool left_behind(const struct family *f, const struct table_entry *e)
-{
-    if (e->stamp & (STAMP_DIRTY | STAMP_DELETED)) return false;
-    return !f->spilled || !(e->stamp & STAMP_KEPT);
-}
-
-/* A step of a turn over memory, before the dirty entries are taken. */
-static weir_err turn_residents(struct frozen *z, uint64_t bytes)
-{
-    struct family *f = z->family;
-    struct turn *t = &f->turn;
-    uint64_t looked = 0;
-    if (t->store) run_set_prefix(&z->run, t->store->spec.prefix);
-    while (t->store && looked < bytes) {
-        struct table_entry *e = table_next(&t->store->table, &t->cursor);
-        if (!e) {
-            t->store = t->store->next;
-            t->cursor = 0;
-            if (t->store) run_set_prefix(&z->run, t->store->spec.prefix);
-            continue;
-        }
-        looked += RUN_ENTRY_BYTES;
-        if (!left_behind(f, e)) continue;
-        looked += store_cost(t->store, e);
-        weir_err err = store_gather(t->store, e, &z->run);
-        if (err) return err;
-        store_set_clean(t->store, e, f->spilled ? STAMP_KEPT | z->tag : 0);
-    }
-    if (t->store) return WEIR_OK;
-    t->residents = false;
-    if (f->spilled)
-        f->all_kept = true; /* with this run */
-    else
-        z->turn_ended = true;
-    return WEIR_OK;
-}
-
 static uint64_t dirty_bytes(const struct family *f)
 {
     uint64_t n = 0;
@@ -99,14 +68,17 @@ static uint64_t dirty_bytes(const struct family *f)
     return n;
 }
 
-static weir_err take_all(struct frozen *z)
+/* What this snapshot has to do with a turn: what one over memory has made dirty so far is in its run. */
+static void plan_turn(struct frozen *z)
 {
     struct family *f = z->family;
-    weir_err err = WEIR_OK;
-    begin_turn(f, z->epoch);
-    if (f->turn.active && f->turn.residents) err = turn_residents(z, turn_step_bytes(f, dirty_bytes(f)));
-    for (struct store *s = f->stores; s && !err; s = s->next) err = store_freeze(s, &z->run);
-    return err;
+    struct turn *t = &f->turn;
+    if (t->active && t->residents && t->spilled != f->spilled) t->active = false; /* its way has changed: from the start */
+    if (!t->active && turn_is_due(f)) begin_turn(f, z->epoch);
+    if (!t->active) return;
+    if (t->residents) t->quota += turn_step_bytes(f, dirty_bytes(f));
+    z->turn_ended = !t->residents && !t->spilled;
+    z->turn_keeper = !t->residents && t->spilled;
 }
 
 weir_err family_freeze(struct family *f, uint64_t epoch, struct frozen **out)
@@ -115,12 +87,15 @@ weir_err family_freeze(struct family *f, uint64_t epoch, struct frozen **out)
     for (struct store *s = f->stores; s; s = s->next) store_bury(s);
     struct frozen *z = frozen_new(f, epoch);
     if (!z) return slot_fail(f->slot, WEIR_E_NOMEM, "state '%s': out of memory for a snapshot", f->name);
+    plan_turn(z);
     f->frozen = z;
+    f->dirty ^= STAMP_DIRTY;
+    for (struct store *s = f->stores; s; s = s->next) store_freeze(s);
+    z->store = f->stores;
     z->ranges = f->ranges;
     z->n_ranges = f->n_ranges;
     f->ranges = NULL;
     f->n_ranges = f->ranges_cap = 0;
-    weir_err err = take_all(z);
     z->files = f->files;
     z->spills = f->spills;
     f->files = f->spills = (struct file_list){0};
@@ -128,8 +103,78 @@ weir_err family_freeze(struct family *f, uint64_t epoch, struct frozen **out)
         z->before = f->slot->writing;
         z->before->of_frozen = true;
     }
+    f->slot->copying = true;
     *out = z;
-    return err ? slot_fail(f->slot, err, "state '%s': out of memory for a snapshot", f->name) : WEIR_OK;
+    return WEIR_OK;
+}
+
+/* ---- copy ------------------------------------------------------------------------------------------------------------------------- */
+
+static void copy_stores(struct frozen *z, uint64_t *bytes)
+{
+    int64_t began_ns = clock_mono_ns();
+    while (z->store && store_copy(z->store, bytes)) {
+        spend(bytes, RUN_ENTRY_BYTES);
+        z->store = slot_failed(z->family->slot) ? NULL : z->store->next;
+        z->at = 0;
+    }
+    int64_t step_ns = clock_mono_ns() - began_ns;
+    if (step_ns > z->step_ns) z->step_ns = step_ns;
+    if (!z->store) gate_open(&z->copied);
+}
+
+static bool is_copied(const struct family *f)
+{
+    return !f->frozen || gate_is_open(&f->frozen->copied);
+}
+
+/* What a turn must take along: what did not change (the rest is taken anyway), and, once there is a keeper, is not there. */
+static bool left_behind(const struct family *f, const struct table_entry *e)
+{
+    if (e->stamp & (STAMP_DIRTY | STAMP_DELETED)) return false;
+    return !f->spilled || !(e->stamp & STAMP_KEPT);
+}
+
+static bool is_turning(const struct family *f)
+{
+    const struct turn *t = &f->turn;
+    return t->active && t->residents && t->spilled == f->spilled && t->quota;
+}
+
+/* A step of a turn over memory: what it makes dirty is in the next run, and what it passes by, being dirty, too. */
+static void turn_residents(struct family *f, uint64_t *bytes)
+{
+    struct turn *t = &f->turn;
+    for (uint64_t cost; t->store && t->quota && *bytes; spend(bytes, cost), spend(&t->quota, cost)) {
+        struct table_entry *e = table_next(&t->store->table, &t->cursor);
+        cost = RUN_ENTRY_BYTES;
+        if (!e) {
+            t->store = t->store->next;
+            t->cursor = 0;
+        } else if (left_behind(f, e)) {
+            cost += store_cost(t->store, e);
+            if (store_mark_dirty(t->store, e)) return;
+        }
+    }
+    if (t->store) return;
+    t->residents = false;
+    f->all_kept |= f->spilled; /* as soon as that run is in the keeper */
+}
+
+bool family_copy(struct family *f, uint64_t *bytes)
+{
+    if (!is_copied(f) && *bytes) copy_stores(f->frozen, bytes);
+    if (slot_failed(f->slot)) return !is_copied(f);
+    if (is_turning(f)) turn_residents(f, bytes);
+    return !is_copied(f) || is_turning(f);
+}
+
+bool slot_copy(struct state_slot *slot, uint64_t bytes)
+{
+    bool more = false;
+    for (struct family *f = slot->families; f && slot->copying; f = f->next) more |= family_copy(f, &bytes);
+    slot->copying = more;
+    return more;
 }
 
 /* ---- persist ------------------------------------------------------------------------------------------------------------------------ */
@@ -297,9 +342,11 @@ weir_err frozen_persist(struct frozen *z, const char *dir, struct weir_diag *dia
 {
     struct family *f = z->family;
     struct rocks_cursor *cursor = NULL;
-    weir_err err = await_write_out(z, diag);
+    WEIR_ASSERT(gate_is_open(&z->copied) || !pthread_equal(z->owner, pthread_self())); /* it would wait for itself: slot_copy first */
+    gate_wait(&z->copied);
+    weir_err err = slot_error(f->slot, diag); /* it may not be whole */
+    if (!err) err = await_write_out(z, diag);
     uint64_t new_bytes = file_list_bytes(&z->spills) + z->run.bytes; /* the turn goes twice as fast as files come */
-    z->turn_keeper = z->ingest && f->turn.active && !f->turn.residents;
     if (!err) err = write_all(z, dir, &cursor, diag);
     if (err) (void)slot_fail_diag(f->slot, diag); /* before the gate: whoever waits finds it */
     gate_open(&z->ingested);
@@ -339,6 +386,7 @@ void frozen_settle(struct frozen **frozen)
     run_ranges_close(z->ranges, z->n_ranges);
     if (z->before && z->before == f->slot->writing) (void)write_out_end(f->slot, true);
     write_out_destroy(&z->before);
+    gate_close(&z->copied);
     gate_close(&z->ingested);
     file_list_close(&z->files);
     file_list_close(&z->spills);

@@ -29,6 +29,10 @@ static void unlink_store(struct store *s)
     if (s->next) s->next->prev = s->prev;
     if (f->hand == s) f->hand = s->next;
     f->slot->n_stores--;
+    if (f->frozen && f->frozen->store == s) {
+        f->frozen->store = s->next;
+        f->frozen->at = 0;
+    }
     if (f->turn.store == s) {
         f->turn.store = s->next;
         f->turn.cursor = 0;
@@ -55,7 +59,7 @@ weir_err store_new(struct store **out, struct family *f, const struct store_spec
     s->value_size = f->options.value_size;
     s->value_at = spec->extra_size;
     s->now_bits = &slot->now_bits;
-    s->fast_expect = f->options.ttl_ms ? LOOK_AT_EACH : STAMP_DIRTY;
+    s->fast_expect = f->options.ttl_ms ? LOOK_AT_EACH : f->dirty;
     table_init(&s->table, s->value_at + (s->value_size ? s->value_size : (uint32_t)sizeof(struct blob)), &slot->memory);
     if (spec->key_max) s->table.key_max = spec->key_max;
     s->table.slab_max = slab_max(slot->budget);
@@ -103,6 +107,7 @@ void store_destroy(struct store **store, bool forget)
     struct store *s = *store;
     if (!s) return;
     struct state_slot *slot = s->family->slot;
+    if (s->n_frozen && !slot_failed(slot)) store_copy_waiting(s);
     if (forget && !slot_failed(slot) && s->stored) (void)forget_all(s);
     uint64_t cursor = 0;
     for (struct table_entry *e; (e = table_next(&s->table, &cursor)) != NULL;) {
@@ -218,11 +223,11 @@ bool store_push(struct store *s, struct table_entry ***array, uint32_t *n, uint3
 /* Drops what is gone from the list of dirty entries, and keeps the first of what is there twice: it borrows STAMP_REF as a mark. */
 static void tidy_dirty(struct store *s)
 {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < s->n_dirty; i++) s->dirty[i]->stamp &= ~(uint64_t)STAMP_REF;
-    for (uint32_t i = 0; i < s->n_dirty; i++) {
+    uint32_t n = s->n_frozen;
+    for (uint32_t i = n; i < s->n_dirty; i++) s->dirty[i]->stamp &= ~(uint64_t)STAMP_REF;
+    for (uint32_t i = n; i < s->n_dirty; i++) {
         struct table_entry *e = s->dirty[i];
-        if (e->length == TABLE_FREE || !(e->stamp & STAMP_DIRTY) || e->stamp & STAMP_REF) continue;
+        if (e->length == TABLE_FREE || !(e->stamp & s->family->dirty) || e->stamp & STAMP_REF) continue;
         e->stamp |= STAMP_REF;
         s->dirty[n++] = e;
     }
@@ -231,8 +236,9 @@ static void tidy_dirty(struct store *s)
 
 weir_err store_mark_dirty(struct store *s, struct table_entry *e)
 {
-    if (e->stamp & STAMP_DIRTY) return WEIR_OK;
     struct state_slot *slot = s->family->slot;
+    if (e->stamp & s->family->dirty) return WEIR_OK;
+    if (store_waits(s, e) && store_copy_first(s, e)) return slot_error(slot, NULL);
     if (slot->snapshots) {
         if (s->n_dirty == s->dirty_cap && s->n_dirty > 2 * s->table.count) tidy_dirty(s);
         if (!store_push(s, &s->dirty, &s->n_dirty, &s->dirty_cap, e))
@@ -240,11 +246,11 @@ weir_err store_mark_dirty(struct store *s, struct table_entry *e)
         slot->reserved += store_cost(s, e);
     }
     if (e->stamp & STAMP_KEPT) count_clean(s, -1);
-    e->stamp |= STAMP_DIRTY;
+    e->stamp |= s->family->dirty;
     return WEIR_OK;
 }
 
-static inline void set_clean(struct store *s, struct table_entry *e, uint64_t flags)
+void store_set_clean(struct store *s, struct table_entry *e, uint64_t flags)
 {
     struct family *f = s->family;
     bool was = e->stamp & STAMP_KEPT && !(e->stamp & STAMP_DIRTY), is = flags & STAMP_KEPT;
@@ -253,11 +259,6 @@ static inline void set_clean(struct store *s, struct table_entry *e, uint64_t fl
     uint64_t keep = (e->stamp & ~(uint64_t)STAMP_FLAGS) | (e->stamp & (STAMP_DELETED | STAMP_REF));
     e->stamp = keep | STAMP_STORED | flags;
     s->stored = true;
-}
-
-void store_set_clean(struct store *s, struct table_entry *e, uint64_t flags)
-{
-    set_clean(s, e, flags);
 }
 
 void store_discard(struct store *s, struct table_entry *e)
@@ -278,6 +279,7 @@ void store_discard(struct store *s, struct table_entry *e)
 void store_remove_entry(struct store *s, struct table_entry *e)
 {
     if (s->spec.leaves) s->spec.leaves(s->spec.owner, e, STORE_REMOVED);
+    if (store_waits(s, e)) (void)store_copy_first(s, e);
     if (!(e->stamp & STAMP_STORED)) {
         store_discard(s, e);
         return;
@@ -427,6 +429,7 @@ struct table_entry *store_find_edit(struct store *s, const struct weir_key *key,
 /* A tombstone comes back to life, as a new value. */
 static struct table_entry *revive(struct store *s, struct table_entry *e)
 {
+    if (store_mark_dirty(s, e)) return NULL; /* first: its deletion may wait to be copied */
     memset(table_value(e), 0, s->table.value_size);
     e->stamp &= ~(uint64_t)STAMP_DELETED;
     s->live++;
@@ -663,70 +666,4 @@ weir_err store_write(struct store *s, const struct weir_key *key, struct table_e
     }
     set_length(s, b, length);
     return WEIR_OK;
-}
-
-/* ---- freezing -------------------------------------------------------------------------------------------------------------------------
- */
-
-weir_err store_gather(struct store *s, struct table_entry *e, struct run *run)
-{
-    struct weir_key key = table_key(e);
-    uint16_t group = store_key_group(s, (struct weir_bytes){key.data, key.length});
-    if (e->stamp & STAMP_DELETED) return run_delete(run, group, key.data, key.length);
-    struct weir_bytes value = store_bytes(s, e);
-    return run_add(run, group, key.data, key.length, stamp_time(e->stamp), value.data, value.length);
-}
-
-/* What becomes of a tombstone that a run has taken: without a keeper to ask it has done its work, else it waits for the keeper to know. */
-static weir_err lay_out(struct store *s, struct table_entry *e, uint64_t flags)
-{
-    if (!s->family->spilled) {
-        store_discard(s, e);
-        return WEIR_OK;
-    }
-    store_set_clean(s, e, flags & ~(uint64_t)STAMP_KEPT);
-    return store_push(s, &s->dead, &s->n_dead, &s->dead_cap, e) ? WEIR_OK : WEIR_E_NOMEM;
-}
-
-static weir_err freeze_entry(struct store *s, struct table_entry *e, struct run *run, uint64_t flags)
-{
-    if (e->length == TABLE_FREE || !(e->stamp & STAMP_DIRTY)) return WEIR_OK;
-    weir_err err = store_gather(s, e, run);
-    if (err) return err;
-    if (e->stamp & STAMP_DELETED) return lay_out(s, e, flags);
-    set_clean(s, e, flags);
-    return WEIR_OK;
-}
-
-/* Entries lie in memory in order: when many of them are dirty, going over all is faster than going where the list says. */
-weir_err store_freeze(struct store *s, struct run *run)
-{
-    uint64_t flags = s->family->spilled ? STAMP_KEPT | family_run_tag(s->family) : 0, cursor = 0;
-    weir_err err = WEIR_OK;
-    run_set_prefix(run, s->spec.prefix);
-    if (s->n_dirty > s->table.count / 4) {
-        for (struct table_entry *e; !err && (e = table_next(&s->table, &cursor)) != NULL;) err = freeze_entry(s, e, run, flags);
-    } else {
-        for (uint32_t i = 0; i < s->n_dirty && !err; i++) {
-            if (i + 8 < s->n_dirty) __builtin_prefetch(s->dirty[i + 8], 1);
-            err = freeze_entry(s, s->dirty[i], run, flags);
-        }
-    }
-    s->n_dirty = 0;
-    return err;
-}
-
-void store_bury(struct store *s)
-{
-    if (s->scanned) return; /* the scan's view of the keeper may be older than they are */
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < s->n_dead; i++) {
-        struct table_entry *e = s->dead[i];
-        if (e->length == TABLE_FREE || (e->stamp & (STAMP_DELETED | STAMP_DIRTY)) != STAMP_DELETED) continue;
-        if (store_in_flight(s, e))
-            s->dead[kept++] = e;
-        else
-            store_discard(s, e);
-    }
-    s->n_dead = kept;
 }

@@ -3,20 +3,22 @@
  * The write-back store of one state: a table in memory (table.h) over a family of the slot's database (rocks.h). What every kind of state
  * is built on.
  *
- * Entries. An entry in memory is clean, or dirty: changed since it was last frozen. A removed entry that older files may hold stays as a
- * tombstone until its deletion has been written; one born and removed between two freezes leaves no trace.
+ * Entries. An entry in memory is clean, or dirty: changed since the last freeze, or waiting to be copied into that one's run. A removed
+ * entry that older files may hold stays as a tombstone until its deletion has been written; one born and removed between two freezes leaves
+ * no trace.
  *
  * Reading. A key that is not in memory is looked for in the database, unless nothing of the store has ever left memory (`complete`), or the
  * filter of the keys that did says no. What is found enters memory.
  *
  * Writing. Dirty entries leave memory as a run (run.h): copied, sorted, written as a file, and, once the store is not complete any more,
- * ingested. A freeze makes a run for another thread to write, a budget that is full one for the slot's writer thread (write_out.c). While a
- * run has not been ingested, its entries may not leave memory, and no later run may overtake it.
+ * ingested. A freeze makes a run for another thread to write, copied bit by bit while the state goes on (freeze.c), a budget that is full
+ * one for the slot's writer thread (write_out.c). While a run has not been ingested, its entries may not leave memory, and no later run may
+ * overtake it.
  *
- * Files. The files since the last full turn are the snapshot. Each freeze adds its run; to let old files go, it also rewrites some entries
- * that did not change, so that after a turn over all of them nothing needs the files from before the turn (a log cleaned by copying, as in
- * Rosenblum and Ousterhout, "The design and implementation of a log-structured file system", 1992). A complete store turns over its slabs;
- * one that has spilled over a cursor of the database.
+ * Files. The files since the last full turn are the snapshot. Each freeze adds its run; to let old files go, it also writes some entries
+ * again that did not change, so that after a turn over all of them nothing needs the files from before the turn (a log cleaned by copying,
+ * as in Rosenblum and Ousterhout, "The design and implementation of a log-structured file system", 1992). A complete store turns over its
+ * slabs; one that has spilled over a cursor of the database.
  *
  * Keys. The bytes of a store's key say to which key group they belong: see enum store_keys. Their hash is XXH3_64bits of the bytes, always.
  * Time to live. Each entry has the time of its last write; an expired one is as if absent, and is dropped when met.

@@ -198,6 +198,7 @@ void write_out_begin(struct state_slot *slot, struct store *first, bool wait)
         slot->stats.waits++;
         family_wait(f); /* runs reach the keeper in the order in which they were made */
     }
+    (void)slot_copy(slot, UINT64_MAX); /* what is written out is of the next snapshot */
     if (make_ready(f)) return;
     uint64_t bytes = slot->budget / 10;
     bytes = bytes < WRITE_OUT_MIN ? WRITE_OUT_MIN : bytes > WRITE_OUT_MAX ? WRITE_OUT_MAX : bytes;

@@ -89,7 +89,7 @@ struct subtask_snapshot {
     struct snapshot_ledger *ledger; /* of each channel end of the subtask */
     uint32_t n_ledger;
     uint64_t align_us; /* from the first barrier to the last */
-    uint64_t sync_us;  /* in which the subtask stood still for the snapshot */
+    uint64_t sync_us;  /* in which the subtask stood still at the barrier; steps of copying come later (keyed_files.step_us) */
 };
 
 /* Frees it. Task thread only, since the frozen state goes back to its owner; not before keyed_persist has returned. */

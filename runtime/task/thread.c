@@ -175,6 +175,7 @@ static struct subtask *step_all(struct task_thread *t, struct round *r)
         case STEP_DONE: r->n_done++; break;
         case STEP_FAILED: return s;
         }
+        if (t->slot) r->progress |= slot_copy(t->slot, SLOT_COPY_BYTES);
     }
     return NULL;
 }
@@ -281,6 +282,7 @@ static void send_snapshot(void *owner, struct subtask_snapshot *snapshot)
 static bool snapshots_are_back(struct task_thread *t)
 {
     struct thread_mail *mail = &t->mail;
+    if (t->slot) (void)slot_copy(t->slot, UINT64_MAX); /* whoever has them waits for that */
     pthread_mutex_lock(&mail->lock);
     struct subtask_snapshot *unfetched = mail->taken, *settled = mail->settled;
     uint32_t n_out = mail->n_out;

@@ -126,6 +126,7 @@ static weir_err persist(struct checkpoint_part *p, struct keyed_snapshot *state,
     struct keyed_files files = {0};
     weir_err err = keyed_persist(state, local_files_dir(local), &files, diag);
     if (err) return err;
+    if (files.step_us > p->sync_us) p->sync_us = files.step_us;
     describe_states(p, state, to);
     grow_files(p, files.n);
     for (uint32_t i = 0; i < to->n_states && !p->arena.failed; i++) list_files(p, &files, &to->states[i]);

@@ -120,6 +120,7 @@ static void make_part(struct part *p, uint64_t keys, uint64_t epochs)
         struct keyed_files old = p->files;
         write_epoch(&in, p, keys, epoch);
         must(keyed_freeze(in.keyed, epoch, &snapshot, &diag), &diag);
+        (void)slot_copy(in.slot, UINT64_MAX);
         must(keyed_persist(snapshot, p->dir, &p->files, &diag), &diag);
         keyed_snapshot_destroy(&snapshot);
         snapshot_retire(p->dir, &old, &p->files);

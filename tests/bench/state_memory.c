@@ -99,6 +99,7 @@ static void safe_point(struct run *r)
 {
     struct weir_diag diag;
     if (keyed_safe_point(r->keyed, clock_wall_ms())) must(slot_error(r->slot, &diag), &diag);
+    (void)slot_copy(r->slot, SLOT_COPY_BYTES);
 }
 
 static void *persist(void *arg)
@@ -115,6 +116,7 @@ static void *persist(void *arg)
 static void end_epoch(struct run *r)
 {
     if (!r->snapshot) return;
+    (void)slot_copy(r->slot, UINT64_MAX);
     (void)pthread_join(r->writer, NULL);
     keyed_snapshot_destroy(&r->snapshot);
 }

@@ -33,6 +33,7 @@ struct config {
     bool snapshots;   /* some will be taken */
     bool numbered;    /* as with a RocksDB that changes files that overlap: they are copied instead of linked */
     uint64_t budget;  /* bytes, of each instance's slot */
+    uint64_t copied;  /* bytes of a freeze at each safe point; 0 = all that does not change before the end is copied at the end */
     weir_time now_ms; /* clock at the start */
 };
 

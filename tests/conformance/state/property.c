@@ -97,9 +97,11 @@ static const char *const kinds[] = {"",        "value", "reducing", "aggregating
 static void print_world(FILE *to, const struct world *w)
 {
     const struct config *c = &w->config;
-    fprintf(to, "world: %u keys (%u hot), %u instances, %s%s, budget %" PRIu64 ", snapshots %s, values up to %u bytes, %u operations\n",
+    fprintf(to,
+            "world: %u keys (%u hot), %u instances, %s%s, budget %" PRIu64 ", snapshots %s, copied by %" PRIu64 ","
+            " values up to %u bytes, %u operations\n",
             w->n_keys, w->n_hot, c->n_instances, c->on_disk ? "RocksDB" : "memory only", c->numbered ? " that changes files" : "",
-            c->budget, c->snapshots ? "on" : "off", w->size_max, w->n_ops);
+            c->budget, c->snapshots ? "on" : "off", c->copied, w->size_max, w->n_ops);
     for (uint32_t i = 0; i < c->n_states; i++) {
         const struct state_config *s = &c->states[i];
         fprintf(to, "    %s: %s of %u bytes, ttl %" PRId64 "%s%s\n", s->name, kinds[s->kind], s->value_size, s->ttl_ms,
@@ -279,6 +281,7 @@ static void draw_world(struct world *w, uint64_t seed)
     w->restore_every = draw_log(w, 200, 4000);
     w->clock_step = draw_log(w, 1, 400);
     w->config.numbered = one_in(w, 5);
+    w->config.copied = one_in(w, 4) ? 0 : draw_log(w, 16, 100000);
 }
 
 /* ---- drawing an operation ---------------------------------------------------------------------------------------------------------------

@@ -1036,6 +1036,97 @@ static void operator_lists_are_dealt_out(struct story *s)
     CHECK(strlen(words) == 11);
 }
 
+struct every_kind {
+    uint32_t value, list, map, ordered, panes, broadcast;
+};
+
+static void is_before(struct story *s, const struct every_kind *k)
+{
+    reads(s, k->value, key(1), "before");
+    reads(s, k->value, key(2), NULL);
+    list_is(s, k->list, key(1), "a b");
+    map_is(s, k->map, key(1), "x before y before");
+    range_is(s, k->ordered, 0, 100, "1 0 before 50 0 before");
+    act(s, (struct op){.verb = PANE_SCAN, .state = k->panes, .pane = 60});
+    SAID(s, "bb", "key 1 \1");
+    act(s, (struct op){.verb = PANE_SCAN, .state = k->panes, .pane = 120});
+    SAID(s, "bb", "key 1 \1");
+    act(s, (struct op){.verb = BROADCAST_SCAN, .state = k->broadcast});
+    SAID(s, "bb", "x before y before");
+    fires(s, WEIR_EVENT_TIME, WEIR_TIME_MAX, "10 0 key 1 20 0 key 2 30 0 key 3");
+}
+
+static void is_written(struct story *s, const struct every_kind *k)
+{
+    write_text(s, k->value, key(1), "before");
+    add(s, k->list, key(1), "a");
+    add(s, k->list, key(1), "b");
+    put(s, k->map, key(1), "x", "before");
+    put(s, k->map, key(1), "y", "before");
+    at_time(s, k->ordered, 1, 0, "before");
+    at_time(s, k->ordered, 50, 0, "before");
+    counts(s, k->panes, 60, 1, 0);
+    counts(s, k->panes, 120, 1, 0);
+    act(s, (struct op){.verb = BROADCAST_PUT, .state = k->broadcast, .user_key = text("x"), .bytes = text("before")});
+    act(s, (struct op){.verb = BROADCAST_PUT, .state = k->broadcast, .user_key = text("y"), .bytes = text("before")});
+    for (uint32_t i = 1; i <= 3; i++) set_timer(s, WEIR_EVENT_TIME, key(i), (weir_time)i * 10, 0);
+}
+
+static void is_changed(struct story *s, const struct every_kind *k)
+{
+    write_text(s, k->value, key(1), "after");
+    write_text(s, k->value, key(2), "after");
+    add(s, k->list, key(1), "after");
+    put(s, k->map, key(1), "x", "after");
+    act(s, (struct op){.verb = MAP_REMOVE, .state = k->map, .key = key(1), .user_key = text("y")});
+    at_time(s, k->ordered, 50, 0, "after");
+    act(s, (struct op){.verb = ORDERED_REMOVE_BEFORE, .state = k->ordered, .key = key(1), .until_ms = 50});
+    counts(s, k->panes, 60, 1, 1);
+    counts(s, k->panes, 60, 2, 0);
+    act(s, (struct op){.verb = PANE_DROP, .state = k->panes, .pane = 120});
+    act(s, (struct op){.verb = BROADCAST_PUT, .state = k->broadcast, .user_key = text("x"), .bytes = text("after")});
+    act(s, (struct op){.verb = BROADCAST_REMOVE, .state = k->broadcast, .user_key = text("y")});
+    act(s, (struct op){.verb = TIMER_DELETE, .state = STATES_MAX, .key = key(2), .time_ms = 20});
+    set_timer(s, WEIR_EVENT_TIME, key(2), 21, 0);
+    fires(s, WEIR_EVENT_TIME, 10, "10 0 key 1");
+}
+
+/* Nothing is copied before the snapshot is joined, but for what changes. */
+static void every_kind_is_of_its_moment(struct story *s)
+{
+    struct every_kind k = {.value = has(s, KEYED_VALUE, 0, 0, 0),
+                           .list = has(s, KEYED_LIST, 0, 0, 0),
+                           .map = has(s, KEYED_MAP, 0, 0, 0),
+                           .ordered = has(s, KEYED_ORDERED, 0, 0, 0),
+                           .panes = has(s, KEYED_PANES, 1, 0, 0),
+                           .broadcast = has(s, KEYED_BROADCAST, 0, 0, 0)};
+    begin(s);
+    is_written(s, &k);
+    s->ops->freeze(s->subject, true);
+    is_changed(s, &k);
+    s->ops->join(s->subject, true);
+    restart(s, 1);
+    is_before(s, &k);
+}
+
+/* A removal waits to be copied, too. */
+static void removal_is_of_its_moment(struct story *s)
+{
+    uint32_t v = one_value(s);
+    write_text(s, v, key(1), "first life");
+    write_text(s, v, key(2), "first life");
+    keep(s);
+    clears(s, v, key(1));
+    s->ops->freeze(s->subject, true);
+    write_text(s, v, key(1), "second life");
+    clears(s, v, key(2));
+    s->ops->join(s->subject, true);
+    reads(s, v, key(1), "second life");
+    restart(s, 1);
+    reads(s, v, key(1), NULL);
+    reads(s, v, key(2), "first life");
+}
+
 static void rescaling_loses_nobody(struct story *s)
 {
     uint32_t v = has(s, KEYED_VALUE, 0, 0, 0), m = has(s, KEYED_MAP, 0, 0, 0), n = 300;
@@ -1116,6 +1207,8 @@ static const struct named_case cases[] = {
     {"a pane without entries has a table", pane_without_entries_has_a_table, 0},
     {"broadcast state is the same everywhere", broadcast_is_the_same_everywhere, NEEDS_SNAPSHOTS},
     {"operator lists are dealt out", operator_lists_are_dealt_out, NEEDS_SNAPSHOTS},
+    {"a snapshot has every kind as of its moment", every_kind_is_of_its_moment, NEEDS_SNAPSHOTS},
+    {"a snapshot has removals as of its moment", removal_is_of_its_moment, NEEDS_SNAPSHOTS},
     {"rescaling loses nobody", rescaling_loses_nobody, NEEDS_SNAPSHOTS},
     {NULL, NULL, 0},
 };

@@ -53,9 +53,13 @@ struct system {
     struct keyed_files seen;      /* every file that a list has named */
     struct instance instances[INSTANCES_MAX];
     bool is_frozen, in_thread;
-    pthread_t thread;
-    weir_err persist_err;
-    struct weir_diag diag;   /* of the thread that persists */
+    struct persisting {
+        struct system *system;
+        uint32_t instance;
+        pthread_t thread;
+        weir_err err;
+        struct weir_diag diag;
+    } persisting[INSTANCES_MAX];
     struct cut coming, kept; /* the one being written, the one to restore */
     struct cut before;       /* the list before: its files are still there */
 };
@@ -337,15 +341,32 @@ static void hesitate(const struct system *s)
     while (s->in_thread && s->epoch % 2 && now_us() < until) (void)sched_yield();
 }
 
-static void *persist_all(void *arg)
+static void *persist(void *arg)
 {
-    struct system *s = arg;
+    struct persisting *p = arg;
+    struct system *s = p->system;
     hesitate(s);
-    for (uint32_t i = 0; i < s->config.n_instances && !s->persist_err; i++) {
-        struct cut_part *part = &s->coming.parts[i];
-        s->persist_err = keyed_persist(s->instances[i].snapshot, s->folder, &part->files, &s->diag);
-    }
+    p->err = keyed_persist(s->instances[p->instance].snapshot, s->folder, &s->coming.parts[p->instance].files, &p->diag);
     return NULL;
+}
+
+static void copy_all(struct system *s)
+{
+    for (uint32_t i = 0; i < s->config.n_instances; i++) (void)slot_copy(s->instances[i].slot, UINT64_MAX);
+}
+
+/* One thread each: an instance may wait for its own, while another has not copied all. */
+static void persist_all(struct system *s)
+{
+    if (!s->in_thread) copy_all(s);
+    for (uint32_t i = 0; i < s->config.n_instances; i++) {
+        struct persisting *p = &s->persisting[i];
+        *p = (struct persisting){.system = s, .instance = i};
+        if (!s->in_thread)
+            (void)persist(p);
+        else
+            MUST(pthread_create(&p->thread, NULL, persist, p) == 0);
+    }
 }
 
 /* Whoever persists begins at once: the operator may have to wait for it. */
@@ -365,19 +386,19 @@ static void system_freeze(void *subject, bool in_thread)
     }
     s->is_frozen = true;
     s->in_thread = in_thread;
-    s->persist_err = WEIR_OK;
-    if (in_thread)
-        MUST(pthread_create(&s->thread, NULL, persist_all, s) == 0);
-    else
-        persist_all(s);
+    persist_all(s);
 }
 
 static void end_persisting(struct system *s)
 {
-    if (s->in_thread) MUST(pthread_join(s->thread, NULL) == 0);
-    for (uint32_t i = 0; i < s->config.n_instances; i++) keyed_snapshot_destroy(&s->instances[i].snapshot);
+    copy_all(s);
+    for (uint32_t i = 0; i < s->config.n_instances; i++) {
+        struct persisting *p = &s->persisting[i];
+        if (s->in_thread) MUST(pthread_join(p->thread, NULL) == 0);
+        keyed_snapshot_destroy(&s->instances[i].snapshot);
+        if (p->err) BROKEN("persist: %s: %s", weir_err_name(p->err), p->diag.text);
+    }
     s->is_frozen = s->in_thread = false;
-    if (s->persist_err) BROKEN("persist: %s: %s", weir_err_name(s->persist_err), s->diag.text);
 }
 
 /* A list that is not kept (a checkpoint that was given up) counts as one all the same: later lists may name its files. */
@@ -608,6 +629,7 @@ static void safe_point(struct system *s, const struct op *op, struct answer *out
         weir_err err = keyed_safe_point(s->instances[i].keyed, op->time_ms);
         check_slot(&s->instances[i]);
         if (err) BROKEN("safe point: %s, and the slot has no error", weir_err_name(err));
+        if (s->config.copied) (void)slot_copy(s->instances[i].slot, s->config.copied);
         check_memory(s, &s->instances[i], op->pinned);
     }
 }

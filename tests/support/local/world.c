@@ -43,6 +43,7 @@ static void take_snapshot(void *owner, struct subtask_snapshot *snapshot)
     struct world *w = owner;
     struct weir_diag diag = {0};
     struct kept *aside = NULL;
+    if (snapshot->subtask->slot) (void)slot_copy(snapshot->subtask->slot, UINT64_MAX);
     bool wanted = w->pending && snapshot->id == kept_id(w->pending);
     if (!wanted) assert_int_equal(kept_new(&aside, snapshot->id, w->dir.path, &diag), WEIR_OK);
     if (kept_add(wanted ? w->pending : aside, snapshot, &diag)) give_up(w, "persist", &diag);

@@ -142,6 +142,7 @@ static int make(void **state)
     MUST(keyed_new(&keyed, slot, "tally", 0, WEIR_KEY_GROUPS - 1));
     fill(keyed);
     MUST(keyed_freeze(keyed, 1, &snapshot, &w.diag));
+    (void)slot_copy(slot, UINT64_MAX);
     MUST(keyed_persist(snapshot, local, &files, &w.diag));
     describe(snapshot, &files, local, &o);
     save(&o);

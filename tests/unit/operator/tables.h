@@ -73,6 +73,7 @@ static inline void world_freeze(struct world *w)
     struct weir_diag diag;
     keyed_files_close(&w->files);
     assert_ok(w->f, keyed_freeze(w->f->keyed, ++w->epoch, &snapshot, &w->f->diag));
+    (void)slot_copy(w->f->slot, UINT64_MAX);
     weir_err err = keyed_persist(snapshot, temp_path(&w->dir, "snapshots"), &w->files, &diag);
     if (err) print_error("%s\n", diag.text);
     assert_int_equal(err, WEIR_OK);

@@ -386,6 +386,7 @@ static inline void play_restart(struct play *p, struct results *got)
     take_late(p, got);
     p->counted_late += fake_counter(p->f, "late");
     assert_ok(p->f, keyed_freeze(p->f->keyed, ++p->n_restarts, &snap, &p->f->diag));
+    (void)slot_copy(p->f->slot, UINT64_MAX);
     assert_ok(p->f, keyed_persist(snap, p->o->dir->path, &files, &p->f->diag));
     keyed_snapshot_destroy(&snap);
     fake_close(p->f);
@@ -502,6 +503,7 @@ static inline void shelf_put(struct shelf *s, struct fake *f)
 {
     struct keyed_snapshot *snap;
     assert_ok(f, keyed_freeze(f->keyed, 1, &snap, &f->diag));
+    (void)slot_copy(f->slot, UINT64_MAX);
     assert_ok(f, keyed_persist(snap, s->dir.path, &s->files, &f->diag));
     keyed_snapshot_destroy(&snap);
     s->filled = true;

@@ -80,6 +80,7 @@ static inline void home_save(struct home *h, struct saved *s)
     struct frozen *frozen;
     struct weir_diag diag;
     ok(family_freeze(h->family, ++s->epoch, &frozen), &diag);
+    (void)slot_copy(h->slot, UINT64_MAX);
     ok(frozen_persist(frozen, s->dir.path, &diag), &diag);
     assert_in_range(frozen->files.n, 0, SAVED_MAX);
     s->n = frozen->files.n;

@@ -131,6 +131,7 @@ static weir_err save(struct story *s, uint64_t epoch)
     struct keyed_files files = {0};
     weir_err err = keyed_freeze(s->keyed, epoch, &snapshot, &s->diag);
     if (err) return err;
+    (void)slot_copy(s->slot, UINT64_MAX);
     err = keyed_persist(snapshot, temp_path(&s->dir, "faulty/epochs"), &files, &s->diag);
     if (err && files.n) fail_msg("N = %" PRIu64 ": a list after a failure", s->n);
     keyed_snapshot_destroy(&snapshot);

@@ -269,6 +269,7 @@ static void save_instance(struct instance *i, const char *dir, struct keyed_file
     struct keyed_snapshot *snapshot;
     struct weir_diag diag;
     ok(keyed_freeze(i->keyed, 1, &snapshot, &diag), &diag);
+    (void)slot_copy(i->slot, UINT64_MAX);
     ok(keyed_persist(snapshot, dir, files, &diag), &diag);
     keyed_snapshot_destroy(&snapshot);
 }

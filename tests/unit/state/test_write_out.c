@@ -224,6 +224,7 @@ static void what_is_under_way_stays_in_memory(void **state)
     assert_int_equal(count_in_flight(s), written);
     for (uint64_t i = 0; i < f->n; i++) clear(f, i);
     OK(keyed_freeze(f->keyed, 1, &f->snapshot, &f->diag));
+    assert_false(slot_copy(f->slot, UINT64_MAX));
     assert_true(count_in_flight(s) >= written);
     assert_true(s->n_dead >= written);
     uint32_t n_dead = s->n_dead;
@@ -268,6 +269,7 @@ static void a_snapshot_frozen_meanwhile_is_whole(void **state)
     assert_int_equal(pthread_create(&thread, NULL, persist, f), 0);
     gate_open(&hold.go_on);
     drive_out(f);
+    (void)slot_copy(f->slot, UINT64_MAX);
     (void)pthread_join(thread, NULL);
     OK(f->persisted);
     check_all(f, f->want, f->n);
@@ -302,6 +304,7 @@ static void a_failure_fails_the_snapshot_frozen_before(void **state)
     OK(keyed_freeze(f->keyed, 1, &f->snapshot, &f->diag));
     hold.fails = true;
     gate_open(&hold.go_on);
+    (void)slot_copy(f->slot, UINT64_MAX);
     (void)persist(f);
     assert_int_equal(f->persisted, WEIR_E_IO);
     assert_non_null(strstr(f->persist_diag.text, "broken on purpose"));

@@ -128,6 +128,7 @@ static weir_err snapshot_one(uint32_t index, uint64_t id, bool finished)
                                         .n_ledger = 1,
                                         .align_us = 100 + index,
                                         .sync_us = 200 - index};
+    (void)slot_copy(slot, UINT64_MAX);
     weir_err err = checkpoint_store_add(store, &snapshot, &diag);
     memset(position, 'x', sizeof position - 1); /* nothing of it is kept */
     keyed_snapshot_destroy(&ops[1].state);
