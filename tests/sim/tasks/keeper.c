@@ -103,6 +103,7 @@ static uint32_t place_of(const struct rocks_family *f, struct weir_bytes key)
 
 static void remove_rows(struct rocks_family *f, uint32_t from, uint32_t to)
 {
+    if (from == to) return;
     for (uint32_t i = from; i < to; i++) free((void *)(uintptr_t)f->rows[i].key.data);
     memmove(f->rows + from, f->rows + to, (f->n - to) * sizeof *f->rows);
     f->n -= to - from;

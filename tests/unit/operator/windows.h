@@ -502,10 +502,13 @@ static inline struct fake *shelf_take(struct shelf *s, const struct weir_operato
 static inline void shelf_put(struct shelf *s, struct fake *f)
 {
     struct keyed_snapshot *snap;
+    struct keyed_files files = {0};
     assert_ok(f, keyed_freeze(f->keyed, 1, &snap, &f->diag));
     (void)slot_copy(f->slot, UINT64_MAX);
-    assert_ok(f, keyed_persist(snap, s->dir.path, &s->files, &f->diag));
+    assert_ok(f, keyed_persist(snap, s->dir.path, &files, &f->diag));
     keyed_snapshot_destroy(&snap);
+    keyed_files_close(&s->files);
+    s->files = files;
     s->filled = true;
     fake_close(f);
 }
