@@ -6,44 +6,17 @@
 #include <signal.h>
 
 #include "tests/integration/tasks.h"
+#include "tests/support/cluster/ensemble.h"
 
 #define DEATHS 3
 #define JOB_MS 90000 /* for a whole job with all the deaths */
-
-#define JOBMANAGERS 3
-
-struct ensemble {
-    struct proc *jobmanager[JOBMANAGERS];
-    uint32_t leader;
-};
-
-/* jobctl asks who leads from now on. False: nobody does. */
-static bool find_leader(struct cluster *c, struct ensemble *e)
-{
-    for (uint32_t i = 0; i < JOBMANAGERS; i++) {
-        struct proc *p = e->jobmanager[i];
-        if (!p || proc_count_log(p, "msg=\"listening\"") <= proc_count_log(p, "msg=\"leads no more\"")) continue;
-        e->leader = i;
-        c->jobmanager = p;
-        (void)snprintf(c->admin, sizeof c->admin, "ipc://%s/a%u", c->dir, i + 1);
-        return true;
-    }
-    return false;
-}
-
-static void wait_leader(struct cluster *c, struct ensemble *e)
-{
-    int64_t deadline_ms = now_ms() + CLUSTER_WAIT_MS;
-    while (!find_leader(c, e))
-        if (!wait_a_little(c, deadline_ms)) fail_msg("no JobManager leads");
-}
 
 /* The job as the one that leads shows it. On a busy machine that may become another one between two looks. */
 static json_t *show(struct cluster *c, struct ensemble *e, const char *id)
 {
     if (!e) return job_show(c, id);
     for (int64_t deadline_ms = now_ms() + CLUSTER_WAIT_MS;;) {
-        wait_leader(c, e);
+        ensemble_wait_leader(c, e);
         struct said s = ctl(c, "-o", "json", "show", id, NULL);
         json_t *job = s.code ? NULL : json_loads(s.out, 0, NULL);
         if (job) return job;
@@ -123,61 +96,14 @@ STORY(nexmark_q5_goes_on_under_new_jobmanagers)
 
 #define LEADER_KILLS 4
 
-static void start_member(struct cluster *c, struct ensemble *e, uint32_t i)
+/* Three JobManagers, and the job running. */
+static void begin(struct cluster *c, struct ensemble *e, const struct task *task, const char *parallelism, char id[static JOB_ID_MAX])
 {
-    char peers[1024] = "", id[8], parent[16], bind[CLUSTER_PATH_MAX], admin[CLUSTER_PATH_MAX], data[CLUSTER_PATH_MAX], name[16];
-    for (uint32_t k = 1; k <= JOBMANAGERS; k++) {
-        size_t at = strlen(peers);
-        (void)snprintf(peers + at, sizeof peers - at, "%s%u=ipc://%s/p%u;ipc://%s/k%u;ipc://%s/a%u;ipc://%s/c%u", k > 1 ? "," : "", k,
-                       c->dir, k, c->dir, k, c->dir, k, c->dir, k);
-    }
-    (void)snprintf(id, sizeof id, "%u", i + 1);
-    (void)snprintf(name, sizeof name, "jm-%u", i + 1);
-    (void)snprintf(parent, sizeof parent, "%d", (int)getpid());
-    (void)snprintf(bind, sizeof bind, "ipc://%s/c%u", c->dir, i + 1);
-    (void)snprintf(admin, sizeof admin, "ipc://%s/a%u", c->dir, i + 1);
-    (void)snprintf(data, sizeof data, "%s/jm%u", c->dir, i + 1);
-    const char *argv[] = {"weir-jobmanager",
-                          "--bind",
-                          bind,
-                          "--admin",
-                          admin,
-                          "--data-dir",
-                          data,
-                          "--coordination.peers",
-                          peers,
-                          "--exit-with-parent",
-                          parent,
-                          "--coordination.id",
-                          id,
-                          NULL};
-    e->jobmanager[i] = proc_start(c, name, argv);
-    e->jobmanager[i]->daemon = true;
-}
-
-static void start_ensemble(struct cluster *c, struct ensemble *e)
-{
-    assert_int_equal(setenv("WEIR_EXECUTION_CHECKPOINTING_DIR", in_dir(c, "checkpoints"), 1), 0);
-    *e = (struct ensemble){0};
-    for (uint32_t i = 0; i < JOBMANAGERS; i++) start_member(c, e, i);
-    (void)snprintf(c->control, sizeof c->control, "ipc://%s/c1,ipc://%s/c2,ipc://%s/c3", c->dir, c->dir, c->dir);
-    wait_leader(c, e);
-    for (int i = 0; i < 3; i++) (void)cluster_start_taskmanager(c, 2);
-    cluster_wait_registered(c, 3);
-}
-
-/* It stays dead. Gives which one it was. */
-static uint32_t kill_leader(struct cluster *c, struct ensemble *e)
-{
-    wait_leader(c, e);
-    uint32_t i = e->leader;
-    int64_t begin_ms = now_ms();
-    proc_signal(e->jobmanager[i], SIGKILL);
-    assert_int_equal(proc_wait(c, e->jobmanager[i], CLUSTER_WAIT_MS), 128 + SIGKILL);
-    e->jobmanager[i] = NULL;
-    wait_leader(c, e);
-    print_message("another JobManager leads %lld ms after the kill\n", (long long)(now_ms() - begin_ms));
-    return i;
+    expect(c, task);
+    often("100ms");
+    ensemble_start(c, e, 3);
+    submit(c, task, parallelism, id);
+    json_decref(job_wait(c, id, "RUNNING"));
 }
 
 static void ends_well(struct cluster *c, struct ensemble *e, const struct task *task, const char *id)
@@ -202,13 +128,9 @@ STORY(leaders_die_and_a_nexmark_job_goes_on)
     uint32_t n = 0;
     int64_t ms = 0;
     task.pace[1] = "6000";
-    expect(c, &task);
-    often("100ms");
-    start_ensemble(c, &e);
-    submit(c, &task, "5", id);
-    json_decref(job_wait(c, id, "RUNNING"));
+    begin(c, &e, &task, "5", id);
     for (; n < LEADER_KILLS && runs_again(c, &e, id, &ms); n++) {
-        start_member(c, &e, kill_leader(c, &e));
+        ensemble_start_member(c, &e, ensemble_kill_leader(c, &e));
         ms = 0;
         if (runs_again(c, &e, id, &ms)) print_message("RUNNING %lld ms after another JobManager leads\n", (long long)ms);
     }
@@ -225,12 +147,8 @@ STORY(plugins_outlive_the_leader_that_took_them)
     pid_t pids[8];
     int64_t ms = 0;
     task.pace[1] = "6000";
-    expect(c, &task);
-    often("100ms");
-    start_ensemble(c, &e);
-    submit(c, &task, "2", id);
-    json_decref(job_wait(c, id, "RUNNING"));
-    (void)kill_leader(c, &e);
+    begin(c, &e, &task, "2", id);
+    (void)ensemble_kill_leader(c, &e);
     assert_true(runs_again(c, &e, id, &ms));
     print_message("RUNNING %lld ms after another JobManager leads\n", (long long)ms);
     struct said s = ctl(c, "rescale", id, "--parallelism", "3", NULL);
@@ -250,14 +168,14 @@ STORY(plugins_come_to_who_was_away)
 {
     struct ensemble e;
     char id[JOB_ID_MAX];
-    start_ensemble(c, &e);
+    ensemble_start(c, &e, 3);
     uint32_t away = (e.leader + 1) % JOBMANAGERS;
     proc_signal(e.jobmanager[away], SIGKILL);
     assert_int_equal(proc_wait(c, e.jobmanager[away], CLUSTER_WAIT_MS), 128 + SIGKILL);
     e.jobmanager[away] = NULL;
     job_submit(c, id, job_plugin("writer"), "--", "--output", in_dir(c, "out"), "--rows", "10", NULL);
     json_decref(job_wait(c, id, "FINISHED"));
-    start_member(c, &e, away);
+    ensemble_start_member(c, &e, away);
     const char *digest = log_field(proc_wait_log(c, e.jobmanager[away], "msg=\"plugin fetched\"", 1), "plugin=");
     struct said s = ctl(c, "plugins", "rm", digest, NULL);
     if (s.code) fail_msg("jobctl plugins rm ended with %d: %s", s.code, s.err);
@@ -279,7 +197,7 @@ STORY(jobctl_follows_the_leader)
     task.pace[1] = "15000";
     expect(c, &task);
     often("100ms");
-    start_ensemble(c, &e);
+    ensemble_start(c, &e, 3);
     ask_all(c);
     job_submit(c, endless, job_plugin("writer"), "--", "--output", in_dir(c, "endless"), "--rows", "-1", "--pace", "1000", NULL);
     json_decref(job_wait(c, endless, "RUNNING"));
@@ -303,7 +221,7 @@ STORY(jobctl_follows_the_leader)
                           NULL};
     struct proc *attached = proc_start(c, "attached", argv);
     while (strstr(ctl(c, "show", "attached", NULL).out, "RUNNING") == NULL) assert_false(proc_ended(c, attached));
-    (void)kill_leader(c, &e);
+    (void)ensemble_kill_leader(c, &e);
     ask_all(c);
     json_decref(job_wait(c, endless, "RUNNING"));
     assert_int_equal(ctl(c, "cancel", endless, NULL).code, 0);
@@ -320,13 +238,9 @@ STORY(job_goes_on_without_a_quorum)
     char id[JOB_ID_MAX];
     int64_t ms = 0;
     task.pace[1] = "6000";
-    expect(c, &task);
-    often("100ms");
-    start_ensemble(c, &e);
-    submit(c, &task, "5", id);
-    json_decref(job_wait(c, id, "RUNNING"));
+    begin(c, &e, &task, "5", id);
     assert_true(runs_again(c, &e, id, &ms));
-    wait_leader(c, &e);
+    ensemble_wait_leader(c, &e);
     struct proc *leader = e.jobmanager[e.leader];
     uint32_t resigned = proc_count_log(leader, "msg=\"leads no more\"");
     for (uint32_t i = 0; i < JOBMANAGERS; i++)
@@ -340,7 +254,7 @@ STORY(job_goes_on_without_a_quorum)
     assert_int_equal(proc_count_log(leader, " completed in "), completed);
     for (uint32_t i = 0; i < JOBMANAGERS; i++)
         if (i != e.leader) proc_signal(e.jobmanager[i], SIGCONT);
-    wait_leader(c, &e);
+    ensemble_wait_leader(c, &e);
     ends_well(c, &e, &task, id);
 }
 

@@ -3,75 +3,19 @@
  * Live configuration: a changed value reaches JobManagers, TaskManagers and a running job without a restart, also when another JobManager
  * has begun to lead; what may not be is refused, and changes nothing.
  */
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "tests/support/cluster/cluster.h"
+#include "tests/support/cluster/ensemble.h"
 
-#define JOBMANAGERS 3u
-
-static struct proc *jobmanager[JOBMANAGERS];
-
-static const char *endpoint(const struct cluster *c, const char *letter, uint32_t i)
-{
-    char name[16];
-    (void)snprintf(name, sizeof name, "%s%u", letter, (unsigned)i + 1);
-    static char text[4][CLUSTER_PATH_MAX];
-    static unsigned next;
-    char *out = text[next++ % 4];
-    (void)snprintf(out, CLUSTER_PATH_MAX, "ipc://%s", in_dir(c, name));
-    return out;
-}
-
-static void start_jobmanager(struct cluster *c, uint32_t i)
-{
-    char id[8], name[16], parent[16];
-    (void)snprintf(id, sizeof id, "%u", (unsigned)i + 1);
-    (void)snprintf(name, sizeof name, "jm%u", (unsigned)i + 1);
-    (void)snprintf(parent, sizeof parent, "%d", (int)getpid());
-    const char *argv[] = {
-        "weir-jobmanager", "--coordination.id",  id,     "--admin", endpoint(c, "a", i), "--bind", endpoint(c, "c", i), "--data-dir",
-        in_dir(c, name),   "--exit-with-parent", parent, NULL};
-    jobmanager[i] = proc_start(c, name, argv);
-    jobmanager[i]->daemon = true;
-}
-
-/* Waits until one leads; jobctl asks that one then. */
-static uint32_t wait_leader(struct cluster *c)
-{
-    for (int64_t deadline_ms = now_ms() + CLUSTER_WAIT_MS;;) {
-        for (uint32_t i = 0; i < JOBMANAGERS; i++) {
-            struct proc *p = jobmanager[i];
-            if (!p || proc_count_log(p, "msg=\"listening\"") <= proc_count_log(p, "msg=\"leads no more\"")) continue;
-            c->jobmanager = p;
-            (void)snprintf(c->admin, sizeof c->admin, "%s", endpoint(c, "a", i));
-            return i;
-        }
-        if (!wait_a_little(c, deadline_ms)) fail_msg("no JobManager leads");
-    }
-}
+static struct ensemble all;
 
 static void start(struct cluster *c)
 {
-    char peers[1024] = "";
-    for (uint32_t i = 0; i < JOBMANAGERS; i++) {
-        size_t at = strlen(peers);
-        (void)snprintf(peers + at, sizeof peers - at, "%s%u=%s;%s;", i ? "," : "", (unsigned)i + 1, endpoint(c, "p", i),
-                       endpoint(c, "k", i));
-        at = strlen(peers);
-        (void)snprintf(peers + at, sizeof peers - at, "%s;%s", endpoint(c, "a", i), endpoint(c, "c", i));
-        at = strlen(c->control);
-        (void)snprintf(c->control + at, sizeof c->control - at, "%s%s", i ? "," : "", endpoint(c, "c", i));
-    }
-    assert_int_equal(setenv("WEIR_COORDINATION_PEERS", peers, 1), 0);
-    assert_int_equal(setenv("WEIR_EXECUTION_CHECKPOINTING_DIR", in_dir(c, "checkpoints"), 1), 0);
-    assert_int_equal(setenv("WEIR_COORD", endpoint(c, "k", 0), 1), 0);
-    for (uint32_t i = 0; i < JOBMANAGERS; i++) start_jobmanager(c, i);
-    (void)wait_leader(c);
-    for (int i = 0; i < 2; i++) (void)cluster_start_taskmanager(c, 2);
-    cluster_wait_registered(c, 2);
+    char coord[CLUSTER_PATH_MAX];
+    ensemble_start(c, &all, 2);
+    (void)snprintf(coord, sizeof coord, "ipc://%s/k1", c->dir);
+    assert_int_equal(setenv("WEIR_COORD", coord, 1), 0);
 }
 
 static void set(struct cluster *c, const char *job, const char *key, const char *value)
@@ -91,13 +35,13 @@ static void refused(struct cluster *c, const char *job, const char *key, const c
 static void wait_everywhere(struct cluster *c, const char *text, const uint32_t before[static JOBMANAGERS + 2], bool jobmanagers)
 {
     for (uint32_t i = 0; jobmanagers && i < JOBMANAGERS; i++)
-        if (jobmanager[i]) (void)proc_wait_log(c, jobmanager[i], text, before[i] + 1);
+        if (all.jobmanager[i]) (void)proc_wait_log(c, all.jobmanager[i], text, before[i] + 1);
     for (uint32_t i = 0; i < 2; i++) (void)proc_wait_log(c, c->taskmanager[i], text, before[JOBMANAGERS + i] + 1);
 }
 
 static void count_everywhere(struct cluster *c, const char *text, uint32_t out[static JOBMANAGERS + 2])
 {
-    for (uint32_t i = 0; i < JOBMANAGERS; i++) out[i] = jobmanager[i] ? proc_count_log(jobmanager[i], text) : 0;
+    for (uint32_t i = 0; i < JOBMANAGERS; i++) out[i] = all.jobmanager[i] ? proc_count_log(all.jobmanager[i], text) : 0;
     for (uint32_t i = 0; i < 2; i++) out[JOBMANAGERS + i] = proc_count_log(c->taskmanager[i], text);
 }
 
@@ -154,19 +98,15 @@ STORY(a_changed_value_reaches_what_runs_under_any_leader)
     set(c, id, "execution.checkpointing.interval", "100ms"); /* over the job's own hour */
     wait_checkpoints(c, 2);
 
-    uint32_t leader = wait_leader(c);
-    proc_signal(jobmanager[leader], SIGKILL);
-    assert_int_equal(proc_wait(c, jobmanager[leader], CLUSTER_WAIT_MS), 128 + SIGKILL);
-    jobmanager[leader] = NULL;
-    (void)wait_leader(c);
+    uint32_t leader = ensemble_kill_leader(c, &all);
     wait_checkpoints(c, 2); /* the new leader knows */
     reaches_daemons(c, "log.level", "info", "log.level=info", true);
     reaches_daemons(c, "taskmanager.leader-wait", "8m", "leader-wait is 480000 ms now", false);
     reaches_job(c, id, "9");
     assert_int_equal(ctl(c, "config", "unset", "taskmanager.leader-wait", NULL).code, 0);
     for (uint32_t i = 0; i < 2; i++) (void)proc_wait_log(c, c->taskmanager[i], "leader-wait is 300000 ms now", 1);
-    start_jobmanager(c, leader); /* it follows, and is told as well */
-    (void)proc_wait_log(c, jobmanager[leader], "msg=\"stands by\"", 1);
+    ensemble_start_member(c, &all, leader); /* it follows, and is told as well */
+    (void)proc_wait_log(c, all.jobmanager[leader], "msg=\"stands by\"", 1);
     reaches_daemons(c, "log.level", "debug", "log.level=debug", true);
     first_attempt_still(c, id);
 }

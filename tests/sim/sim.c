@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/sim/seeds.h"
+#include "tests/sim/clusters.h"
 
 static void draw_one(struct sim **out, uint64_t seed, bool print)
 {
@@ -21,8 +21,8 @@ static void draw_ensemble(struct sim **out, uint64_t seed, bool print)
 int main(int argc, char **argv)
 {
     char program[4096];
-    if (argc < 2 || strcmp(argv[1], "--ensemble") != 0) return seeds_main(argc, argv, draw_one);
+    if (argc < 2 || strcmp(argv[1], "--ensemble") != 0) return clusters_main(argc, argv, draw_one);
     snprintf(program, sizeof program, "%s --ensemble", argv[0]);
     argv[1] = program;
-    return seeds_main(argc - 1, argv + 1, draw_ensemble);
+    return clusters_main(argc - 1, argv + 1, draw_ensemble);
 }

@@ -10,7 +10,7 @@
 /* clang-format on */
 #include <string.h>
 
-#include "tests/sim/world.h"
+#include "tests/sim/stories.h"
 
 enum { TM_2 = 1 };
 
@@ -32,16 +32,6 @@ static int setup(void **state)
     sim_run(sim, 8000); /* somebody leads, and all have registered */
     *state = sim;
     return 0;
-}
-
-static int teardown(void **state)
-{
-    struct sim *sim = *state;
-    if (!sim->violated) sim_heal(sim, 60000);
-    if (sim->violated) print_error("%s\n%.*s", sim->violation, (int)sim->lines.len, (const char *)sim->lines.data);
-    bool well = !sim->violated;
-    sim_destroy(&sim);
-    return well ? 0 : -1;
 }
 
 /* A job that runs and has completed checkpoints. */

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "jobmanager/admin_json.h"
-#include "tests/sim/world.h"
+#include "tests/sim/stories.h"
 
 enum { TM_1, TM_2, TM_3 };
 
@@ -25,17 +25,6 @@ static int setup(void **state)
     sim_run(sim, 100); /* all have registered */
     *state = sim;
     return 0;
-}
-
-/* Whatever the story was: no invariant broke, and the world comes to rest. */
-static int teardown(void **state)
-{
-    struct sim *sim = *state;
-    if (!sim->violated) sim_heal(sim, 60000);
-    if (sim->violated) print_error("%s\n%.*s", sim->violation, (int)sim->lines.len, (const char *)sim->lines.data);
-    bool well = !sim->violated;
-    sim_destroy(&sim);
-    return well ? 0 : -1;
 }
 
 static uint32_t submit(struct sim *sim, enum sim_fate fate)

@@ -12,7 +12,7 @@
 #include "runtime/base/folder.h"
 #include "runtime/base/log.h"
 #include "taskmanager/worker/describe.h"
-#include "tests/sim/seeds.h"
+#include "tests/sim/clusters.h"
 #include "tests/sim/tasks/tasks.h"
 
 static struct host *hosts[SIM_PROCESSES_MAX]; /* by process */
@@ -183,8 +183,7 @@ static void draw_tasks(struct sim *sim)
                                .faults = sim_rate(sim, 100),
                                .disk_fails = sim_random(sim, 4) ? 0 : sim_between(sim, 1, 40),
                                .net_ms = sim_between(sim, 1, 10),
-                               .step_ms = sim_between(sim, 1, 6),
-                               .alignment_ms = sim_rate(sim, 200)};
+                               .step_ms = sim_between(sim, 1, 6)};
     static const uint32_t segments[] = {0, 1, 256, 1024};
     c->segment = segments[sim_random(sim, 4)];
     tasks.input = (struct tasks_input){.seed = sim->seed,
@@ -290,5 +289,5 @@ int main(int argc, char **argv)
     (void)mallopt(M_MMAP_THRESHOLD, 16 << 20); /* memory of frames serves the next attempt as it is ... */
     (void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
     (void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0); /* ... and is not cleared in pages of 2 MiB, of which a few KiB are used */
-    return seeds_main(argc, argv, draw);
+    return clusters_main(argc, argv, draw);
 }

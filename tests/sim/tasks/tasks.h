@@ -26,14 +26,13 @@
 /* ---- chance in these worlds ---------------------------------------------------------------------------------------------------------- */
 
 struct tasks_config {
-    uint32_t crashes;      /* of 10000 pauses between two steps of a worker: it is killed there */
-    uint32_t resets;       /* of 10000 messages: the connection breaks, and all that is under way on it is lost */
-    uint32_t faults;       /* of 1000 task threads: a frame is lost or doubled where no sequence number shows it */
-    uint32_t disk_fails;   /* of 1000 snapshots: the local disk */
-    uint32_t net_ms;       /* longest delay of a frame */
-    uint32_t step_ms;      /* longest pause between two steps of a worker */
-    uint32_t segment;      /* bytes of a frame; 0 = the default */
-    uint32_t alignment_ms; /* time limit of an alignment; 0 = none */
+    uint32_t crashes;    /* of 10000 pauses between two steps of a worker: it is killed there */
+    uint32_t resets;     /* of 10000 messages: the connection breaks, and all that is under way on it is lost */
+    uint32_t faults;     /* of 1000 task threads: a frame is lost or doubled where no sequence number shows it */
+    uint32_t disk_fails; /* of 1000 snapshots: the local disk */
+    uint32_t net_ms;     /* longest delay of a frame */
+    uint32_t step_ms;    /* longest pause between two steps of a worker */
+    uint32_t segment;    /* bytes of a frame; 0 = the default */
 };
 
 /* What the job reads: split `s` of source a has `rows` items, that of b a quarter. */

@@ -14,13 +14,8 @@
 #include <string.h>
 
 #include "jobmanager/catalog_tree.h"
-#include "jobmanager/peer/ensemble.h"
-#include "jobmanager/peer/peer.h"
-#include "runtime/base/clock.h"
-#include "runtime/net/socket.h"
-#include "tests/support/temp_dir.h"
+#include "tests/unit/jobmanager/peer_alone.h"
 
-#define WAIT_MS 10000
 #define KEY "job/00000000000000000000000000000001/"
 
 struct side {
@@ -90,18 +85,8 @@ static struct catalog_answer order(struct fixture *f, struct side *s, enum catal
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    struct zab_members members;
     temp_dir_make(&f->dir);
-    assert_int_equal(net_start(1), WEIR_OK);
-    assert_int_equal(ensemble_parse("", 1, &members, NULL), WEIR_OK);
-    struct peer_config config = {.id = 1,
-                                 .cluster = ensemble_cluster("test"),
-                                 .folder = f->dir.path,
-                                 .members = &members,
-                                 .bind = "",
-                                 .client_bind = "",
-                                 .limits = COORD_LIMITS_DEFAULT};
-    assert_int_equal(peer_new(&f->peer, &config, NULL), WEIR_OK);
+    f->peer = peer_alone(&f->dir, "");
     for (int64_t end = clock_mono_ms() + WAIT_MS; !f->epoch; turn(f)) assert_true(clock_mono_ms() < end);
     *state = f;
     return 0;

@@ -13,14 +13,9 @@
 #include <string.h>
 
 #include "jobmanager/live_tree.h"
-#include "jobmanager/peer/ensemble.h"
-#include "jobmanager/peer/peer.h"
-#include "runtime/base/clock.h"
-#include "runtime/net/socket.h"
-#include "tests/support/temp_dir.h"
+#include "tests/unit/jobmanager/peer_alone.h"
 #include "weir/coord_recipes.h"
 
-#define WAIT_MS 10000
 #define JOB "0123456789abcdef0123456789abcdef"
 
 struct fixture {
@@ -50,18 +45,8 @@ static void turn(struct fixture *f)
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    struct zab_members members;
     temp_dir_make(&f->dir);
-    assert_int_equal(net_start(1), WEIR_OK);
-    assert_int_equal(ensemble_parse("", 1, &members, NULL), WEIR_OK);
-    struct peer_config config = {.id = 1,
-                                 .cluster = ensemble_cluster("test"),
-                                 .folder = f->dir.path,
-                                 .members = &members,
-                                 .bind = "",
-                                 .client_bind = "tcp://127.0.0.1:*",
-                                 .limits = COORD_LIMITS_DEFAULT};
-    assert_int_equal(peer_new(&f->peer, &config, NULL), WEIR_OK);
+    f->peer = peer_alone(&f->dir, "tcp://127.0.0.1:*");
     for (int64_t end = clock_mono_ms() + WAIT_MS; !f->leads; turn(f)) assert_true(clock_mono_ms() < end);
     struct weir_coord_config client = {.servers = peer_client_endpoint(f->peer)};
     assert_int_equal(weir_coord_open(&f->client, &client, NULL), WEIR_OK);
