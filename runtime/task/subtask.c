@@ -219,7 +219,7 @@ static weir_err take_frame(struct subtask *s, uint32_t index, struct frame *fram
 static bool must_wait(const struct subtask *s, uint32_t input)
 {
     return align_blocked(&s->checkpoints.align, input) ||
-           (valve_ahead(&s->valve, input) >= s->ahead_max && !align_waits(&s->checkpoints.align));
+           (s->inputs[input].apart && valve_ahead(&s->valve, input) >= s->ahead_max && !align_waits(&s->checkpoints.align));
 }
 
 /* The order of frames is given up when nothing comes; note_order takes it up again. */
@@ -269,7 +269,7 @@ static bool is_missing(const struct subtask *s, uint32_t input, weir_time begin)
 /* The frame, the oldest of its stream that is here, is full, and older ones may be under way. */
 static bool is_early(const struct subtask *s, uint32_t input, const struct frame *frame)
 {
-    if (frame->head->bytes < ORDER_BYTES_LEAST || align_waits(&s->checkpoints.align)) return false;
+    if (!s->inputs[input].apart || frame->head->bytes < ORDER_BYTES_LEAST || align_waits(&s->checkpoints.align)) return false;
     weir_time begin = begin_of(frame);
     for (uint32_t i = 0; i < s->n_inputs; i++)
         if (i != input && s->inputs[i].stream == s->inputs[input].stream && is_missing(s, i, begin)) return true;
@@ -619,19 +619,6 @@ bool subtask_has_work(const struct subtask *s)
 /* ---- life
  * -------------------------------------------------------------------------------------------------------------------------------- */
 
-/* Nothing is kept where no operator waits for event time, nor for what its other input brings. */
-static bool may_wait(const struct op_spec *spec)
-{
-    return spec->kind == OP_USER && (spec->table->on_watermark || spec->table->on_timer || spec->table->flags & WEIR_OPERATOR_TWO_INPUTS);
-}
-
-static bool any_may_wait(const struct subtask *s)
-{
-    for (uint32_t i = 0; i < s->n_ops; i++)
-        if (may_wait(&s->ops[i].spec)) return true;
-    return false;
-}
-
 static uint64_t ahead_share(const struct subtask *s)
 {
     if (!s->in_order) return UINT64_MAX;
@@ -672,7 +659,6 @@ weir_err subtask_open(struct subtask *s, weir_time now_ms)
     s->stats.watermark_ms = WEIR_TIME_MIN;
     s->now_ms = now_ms; /* for the times to live of what an operator finds in its open */
     if (s->yield_flushes == 0) s->yield_flushes = YIELD_FLUSHES;
-    s->in_order = s->n_inputs > 0 && any_may_wait(s);
     if (s->ahead_max == 0) s->ahead_max = ahead_share(s);
     for (uint32_t i = 0; i < s->n_ops; i++) op_choose_direct(&s->ops[i]);
     weir_err err = init_inputs(s);

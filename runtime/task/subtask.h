@@ -222,6 +222,7 @@ struct subtask_input {
     struct channel *channel;
     uint32_t port;         /* of the head: process()'s `input` */
     uint32_t stream;       /* the same for the channels from the subtasks of one step */
+    bool apart;            /* what its sender sends depends on none of the others: only then it may have to wait for them */
     uint64_t stream_bytes; /* that the stream has brought of late */
     weir_time begun;       /* event time at which the newest frame begins that was taken */
     bool remote;
@@ -292,7 +293,7 @@ struct subtask {
     uint32_t n_edges;
     struct subtask_input *inputs;
     uint32_t n_inputs, next_input;
-    bool in_order;              /* some operator keeps what comes early */
+    bool in_order;              /* the owner's: some operator, here or further down, keeps what comes early */
     bool order_given_up;        /* at present */
     weir_time order_waiting_ms; /* since then frames wait and nothing is taken; 0 = that is not so */
     uint64_t ahead_max;         /* a channel so many bytes ahead of its stream has to wait; the owner may set it, else subtask_open does */

@@ -15,6 +15,7 @@
 #include "runtime/state/slot.h"
 #include "taskmanager/worker/channel_faults.h"
 #include "taskmanager/worker/describe.h"
+#include "taskmanager/worker/order.h"
 
 /* ---- channels --------------------------------------------------------------------------------------------------------------------------
  */
@@ -220,6 +221,7 @@ static weir_err make_inputs(struct deployment *d, struct subtask *s, const struc
             s->inputs[s->n_inputs++] = (struct subtask_input){.channel = ch->channel,
                                                               .port = head->inputs[edge->to_input].port,
                                                               .stream = k,
+                                                              .apart = d->order[edge->from_vertex].apart,
                                                               .remote = ch->side == SIDE_RECEIVER,
                                                               .schema = producer->outputs[edge->from_output],
                                                               .has_strings = has_strings(producer->outputs[edge->from_output])};
@@ -263,6 +265,7 @@ static weir_err make_subtask(struct deployment *d, struct subtask *s, uint32_t v
                                                       .timeout_ms = deploy->deploy.checkpoint.alignment_timeout_ms}},
                           .pool = &t->pool,
                           .segment = t->segment,
+                          .in_order = v->n_in > 0 && d->order[vertex].kept,
                           .slot = t->slot,
                           .probe = {.op = &d->blackbox->threads[t->index].op, .subtask = &d->blackbox->threads[t->index].subtask}};
     weir_err err = take_splits(s, v->ops[0].node, deploy);
@@ -325,6 +328,14 @@ static void wire_up(struct deployment *d, uint64_t *n_outbox)
             }
         }
     }
+}
+
+static weir_err find_order(struct deployment *d)
+{
+    d->order = weir_env_alloc(d->env, d->plan->n_vertices * sizeof *d->order);
+    if (!d->order) return WEIR_E_NOMEM;
+    order_find(d->order, d->plan, d->env);
+    return WEIR_OK;
 }
 
 static weir_err make_threads(struct deployment *d, const struct wire_msg *deploy, struct weir_diag *diag)
@@ -399,6 +410,7 @@ weir_err deployment_new(struct deployment **out, const struct wire_msg *deploy, 
     if (!err) {
         name_operators(d);
         err = make_channels(d, deploy->deploy.slot_worker);
+        if (!err) err = find_order(d);
         if (!err) err = make_threads(d, deploy, diag);
         if (!err) channel_faults_from_environment(d, deploy->attempt);
         if (err == WEIR_E_NOMEM) (void)weir_fail(diag, err, "no memory for the subtasks of the job");

@@ -32,6 +32,7 @@ struct deployment {
     struct weir_env *env;
     struct graph graph;
     struct plan *plan;
+    struct vertex_order *order; /* of each vertex */
     uint32_t worker, n_workers;
     char job_id[WEIR_ID_TEXT];
     struct deployed_channel *channels; /* by id; plan->n_channels of them */

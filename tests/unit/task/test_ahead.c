@@ -58,7 +58,34 @@ static bool is_rare(const struct weir_generated *row)
 }
 WEIR_FILTER(rare_op, weir_generated, is_rare);
 
+static weir_err pass_rows(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
+{
+    (void)self, (void)input;
+    weir_err err = WEIR_OK;
+    for (uint32_t i = 0; i < batch->count && !err; i++) {
+        struct weir_record *rec = weir_batch_record(batch, i);
+        const struct weir_generated *row = weir_record_row(rec);
+        err = weir_emit(ctx->out, row, sizeof *row, rec->time_ms);
+    }
+    return err;
+}
+
+static const struct weir_operator passing_op = {.struct_size = sizeof passing_op,
+                                                .name = "passing",
+                                                .out = &weir_generated_schema,
+                                                .flags = WEIR_OPERATOR_KEYED,
+                                                .process = pass_rows};
+
 static const struct weir_operator *sink_op;
+
+static weir_err build_two_exchanges(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
+{
+    (void)argc, (void)argv, (void)diag;
+    struct weir_stream *rows = weir_from_generator(env, "rows", &(struct weir_generator){.rows = rows_made, .rate = 1000});
+    struct weir_stream *passed = weir_apply(weir_key_by(rows, &by_seq), "pass", &passing_op, NULL, 0);
+    (void)weir_apply(weir_key_by(passed, &by_seq), "see", &timed_op, NULL, 0);
+    return WEIR_OK;
+}
 
 static weir_err build(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
 {
@@ -175,6 +202,45 @@ static void a_silent_sender_does_not_stop_the_others(void **state)
     local_job_close(&f.job);
 }
 
+/* True when some subtask found something to do. */
+static bool step_all(struct local_job *job, uint32_t t, weir_time now_ms)
+{
+    bool moved = false;
+    for (uint32_t i = 0; i < job->d->threads[t].n_subtasks; i++) {
+        enum subtask_step step = subtask_step(&job->d->threads[t].subtasks[i], now_ms);
+        assert_int_not_equal(step, STEP_FAILED);
+        moved |= step == STEP_PROGRESS;
+    }
+    return moved;
+}
+
+/*
+ * Rows keep their key, so the second exchange brings each sink the rows of one sender and the time of both. Each sender takes from both
+ * sources: were the one with rows made to wait for the other, that one would wait for a source which waits for the first. Without a
+ * clock that runs nobody gives up.
+ */
+static void senders_that_depend_on_each_other_do_not_wait(void **state)
+{
+    (void)state;
+    enum { ROWS = 400000 };
+    struct local_job job;
+    rows_made = ROWS;
+    rows_seen = 0;
+    assert_int_equal(local_job_deploy(&job, build_two_exchanges, SENDERS, 0, NULL, NULL), WEIR_OK);
+    for (uint32_t t = 0; t < SENDERS; t++) {
+        assert_int_equal(job.d->threads[t].n_subtasks, 3);
+        for (uint32_t i = 3; i > 0; i--) assert_int_equal(subtask_open(&job.d->threads[t].subtasks[i - 1], BEGIN_MS), WEIR_OK);
+    }
+    /* The first thread has its core for itself for a while, then the other one. */
+    while (rows_seen < ROWS) {
+        bool moved = false;
+        for (uint32_t t = 0; t < SENDERS; t++)
+            for (uint32_t round = 0; round < 20; round++) moved |= step_all(&job, t, BEGIN_MS);
+        assert_true(moved);
+    }
+    local_job_close(&job);
+}
+
 static void full_frames_wait_for_older_ones(void **state)
 {
     (void)state;
@@ -260,6 +326,7 @@ int main(void)
         cmocka_unit_test(a_fast_sender_waits_for_a_slow_one),
         cmocka_unit_test(at_a_join_a_fast_sender_waits_too),
         cmocka_unit_test(a_silent_sender_does_not_stop_the_others),
+        cmocka_unit_test(senders_that_depend_on_each_other_do_not_wait),
         cmocka_unit_test(full_frames_wait_for_older_ones),
         cmocka_unit_test(small_frames_do_not_wait),
         cmocka_unit_test(the_order_is_given_up_when_nothing_older_comes),
