@@ -12,6 +12,7 @@
 
 #include "runtime/operator/aggregate.h"
 #include "runtime/operator/partial.h"
+#include "runtime/operator/rows.h"
 #include "runtime/operator/step.h"
 
 struct end_aggregator {
@@ -73,8 +74,7 @@ static weir_err end_process(void *self, struct weir_ctx *ctx, uint32_t input, st
 {
     struct end_aggregator *op = self;
     (void)input; /* one input */
-    if (op->telling)
-        return weir_fail(ctx->diag, WEIR_E_STATE, "%s: a record came after the end of event time: the results have left", ctx->operator_id);
+    if (op->telling) return refuse_after_end(ctx);
     weir_err err = weir_value_probe(ctx, op->state, NULL, batch->count, op->cells);
     if (err) return err;
     for (uint32_t i = 0; i < batch->count; i++) op->accs[i] = ((struct aggregate_cell *)op->cells[i])->acc;

@@ -24,11 +24,6 @@ struct scan {
     bool begun;
 };
 
-static weir_err refuse_late(struct weir_ctx *ctx)
-{
-    return weir_fail(ctx->diag, WEIR_E_STATE, "%s: a record came after the end of event time: the final rows have left", ctx->operator_id);
-}
-
 /* ---- a row a key ------------------------------------------------------------------------------------------------------------------- */
 
 struct by_key {
@@ -58,7 +53,7 @@ static weir_err by_key_process(void *self, struct weir_ctx *ctx, uint32_t input,
 {
     struct by_key *op = self;
     (void)input; /* one input */
-    if (op->scan.begun) return refuse_late(ctx);
+    if (op->scan.begun) return refuse_after_end(ctx);
     groups_make(&op->groups, ctx->keys, batch->count);
     for (uint32_t k = 0; k < op->groups.n; k++) {
         uint32_t i = op->groups.last[k];
@@ -77,19 +72,9 @@ static weir_err by_key_process(void *self, struct weir_ctx *ctx, uint32_t input,
 static weir_err by_key_on_watermark(void *self, struct weir_ctx *ctx, weir_time watermark_ms)
 {
     struct by_key *op = self;
-    struct weir_key key;
-    struct weir_bytes value;
-    struct timed_row row;
-    weir_err err = WEIR_OK;
     if (watermark_ms != WEIR_TIME_MAX) return WEIR_OK;
     op->scan.begun = true;
-    while (weir_value_next(ctx, op->rows, &op->scan.cursor, &key, &value)) {
-        if (!timed_row_parse(ctx, value, op->row_size, &row, &err)) return err;
-        err = weir_emit_bytes(ctx->out, row.row, row.size, row.time_ms, WEIR_INSERT);
-        if (err) return err;
-        if (weir_should_yield(ctx)) return WEIR_AGAIN;
-    }
-    return WEIR_OK;
+    return timed_rows_tell(ctx, op->rows, op->row_size, &op->scan.cursor);
 }
 
 const struct weir_operator final_rows_by_key_operator = {
@@ -132,7 +117,7 @@ static weir_err counted_process(void *self, struct weir_ctx *ctx, uint32_t input
     struct counted *op = self;
     struct groups *g = &op->groups;
     (void)input; /* one input */
-    if (op->scan.begun) return refuse_late(ctx);
+    if (op->scan.begun) return refuse_after_end(ctx);
     groups_make(g, ctx->keys, batch->count);
     weir_err err = weir_value_probe(ctx, op->rows, g->first, g->n, op->cells);
     if (err) return err;

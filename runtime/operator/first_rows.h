@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The operators behind weir_top_n and weir_deduplicate. ctx->config is a pointer to the descriptor. */
+/* The operators behind weir_top_n and weir_deduplicate. ctx->config has the descriptor. */
 #ifndef WEIR_RUNTIME_OPERATOR_FIRST_ROWS_H
 #define WEIR_RUNTIME_OPERATOR_FIRST_ROWS_H
 
@@ -10,9 +10,11 @@ struct top_n_config {
 };
 struct deduplicate_config {
     const struct weir_deduplicate *deduplicate;
+    bool at_end; /* nothing is told before the end of event time */
 };
 
 extern const struct weir_operator top_n_operator;
 extern const struct weir_operator deduplicate_operator;
+extern const struct weir_operator end_deduplicate_operator;
 
 #endif

@@ -108,3 +108,23 @@ bool timed_row_parse(struct weir_ctx *ctx, struct weir_bytes value, uint32_t row
     out->size = value.length - TIMED_ROW_HEAD;
     return true;
 }
+
+weir_err timed_rows_tell(struct weir_ctx *ctx, struct weir_state *state, uint32_t row_size, uint64_t *cursor)
+{
+    struct weir_key key;
+    struct weir_bytes value;
+    struct timed_row row;
+    weir_err err = WEIR_OK;
+    while (weir_value_next(ctx, state, cursor, &key, &value)) {
+        if (!timed_row_parse(ctx, value, row_size, &row, &err)) return err;
+        err = weir_emit_bytes(ctx->out, row.row, row.size, row.time_ms, WEIR_INSERT);
+        if (err) return err;
+        if (weir_should_yield(ctx)) return WEIR_AGAIN;
+    }
+    return WEIR_OK;
+}
+
+weir_err refuse_after_end(struct weir_ctx *ctx)
+{
+    return weir_fail(ctx->diag, WEIR_E_STATE, "%s: a record came after the end of event time: the results have left", ctx->operator_id);
+}

@@ -39,4 +39,13 @@ weir_err timed_row_write(struct row_buf *buf, struct weir_ctx *ctx, struct weir_
 /* Reads such a value. False: there is none (value.data is NULL), or it is too short for the type: WEIR_E_CORRUPT in *err. */
 bool timed_row_parse(struct weir_ctx *ctx, struct weir_bytes value, uint32_t row_size, struct timed_row *out, weir_err *err);
 
+/*
+ * Emits the rows of all keys as inserts with their times: a scan of memory and RocksDB that `cursor`, 0 at first, goes along. WEIR_AGAIN:
+ * the output is full, to be called again. row_size: of the type, at least so many bytes each row has.
+ */
+weir_err timed_rows_tell(struct weir_ctx *ctx, struct weir_state *state, uint32_t row_size, uint64_t *cursor);
+
+/* Fails: a record came when what is told at the end of event time has left, or begun to. */
+weir_err refuse_after_end(struct weir_ctx *ctx);
+
 #endif

@@ -365,8 +365,10 @@ static const struct weir_operator last_op = {.struct_size = sizeof last_op,
 
 struct result q18(const struct query_input *in)
 {
-    struct weir_stream *lasts = weir_deduplicate(weir_key_by(in->bids, &by_auction_bidder), "last", &last_of_bidder);
-    return (struct result){.rows = weir_flat_map(lasts, "columns", &last_op), .updating = true, .key = &last_by_auction_bidder};
+    struct weir_stream *bids = weir_key_by(in->bids, &by_auction_bidder);
+    struct weir_stream *lasts =
+        in->changes ? weir_deduplicate(bids, "last", &last_of_bidder) : weir_deduplicate_at_end(bids, "last", &last_of_bidder);
+    return (struct result){.rows = weir_flat_map(lasts, "columns", &last_op), .updating = in->changes, .key = &last_by_auction_bidder};
 }
 
 /* ---- q19: an auction's ten highest bids

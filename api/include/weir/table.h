@@ -227,6 +227,13 @@ struct weir_deduplicate {
  */
 WEIR_EXPORT struct weir_stream *weir_deduplicate(struct weir_stream *keyed, const char *id, const struct weir_deduplicate *deduplicate);
 
+/*
+ * The same for bounded input: nothing on the way, and when the input ends the row of each key once, as an insert with its own time. What
+ * weir_final_rows behind weir_deduplicate would give, at half of its state.
+ */
+WEIR_EXPORT struct weir_stream *weir_deduplicate_at_end(struct weir_stream *keyed, const char *id,
+                                                        const struct weir_deduplicate *deduplicate);
+
 /* WEIR_DEDUPLICATE(name, row, keep, before): from `bool before(const struct row *, const struct row *)`. */
 #define WEIR_DEDUPLICATE(name_, row_, keep_, before_)                   \
     static bool name_##_before(const void *a, const void *b)            \

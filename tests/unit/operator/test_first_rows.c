@@ -151,12 +151,37 @@ static void deduplicate_keeps_one_row_a_key(void **state)
     }
 }
 
+/* Nothing before the end, then each row once; and nobody may come later. */
+static void at_the_end_each_row_is_told_once(void **state)
+{
+    (void)state;
+    for (current_seed = 130; current_seed < 142; current_seed++) {
+        bool first = current_seed % 2;
+        const struct deduplicate_config config = {.deduplicate = first ? &first_of : &last_of, .at_end = true};
+        struct world w;
+        world_open(&w, &end_deduplicate_operator, &config, current_seed % 5 == 0, render_fact);
+        uint32_t n = draw_changes(events, EVENTS, 1 + below(current_seed % 3 ? 500 : 5), false);
+        for (uint32_t at = 0, m; at < n; at += m) {
+            m = draw_batch(n - at);
+            feed(&w, 0, events + at, m);
+        }
+        assert_ok(w.f, fake_op_watermark(w.f, WEIR_TIME_MAX - 1));
+        assert_int_equal(fake_count(w.f, 0), 0);
+        assert_ok(w.f, fake_op_watermark(w.f, WEIR_TIME_MAX));
+        absorb(&w);
+        compare_one(&w, n, first);
+        assert_int_equal(feed_by(&w, 0, &fact_key, events, 1), WEIR_E_STATE);
+        world_close(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(top_n_keeps_the_first_rows),
         cmocka_unit_test(rows_behind_the_last_one_change_nothing),
         cmocka_unit_test(deduplicate_keeps_one_row_a_key),
+        cmocka_unit_test(at_the_end_each_row_is_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, world_end);
 }

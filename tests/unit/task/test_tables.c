@@ -408,6 +408,13 @@ static weir_err build_newest(struct weir_env *env, int argc, char **argv, struct
     return WEIR_OK;
 }
 
+static weir_err build_newest_at_end(struct weir_env *env, int argc, char **argv, struct weir_diag *diag)
+{
+    (void)argc, (void)argv, (void)diag;
+    collect(weir_deduplicate_at_end(weir_key_by(source(env, 1), &fact_key), "newest", &newest), render_fact);
+    return WEIR_OK;
+}
+
 static void model_newest(struct tallies *out)
 {
     char line[FACT_LINE_MAX];
@@ -424,6 +431,7 @@ static void first_rows_of_keys(void **state)
     (void)state;
     runs_as(build_first_rows, model_first_rows);
     runs_as(build_newest, model_newest);
+    runs_as(build_newest_at_end, model_newest);
 }
 
 /* ---- distinct values
