@@ -377,6 +377,7 @@ static weir_err send_frame(struct op_out *out, struct frame *frame)
     head->bytes = (uint32_t)(pub->cursor - pub->base);
     head->flags = pub->mixed ? 0 : FRAME_UNIFORM;
     head->stride = pub->first_span;
+    head->time_ms = ((const struct weir_record *)(const void *)(pub->base + pub->offsets[pub->count - 1]))->time_ms;
     s->stats.records_out += pub->count;
     out->op->step_out += pub->count;
     s->step_flushes++;

@@ -215,13 +215,6 @@ static weir_err take_frame(struct subtask *s, uint32_t index, struct frame *fram
     return moved ? advance_to(s, s->valve.watermark, s->valve.idle) : WEIR_OK;
 }
 
-/* While barriers are awaited an input that is ahead is read all the same: the others may not come before its barrier has passed. */
-static bool must_wait(const struct subtask *s, uint32_t input)
-{
-    return align_blocked(&s->checkpoints.align, input) ||
-           (s->inputs[input].apart && valve_ahead(&s->valve, input) >= s->ahead_max && !align_waits(&s->checkpoints.align));
-}
-
 /* The order of frames is given up when nothing comes; note_order takes it up again. */
 static void note_order_wait(struct subtask *s, bool waiting)
 {
@@ -250,30 +243,47 @@ static void note_quiet(struct subtask *s, bool waiting)
     }
 }
 
-/* Event time at which the records of a frame begin; of other frames, which are quickly taken, before all. */
-static weir_time begin_of(const struct frame *frame)
+/* Event time that a frame reaches with its last record; of other frames, which are quickly taken, before all. */
+static weir_time end_of(const struct frame *frame)
 {
-    if (frame->head->kind != FRAME_DATA || frame->head->count == 0) return WEIR_TIME_MIN;
-    return ((const struct weir_record *)(const void *)frame_records(frame))->time_ms;
+    return frame->head->kind == FRAME_DATA ? frame->head->time_ms : WEIR_TIME_MIN;
 }
 
-/* What comes from this input next may begin before `begin`, and is not here yet. */
-static bool is_missing(const struct subtask *s, uint32_t input, weir_time begin)
+/* What comes from this input next may be older than `end`, and is not here yet. */
+static bool is_missing(const struct subtask *s, uint32_t input, weir_time end)
 {
     const struct subtask_input *in = &s->inputs[input];
     const struct valve_input *told = &s->valve.inputs[input];
     if (told->final || told->idle || align_blocked(&s->checkpoints.align, input)) return false;
-    return told->watermark < begin && in->begun < begin && channel_empty(in->channel);
+    return told->watermark < end - 1 && in->reached < end && channel_empty(in->channel);
+}
+
+/* A frame of this input reaches beyond what another one of its stream has brought. */
+static bool reaches_beyond(const struct subtask *s, uint32_t input, const struct frame *frame)
+{
+    weir_time end = end_of(frame);
+    for (uint32_t i = 0; i < s->n_inputs; i++)
+        if (i != input && s->inputs[i].stream == s->inputs[input].stream && is_missing(s, i, end)) return true;
+    return false;
+}
+
+/*
+ * Who is ahead waits for those that are behind it; and in any case beyond AHEAD_FIRM times the limit, as the times in frames, of which one
+ * may be far in the future, are no more than a hint. While barriers are awaited an input that is ahead is read all the same: the others may
+ * not come before its barrier has passed.
+ */
+static bool is_ahead(const struct subtask *s, uint32_t input, const struct frame *frame)
+{
+    if (!s->inputs[input].apart || align_waits(&s->checkpoints.align)) return false;
+    uint64_t ahead = valve_ahead(&s->valve, input);
+    return ahead >= s->ahead_max && (ahead / AHEAD_FIRM >= s->ahead_max || reaches_beyond(s, input, frame));
 }
 
 /* The frame, the oldest of its stream that is here, is full, and older ones may be under way. */
 static bool is_early(const struct subtask *s, uint32_t input, const struct frame *frame)
 {
-    if (!s->inputs[input].apart || frame->head->bytes < ORDER_BYTES_LEAST || align_waits(&s->checkpoints.align)) return false;
-    weir_time begin = begin_of(frame);
-    for (uint32_t i = 0; i < s->n_inputs; i++)
-        if (i != input && s->inputs[i].stream == s->inputs[input].stream && is_missing(s, i, begin)) return true;
-    return false;
+    bool waits = s->inputs[input].apart && frame->head->bytes >= ORDER_BYTES_LEAST && !align_waits(&s->checkpoints.align);
+    return waits && reaches_beyond(s, input, frame);
 }
 
 /* Streams in the order of what they have brought. */
@@ -294,17 +304,16 @@ static uint32_t oldest_of_next(const struct subtask *s, uint32_t after, bool *wa
         const struct subtask_input *in = &s->inputs[i];
         const struct frame *frame = ring_peek(&in->channel->ring);
         if (!frame || (after < s->n_inputs && !stream_before(&s->inputs[after], in))) continue;
-        if (must_wait(s, i)) {
+        if (align_blocked(&s->checkpoints.align, i) || is_ahead(s, i, frame)) {
             *waiting = true;
             continue;
         }
         if (!s->in_order) return i;
-        weir_time begin = begin_of(frame);
-        bool better =
-            best == s->n_inputs || stream_before(in, &s->inputs[best]) || (in->stream == s->inputs[best].stream && begin < oldest);
+        weir_time end = end_of(frame);
+        bool better = best == s->n_inputs || stream_before(in, &s->inputs[best]) || (in->stream == s->inputs[best].stream && end < oldest);
         if (!better) continue;
         best = i;
-        oldest = begin;
+        oldest = end;
     }
     return best;
 }
@@ -327,8 +336,8 @@ static void note_order(struct subtask *s, uint32_t input, const struct frame *fr
     struct subtask_input *in = &s->inputs[input];
     s->order_waiting_ms = 0;
     if (s->order_given_up && frame->head->bytes >= ORDER_BYTES_LEAST) s->order_given_up = is_early(s, input, frame);
-    weir_time begin = begin_of(frame);
-    if (begin > in->begun) in->begun = begin;
+    weir_time end = end_of(frame);
+    if (end > in->reached) in->reached = end;
     for (uint32_t i = 0; i < s->n_inputs; i++)
         if (s->inputs[i].stream == in->stream) s->inputs[i].stream_bytes += frame->head->bytes;
     if (in->stream_bytes <= ORDER_BYTES_KNOWN) return;
@@ -634,7 +643,7 @@ static weir_err init_inputs(struct subtask *s)
     if (!err) err = align_init(&s->checkpoints.align, s->n_inputs, &options);
     for (uint32_t i = 0; !err && i < s->n_inputs; i++) {
         s->valve.inputs[i].stream = s->inputs[i].stream;
-        s->inputs[i].begun = WEIR_TIME_MIN;
+        s->inputs[i].reached = WEIR_TIME_MIN;
     }
     return err;
 }

@@ -58,6 +58,7 @@ struct op_spec {
 /* The frame being filled for a channel. Where the next record goes stands here and not in the frame: one load instead of three in a row. */
 struct lane {
     unsigned char *cursor, *end; /* both NULL: no frame */
+    unsigned char *last;         /* the record that was appended last */
     struct frame *frame;
     uint32_t count;
     uint32_t span;  /* of its first record */
@@ -201,15 +202,18 @@ static inline struct op *op_of(struct weir_ctx *ctx)
 /*
  * Channels of one stream drift apart when their senders are not equally fast, and an operator that waits for event time, or for partners
  * from its other input, keeps all that the fast ones brought. So one that is ahead of the slowest is not taken from, and soon lacks credit:
- * its sender waits. All channels of a subtask together may be AHEAD_BYTES_MAX ahead, each its share, AHEAD_BYTES_LEAST at least. When
- * nothing else comes for AHEAD_WAIT_MS, the slow ones are not just slow (a partition fell silent): the subtask's limit is doubled.
+ * its sender waits. All channels of a subtask together may be AHEAD_BYTES_MAX ahead of event time, each its share, AHEAD_BYTES_LEAST at
+ * least. As watermarks tell of that late, one whose next frame ends no later than what the others have brought may be AHEAD_FIRM times as
+ * far ahead. When nothing else comes for AHEAD_WAIT_MS, the slow ones are not just slow (a partition fell silent): the subtask's limit is
+ * doubled.
  */
 #define AHEAD_BYTES_MAX (2u << 20)
 #define AHEAD_BYTES_LEAST (128u << 10)
+#define AHEAD_FIRM 4u
 #define AHEAD_WAIT_MS 200
 
 /*
- * Such a subtask takes the frames of a stream in the order of the event times at which they begin, and from the stream first that has
+ * Such a subtask takes the frames of a stream in the order of the event times of their last records, and from the stream first that has
  * brought least of late (what is older than ORDER_BYTES_KNOWN counts half): of a join that is the side of which few rows are awaited by
  * many. So a frame of ORDER_BYTES_LEAST bytes or more, which tells of load, stays in its channel while an older one of another channel may
  * be under way; smaller ones never wait. When nothing comes for ORDER_WAIT_MS, the order is given up until nothing older is missing.
@@ -224,7 +228,7 @@ struct subtask_input {
     uint32_t stream;       /* the same for the channels from the subtasks of one step */
     bool apart;            /* what its sender sends depends on none of the others: only then it may have to wait for them */
     uint64_t stream_bytes; /* that the stream has brought of late */
-    weir_time begun;       /* event time at which the newest frame begins that was taken */
+    weir_time reached;     /* event time that the frames have reached which were taken */
     bool remote;
     const struct weir_schema *schema;
     bool has_strings;     /* of the schema */

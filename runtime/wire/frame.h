@@ -12,7 +12,7 @@
 #define FRAME_VERSION 1
 
 enum frame_kind {
-    FRAME_DATA = 1,      /* `count` records in `bytes` bytes */
+    FRAME_DATA = 1,      /* `count` records in `bytes` bytes; time_ms = event time of the last one, a hint for the receiver's order */
     FRAME_WATERMARK = 2, /* time_ms = the watermark */
     FRAME_IDLE = 3,      /* this channel does not hold the watermark back until it is active again */
     FRAME_ACTIVE = 4,

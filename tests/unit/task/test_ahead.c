@@ -23,15 +23,22 @@ static_assert(ROUNDS * EDGE_WATERMARK_MS < AHEAD_WAIT_MS, "the rounds are shorte
 
 WEIR_KEY_FIXED(by_seq, weir_generated, seq);
 
-static int64_t rows_made;      /* by the sources; < 0: without end */
-static uint64_t rows_seen;     /* by the sinks */
-static char inputs_seen[1024]; /* the input of each batch, '0' or '1' */
+static int64_t rows_made;            /* by the sources; < 0: without end */
+static uint64_t rows_seen;           /* by the sinks */
+static weir_time ends_seen[SENDERS]; /* of each sink, the time of the last record of its newest full frame */
+static uint64_t steps_back;          /* full frames that ended before the one before them */
+static char inputs_seen[1024];       /* the input of each batch, '0' or '1' */
 static size_t n_inputs_seen;
 
 static weir_err see_rows(void *self, struct weir_ctx *ctx, uint32_t input, struct weir_batch *batch)
 {
-    (void)self, (void)ctx;
+    (void)self;
     rows_seen += batch->count;
+    if (batch->count * RECORD_BYTES >= ORDER_BYTES_LEAST) {
+        weir_time end = weir_batch_record(batch, batch->count - 1)->time_ms;
+        steps_back += end < ends_seen[ctx->subtask];
+        ends_seen[ctx->subtask] = end;
+    }
     if (n_inputs_seen < sizeof inputs_seen) inputs_seen[n_inputs_seen++] = (char)('0' + input);
     return WEIR_OK;
 }
@@ -70,11 +77,8 @@ static weir_err pass_rows(void *self, struct weir_ctx *ctx, uint32_t input, stru
     return err;
 }
 
-static const struct weir_operator passing_op = {.struct_size = sizeof passing_op,
-                                                .name = "passing",
-                                                .out = &weir_generated_schema,
-                                                .flags = WEIR_OPERATOR_KEYED,
-                                                .process = pass_rows};
+static const struct weir_operator passing_op = {
+    .struct_size = sizeof passing_op, .name = "passing", .out = &weir_generated_schema, .flags = WEIR_OPERATOR_KEYED, .process = pass_rows};
 
 static const struct weir_operator *sink_op;
 
@@ -110,7 +114,8 @@ static void open_bounded(struct fixture *f, const struct weir_operator *op, int6
 {
     sink_op = op;
     rows_made = rows;
-    rows_seen = n_inputs_seen = 0;
+    rows_seen = n_inputs_seen = steps_back = 0;
+    for (uint32_t i = 0; i < SENDERS; i++) ends_seen[i] = WEIR_TIME_MIN;
     f->now_ms = BEGIN_MS;
     assert_int_equal(local_job_deploy(&f->job, build, SENDERS, 0, NULL, NULL), WEIR_OK);
     for (uint32_t t = 0; t < SENDERS; t++) {
@@ -173,6 +178,36 @@ static void a_fast_sender_waits_for_a_slow_one(void **state)
     local_job_close(&f.job);
 }
 
+/* Watermarks come seldom, frames tell of time, too: whose turn it is does not wait, however much has come since the last watermark. */
+static void the_order_holds_between_watermarks(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_job(&f, &timed_op);
+    uint64_t limit = 4 * WEIR_FRAME_BYTES; /* of a channel; all that its window lets through comes before a watermark */
+    for (uint32_t i = 0; i < SENDERS; i++) f.sinks[i]->ahead_max = limit;
+    run(&f, 2);
+    rows_seen = steps_back = 0;
+    for (uint32_t i = 0; i < SENDERS; i++) fill(&f, i);
+    step_sinks(&f);
+    assert_true(rows_seen * RECORD_BYTES > (uint64_t)SENDERS * SENDERS * 2 * limit);
+    assert_int_equal(steps_back, 0);
+    local_job_close(&f.job);
+}
+
+/* The time in a frame may be any: it does not lift the limit. */
+static void a_time_far_ahead_does_not_let_the_fast_sender_go(void **state)
+{
+    (void)state;
+    struct fixture f;
+    open_job(&f, &timed_op);
+    for (uint32_t i = 0; i < SENDERS; i++) f.sinks[i]->inputs[1].reached = WEIR_TIME_MAX - 1;
+    for (uint32_t n = 0; n < 3; n++) run(&f, 1); /* shorter than AHEAD_WAIT_MS */
+    assert_true(first_waits(&f));
+    assert_in_range(rows_seen * RECORD_BYTES, AHEAD_BYTES_MAX, AHEAD_FIRM * (AHEAD_BYTES_MAX + SENDERS * WEIR_FRAME_BYTES));
+    local_job_close(&f.job);
+}
+
 /* It does not look at the time, but keeps what the fast sender brought until the slow one's partners come. */
 static void at_a_join_a_fast_sender_waits_too(void **state)
 {
@@ -225,7 +260,7 @@ static void senders_that_depend_on_each_other_do_not_wait(void **state)
     enum { ROWS = 400000 };
     struct local_job job;
     rows_made = ROWS;
-    rows_seen = 0;
+    rows_seen = steps_back = 0;
     assert_int_equal(local_job_deploy(&job, build_two_exchanges, SENDERS, 0, NULL, NULL), WEIR_OK);
     for (uint32_t t = 0; t < SENDERS; t++) {
         assert_int_equal(job.d->threads[t].n_subtasks, 3);
@@ -324,6 +359,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fast_sender_waits_for_a_slow_one),
+        cmocka_unit_test(the_order_holds_between_watermarks),
+        cmocka_unit_test(a_time_far_ahead_does_not_let_the_fast_sender_go),
         cmocka_unit_test(at_a_join_a_fast_sender_waits_too),
         cmocka_unit_test(a_silent_sender_does_not_stop_the_others),
         cmocka_unit_test(senders_that_depend_on_each_other_do_not_wait),
