@@ -35,7 +35,7 @@ static weir_err get_overview(struct call *c)
     return admin_give(c, admin_json_overview(c->admin->master));
 }
 
-static json_t *limits_json(void)
+static json_t *limits_json(struct heartbeat heartbeat)
 {
     json_t *o = json_object();
     const struct {
@@ -53,7 +53,8 @@ static json_t *limits_json(void)
         {"describe-timeout-ms", WEIR_DESCRIBE_TIMEOUT_MS},
         {"plugins", STORE_ARTIFACTS_MAX},
         {"uploads", STORE_UPLOADS_MAX},
-        {"heartbeat-timeout-ms", WEIR_HEARTBEAT_TIMEOUT_MS},
+        {"heartbeat-interval-ms", heartbeat.interval_ms},
+        {"heartbeat-timeout-ms", heartbeat.timeout_ms},
     };
     for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++)
         (void)json_object_set_new(o, limits[i].name, json_integer(limits[i].value));
@@ -69,7 +70,7 @@ static weir_err get_config(struct call *c)
     (void)json_object_set_new(o, "admin", admin_json_text(a->endpoint));
     (void)json_object_set_new(o, "data-dir", admin_json_text(a->data_dir));
     (void)json_object_set_new(o, "epoch", json_integer((json_int_t)master_epoch(a->master)));
-    (void)json_object_set_new(o, "limits", limits_json());
+    (void)json_object_set_new(o, "limits", limits_json(master_heartbeat(a->master)));
     (void)json_object_set_new(o, "counters", admin_json_counters(a->master));
     return admin_give(c, o);
 }

@@ -12,6 +12,7 @@
 
 static const struct config_key keys[] = {
     DAEMON_KEYS,
+    HEARTBEAT_KEYS,
     JOB_OPTION_KEYS,
     COORDINATION_KEYS,
     {"jobmanager.bind", CONFIG_STR, "tcp://127.0.0.1:6123", .flag = "bind",
@@ -48,6 +49,8 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
     weir_err err = job_options_from_config(&options, config, diag);
     if (err) return err;
     c.options = &options;
+    err = heartbeat_from_config(&c.heartbeat, config, diag);
+    if (err) return err;
     err = net_start(1);
     if (err) return weir_fail(diag, err, "cannot start the network");
     err = coordination_start(&peer, config, c.data_dir, diag);

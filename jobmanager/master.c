@@ -110,7 +110,7 @@ static void pass_time(struct master *m, int64_t now_ms)
 {
     int64_t late_ms = now_ms - (m->due_ms > m->real_ms ? m->due_ms : m->real_ms);
     m->real_ms = now_ms;
-    if (late_ms > (int64_t)m->config.heartbeat_ms) {
+    if (late_ms > (m->config.heartbeat_ms < WEIR_HEARTBEAT_MS ? m->config.heartbeat_ms : WEIR_HEARTBEAT_MS)) {
         m->stopped_ms += late_ms;
         m->doubt = master_leads(m) ? DOUBT_BEGINS : DOUBT_NONE;
     }
@@ -162,6 +162,11 @@ static uint32_t or_default(uint32_t value, uint32_t fallback)
     return value ? value : fallback;
 }
 
+static uint32_t reconcile_ms(uint32_t heartbeat_timeout_ms)
+{
+    return 2 * heartbeat_timeout_ms > WEIR_RECONCILE_MS ? 2 * heartbeat_timeout_ms : WEIR_RECONCILE_MS;
+}
+
 void master_new(struct master **out, const struct master_config *config, int64_t now_ms)
 {
     struct master *m = calloc(1, sizeof *m);
@@ -173,7 +178,7 @@ void master_new(struct master **out, const struct master_config *config, int64_t
     m->config.slot_wait_ms = or_default(config->slot_wait_ms, WEIR_SLOT_WAIT_MS);
     m->config.describe_timeout_ms = or_default(config->describe_timeout_ms, WEIR_DESCRIBE_TIMEOUT_MS);
     m->config.start_timeout_ms = or_default(config->start_timeout_ms, WEIR_START_TIMEOUT_MS);
-    m->config.reconcile_ms = or_default(config->reconcile_ms, WEIR_RECONCILE_MS);
+    m->config.reconcile_ms = or_default(config->reconcile_ms, reconcile_ms(m->config.heartbeat_timeout_ms));
     struct cluster_config cluster = {.incarnation = config->incarnation,
                                      .epoch = config->epoch,
                                      .version = config->version,
@@ -271,6 +276,11 @@ uint64_t master_epoch(const struct master *m)
 bool master_leads(const struct master *m)
 {
     return m->config.epoch > 0;
+}
+
+struct heartbeat master_heartbeat(const struct master *m)
+{
+    return (struct heartbeat){m->config.heartbeat_ms, m->config.heartbeat_timeout_ms};
 }
 
 struct master_counts master_counts(const struct master *m)

@@ -34,6 +34,7 @@
 #include "jobmanager/cluster.h"
 #include "jobmanager/job.h"
 #include "jobmanager/store.h"
+#include "runtime/base/heartbeat.h"
 
 struct master;
 
@@ -44,7 +45,8 @@ struct master_config {
     const char *version;        /* kept; WEIR_VERSION. A TaskManager of another version is refused; NULL = not checked */
     /* zero = the value of limits.h */
     uint32_t heartbeat_ms, heartbeat_timeout_ms, retransmit_ms;
-    uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms, reconcile_ms;
+    uint32_t slot_wait_ms, describe_timeout_ms, start_timeout_ms;
+    uint32_t reconcile_ms;             /* zero: also at least twice heartbeat_timeout_ms, to miss one JobManager and find the next */
     const struct job_options *options; /* of jobs that say nothing else; copied. NULL = the defaults */
     const char *checkpoint_dir;        /* absolute; for jobs whose options name none; copied */
     /*
@@ -259,6 +261,7 @@ const struct cluster_member *master_taskmanager_at(const struct master *m, uint3
 void master_slots(const struct master *m, uint32_t *total, uint32_t *free_slots);
 uint64_t master_epoch(const struct master *m);
 bool master_leads(const struct master *m);
+struct heartbeat master_heartbeat(const struct master *m);
 struct master_counts master_counts(const struct master *m);
 
 #endif

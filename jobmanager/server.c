@@ -442,6 +442,8 @@ static void start_master(struct jobmanager *s, uint64_t epoch)
         master_destroy(&s->master);
     }
     struct master_config config = {.incarnation = id_random(), .epoch = epoch, .version = WEIR_VERSION, .trace = trace};
+    config.heartbeat_ms = s->config.heartbeat.interval_ms;
+    config.heartbeat_timeout_ms = s->config.heartbeat.timeout_ms;
     config.options = s->config.options;
     config.checkpoint_dir = s->checkpoint_dir;
     config.leader = epoch ? NULL : leader_endpoint(s, ENSEMBLE_CONTROL, leader);
@@ -764,7 +766,8 @@ static weir_err open_sockets(struct jobmanager *s, struct weir_diag *diag)
                                         .message_max = WEIR_CONTROL_MAX + PACKET_OVERHEAD,
                                         .send_hwm = CONTROL_HWM,
                                         .receive_hwm = CONTROL_HWM,
-                                        .linger_ms = CONTROL_LINGER_MS};
+                                        .linger_ms = CONTROL_LINGER_MS,
+                                        .silence_ms = s->config.heartbeat.timeout_ms};
     struct net_socket_config admin = {
         .kind = NET_ROUTER, .message_max = ADMIN_PART_MAX, .send_hwm = ADMIN_HWM, .receive_hwm = ADMIN_HWM, .linger_ms = ADMIN_LINGER_MS};
     weir_err err = net_socket_new(&s->control, &control, diag);

@@ -8,6 +8,7 @@
 
 #include "jobmanager/job_options.h"
 #include "jobmanager/peer/peer.h"
+#include "runtime/base/heartbeat.h"
 
 struct jobmanager;
 
@@ -17,8 +18,9 @@ struct jobmanager_config {             /* strings are kept by the caller as long
     const char *data_dir;              /* of the artifact store */
     const char *worker_path;           /* program that describes graphs */
     const struct job_options *options; /* of jobs that say nothing else */
-    struct peer *peer;                 /* of the coordination, whose leader leads the cluster; borrowed */
-    int signals;                       /* process_signals_open; borrowed */
+    struct heartbeat heartbeat;
+    struct peer *peer; /* of the coordination, whose leader leads the cluster; borrowed */
+    int signals;       /* process_signals_open; borrowed */
 };
 
 /*

@@ -14,6 +14,7 @@
 
 static const struct config_key keys[] = {
     DAEMON_KEYS,
+    HEARTBEAT_KEYS,
     {"taskmanager.jobmanager", CONFIG_STR, "tcp://127.0.0.1:6123", .flag = "jobmanager",
      .help = "control endpoint of the JobManager; of several, separated by commas, the one that leads is found"},
     {"taskmanager.id", CONFIG_STR, "", .flag = "id", .help = "name shown to people; by default tm- and eight random digits"},
@@ -80,7 +81,9 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
         c.worker_path = worker;
     }
     struct taskmanager *taskmanager = NULL;
-    weir_err err = net_start(1);
+    weir_err err = heartbeat_from_config(&c.heartbeat, config, diag);
+    if (err) return err;
+    err = net_start(1);
     if (err) return weir_fail(diag, err, "cannot start the network");
     err = taskmanager_new(&taskmanager, &c, diag);
     if (!err) err = taskmanager_run(taskmanager, diag);

@@ -103,7 +103,8 @@ static void reconnect(struct taskmanager *s, struct weir_id incarnation, const c
                                        .message_max = WEIR_CONTROL_MAX + PACKET_OVERHEAD,
                                        .send_hwm = CONTROL_HWM,
                                        .receive_hwm = CONTROL_HWM,
-                                       .linger_ms = CONTROL_LINGER_MS};
+                                       .linger_ms = CONTROL_LINGER_MS,
+                                       .silence_ms = HEARTBEAT_TIMEOUT_MAX_MS}; /* gone with its link, whatever the JobManager tells */
     weir_err err = net_socket_new(&s->socket, &config, &diag);
     if (!err) err = net_monitor_new(&s->monitor, s->socket, &diag);
     if (!err) err = net_socket_connect(s->socket, endpoint, &diag);
@@ -155,6 +156,7 @@ static void spawn(struct taskmanager *s, const struct supervisor_action *a)
         .local_dir = local,
         .slot_memory = s->config.slot_memory,
         .segment = s->config.segment,
+        .silence_ms = a->spawn.heartbeat_timeout_ms,
         .plugin_fd = plugin_cache_find(s->cache, a->spawn.digest),
         .job = a->spawn.job,
         .attempt = a->spawn.attempt,
@@ -505,6 +507,8 @@ weir_err taskmanager_new(struct taskmanager **out, const struct taskmanager_conf
                                      .slots = config->slots,
                                      .pid = (uint32_t)getpid(),
                                      .incarnation = id_random(),
+                                     .heartbeat_ms = config->heartbeat.interval_ms,
+                                     .heartbeat_timeout_ms = config->heartbeat.timeout_ms,
                                      .leader_wait_ms = config->leader_wait_ms,
                                      .trace = trace};
     supervisor_new(&s->supervisor, &core, clock_mono_ms());

@@ -6,7 +6,7 @@
 #ifndef WEIR_TASKMANAGER_SERVER_H
 #define WEIR_TASKMANAGER_SERVER_H
 
-#include "weir/base.h"
+#include "runtime/base/heartbeat.h"
 
 struct taskmanager;
 
@@ -21,8 +21,9 @@ struct taskmanager_config { /* strings are kept by the caller as long as the ser
     uint64_t slot_memory; /* bytes of state a slot may hold in memory; 0 = the default */
     uint32_t segment;     /* bytes of a frame */
     uint32_t slots;
-    uint32_t leader_wait_ms; /* supervisor.h; 0 = the default */
-    int signals;             /* process_signals_open; borrowed */
+    struct heartbeat heartbeat; /* until a JobManager has told its own */
+    uint32_t leader_wait_ms;    /* supervisor.h; 0 = the default */
+    int signals;                /* process_signals_open; borrowed */
 };
 
 /* Errors: WEIR_E_ARGUMENT, WEIR_E_UNSUPPORTED (endpoints, id, slots); WEIR_E_NOMEM. */

@@ -215,6 +215,7 @@ static void on_registered(struct supervisor *s, const struct wire_msg *msg)
     workers_tell_gone(s);
     s->heartbeat_ms = msg->registered.heartbeat_ms;
     s->heartbeat_timeout_ms = msg->registered.heartbeat_timeout_ms;
+    link_set_heartbeat(s->link, s->heartbeat_ms, s->heartbeat_timeout_ms);
 }
 
 static void begin_stop(struct supervisor *s, const char *reason, bool refused)

@@ -54,7 +54,7 @@ struct supervisor_config {
     uint32_t slots;          /* 1 ... WEIR_SLOTS_MAX */
     uint32_t pid;
     struct weir_id incarnation; /* random, new for each process; later incarnations are derived from it */
-    /* zero = the value of limits.h. The heartbeat ones must be those of the JobManager until REGISTERED has told them. */
+    /* zero = the value of limits.h. The heartbeat ones hold until REGISTERED has told those of the JobManager. */
     uint32_t heartbeat_ms, heartbeat_timeout_ms, retransmit_ms;
     uint32_t worker_silence_ms, cancel_timeout_ms, ready_timeout_ms, leader_wait_ms;
     /* As in jobmanager/master.h: called within the step; notable lines are for the log. NULL = nobody listens. */
@@ -135,6 +135,7 @@ struct supervisor_action {
             uint32_t attempt;
             struct weir_digest digest; /* in the cache */
             struct weir_bytes deploy;  /* encoded DEPLOY */
+            uint32_t heartbeat_timeout_ms;
         } spawn;
         struct {
             struct weir_id job;

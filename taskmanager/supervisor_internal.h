@@ -77,7 +77,7 @@ struct supervisor {
     uint64_t epoch; /* highest seen */
     uint64_t n_incarnations;
     struct link *link;                           /* NULL in STOPPING when it has died */
-    uint32_t heartbeat_ms, heartbeat_timeout_ms; /* of the next link */
+    uint32_t heartbeat_ms, heartbeat_timeout_ms; /* of the link and of the next one */
     bool reconnect;                              /* tell the driver of the new link */
     bool refused;                                /* STOPPING: the JobManager does not want us */
     char *stop_reason;

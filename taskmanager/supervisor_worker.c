@@ -174,6 +174,7 @@ void worker_spawn(struct supervisor *s, struct worker *w)
     action->spawn.attempt = w->attempt;
     action->spawn.digest = w->digest;
     action->spawn.deploy = deploy;
+    action->spawn.heartbeat_timeout_ms = s->heartbeat_timeout_ms;
 }
 
 struct worker *worker_new(struct supervisor *s, const struct wire_msg *msg, uint32_t n_slots, struct weir_bytes bytes)

@@ -40,11 +40,12 @@ static weir_err start_child(struct worker_process *w, const struct worker_proces
 {
     char parent[16];
     (void)snprintf(parent, sizeof parent, "%d", (int)getpid());
-    char memory[24], segment[16];
+    char memory[24], segment[16], silence[16];
     (void)snprintf(memory, sizeof memory, "%" PRIu64, c->slot_memory);
     (void)snprintf(segment, sizeof segment, "%" PRIu32, c->segment);
-    const char *argv[] = {"weir-worker", "--run",      "--parent", parent, "--data",    c->data, "--state", c->state_dir,
-                          "--local",     c->local_dir, "--memory", memory, "--segment", segment, NULL};
+    (void)snprintf(silence, sizeof silence, "%" PRIu32, c->silence_ms);
+    const char *argv[] = {"weir-worker", "--run",    "--parent", parent,      "--data", c->data,     "--state", c->state_dir, "--local",
+                          c->local_dir,  "--memory", memory,     "--segment", segment,  "--silence", silence,   NULL};
     int fds[] = {c->plugin_fd, w->box_fd}; /* 4 and 5 */
     struct child_config config = {
         .path = c->worker_path, .argv = (char *const *)(uintptr_t)argv, .n_fds = 2, .fds = fds, .message_max = WEIR_CONTROL_MAX};

@@ -20,6 +20,7 @@ struct worker_process_config {
     const char *local_dir; /* where it keeps local copies of the job's checkpoints; stays when it ends */
     uint64_t slot_memory;  /* bytes; 0 = the default */
     uint32_t segment;      /* bytes of a frame */
+    uint32_t silence_ms;   /* so long other workers may be silent before a JobManager ends the attempt */
     int plugin_fd;         /* sealed; borrowed */
     struct weir_id job;
     uint32_t attempt;

@@ -34,8 +34,8 @@
 #define WEIR_MSGPACK_DEPTH 16          /* nesting of a message; deeper ones are refused */
 
 /* ---- waits, milliseconds ---- */
-#define WEIR_HEARTBEAT_MS 250          /* pause between heartbeats on a link */
-#define WEIR_HEARTBEAT_TIMEOUT_MS 3000 /* silence after which both ends of a link give it up */
+#define WEIR_HEARTBEAT_MS 250          /* pause between heartbeats on a link, unless configured (heartbeat.interval) */
+#define WEIR_HEARTBEAT_TIMEOUT_MS 3000 /* silence after which both ends of a link give it up (heartbeat.timeout) */
 #define WEIR_RETRANSMIT_MS 300         /* an unacknowledged control message is sent again */
 #define WEIR_PROGRESS_TIMEOUT_MS 10000 /* a task step that does not return for so long fails its job (--progress-timeout) */
 #define WEIR_WORKER_SILENCE_MS 3000    /* a worker that was ready and whose net thread is silent for so long is killed */
@@ -45,7 +45,7 @@
     30000 /* a worker makes no step (a chunk of its plugin, READY) for so long after DEPLOY: it is killed, its job fails */
 #define WEIR_START_TIMEOUT_MS 30000 /* the workers of an attempt have not all connected so long after START: the job fails */
 #define WEIR_LEADER_WAIT_MS 300000  /* workers go on for so long without a JobManager (taskmanager.leader-wait); then they are ended */
-#define WEIR_RECONCILE_MS 6000      /* a new leader waits so long for the workers of a job that runs; then it restarts the job */
+#define WEIR_RECONCILE_MS 6000      /* a new leader waits at least so long for the workers of a job that runs; then it restarts the job */
 #define WEIR_LOCAL_COPIES_MS 600000 /* local copies of a job whose next attempt does not come here for so long are dropped */
 #define WEIR_PROBE_MS 500           /* a channel with unacknowledged frames and no new ones is probed for a lost tail */
 

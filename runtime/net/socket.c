@@ -125,6 +125,12 @@ static int int_of(uint32_t value)
     return value > INT32_MAX ? INT32_MAX : (int)value;
 }
 
+static int heartbeat_timeout_ms(const struct net_socket_config *c)
+{
+    int own_ms = int_of(2 * c->silence_ms);
+    return own_ms > NET_HEARTBEAT_TIMEOUT_MS ? own_ms : NET_HEARTBEAT_TIMEOUT_MS;
+}
+
 static int set_options(void *zmq, const struct net_socket_config *c)
 {
     int64_t message_max = c->message_max > INT64_MAX ? INT64_MAX : (int64_t)c->message_max;
@@ -134,7 +140,7 @@ static int set_options(void *zmq, const struct net_socket_config *c)
     bad |= set_int(zmq, ZMQ_RCVHWM, int_of(c->receive_hwm));
     bad |= set_int(zmq, ZMQ_HANDSHAKE_IVL, NET_HANDSHAKE_MS);
     bad |= set_int(zmq, ZMQ_HEARTBEAT_IVL, NET_HEARTBEAT_MS);
-    bad |= set_int(zmq, ZMQ_HEARTBEAT_TIMEOUT, NET_HEARTBEAT_TIMEOUT_MS);
+    bad |= set_int(zmq, ZMQ_HEARTBEAT_TIMEOUT, heartbeat_timeout_ms(c));
     bad |= set_int(zmq, ZMQ_RECONNECT_IVL, c->once ? -1 : NET_RECONNECT_MS);
     bad |= set_int(zmq, ZMQ_RECONNECT_IVL_MAX, NET_RECONNECT_MAX_MS);
     bad |= set_int(zmq, ZMQ_IPV6, 0);

@@ -27,7 +27,7 @@
 
 #define NET_HANDSHAKE_MS 3000         /* a connection that has not finished its handshake by then is closed */
 #define NET_HEARTBEAT_MS 1000         /* ZeroMQ's own heartbeat ... */
-#define NET_HEARTBEAT_TIMEOUT_MS 6000 /* ... gives up after the runtime's links (WEIR_HEARTBEAT_TIMEOUT_MS), never before */
+#define NET_HEARTBEAT_TIMEOUT_MS 6000 /* ... gives up after so long, or later: net_socket_config.silence_ms */
 #define NET_RECONNECT_MS 20           /* first pause before connecting again; doubles ... */
 #define NET_RECONNECT_MAX_MS 1000     /* ... up to this */
 
@@ -92,6 +92,7 @@ struct net_socket_config {
     uint32_t send_hwm;    /* messages queued per peer before net_send says WEIR_E_LIMIT; required */
     uint32_t receive_hwm; /* messages queued per peer before the sender is held; required */
     uint32_t linger_ms;   /* how long queued messages outlive the close */
+    uint32_t silence_ms;  /* after which the owner itself gives a peer up, at most INT32_MAX: ZeroMQ waits twice as long, never less */
     bool once;            /* a connection that breaks, or cannot be made, is not tried again: net_monitor_next tells, the owner decides */
 };
 

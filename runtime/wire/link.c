@@ -156,6 +156,15 @@ void link_destroy(struct link **link)
     *link = NULL;
 }
 
+void link_set_heartbeat(struct link *link, uint32_t heartbeat_ms, uint32_t timeout_ms)
+{
+    WEIR_ASSERT(timeout_ms > 0);
+    WEIR_ASSERT(heartbeat_ms > 0);
+    link->heartbeat_ms = heartbeat_ms;
+    link->timeout_ms = timeout_ms;
+    if (link->beat_ms > link->now_ms + heartbeat_ms) link->beat_ms = link->now_ms + heartbeat_ms;
+}
+
 static void die(struct link *l, const char *reason)
 {
     if (l->state == LINK_DEAD) return;

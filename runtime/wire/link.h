@@ -59,6 +59,9 @@ enum link_outcome {
 weir_err link_new(struct link **out, const struct link_config *config, int64_t now_ms);
 void link_destroy(struct link **link);
 
+/* What the other end does: its pause between heartbeats and its limit of silence are those of this end from now on. */
+void link_set_heartbeat(struct link *link, uint32_t heartbeat_ms, uint32_t timeout_ms);
+
 /*
  * Queues a message (copied) of 1 to LINK_MESSAGE_MAX bytes for the peer.
  * Errors: WEIR_E_LIMIT     WEIR_LINK_WINDOW messages or WEIR_LINK_BYTES bytes unacknowledged: the link becomes DEAD

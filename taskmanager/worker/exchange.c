@@ -27,7 +27,7 @@ struct exchange {
     struct frame_pool pool;
     struct net_parts parts;
     uint64_t job, epoch;
-    uint32_t attempt;
+    uint32_t attempt, silence_ms;
     bool connected;
     uint64_t n_dropped;
     int64_t probe_at_ms;
@@ -47,12 +47,13 @@ static uint32_t high_water_mark(const struct deployment *d)
  * --------------------------------------------------------------------------------------------------------------------------------- */
 
 weir_err exchange_new(struct exchange **out, struct deployment *d, const struct wire_msg *deploy, struct weir_id incarnation,
-                      const char *endpoint, struct weir_diag *diag)
+                      const char *endpoint, uint32_t silence_ms, struct weir_diag *diag)
 {
     struct exchange *x = calloc(1, sizeof *x);
     if (!x) return weir_fail(diag, WEIR_E_NOMEM, "no memory for the data plane");
     x->d = d;
     x->self = incarnation;
+    x->silence_ms = silence_ms;
     x->job = id_word(deploy->job);
     x->epoch = deploy->epoch;
     x->attempt = deploy->attempt;
@@ -63,7 +64,8 @@ weir_err exchange_new(struct exchange **out, struct deployment *d, const struct 
     x->peers = calloc(d->n_workers, sizeof *x->peers);
     x->n_peers = d->n_workers;
     uint32_t hwm = high_water_mark(d);
-    struct net_socket_config config = {.kind = NET_ROUTER, .message_max = WEIR_FRAME_MAX, .send_hwm = hwm, .receive_hwm = hwm};
+    struct net_socket_config config = {
+        .kind = NET_ROUTER, .message_max = WEIR_FRAME_MAX, .send_hwm = hwm, .receive_hwm = hwm, .silence_ms = silence_ms};
     weir_err err = x->peers ? net_socket_new(&x->router, &config, diag) : weir_fail(diag, WEIR_E_NOMEM, "no memory for the data plane");
     if (!err) err = net_socket_bind(x->router, endpoint, diag);
     if (err) {
@@ -113,7 +115,8 @@ static weir_err connect_peer(struct exchange *x, const struct wire_peer *peer, s
                                        .routing_id = {x->self.bytes, sizeof x->self.bytes},
                                        .message_max = WEIR_FRAME_MAX,
                                        .send_hwm = hwm,
-                                       .receive_hwm = hwm};
+                                       .receive_hwm = hwm,
+                                       .silence_ms = x->silence_ms};
     weir_err err = net_socket_new(&p->dealer, &config, diag);
     if (!err) err = net_socket_connect(p->dealer, peer->endpoint, diag);
     return err ? weir_wrap(diag, err, "connect to worker %u", peer->worker) : WEIR_OK;

@@ -16,9 +16,9 @@
 
 struct exchange;
 
-/* Binds the data socket. identity: this worker's incarnation. Errors: of net_socket_bind. */
+/* Binds the data socket. identity: this worker's incarnation. silence_ms: as of a net_socket_config. Errors: of net_socket_bind. */
 weir_err exchange_new(struct exchange **out, struct deployment *d, const struct wire_msg *deploy, struct weir_id incarnation,
-                      const char *endpoint, struct weir_diag *diag);
+                      const char *endpoint, uint32_t silence_ms, struct weir_diag *diag);
 /*
  * Sockets go. Frames still in them come home when net_stop has returned; those that wait in channels when deployment_destroy has:
  * exchange_destroy frees the rest after both.

@@ -52,11 +52,19 @@ static bool follow_parent(const char *pid, const char *data)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"run", no_argument, NULL, 'r'},          {"describe", no_argument, NULL, 'd'},      {"parent", required_argument, NULL, 'p'},
-        {"data", required_argument, NULL, 'e'},   {"state", required_argument, NULL, 's'},   {"local", required_argument, NULL, 'l'},
-        {"memory", required_argument, NULL, 'b'}, {"segment", required_argument, NULL, 'g'}, {"parallelism", required_argument, NULL, 'n'},
-        {"name", required_argument, NULL, 'm'},   {"cwd", required_argument, NULL, 'c'},     {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"run", no_argument, NULL, 'r'},
+                                            {"describe", no_argument, NULL, 'd'},
+                                            {"parent", required_argument, NULL, 'p'},
+                                            {"data", required_argument, NULL, 'e'},
+                                            {"state", required_argument, NULL, 's'},
+                                            {"local", required_argument, NULL, 'l'},
+                                            {"memory", required_argument, NULL, 'b'},
+                                            {"segment", required_argument, NULL, 'g'},
+                                            {"parallelism", required_argument, NULL, 'n'},
+                                            {"name", required_argument, NULL, 'm'},
+                                            {"cwd", required_argument, NULL, 'c'},
+                                            {"silence", required_argument, NULL, 'i'},
+                                            {NULL, 0, NULL, 0}};
     int mode = 0, option;
     long parallelism = 1;
     unsigned long segment = WEIR_FRAME_BYTES;
@@ -72,6 +80,7 @@ int main(int argc, char **argv)
         case 'l': config.local_dir = optarg; break;
         case 'b': config.slot_memory = strtoull(optarg, NULL, 10); break;
         case 'g': segment = strtoul(optarg, NULL, 10); break;
+        case 'i': config.silence_ms = (uint32_t)strtoul(optarg, NULL, 10); break;
         case 'n': parallelism = strtol(optarg, NULL, 10); break;
         case 'm': name = optarg; break;
         case 'c': cwd = optarg; break;

@@ -176,7 +176,7 @@ static weir_err deploy(struct worker *w)
     err = make_checkpoints(w);
     if (err) return err;
     struct weir_id incarnation = id_random();
-    err = exchange_new(&w->x, w->d, &w->deploy, incarnation, w->config.data_endpoint, &w->diag);
+    err = exchange_new(&w->x, w->d, &w->deploy, incarnation, w->config.data_endpoint, w->config.silence_ms, &w->diag);
     if (err) return err;
     struct wire_msg ready = {.type = WIRE_WORKER_READY};
     ready.ready.endpoint = exchange_endpoint(w->x);

@@ -13,6 +13,7 @@ struct worker_config {
     const char *state_dir;     /* the worker's own scratch folder; NULL = state in memory only */
     const char *local_dir;     /* of the job's local copies; NULL = none are kept */
     uint64_t slot_memory;      /* bytes of state a slot may hold in memory; 0 = the default */
+    uint32_t silence_ms;       /* of other workers, before their connections are given up; 0 = the default */
     uint32_t segment;          /* bytes of a frame; 0 = WEIR_FRAME_BYTES */
 };
 

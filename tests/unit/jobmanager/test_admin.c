@@ -74,7 +74,8 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 static int open_admin(void **state)
 {
     (void)state;
-    struct master_config config = {.incarnation = {{1}}, .epoch = 7, .version = WEIR_VERSION};
+    struct master_config config = {
+        .incarnation = {{1}}, .epoch = 7, .version = WEIR_VERSION, .heartbeat_ms = 500, .heartbeat_timeout_ms = 9000};
     (void)snprintf(dir, sizeof dir, "/tmp/weir-test-admin-XXXXXX");
     admin = (struct admin){.control = "tcp://127.0.0.1:1",
                            .endpoint = "tcp://127.0.0.1:2",
@@ -181,6 +182,9 @@ static void an_empty_cluster_says_so(void **state)
     }
     ask(REST_GET, "/config", "");
     assert_string_equal(member("data-dir"), dir);
+    const json_t *limits = json_object_get(doc, "limits");
+    assert_int_equal(json_integer_value(json_object_get(limits, "heartbeat-interval-ms")), 500);
+    assert_int_equal(json_integer_value(json_object_get(limits, "heartbeat-timeout-ms")), 9000);
 }
 
 static void unknown_things_are_not_found(void **state)

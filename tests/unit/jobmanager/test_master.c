@@ -329,6 +329,48 @@ static void chunks_go_to_whom_asked_for_them(void **state)
     assert_int_equal(f->actions.n, 0);
 }
 
+/* In place of the fixture's master. */
+static void start_anew(struct fixture *f, const struct master_config *config)
+{
+    master_destroy(&f->m);
+    master_new(&f->m, config, f->now_ms);
+    step(f, &(struct master_event){.type = MASTER_EV_LISTED});
+}
+
+static void the_heartbeat_is_told_and_new_leaders_wait_by_it(void **state)
+{
+    struct fixture *f = *state;
+    struct master_config config = {.incarnation = id_of(9999), .epoch = 5, .version = "1"};
+    connect_as(f, 1, "tm-1", 1, "1");
+    submit(f, 1, 1, 1);
+    assert_int_equal(f->got[0].registered.heartbeat_ms, WEIR_HEARTBEAT_MS);
+    assert_int_equal(f->got[0].registered.heartbeat_timeout_ms, WEIR_HEARTBEAT_TIMEOUT_MS);
+    assert_int_equal(master_job_at(f->m, 0)->reconcile_ms, WEIR_RECONCILE_MS);
+    config.heartbeat_ms = 5000;
+    config.heartbeat_timeout_ms = 20000;
+    start_anew(f, &config);
+    connect_as(f, 1, "tm-1", 1, "1");
+    submit(f, 1, 1, 1);
+    assert_int_equal(f->got[0].registered.heartbeat_ms, 5000);
+    assert_int_equal(f->got[0].registered.heartbeat_timeout_ms, 20000);
+    assert_int_equal(master_job_at(f->m, 0)->reconcile_ms, 40000);
+}
+
+/* Somebody else may lead after a stop, however seldom signs of life are given. */
+static void a_stop_is_noticed_whatever_the_heartbeat(void **state)
+{
+    struct fixture *f = *state;
+    start_anew(f, &(struct master_config){.incarnation = id_of(9999), .epoch = 5, .heartbeat_ms = 60000, .heartbeat_timeout_ms = 600000});
+    step(f, &(struct master_event){.type = MASTER_EV_TICK});
+    connect_as(f, 1, "tm-1", 1, "1");
+    f->now_ms = f->actions.deadline_ms + WEIR_HEARTBEAT_MS + 1;
+    struct master_event tick = {.type = MASTER_EV_TICK, .now_ms = f->now_ms, .wall_ms = f->now_ms};
+    master_step(f->m, &tick, &f->actions);
+    assert_int_equal(f->actions.n, 1);
+    assert_int_equal(f->actions.at[0].type, MASTER_DO_CATALOG);
+    assert_string_equal(f->actions.at[0].catalog.key, "leader");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 /* ---- live configuration ---- */
@@ -433,6 +475,8 @@ int main(void)
         CASE(messages_that_do_not_belong_are_dropped_and_counted),
         CASE(a_commit_that_nobody_asked_for_fails_the_job),
         CASE(chunks_go_to_whom_asked_for_them),
+        CASE(the_heartbeat_is_told_and_new_leaders_wait_by_it),
+        CASE(a_stop_is_noticed_whatever_the_heartbeat),
         CASE(live_settings_reach_taskmanagers),
         CASE(live_settings_reach_jobs_and_bad_ones_do_not),
         CASE(live_settings_of_a_job_are_its_own),

@@ -25,7 +25,7 @@ struct fixture {
     struct wire_msg got[96]; /* what it was told; closed by the teardown */
     uint32_t n_got;
     uint32_t n_spawn, n_kill, n_to_worker, n_drop, n_exit, n_reconnect, n_forget;
-    uint32_t n_log_level;
+    uint32_t n_log_level, spawn_timeout_ms;
     int64_t log_level;        /* told last; -1: as configured */
     struct weir_id forgotten; /* the last job whose local copies were dropped */
 };
@@ -59,6 +59,7 @@ static void step(struct fixture *f, struct supervisor_event *ev)
     for (uint32_t i = 0; i < f->actions.n; i++) {
         const struct supervisor_action *a = &f->actions.at[i];
         f->n_spawn += a->type == SUPERVISOR_DO_SPAWN;
+        if (a->type == SUPERVISOR_DO_SPAWN) f->spawn_timeout_ms = a->spawn.heartbeat_timeout_ms;
         f->n_kill += a->type == SUPERVISOR_DO_KILL;
         f->n_to_worker += a->type == SUPERVISOR_DO_TO_WORKER;
         f->n_drop += a->type == SUPERVISOR_DO_DROP_ARTIFACT;
@@ -464,16 +465,41 @@ static void lose_jobmanager(struct fixture *f)
     forget(f);
 }
 
-static void find_jobmanager(struct fixture *f)
+static void find_jobmanager_with(struct fixture *f, uint32_t heartbeat_ms, uint32_t timeout_ms)
 {
     exchange(f);
     struct wire_msg msg = {.type = WIRE_REGISTERED};
-    msg.registered.heartbeat_ms = 250;
-    msg.registered.heartbeat_timeout_ms = 3000;
+    msg.registered.heartbeat_ms = heartbeat_ms;
+    msg.registered.heartbeat_timeout_ms = timeout_ms;
     f->epoch++;
     order(f, &msg);
     assert_int_equal(supervisor_state(f->s), SUPERVISOR_REGISTERED);
     assert_int_equal(f->got[0].type, WIRE_REGISTER);
+}
+
+static void find_jobmanager(struct fixture *f)
+{
+    find_jobmanager_with(f, 250, 3000);
+}
+
+/* On the link that tells it, on the next one until somebody has answered, and for the connections of workers. */
+static void it_keeps_to_the_heartbeat_of_its_jobmanager(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    lose_jobmanager(f);
+    find_jobmanager_with(f, 1000, 20000);
+    deploy(f, 1, 1, 1, 1);
+    assert_int_equal(f->spawn_timeout_ms, 20000);
+    for (int i = 0; i < 2; i++) {
+        int64_t from_ms = f->now_ms;
+        lose_jobmanager(f);
+        assert_in_range(f->now_ms - from_ms, 19900, 20100);
+    }
+    find_jobmanager(f);
+    int64_t from_ms = f->now_ms;
+    lose_jobmanager(f);
+    assert_in_range(f->now_ms - from_ms, 2900, 3100);
 }
 
 static void a_worker_outlives_the_jobmanager_and_is_reported(void **state)
@@ -657,6 +683,7 @@ int main(void)
         CASE(the_plugin_used_longest_ago_makes_room),
         CASE(a_missing_plugin_fails_the_worker),
         CASE(refused_it_kills_its_workers_and_exits),
+        CASE(it_keeps_to_the_heartbeat_of_its_jobmanager),
         CASE(a_worker_outlives_the_jobmanager_and_is_reported),
         CASE(one_that_ends_without_a_jobmanager_is_told_to_the_next),
         CASE(one_that_has_committed_is_reported_for_a_while),

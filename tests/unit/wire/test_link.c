@@ -454,6 +454,32 @@ static void strangers_are_stale(void **state)
     world_close(&w);
 }
 
+/* Both ends keep to what they were told last, in the midst of a silence too. */
+static void a_heartbeat_may_be_another_one_from_now_on(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init(&w, 12, 3000);
+    run_for(&w, 1000);
+    for (int who = A; who <= B; who++) link_set_heartbeat(w.ends[who].link, 5000, 20000);
+    w.cut[A] = w.cut[B] = true;
+    run_for(&w, 8000);
+    w.cut[A] = w.cut[B] = false;
+    run_for(&w, 10000);
+    for (int who = A; who <= B; who++) assert_int_equal(link_state(w.ends[who].link), LINK_OPEN);
+    for (int who = A; who <= B; who++) link_set_heartbeat(w.ends[who].link, 100, 20000);
+    run_for(&w, 400); /* the next sign of life does not wait for the former pause */
+    for (int who = A; who <= B; who++) link_set_heartbeat(w.ends[who].link, 100, 500);
+    run_for(&w, 5000);
+    for (int who = A; who <= B; who++) assert_int_equal(link_state(w.ends[who].link), LINK_OPEN);
+    int64_t cut_ms = w.now_ms;
+    w.cut[A] = w.cut[B] = true;
+    run_for(&w, 500);
+    for (int who = A; who <= B; who++) assert_in_range(w.ends[who].dead_ms, cut_ms, cut_ms + 500);
+    assert_string_equal(link_reason(w.ends[A].link), "no answer for 500 ms");
+    world_close(&w);
+}
+
 /* What was never sent can be neither acknowledged nor echoed. */
 static void impossible_answers_are_corrupt(void **state)
 {
@@ -629,6 +655,7 @@ int main(void)
         cmocka_unit_test(a_full_window_ends_the_link),
         cmocka_unit_test(a_lost_window_is_repaired),
         cmocka_unit_test(an_owner_that_does_not_listen_costs_a_window),
+        cmocka_unit_test(a_heartbeat_may_be_another_one_from_now_on),
         cmocka_unit_test(what_is_no_packet_is_corrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

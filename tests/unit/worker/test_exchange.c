@@ -182,7 +182,7 @@ static void make_side(struct side *side, uint32_t worker)
     side->box = calloc(1, sizeof *side->box);
     side->incarnation = id_random();
     assert_int_equal(deployment_new(&side->d, &two.deploy, env, NULL, side->box, &two.diag), WEIR_OK);
-    assert_int_equal(exchange_new(&side->x, side->d, &two.deploy, side->incarnation, "tcp://127.0.0.1:*", &two.diag), WEIR_OK);
+    assert_int_equal(exchange_new(&side->x, side->d, &two.deploy, side->incarnation, "tcp://127.0.0.1:*", 0, &two.diag), WEIR_OK);
 }
 
 /* Each worker is told the proxy's endpoint for the other. */
@@ -534,7 +534,7 @@ static void a_start_that_contradicts_the_deployment_is_refused(void **state)
                                       {.start = {.n_peers = 2, .peers = peers + 1}}};
     for (uint32_t i = 0; i < 4; i++) {
         struct weir_diag diag = {0};
-        assert_int_equal(exchange_new(&x, two.sides[0].d, &two.deploy, id_random(), "tcp://127.0.0.1:*", NULL), WEIR_OK);
+        assert_int_equal(exchange_new(&x, two.sides[0].d, &two.deploy, id_random(), "tcp://127.0.0.1:*", 0, NULL), WEIR_OK);
         assert_int_equal(exchange_connect(x, &starts[i], &diag), WEIR_E_CORRUPT);
         assert_true(strlen(diag.text) > 10);
         exchange_destroy(&x);
