@@ -330,6 +330,13 @@ static void on_link_dead(struct supervisor *s, const char *reason)
     begin_link(s);
 }
 
+/* Where nobody listened somebody does now, and hears what waits for him: unless he does not lead, as he has said. */
+static void on_connected(struct supervisor *s)
+{
+    s->connected = true;
+    if (!s->leader) s->again_ms = INT64_MAX;
+}
+
 static void on_disconnected(struct supervisor *s)
 {
     if (s->connected) {
@@ -415,7 +422,7 @@ static void on_event(struct supervisor *s, const struct supervisor_event *ev)
     switch (ev->type) {
     case SUPERVISOR_EV_TICK: return;
     case SUPERVISOR_EV_PACKET: on_packet(s, ev->packet.data); return;
-    case SUPERVISOR_EV_CONNECTED: s->connected = true; return;
+    case SUPERVISOR_EV_CONNECTED: on_connected(s); return;
     case SUPERVISOR_EV_DISCONNECTED: on_disconnected(s); return;
     case SUPERVISOR_EV_WORKER_MESSAGE: worker_said(s, ev); return;
     case SUPERVISOR_EV_WORKER_EXITED: worker_exited(s, ev); return;

@@ -665,6 +665,31 @@ static void a_jobmanager_that_nobody_is_any_more_is_lost_at_once(void **state)
     assert_in_range(f->now_ms - asked_ms, 1, 400);
 }
 
+/* It was asked too early, and is there now: what was said to it is on its way, and saying it anew would be another registration. */
+static void a_jobmanager_that_listens_at_last_is_not_given_up(void **state)
+{
+    struct fixture *f = *state;
+    lose_jobmanager(f);
+    uint32_t before = f->n_reconnect;
+    hear(f, SUPERVISOR_EV_DISCONNECTED);
+    hear(f, SUPERVISOR_EV_CONNECTED);
+    f->now_ms += 1000;
+    hear(f, SUPERVISOR_EV_TICK);
+    assert_int_equal(f->n_reconnect, before);
+    find_jobmanager(f);
+    /* one that does not lead is left all the same */
+    lose_jobmanager(f);
+    exchange(f);
+    struct wire_msg msg = {.type = WIRE_NOT_LEADER};
+    msg.not_leader.endpoint = "";
+    order(f, &msg);
+    before = f->n_reconnect;
+    hear(f, SUPERVISOR_EV_CONNECTED);
+    f->now_ms += 1000;
+    hear(f, SUPERVISOR_EV_TICK);
+    assert_int_equal(f->n_reconnect, before + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -689,6 +714,7 @@ int main(void)
         CASE(one_that_has_committed_is_reported_for_a_while),
         CASE(workers_wait_for_a_jobmanager_but_not_for_ever),
         CASE(a_jobmanager_that_nobody_is_any_more_is_lost_at_once),
+        CASE(a_jobmanager_that_listens_at_last_is_not_given_up),
         CASE(settings_change_while_it_runs),
         CASE(without_settings_all_is_as_configured),
     };
