@@ -643,7 +643,10 @@ static void rage(struct sim *sim, int64_t ms)
     }
 }
 
-/* Well is more than quiet: a job is taken, completes checkpoints, and ends. A TaskManager may still be stopped, hence the restart. */
+/*
+ * Well is more than quiet: a job is taken, completes checkpoints, and ends. A TaskManager may still be stopped, hence the restart; or the
+ * JobManager that leads, and then another one does who knows nothing of a job that nobody was told is accepted. It is submitted again.
+ */
 static void prove_well(struct sim *sim)
 {
     static const struct sim_spec spec = {.parallelism = 2,
@@ -656,7 +659,9 @@ static void prove_well(struct sim *sim)
                                          .restart_delay_ms = 10};
     uint64_t completed = sim->n_completed;
     uint32_t job = sim_submit(sim, &spec);
-    if (!sim_run_until(sim, job, JOB_FINISHED, 60000) && !sim->violated) sim_violate(sim, "all is well, and a job does not finish");
+    bool ends = sim_run_until(sim, job, JOB_FINISHED, 60000);
+    if (!ends && !sim->jobs[job].accepted) ends = sim_run_until(sim, sim_submit(sim, &spec), JOB_FINISHED, 60000);
+    if (!ends && !sim->violated) sim_violate(sim, "all is well, and a job does not finish");
     if (sim->n_completed < completed + 2) sim_violate(sim, "all is well, and no checkpoint completes");
 }
 
