@@ -81,13 +81,16 @@ void records_submission(const struct job_submission *sub, uint64_t number, int64
     pack_int(out, submitted_wall_ms);
 }
 
-void records_attempt(uint64_t epoch, uint32_t attempt, bool committing, struct buffer *out)
+void records_attempt(const struct job *job, uint32_t attempt, bool committing, struct buffer *out)
 {
-    pack_array(out, 4);
+    uint32_t n = attempt == job->attempt ? job->n_workers : 0;
+    pack_array(out, 5);
     pack_uint(out, FORM);
-    pack_uint(out, epoch);
+    pack_uint(out, job->epoch);
     pack_uint(out, attempt);
     pack_bool(out, committing);
+    pack_array(out, n);
+    for (uint32_t i = 0; i < n; i++) pack_str(out, job->workers[i].taskmanager);
 }
 
 void records_counter(uint64_t epoch, uint64_t id, struct buffer *out)
@@ -253,8 +256,13 @@ static void take_submission(struct reader *r, struct records_job *out)
 static void take_attempt(struct reader *r, struct records_job *out)
 {
     (void)read_uint(r, UINT64_MAX); /* the epoch: only makes the value one of a kind */
+    const char **taskmanagers = (const char **)(void *)r->arena;
+    r->used = WEIR_TASKMANAGERS_MAX * sizeof(char *);
     out->recovery.attempt = (uint32_t)read_uint(r, UINT32_MAX - 1);
     out->recovery.committing = read_bool(r);
+    out->recovery.n_taskmanagers = read_array(r, WEIR_TASKMANAGERS_MAX);
+    for (uint32_t i = 0; i < out->recovery.n_taskmanagers; i++) taskmanagers[i] = read_str(r);
+    out->recovery.taskmanagers = taskmanagers;
 }
 
 static void take_counter(struct reader *r, struct records_job *out)
@@ -321,7 +329,7 @@ static const struct {
     void (*take)(struct reader *r, struct records_job *out);
     uint32_t n_fields; /* with the form */
 } takers[JOB_KEYS] = {
-    [JOB_KEY_SUBMISSION] = {take_submission, 15}, [JOB_KEY_ATTEMPT] = {take_attempt, 4}, [JOB_KEY_COUNTER] = {take_counter, 3},
+    [JOB_KEY_SUBMISSION] = {take_submission, 15}, [JOB_KEY_ATTEMPT] = {take_attempt, 5}, [JOB_KEY_COUNTER] = {take_counter, 3},
     [JOB_KEY_POINTERS] = {take_pointers, 3},      [JOB_KEY_RESULT] = {take_result, 14},  [JOB_KEY_CANCEL] = {take_cancel, 2},
 };
 
@@ -339,6 +347,7 @@ weir_err records_take(struct records_job *out, enum job_key key, struct weir_byt
     if (out->arenas[key] || (key == JOB_KEY_GRAPH && out->recovery.graph)) return weir_fail(diag, WEIR_E_CORRUPT, "it is there twice");
     if (key == JOB_KEY_GRAPH) return take_graph(out, value, diag);
     size_t tables = WEIR_ARGS_MAX * sizeof(char *) + JOB_OPTIONS_MAX * sizeof(struct job_option);
+    if (key == JOB_KEY_ATTEMPT) tables = WEIR_TASKMANAGERS_MAX * sizeof(char *);
     r.arena = malloc(tables + value.length + 1);
     if (!r.arena) return weir_fail(diag, WEIR_E_NOMEM, "no memory");
     out->arenas[key] = r.arena;

@@ -23,7 +23,8 @@ bool records_artifact_key_parse(const char *text, struct weir_digest *out);
 /* ---- encoders: append to `out`, whose error is sticky ---- */
 
 void records_submission(const struct job_submission *sub, uint64_t number, int64_t submitted_wall_ms, struct buffer *out);
-void records_attempt(uint64_t epoch, uint32_t attempt, bool committing, struct buffer *out);
+/* With the TaskManagers of its workers, when it is the job's present one: then it was placed. */
+void records_attempt(const struct job *job, uint32_t attempt, bool committing, struct buffer *out);
 void records_counter(uint64_t epoch, uint64_t id, struct buffer *out);
 void records_pointers(uint64_t epoch, const struct ckpt_pointer *const *pointers, uint32_t n, struct buffer *out);
 void records_cancel(uint64_t epoch, struct buffer *out);

@@ -135,7 +135,7 @@ void cluster_close(struct cluster *c)
     *c = (struct cluster){0};
 }
 
-static struct cluster_member *find_id(const struct cluster *c, const char *id)
+struct cluster_member *cluster_find_id(const struct cluster *c, const char *id)
 {
     for (uint32_t i = 0; i < c->n_members; i++)
         if (!strcmp(c->members[i]->id, id)) return c->members[i];
@@ -204,7 +204,7 @@ enum cluster_outcome cluster_register(struct cluster *c, struct cluster_session 
 {
     WEIR_ASSERT(s->state == CLUSTER_GREETING);
     *replaced = NULL;
-    struct cluster_member *former = find_id(c, msg->reg.taskmanager);
+    struct cluster_member *former = cluster_find_id(c, msg->reg.taskmanager);
     if (check(c, msg, former, diag)) return CLUSTER_REFUSED;
     s->member = new_member(c, s, msg, now_ms, wall_ms);
     s->state = CLUSTER_REGISTERED;

@@ -106,6 +106,7 @@ void cluster_forget(struct cluster *c, struct cluster_member *member);
 void cluster_drop(struct cluster *c, struct cluster_session *s);
 
 struct cluster_member *cluster_find(const struct cluster *c, uint64_t number);
+struct cluster_member *cluster_find_id(const struct cluster *c, const char *id);
 struct cluster_session *cluster_session_find(const struct cluster *c, uint64_t number);
 
 /* Does the job hold a slot of the member for another attempt? Then its worker still runs there. */

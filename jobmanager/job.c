@@ -88,8 +88,16 @@ void job_put(struct job *job, enum job_key key, size_t from, bool waits, struct 
 void job_put_attempt(struct job *job, uint32_t attempt, bool committing, struct job_actions *out)
 {
     size_t at = out->bytes.len;
-    records_attempt(job->epoch, attempt, committing, &out->bytes);
+    records_attempt(job, attempt, committing, &out->bytes);
     job_put(job, JOB_KEY_ATTEMPT, at, true, out);
+}
+
+/* Where the attempt's workers are. Nobody waits for this: a leader that does not find it waits longer for them (job_reconcile.c). */
+static void put_places(struct job *job, struct job_actions *out)
+{
+    size_t at = out->bytes.len;
+    records_attempt(job, job->attempt, false, &out->bytes);
+    job_put(job, JOB_KEY_ATTEMPT, at, false, out);
 }
 
 /* ---- states ---- */
@@ -455,7 +463,10 @@ static void on_placed(struct job *job, const struct job_event *ev, struct job_ac
     if (from) job_tell(out, "attempt %" PRIu32 " restores checkpoint %" PRIu64 " at %s", job->attempt, from->id, from->path);
     size_t told = out->n;
     weir_err err = job_send_deploy(job, out);
-    if (!err) return;
+    if (!err) {
+        put_places(job, out);
+        return;
+    }
     out->n = (uint32_t)told; /* nobody has heard of this attempt, so nobody needs to be told of its end */
     for (uint32_t w = 0; w < job->n_workers; w++) job_worker_gone_as(&job->workers[w], JOB_WORKER_CANCELED, out);
     job->fatal = true;
@@ -510,16 +521,7 @@ static void on_time(struct job *job, const struct job_event *ev, struct job_acti
         job_fail_text(job, WEIR_E_TIMEOUT, "", ev, out, "the plugin did not describe its graph within %" PRIu32 " ms",
                       job->describe_timeout_ms);
         return;
-    case JOB_RECONCILING:
-        if (job->cancel_requested) {
-            job_begin_cancelling(job, ev, out);
-            return;
-        }
-        job->unreported = true;
-        job_fail_text(job, WEIR_E_UNREACHABLE, "", ev, out,
-                      "the JobManager was restarted, and of the workers of attempt %" PRIu32 " not all were reported within %" PRIu32 " ms",
-                      job->attempt, job->reconcile_ms);
-        return;
+    case JOB_RECONCILING: job_give_up_reconciling(job, ev, out, "not all were reported within %" PRIu32 " ms", job->reconcile_ms); return;
     case JOB_CREATED:
         job_fail_text(job, WEIR_E_TIMEOUT, "", ev, out,
                       "the job needs %" PRIu32 " slots; after %" PRIu32 " ms the cluster has %" PRIu32 " free of %" PRIu32
@@ -629,6 +631,7 @@ void job_step(struct job *job, const struct job_event *ev, struct job_actions *o
     case JOB_EV_OPENED: on_opened(job, ev, out); return;
     case JOB_EV_PLACED: on_placed(job, ev, out); return;
     case JOB_EV_REPORTED: out->outcome = job_on_reported(job, ev, out); return;
+    case JOB_EV_ALL_BACK: job_on_all_back(job, ev, out); return;
     case JOB_EV_MESSAGE: out->outcome = job_on_message(job, ev, out); return;
     case JOB_EV_LOST: job_on_lost(job, ev, out); return;
     case JOB_EV_CHECKPOINT: job_on_checkpoint(job, ev, out); return;
@@ -821,6 +824,8 @@ void job_destroy(struct job **pjob)
     if (job->described) graph_close(&job->graph);
     close_submission(job);
     close_failure(&job->failure);
+    for (uint32_t i = 0; i < job->n_awaited; i++) free(job->awaited[i]);
+    free(job->awaited);
     for (uint32_t i = 0; i < job->n_failures; i++) close_failure(&job->failures[i]);
     free(job);
     *pjob = NULL;

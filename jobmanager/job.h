@@ -16,7 +16,7 @@
  *
  *                                every worker of the attempt is reported, and runs
  *   INITIALIZING ──▶ RECONCILING ─────────────────────────────────────────────────▶ RUNNING (nothing is restarted)
- *                        └── not within reconcile_ms, or one has failed ──▶ FAILING
+ *                        └── not within reconcile_ms, or one has failed, or is missing on TaskManagers that are all back ──▶ FAILING
  *
  * The new leader takes over the sequence of checkpoints: one that was under way is given up at the workers, a complete one is told again,
  * and what was being committed is committed again.
@@ -226,6 +226,8 @@ struct job {
     uint32_t n_subtasks;                 /* over all vertices */
     struct wire_subtask_stats *subtasks; /* by vertex, then subtask; the last ones are kept after the end */
 
+    uint32_t n_awaited;         /* RECONCILING: ... */
+    char **awaited;             /* ... the TaskManagers that may have workers of the attempt; none: not known */
     uint64_t triggered;         /* RECONCILING: the newest checkpoint that a worker was told to take ... */
     uint32_t triggered_options; /* ... and what it was */
 
@@ -266,6 +268,8 @@ struct job_recovery {
     bool committing;     /* COMMIT may have been sent in that attempt, which had no checkpoints, unless: */
     bool cancel;         /* a cancel was asked for, in time */
     uint64_t counter;    /* of checkpoints; 0: none */
+    uint32_t n_taskmanagers;
+    const char *const *taskmanagers; /* that its workers were sent to; none: not known, if there ever were any */
     uint32_t n_pointers;
     const struct ckpt_pointer *pointers; /* oldest first */
     /* when it had ended: */
@@ -289,6 +293,7 @@ enum job_event_type {
     JOB_EV_OPENED,     /* answer to OPEN */
     JOB_EV_PLACED,     /* slots were found: begin the next attempt (only in CREATED) */
     JOB_EV_REPORTED,   /* a TaskManager that registers has this worker; outcome JOB_UNEXPECTED: it is not wanted */
+    JOB_EV_ALL_BACK,   /* every TaskManager that is `awaited` is registered: what was not reported does not run any more */
     JOB_EV_MESSAGE,    /* of a worker; epoch, job and attempt were checked by the master */
     JOB_EV_LOST,       /* the TaskManager of a worker is lost */
     JOB_EV_CHECKPOINT, /* answer to BEGIN_CHECKPOINT or SEAL */

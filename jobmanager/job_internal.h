@@ -69,6 +69,9 @@ void job_advance(struct job *job, const struct job_event *ev, struct job_actions
 /* The job was found in the catalog with an attempt that may still run. */
 void job_begin_reconciling(struct job *job, const struct job_event *ev);
 enum job_outcome job_on_reported(struct job *job, const struct job_event *ev, struct job_actions *out);
+/* RECONCILING: the attempt cannot be taken up, since of its workers ... */
+void job_give_up_reconciling(struct job *job, const struct job_event *ev, struct job_actions *out, const char *fmt, ...) WEIR_PRINTF(4, 5);
+void job_on_all_back(struct job *job, const struct job_event *ev, struct job_actions *out);
 /* RECONCILING: takes up the attempt when every worker of it was reported and runs. */
 void job_take_up_if_whole(struct job *job, const struct job_event *ev, struct job_actions *out);
 /* RECONCILING: the TaskManager of a worker is lost, which may report it again. */

@@ -4,6 +4,8 @@
  * attempt was reported and runs, the job is RUNNING as if nothing had happened.
  */
 #include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,9 @@
 
 void job_begin_reconciling(struct job *job, const struct job_event *ev)
 {
+    const struct job_recovery *r = ev->recover;
+    job->awaited = must_zero(r->n_taskmanagers, sizeof *job->awaited);
+    for (; job->n_awaited < r->n_taskmanagers; job->n_awaited++) job->awaited[job->n_awaited] = must_copy(r->taskmanagers[job->n_awaited]);
     job_enter(job, JOB_RECONCILING, ev);
     job->started = true;
     job->deadline_ms = ev->now_ms + job->reconcile_ms;
@@ -127,6 +132,32 @@ void job_take_up_if_whole(struct job *job, const struct job_event *ev, struct jo
     if (job->state == JOB_RUNNING && !job->committing && any_committed(job))
         job_fail_text(job, WEIR_E_PROTOCOL, "", ev, out, "a worker committed without being asked");
     if (job->state == JOB_RUNNING) job_leave_if_empty(job, ev, out);
+}
+
+void job_give_up_reconciling(struct job *job, const struct job_event *ev, struct job_actions *out, const char *fmt, ...)
+{
+    char text[128];
+    va_list args;
+    if (job->cancel_requested) {
+        job_begin_cancelling(job, ev, out);
+        return;
+    }
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    job->unreported = true;
+    job_fail_text(job, WEIR_E_UNREACHABLE, "", ev, out, "the JobManager was restarted, and of the workers of attempt %" PRIu32 " %s",
+                  job->attempt, text);
+}
+
+/*
+ * A TaskManager that registers reports each worker that it has, and gets none of this attempt any more. One that has not registered may
+ * still run its worker: for that one we wait, even when it is known of another one that it is gone.
+ */
+void job_on_all_back(struct job *job, const struct job_event *ev, struct job_actions *out)
+{
+    if (job->state != JOB_RECONCILING || (job->n_workers && !job_workers_before(job, JOB_WORKER_DEPLOYED))) return;
+    job_give_up_reconciling(job, ev, out, "not all are there any more: its TaskManagers have reported those that they run");
 }
 
 void job_miss_again(struct job *job, uint32_t worker)

@@ -100,6 +100,21 @@ static void on_report(struct master *m, struct cluster_session *s, const struct 
     master_send(m, s, &cancel);
 }
 
+static bool all_registered(const struct master *m, const struct job *job)
+{
+    for (uint32_t i = 0; i < job->n_awaited; i++)
+        if (!cluster_find_id(&m->cluster, job->awaited[i])) return false;
+    return job->n_awaited > 0;
+}
+
+/* A TaskManager has come back, with what it has. Was it the last one that a job waits for? */
+static void tell_all_back(struct master *m)
+{
+    struct job_event je = {.type = JOB_EV_ALL_BACK};
+    for (uint32_t i = 0; i < m->n_jobs; i++)
+        if (m->jobs[i]->state == JOB_RECONCILING && all_registered(m, m->jobs[i])) (void)master_step_job(m, m->jobs[i], &je);
+}
+
 static void on_register(struct master *m, struct cluster_session *s, const struct wire_msg *msg)
 {
     if (s->state == CLUSTER_REGISTERED) return; /* said twice on one link: nothing changes */
@@ -126,6 +141,7 @@ static void on_register(struct master *m, struct cluster_session *s, const struc
     master_send(m, s, &answer);
     master_tell_settings(m, s);
     for (uint32_t i = 0; i < msg->reg.n_workers; i++) on_report(m, s, &msg->reg.workers[i]);
+    tell_all_back(m);
 }
 
 void master_on_chunk(struct master *m, const struct master_event *ev)

@@ -380,7 +380,8 @@ static void write_records(void)
     write_record(JOB_KEY_SUBMISSION, "submission", &b);
     if (graph_encode(&graph, &b)) exit(1);
     write_record(JOB_KEY_GRAPH, "graph", &b);
-    records_attempt(1, 2, true, &b);
+    struct job_worker worker = {.taskmanager = (char *)(uintptr_t) "tm-1"};
+    records_attempt(&(struct job){.attempt = 2, .n_workers = 1, .workers = &worker}, 2, true, &b);
     write_record(JOB_KEY_ATTEMPT, "attempt", &b);
     records_counter(1, 2, &b);
     write_record(JOB_KEY_COUNTER, "counter", &b);

@@ -35,6 +35,19 @@ static bool is_registered(const struct sim *sim, uint32_t tm)
     return false;
 }
 
+/* Before its time only when no worker of the attempt can be left but those that were reported. */
+static void check_given_up_early(struct sim *sim, const struct sim_job *mine, const struct job *job)
+{
+    for (uint32_t i = 0; i < sim->n_processes; i++) {
+        const struct sim_process *p = &sim->processes[i];
+        struct sim_tm_name name = sim_tm_name(p->tm);
+        bool known = false;
+        for (uint32_t t = 0; t < master_n_taskmanagers(sim->jm); t++) known |= !strcmp(master_taskmanager_at(sim->jm, t)->id, name.text);
+        if (&sim->jobs[p->job] == mine && p->attempt == job->attempt && p->exists && !known)
+            sim_violate(sim, "job %08" PRIu64 " is restarted before its worker on %s was reported", job->number, name.text);
+    }
+}
+
 /* A new leader gives up an attempt: then some worker of it is gone, or did not run, or its TaskManager has not come back. */
 static void check_given_up(struct sim *sim, const struct sim_job *mine, const struct job *job)
 {
@@ -53,7 +66,9 @@ static void check_adoption(struct sim *sim, const struct sim_job *mine, const st
     for (uint32_t i = 1; i < job->n_history; i++) {
         if (job->history[i - 1].state != JOB_RECONCILING || job->n_changes - job->n_history + i < mine->n_seen) continue;
         sim->n_adopted += job->history[i].state == JOB_RUNNING;
-        if (job->history[i].state == JOB_FAILING) check_given_up(sim, mine, job);
+        if (job->history[i].state != JOB_FAILING) continue;
+        check_given_up(sim, mine, job);
+        if (strstr(job->failure.reason, "have reported")) check_given_up_early(sim, mine, job);
     }
 }
 

@@ -561,6 +561,9 @@ static void a_new_jobmanager_restores_the_newest_checkpoint(void **state)
     uint32_t job = run_for_a_second(sim, 3000);
     sim_crash(sim, TM_2);
     sim_restart_jobmanager(sim);
+    sim_run(sim, 5900);
+    assert_int_equal(sim_job(sim, job)->state, JOB_RECONCILING); /* its worker might run */
+    assert_true(sim_run_until(sim, job, JOB_FAILING, 200));
     sim_start(sim, TM_2);
     assert_true(sim_run_until(sim, job, JOB_FINISHED, 20000));
     assert_int_equal(sim_job(sim, job)->attempt, 2);
@@ -569,6 +572,41 @@ static void a_new_jobmanager_restores_the_newest_checkpoint(void **state)
         sim_expect(sim, "jm | job 00000001 attempt 1 RECONCILING -> FAILING: the JobManager was restarted, and of the workers of attempt "
                         "1 not all were reported within 6000 ms\n"
                         "jm | job 00000001 attempt 2 RUNNING -> FINISHED\n"));
+}
+
+/* One that comes back without its worker does not have it any more. When all have come back, there is nothing to wait for. */
+static void a_new_jobmanager_does_not_wait_for_workers_that_cannot_come(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = run_for_a_second(sim, 3000);
+    sim_crash(sim, TM_2);
+    sim_crash(sim, TM_3);
+    sim_restart_jobmanager(sim);
+    sim_start(sim, TM_2);
+    sim_run(sim, 3000);
+    assert_int_equal(sim_job(sim, job)->state, JOB_RECONCILING); /* one is lost, but another one might run */
+    sim_start(sim, TM_3);
+    assert_true(sim_run_until(sim, job, JOB_RUNNING, 1000));
+    assert_int_equal(sim_job(sim, job)->attempt, 2);
+    assert_true(sim_job(sim, job)->restored_id >= 3);
+    assert_true(sim_expect(sim, "jm | job 00000001 attempt 1 RECONCILING -> FAILING: the JobManager was restarted, and of the workers of "
+                                "attempt 1 not all are there any more: its TaskManagers have reported those that they run\n"));
+}
+
+/* Its workers had gone before the JobManager did. */
+static void a_cancel_that_was_all_but_done_is_done(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = run_for_a_second(sim, 3000);
+    sim_cut(sim, TM_3, true, false); /* it does not hear of the cancel */
+    assert_int_equal(sim_cancel(sim, job), WEIR_OK);
+    sim_run(sim, 1000);
+    assert_int_equal(sim_job(sim, job)->state, JOB_CANCELLING);
+    sim_crash(sim, TM_3);
+    sim_restart_jobmanager(sim);
+    sim_cut(sim, TM_3, false, false);
+    sim_start(sim, TM_3);
+    assert_true(sim_run_until(sim, job, JOB_CANCELED, 1000));
 }
 
 /* The worker fails while there is no JobManager: the next one hears of it, and restarts the job. */
@@ -722,6 +760,8 @@ int main(void)
         STORY(a_crashed_worker_costs_one_attempt),
         STORY(a_failure_while_it_commits_is_made_good),
         STORY(a_new_jobmanager_restores_the_newest_checkpoint),
+        STORY(a_new_jobmanager_does_not_wait_for_workers_that_cannot_come),
+        STORY(a_cancel_that_was_all_but_done_is_done),
         STORY(a_restore_that_does_not_end_fails_the_attempt),
         STORY(a_new_jobmanager_takes_over_the_sequence_of_checkpoints),
         STORY(a_checkpoint_under_way_is_given_up_by_the_new_jobmanager),

@@ -73,11 +73,17 @@ static void a_submission_comes_back(void **state)
     records_close(&job);
 }
 
+static void attempt(struct buffer *b)
+{
+    struct job_worker workers[] = {{.taskmanager = (char *)(uintptr_t) "tm-1"}, {.taskmanager = (char *)(uintptr_t) "tm-2"}};
+    records_attempt(&(struct job){.epoch = 1, .attempt = 5, .n_workers = 2, .workers = workers}, 5, true, b);
+}
+
 static void the_small_ones_come_back(void **state)
 {
     (void)state;
     struct buffer b = {0};
-    records_attempt(1, 5, true, &b);
+    attempt(&b);
     assert_int_equal(take(JOB_KEY_ATTEMPT, &b), WEIR_OK);
     buffer_clear(&b);
     records_counter(1, 1ull << 40, &b);
@@ -92,6 +98,8 @@ static void the_small_ones_come_back(void **state)
     buffer_close(&b);
     assert_int_equal(job.recovery.attempt, 5);
     assert_true(job.recovery.committing);
+    assert_int_equal(job.recovery.n_taskmanagers, 2);
+    assert_string_equal(job.recovery.taskmanagers[1], "tm-2");
     assert_true(job.recovery.cancel);
     assert_int_equal(job.recovery.counter, 1ull << 40);
     assert_int_equal(job.recovery.n_pointers, 2);
@@ -101,12 +109,26 @@ static void the_small_ones_come_back(void **state)
     records_close(&job);
 }
 
+/* Nobody knows where an attempt will run that is only allowed to begin. */
+static void the_next_attempt_has_no_places(void **state)
+{
+    (void)state;
+    struct buffer b = {0};
+    struct job_worker worker = {.taskmanager = (char *)(uintptr_t) "tm-1"};
+    records_attempt(&(struct job){.epoch = 1, .attempt = 5, .n_workers = 1, .workers = &worker}, 6, false, &b);
+    assert_int_equal(take(JOB_KEY_ATTEMPT, &b), WEIR_OK);
+    assert_int_equal(job.recovery.attempt, 6);
+    assert_int_equal(job.recovery.n_taskmanagers, 0);
+    records_close(&job);
+    buffer_close(&b);
+}
+
 /* Every shorter one, and every one with a byte changed, is refused or read as something that is within its bounds. */
 static void broken_ones_are_refused(void **state)
 {
     (void)state;
-    void (*const make[])(struct buffer *) = {[JOB_KEY_SUBMISSION] = submission, [JOB_KEY_POINTERS] = pointers};
-    static const enum job_key keys[] = {JOB_KEY_SUBMISSION, JOB_KEY_POINTERS};
+    void (*const make[])(struct buffer *) = {[JOB_KEY_SUBMISSION] = submission, [JOB_KEY_ATTEMPT] = attempt, [JOB_KEY_POINTERS] = pointers};
+    static const enum job_key keys[] = {JOB_KEY_SUBMISSION, JOB_KEY_ATTEMPT, JOB_KEY_POINTERS};
     for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
         struct buffer b = {0};
         make[keys[k]](&b);
@@ -149,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_submission_comes_back),
         cmocka_unit_test(the_small_ones_come_back),
+        cmocka_unit_test(the_next_attempt_has_no_places),
         cmocka_unit_test(broken_ones_are_refused),
         cmocka_unit_test(keys_go_both_ways),
     };
