@@ -14,13 +14,21 @@
 #define JOBS LIVE_ROOT "/" LIVE_JOBS
 #define VISITS_MAX (2 * LIVE_SETTINGS_MAX) /* nodes that wait to be read */
 
-enum live_tree_state { CONNECTING, WATCHING, READING, CURRENT, LOST };
+enum live_tree_state { CONNECTING, WATCHING, READING, CURRENT, FORGETTING, LOST };
 
 /* A node that is still to be read. */
 struct visit {
     struct visit *next;
     bool is_folder;
     char path[LIVE_PATH_MAX];
+};
+
+/* A job whose settings go. */
+struct departure {
+    struct departure *next;
+    char job[WEIR_ID_TEXT];
+    uint32_t n_seen; /* settings of the reading up to here have been dealt with */
+    bool folder;     /* there were some: then their folder is left, which goes when it is empty */
 };
 
 struct live_tree {
@@ -34,6 +42,7 @@ struct live_tree {
     struct buffer ping;
     struct visit *visits; /* next first */
     uint32_t n_visits, n_passed_over;
+    struct departure *departures; /* next first */
     uint32_t n;
     struct live_setting *at;
 };
@@ -57,10 +66,67 @@ static void ask(struct live_tree *t, const struct get *get)
     t->asking = true;
 }
 
+static void ask_delete(struct live_tree *t, const char *path)
+{
+    struct buffer bytes = {0};
+    put_request_op(&bytes, &(struct op){.type = OP_DELETE, .path = bytes_text(path), .version = OP_ANY_VERSION});
+    buffer_clear(&t->message);
+    uint64_t acked = t->last_xid++; /* one request at a time */
+    put_ask(&t->message,
+            &(struct ask){.type = ASK_WRITE, .xid = t->last_xid, .acked = acked, .n = 1, .ops = bytes_of(bytes.data, bytes.len)});
+    WEIR_ASSERT(!bytes.err);
+    WEIR_ASSERT(!t->message.err);
+    buffer_close(&bytes);
+    t->asking = true;
+}
+
 static void watch(struct live_tree *t)
 {
     t->state = WATCHING;
     ask(t, &(struct get){.type = GET_WATCH, .path = bytes_text(LIVE_ROOT), .kind = WATCH_RECURSIVE});
+}
+
+/* ---- forgetting ---- */
+
+static void leave_departure(struct live_tree *t)
+{
+    struct departure *d = t->departures;
+    t->departures = d->next;
+    free(d);
+}
+
+/* The next node of the departure; false: there is none. */
+static bool find_node(const struct live_tree *t, struct departure *d, char path[static LIVE_PATH_MAX])
+{
+    while (d->n_seen < t->n && strcmp(t->at[d->n_seen].job, d->job) != 0) d->n_seen++;
+    if (d->n_seen < t->n) {
+        live_path(d->job, t->at[d->n_seen++].key, path);
+        d->folder = true;
+        return true;
+    }
+    (void)snprintf(path, LIVE_PATH_MAX, "%s/%s", JOBS, d->job);
+    bool is_folder = d->folder;
+    d->folder = false;
+    return is_folder;
+}
+
+/* Goes on removing; when there is nothing left to remove, the state is CURRENT. */
+static void forget_next(struct live_tree *t)
+{
+    char path[LIVE_PATH_MAX];
+    while (t->departures && !find_node(t, t->departures, path)) leave_departure(t);
+    t->state = t->departures ? FORGETTING : CURRENT;
+    if (t->departures) ask_delete(t, path);
+}
+
+void live_tree_forget(struct live_tree *t, struct weir_id job)
+{
+    struct departure *d = calloc(1, sizeof *d), **at = &t->departures;
+    WEIR_ASSERT(d);
+    (void)id_text(job, d->job);
+    while (*at) at = &(*at)->next;
+    *at = d;
+    if (t->state == CURRENT) forget_next(t);
 }
 
 /* ---- reading: depth first, so that settings come in the order of their paths ---- */
@@ -91,8 +157,8 @@ static void read_next(struct live_tree *t)
         ask(t, &(struct get){.type = v->is_folder ? GET_CHILDREN : GET_DATA, .path = bytes_text(v->path)});
         return;
     }
-    t->state = CURRENT;
     t->n_readings++;
+    forget_next(t);
 }
 
 static void begin_reading(struct live_tree *t)
@@ -168,6 +234,10 @@ static void take_reply(struct live_tree *t, const struct say *say)
     struct reader r;
     reader_init(&r, say->body.data, say->body.length);
     if (say->xid != t->last_xid || t->state == CONNECTING || t->state == CURRENT) return;
+    if (t->state == FORGETTING) { /* whatever became of it: a change is an event */
+        forget_next(t);
+        return;
+    }
     (void)read_u32(&r); /* results: one */
     uint16_t err = say->err ? say->err : read_u16(&r);
     bool hidden = t->state == READING && (err == COORD_NO_NODE || err == COORD_NO_AUTH);
@@ -275,6 +345,7 @@ void live_tree_destroy(struct live_tree **tree)
     *tree = NULL;
     if (!t) return;
     while (t->visits) leave_visit(t);
+    while (t->departures) leave_departure(t);
     buffer_close(&t->message);
     buffer_close(&t->ping);
     free(t->at);

@@ -7,6 +7,8 @@
  *         │              │                                 ▲ └─────────┘ an event: once more
  *         └──────────────┴── the peer refuses or closes ───┴──▶ LOST       another one is to be made
  *
+ * CURRENT ──▶ FORGETTING, while settings of jobs are removed, ──▶ CURRENT, and then READING, since that was a change.
+ *
  * One request is under way at a time. What cannot be read (it has gone, or an ACL forbids it) is not there.
  *
  * Memory: a failed allocation aborts (WEIR_ASSERT); this is control code.  Thread: one at a time.
@@ -31,6 +33,11 @@ void live_tree_hear(struct live_tree *t, struct weir_bytes message);
 /* The peer has closed the connection. */
 void live_tree_closed(struct live_tree *t);
 bool live_tree_lost(const struct live_tree *t);
+/*
+ * Removes the settings of a job from the tree, those of the reading that there is, or else of the next one. What may not be removed stays
+ * until this is asked again.
+ */
+void live_tree_forget(struct live_tree *t, struct weir_id job);
 /* When to call live_tree_say at the latest. */
 int64_t live_tree_deadline_ms(const struct live_tree *t);
 

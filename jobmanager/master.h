@@ -155,6 +155,7 @@ enum master_action_type {
     MASTER_DO_CATALOG,       /* give the order to the catalog's store, then CATALOG */
     MASTER_DO_STORAGE,       /* give the order to the checkpoint storage; those of one job in their order */
     MASTER_DO_READ_CHUNK,    /* read up to WEIR_CHUNK_BYTES of the artifact at offset, then CHUNK */
+    MASTER_DO_FORGET_LIVE,   /* remove the job's settings from the live configuration: it has ended */
     MASTER_DO_JOB_ENDED,     /* the job reached a terminal state: wake whoever waits for it, remove its files */
 };
 
@@ -200,6 +201,9 @@ struct master_action {
             uint64_t offset;
         } read_chunk;
         struct {
+            struct weir_id job;
+        } forget_live;
+        struct {
             const struct job *job;
         } job_ended;
     };
@@ -239,7 +243,8 @@ void master_set_coordination(struct master *m, const char *endpoints);
 
 /* The live configuration, as it counts. Gives how many settings. */
 uint32_t master_live(const struct master *m, const struct live_setting **out);
-/* Might this setting be added, or take the place of the one that is there? Errors: WEIR_E_ARGUMENT, WEIR_E_NOT_FOUND (the job). */
+/* Might this setting be added, or take the place of the one that is there? Errors: WEIR_E_ARGUMENT; of the job WEIR_E_NOT_FOUND,
+ * WEIR_E_STATE. */
 weir_err master_live_check(const struct master *m, const struct live_setting *setting, struct weir_diag *diag);
 
 /* What master_set_coordination told last. */

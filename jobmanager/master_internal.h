@@ -67,6 +67,8 @@ void master_tick_jobs(struct master *m);
 /* ---- master_live.c ---- */
 
 void master_on_live(struct master *m, const struct master_event *ev);
+/* The job has ended, and the catalog holds that: nobody reads its settings any more. */
+void master_forget_live(struct master *m, const struct job *job);
 /* To a job that is new here, to a TaskManager that has just registered: what counts now. */
 void master_configure_job(struct master *m, struct job *job);
 void master_tell_settings(struct master *m, struct cluster_session *s);

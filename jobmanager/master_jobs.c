@@ -70,6 +70,7 @@ static void end_job(struct master *m, struct job *job)
 {
     m->n_ended++;
     if (job->ckpt) master_forget_job(m, job->id);
+    master_forget_live(m, job);
     master_act(m, MASTER_DO_JOB_ENDED)->job_ended.job = job;
 }
 

@@ -84,6 +84,17 @@ void master_tell_settings(struct master *m, struct cluster_session *s)
     master_send(m, s, &msg);
 }
 
+void master_forget_live(struct master *m, const struct job *job)
+{
+    char id[WEIR_ID_TEXT];
+    (void)id_text(job->id, id);
+    for (uint32_t i = 0; i < m->n_live; i++) {
+        if (strcmp(m->live[i].job, id) != 0) continue;
+        master_act(m, MASTER_DO_FORGET_LIVE)->forget_live.job = job->id;
+        return;
+    }
+}
+
 void master_on_live(struct master *m, const struct master_event *ev)
 {
     struct weir_diag diag;
@@ -105,7 +116,12 @@ void master_on_live(struct master *m, const struct master_event *ev)
     m->n_live = ev->live.n;
     m->live_known = true;
     take_cluster(m);
-    for (uint32_t i = 0; i < m->n_jobs; i++) master_configure_job(m, m->jobs[i]);
+    for (uint32_t i = 0; i < m->n_jobs; i++) {
+        if (job_state_terminal(m->jobs[i]->state))
+            master_forget_live(m, m->jobs[i]); /* whoever led when it ended did not come to it, or it was set afterwards */
+        else
+            master_configure_job(m, m->jobs[i]);
+    }
     for (uint32_t i = 0; i < m->cluster.n_members; i++) master_tell_settings(m, m->cluster.members[i]->session);
 }
 
@@ -119,12 +135,13 @@ weir_err master_live_check(const struct master *m, const struct live_setting *se
 {
     weir_err err = check_alone(m, setting, diag);
     if (err) return err;
+    const struct job *job = *setting->job ? job_of(m, setting) : NULL;
+    if (job && job_state_terminal(job->state)) return weir_fail(diag, WEIR_E_STATE, "the job has ended: %s", job_state_name(job->state));
     struct live_setting *at = calloc(m->n_live + 1u, sizeof *at);
     WEIR_ASSERT(at);
     if (m->n_live) memcpy(at, m->live, m->n_live * sizeof *at);
     at[m->n_live] = *setting; /* the last one of a key is in force */
     at[m->n_live].counts = true;
-    const struct job *job = *setting->job ? job_of(m, setting) : NULL;
     struct job_options options = m->options;
     live_apply(at, m->n_live + 1, "", &options);
     err = job ? job_options_with(job, &options, at, m->n_live + 1, &options, diag) : job_options_check(&options, diag);

@@ -261,6 +261,9 @@ static void perform(struct jobmanager *s, const struct master_action *a)
         return;
     case MASTER_DO_CATALOG: catalog_tree_order(s->leadership.catalog, &a->catalog); return;
     case MASTER_DO_STORAGE: storage_thread_order(s->storage, a); return;
+    case MASTER_DO_FORGET_LIVE:
+        if (s->live) live_tree_forget(s->live, a->forget_live.job); /* else the next reading brings it up again */
+        return;
     case MASTER_DO_JOB_ENDED: return; /* clients ask; nobody waits here, and a job leaves no files with the JobManager */
     }
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The live configuration from a peer that answers anything: the input is a list of {u8 what, u8 length, bytes}. 0: a message as it is. 1:
- * the body of the reply to what was asked last. 2: an event. What is read keeps to its limits, and every setting lies where its path says.
+ * the body of the reply to what was asked last. 2: an event. 3: a job is to be forgotten. What is read keeps to its limits, and every
+ * setting lies where its path says.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ static uint64_t listen(struct live_tree *t)
     struct ask ask;
     while (live_tree_say(t, &message, 0)) {
         must(read_ask(message, &ask));
-        if (ask.type == ASK_READ) xid = ask.xid;
+        if (ask.type == ASK_READ || ask.type == ASK_WRITE) xid = ask.xid;
     }
     return xid;
 }
@@ -60,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     (void)listen(t);
     hear(t, &(struct say){.type = SAY_CONNECTED, .timeout_ms = 30000});
     for (size_t at = 0; at + 2 <= size && !live_tree_lost(t);) {
-        uint8_t what = data[at] % 3, length = data[at + 1];
+        uint8_t what = data[at] % 4, length = data[at + 1];
         at += 2;
         if (length > size - at) length = (uint8_t)(size - at);
         struct weir_bytes bytes = bytes_of(data + at, length);
@@ -68,6 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (what == 0) live_tree_hear(t, bytes);
         if (what == 1) hear(t, &(struct say){.type = SAY_REPLY, .xid = xid, .body = bytes});
         if (what == 2) hear(t, &(struct say){.type = SAY_EVENT, .event = 1, .path = bytes_text(LIVE_ROOT)});
+        if (what == 3) live_tree_forget(t, (struct weir_id){{length}});
         look(t);
         at += length;
     }

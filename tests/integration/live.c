@@ -148,4 +148,23 @@ STORY(what_may_not_be_changes_nothing)
     json_decref(job_wait(c, id, "CANCELED"));
 }
 
-STORY_MAIN(STORY_TEST(a_changed_value_reaches_what_runs_under_any_leader), STORY_TEST(what_may_not_be_changes_nothing))
+STORY(settings_of_a_job_go_when_it_has_ended)
+{
+    char id[JOB_ID_MAX], folder[128];
+    start(c);
+    start_job(c, id);
+    set(c, NULL, "taskmanager.leader-wait", "7m");
+    set(c, id, "job.every", "50");
+    set(c, id, "restart-strategy.type", "none");
+    (void)snprintf(folder, sizeof folder, "/weir/config/jobs/%s", id);
+    assert_int_equal(ctl(c, "coord", "get", folder, NULL).code, 0);
+    assert_int_equal(ctl(c, "cancel", id, NULL).code, 0);
+    json_decref(job_wait(c, id, "CANCELED"));
+    for (int64_t deadline_ms = now_ms() + CLUSTER_WAIT_MS; ctl(c, "coord", "get", folder, NULL).code == 0;)
+        if (!wait_a_while(c, deadline_ms)) fail_msg("%s stays", folder);
+    refused(c, id, "job.every", "9", "the job has ended: CANCELED");
+    assert_has(ctl(c, "config", "list", NULL).out, "taskmanager.leader-wait");
+}
+
+STORY_MAIN(STORY_TEST(a_changed_value_reaches_what_runs_under_any_leader), STORY_TEST(what_may_not_be_changes_nothing),
+           STORY_TEST(settings_of_a_job_go_when_it_has_ended))

@@ -246,6 +246,7 @@ static void perform_jobmanager(struct sim_jobmanager *jm)
         case MASTER_DO_JOB_ENDED:
             if (jm->core == sim->jm) sim->jobs[sim_find_job(sim, a->job_ended.job->id)].n_ended++;
             break;
+        case MASTER_DO_FORGET_LIVE:     /* nobody configures */
         case MASTER_DO_ARTIFACT: break; /* nobody uploads */
         }
     }

@@ -17,6 +17,7 @@
 #include "weir/coord_recipes.h"
 
 #define JOB "0123456789abcdef0123456789abcdef"
+#define OTHER "fedcba9876543210fedcba9876543210"
 
 struct fixture {
     struct temp_dir dir;
@@ -104,6 +105,53 @@ static void changes_are_read(void **state)
     (void)await(f, 2, "log.level", "warn");
 }
 
+static struct weir_id job_of(const char *text)
+{
+    struct weir_id id;
+    assert_true(id_parse(text, &id));
+    return id;
+}
+
+/* Those of one job, all of them and no others, whenever it is asked; its folder goes, too. */
+static void settings_of_a_job_that_has_ended_go(void **state)
+{
+    struct fixture *f = *state;
+    struct weir_coord_reply reply;
+    set(f, "/weir/config/jobs/" JOB "/job.rate", "5");
+    set(f, "/weir/config/jobs/" JOB "/restart-strategy.type", "none");
+    set(f, "/weir/config/jobs/" OTHER "/job.rate", "6");
+    set(f, "/weir/config/log.level", "debug");
+    live_tree_forget(f->tree, job_of(JOB)); /* nothing is read yet */
+    const struct live_setting *at = await(f, 2, "log.level", "debug");
+    assert_string_equal(at[0].job, OTHER);
+    assert_int_equal(weir_coord_get(f->client, "/weir/config/jobs/" JOB, &reply), WEIR_COORD_NO_NODE);
+    weir_coord_reply_close(&reply);
+    live_tree_forget(f->tree, job_of(JOB)); /* has none */
+    live_tree_forget(f->tree, job_of(OTHER));
+    (void)await(f, 1, "log.level", "debug");
+    set(f, "/weir/config/log.level", "warn"); /* and it is read as before */
+    (void)await(f, 1, "log.level", "warn");
+}
+
+/* The rest goes, and nobody tries for ever. */
+static void what_may_not_be_removed_stays(void **state)
+{
+    struct fixture *f = *state;
+    set(f, "/weir/config/jobs/" JOB "/job.a", "1");
+    set(f, "/weir/config/jobs/" JOB "/job.a/child", "1");
+    set(f, "/weir/config/jobs/" JOB "/job.b", "2");
+    (void)await(f, 2, "job.b", "2");
+    live_tree_forget(f->tree, job_of(JOB));
+    (void)await(f, 1, "job.a", "1");
+    const struct live_setting *at;
+    uint32_t n;
+    uint64_t reading = live_tree_reading(f->tree, &at, &n);
+    live_tree_forget(f->tree, job_of(JOB));
+    while (!live_tree_reading(f->tree, &at, &n)) turn(f);
+    assert_int_equal(live_tree_reading(f->tree, &at, &n), reading); /* nothing has changed */
+    assert_int_equal(n, 1);
+}
+
 static void what_is_no_text_or_too_long_is_refused_by_name(void **state)
 {
     struct fixture *f = *state;
@@ -135,6 +183,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(changes_are_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(settings_of_a_job_that_has_ended_go, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_may_not_be_removed_stays, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_text_or_too_long_is_refused_by_name, setup, teardown),
         cmocka_unit_test_setup_teardown(garbage_and_the_end_are_told, setup, teardown),
     };

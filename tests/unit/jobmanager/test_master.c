@@ -25,6 +25,8 @@ struct fixture {
     /* what was asked of the driver in all steps since `forget` */
     uint32_t n_describe, n_stop_describe, n_read_chunk, n_ended;
     struct master_action read_chunk;
+    uint32_t n_forget_live;
+    struct weir_id forgotten; /* live settings of it were to be removed last */
 };
 
 static struct weir_id id_of(uint32_t n)
@@ -61,6 +63,8 @@ static void step(struct fixture *f, struct master_event *ev)
         f->n_read_chunk += a->type == MASTER_DO_READ_CHUNK;
         f->n_ended += a->type == MASTER_DO_JOB_ENDED;
         if (a->type == MASTER_DO_READ_CHUNK) f->read_chunk = *a;
+        f->n_forget_live += a->type == MASTER_DO_FORGET_LIVE;
+        if (a->type == MASTER_DO_FORGET_LIVE) f->forgotten = a->forget_live.job;
         if (a->type == MASTER_DO_SEND && f->link) link_receive(f->link, a->send.data.data, a->send.data.length, f->now_ms);
     }
     let_store(f, orders, n_orders);
@@ -464,6 +468,31 @@ static void live_settings_of_a_job_are_its_own(void **state)
     assert_int_equal(master_live_check(f->m, &own, &diag), WEIR_E_ARGUMENT); /* does not fit the others */
 }
 
+static void live_settings_of_a_job_go_with_it(void **state)
+{
+    struct fixture *f = *state;
+    struct weir_diag diag;
+    struct live_setting at[] = {setting("job.a", "1"), setting("job.b", "2"), setting("job.a", "3"), setting("log.level", "debug")};
+    (void)id_text(id_of(1), at[0].job);
+    (void)id_text(id_of(1), at[1].job);
+    (void)id_text(id_of(77), at[2].job); /* another JobManager may know it */
+    assert_int_equal(submit(f, 1, 1, 1), WEIR_OK);
+    assert_int_equal(submit(f, 2, 1, 1), WEIR_OK);
+    live(f, at, 4);
+    assert_int_equal(cancel(f, 2), WEIR_OK); /* has none */
+    assert_int_equal(f->n_forget_live, 0);
+    assert_int_equal(cancel(f, 1), WEIR_OK);
+    assert_int_equal(master_job_find(f->m, id_of(1))->state, JOB_CANCELED);
+    assert_int_equal(f->n_forget_live, 1);
+    assert_true(id_equal(f->forgotten, id_of(1)));
+    live(f, at, 4); /* they are still there: the JobManager that led before has not removed them */
+    assert_int_equal(f->n_forget_live, 2);
+    live(f, at + 2, 2);
+    assert_int_equal(f->n_forget_live, 2);
+    assert_int_equal(master_live_check(f->m, &at[0], &diag), WEIR_E_STATE);
+    assert_string_equal(diag.text, "the job has ended: CANCELED");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -480,6 +509,7 @@ int main(void)
         CASE(live_settings_reach_taskmanagers),
         CASE(live_settings_reach_jobs_and_bad_ones_do_not),
         CASE(live_settings_of_a_job_are_its_own),
+        CASE(live_settings_of_a_job_go_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
