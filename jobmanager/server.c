@@ -660,9 +660,7 @@ static void take_log_level(struct jobmanager *s, const struct live_setting *at, 
         if (*at[i].job || strcmp(at[i].key, LIVE_LOG_LEVEL) != 0) continue;
         lowest = live_key_parse(at[i].key, at[i].value, &value, NULL) ? log_lowest() : (enum log_level)value;
     }
-    if (lowest == log_lowest()) return;
-    log_info("live configuration", LIVE_LOG_LEVEL "=%s", log_level_name(lowest));
-    log_set_lowest(lowest);
+    live_log_level(lowest);
 }
 
 static void take_live(struct jobmanager *s)

@@ -60,7 +60,6 @@ struct taskmanager {
     uint32_t n_workers;
     struct deferred *first, **last;
     unsigned n_signals;
-    enum log_level log_level; /* as configured */
     bool ended;
     weir_err end_err;
     struct weir_diag end_diag;
@@ -157,6 +156,7 @@ static void spawn(struct taskmanager *s, const struct supervisor_action *a)
         .slot_memory = s->config.slot_memory,
         .segment = s->config.segment,
         .silence_ms = a->spawn.heartbeat_timeout_ms,
+        .log_level = a->spawn.log_level,
         .plugin_fd = plugin_cache_find(s->cache, a->spawn.digest),
         .job = a->spawn.job,
         .attempt = a->spawn.attempt,
@@ -249,13 +249,6 @@ static void end(struct taskmanager *s, const struct supervisor_action *a)
     if (a->exit.err) (void)weir_fail(&s->end_diag, a->exit.err, "%s", a->exit.reason);
 }
 
-static void set_log_level(enum log_level lowest)
-{
-    if (lowest == log_lowest()) return;
-    log_info("live configuration", LIVE_LOG_LEVEL "=%s", log_level_name(lowest));
-    log_set_lowest(lowest);
-}
-
 static void perform(struct taskmanager *s, const struct supervisor_action *a)
 {
     struct worker_process *w;
@@ -276,7 +269,7 @@ static void perform(struct taskmanager *s, const struct supervisor_action *a)
     case SUPERVISOR_DO_STORE_CHUNK: store_chunk(s, a); return;
     case SUPERVISOR_DO_DROP_ARTIFACT: plugin_cache_drop(s->cache, a->drop_artifact.digest); return;
     case SUPERVISOR_DO_FORGET_JOB: forget_job(s, a->forget_job.job); return;
-    case SUPERVISOR_DO_LOG_LEVEL: set_log_level(a->log_level.configured ? s->log_level : (enum log_level)a->log_level.lowest); return;
+    case SUPERVISOR_DO_LOG_LEVEL: live_log_level(a->log_level); return;
     case SUPERVISOR_DO_EXIT: end(s, a); return;
     }
 }
@@ -485,7 +478,6 @@ weir_err taskmanager_new(struct taskmanager **out, const struct taskmanager_conf
     struct taskmanager *s = calloc(1, sizeof *s);
     if (!s) return weir_fail(diag, WEIR_E_NOMEM, "no memory for the server");
     s->config = *config;
-    s->log_level = log_lowest();
     s->last = &s->first;
     net_parts_init(&s->parts);
     weir_err err = check_config(s, diag);
@@ -507,6 +499,7 @@ weir_err taskmanager_new(struct taskmanager **out, const struct taskmanager_conf
                                      .slots = config->slots,
                                      .pid = (uint32_t)getpid(),
                                      .incarnation = id_random(),
+                                     .log_level = log_lowest(),
                                      .heartbeat_ms = config->heartbeat.interval_ms,
                                      .heartbeat_timeout_ms = config->heartbeat.timeout_ms,
                                      .leader_wait_ms = config->leader_wait_ms,

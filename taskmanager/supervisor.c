@@ -239,15 +239,21 @@ static void on_not_leader(struct supervisor *s, const struct wire_msg *msg)
     s->again_ms = s->now_ms + AGAIN_MS;
 }
 
+static void set_log_level(struct supervisor *s, enum log_level lowest)
+{
+    if (lowest == s->log_level) return;
+    s->log_level = lowest;
+    supervisor_act(s, SUPERVISOR_DO_LOG_LEVEL)->log_level = lowest;
+    workers_tell_log_level(s);
+}
+
 /*
  * All of them are told at once: what is not there is as it was configured. Their values were checked by who sends them; one that we do not
  * understand changes nothing.
  */
 static void settings_take(struct supervisor *s, const struct wire_msg *msg)
 {
-    int64_t value, leader_wait_ms = s->config.leader_wait_ms;
-    struct supervisor_action *level = supervisor_act(s, SUPERVISOR_DO_LOG_LEVEL);
-    level->log_level.configured = true;
+    int64_t value, leader_wait_ms = s->config.leader_wait_ms, log_level = s->config.log_level;
     for (uint32_t i = 0; i < msg->settings.n; i++) {
         char key[CONFIG_NAME_MAX + 1];
         struct weir_diag diag;
@@ -256,15 +262,16 @@ static void settings_take(struct supervisor *s, const struct wire_msg *msg)
         if (*text != '=' || live_key_parse(key, text + 1, &value, &diag)) {
             supervisor_trace(s, true, "a live setting is passed over: %s", *text == '=' ? diag.text : item);
             if (strcmp(key, LIVE_LEADER_WAIT) == 0) leader_wait_ms = s->leader_wait_ms;
+            if (strcmp(key, LIVE_LOG_LEVEL) == 0) log_level = s->log_level;
         } else if (strcmp(key, LIVE_LEADER_WAIT) == 0) {
             leader_wait_ms = value;
         } else {
-            level->log_level.configured = false;
-            level->log_level.lowest = value;
+            log_level = value;
         }
     }
     if (leader_wait_ms != s->leader_wait_ms) supervisor_trace(s, true, LIVE_LEADER_WAIT " is %" PRId64 " ms now", leader_wait_ms);
     s->leader_wait_ms = leader_wait_ms;
+    set_log_level(s, (enum log_level)log_level);
 }
 
 static void on_master_message(struct supervisor *s, struct weir_bytes bytes)
@@ -476,6 +483,7 @@ void supervisor_new(struct supervisor **out, const struct supervisor_config *con
     s->config.ready_timeout_ms = or_default(config->ready_timeout_ms, WEIR_READY_TIMEOUT_MS);
     s->config.leader_wait_ms = or_default(config->leader_wait_ms, WEIR_LEADER_WAIT_MS);
     s->leader_wait_ms = s->config.leader_wait_ms;
+    s->log_level = config->log_level;
     s->farewell_ms = s->leader_ms = s->again_ms = s->due_ms = INT64_MAX;
     s->pause_ms = AGAIN_MS;
     s->now_ms = now_ms;

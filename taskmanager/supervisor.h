@@ -39,6 +39,7 @@
 #define WEIR_TASKMANAGER_SUPERVISOR_H
 
 #include "runtime/base/limits.h"
+#include "runtime/base/log.h"
 #include "runtime/wire/message.h"
 #include "taskmanager/slots.h"
 
@@ -48,10 +49,11 @@ enum { SUPERVISOR_ARTIFACTS_MAX = 64 }; /* plugins in the cache; above, the one 
 enum { SUPERVISOR_FETCH_WINDOW = 4 };   /* chunks asked for and not yet here, per plugin */
 
 struct supervisor_config {
-    const char *taskmanager; /* its id, 1 ... WEIR_NAME_MAX bytes; kept */
-    const char *host;        /* where the data sockets of its workers are reachable; kept */
-    const char *version;     /* WEIR_VERSION; kept */
-    uint32_t slots;          /* 1 ... WEIR_SLOTS_MAX */
+    const char *taskmanager;  /* its id, 1 ... WEIR_NAME_MAX bytes; kept */
+    const char *host;         /* where the data sockets of its workers are reachable; kept */
+    const char *version;      /* WEIR_VERSION; kept */
+    uint32_t slots;           /* 1 ... WEIR_SLOTS_MAX */
+    enum log_level log_level; /* as configured at the start: live, it may be another one */
     uint32_t pid;
     struct weir_id incarnation; /* random, new for each process; later incarnations are derived from it */
     /* zero = the value of limits.h. The heartbeat ones hold until REGISTERED has told those of the JobManager. */
@@ -116,7 +118,7 @@ enum supervisor_action_type {
     SUPERVISOR_DO_STORE_CHUNK,   /* append to a plugin; offset 0 begins (again); offset + length = total ends: check, then READY/FAILED */
     SUPERVISOR_DO_DROP_ARTIFACT, /* remove a plugin, whole or partly stored, from the cache */
     SUPERVISOR_DO_FORGET_JOB,    /* remove the job's local copies */
-    SUPERVISOR_DO_LOG_LEVEL,     /* write what is at least so important; `configured`: as at the start */
+    SUPERVISOR_DO_LOG_LEVEL,     /* write what is at least so important; workers are told by TO_WORKER */
     SUPERVISOR_DO_EXIT,          /* end the process: with err WEIR_OK after STOP, else refused by the JobManager; last action of all */
 };
 
@@ -136,6 +138,7 @@ struct supervisor_action {
             struct weir_digest digest; /* in the cache */
             struct weir_bytes deploy;  /* encoded DEPLOY */
             uint32_t heartbeat_timeout_ms;
+            enum log_level log_level;
         } spawn;
         struct {
             struct weir_id job;
@@ -157,10 +160,7 @@ struct supervisor_action {
         struct {
             struct weir_id job;
         } forget_job;
-        struct {
-            bool configured;
-            int64_t lowest; /* enum log_level */
-        } log_level;
+        enum log_level log_level;
         struct {
             weir_err err;
             const char *reason;

@@ -81,13 +81,14 @@ struct supervisor {
     bool reconnect;                              /* tell the driver of the new link */
     bool refused;                                /* STOPPING: the JobManager does not want us */
     char *stop_reason;
-    int64_t farewell_ms;    /* STOPPING without workers: leave then; INT64_MAX before */
-    int64_t again_ms;       /* REGISTERING, with nobody to register with: begin a link then */
-    uint32_t pause_ms;      /* before the next such */
-    bool connected;         /* there is a connection below the link */
-    char *leader;           /* where that one goes; NULL = to the next address */
-    int64_t leader_wait_ms; /* the live setting's, else the configuration's */
-    int64_t leader_ms;      /* REGISTERING: workers are ended then; INT64_MAX: none has been without a leader */
+    int64_t farewell_ms;      /* STOPPING without workers: leave then; INT64_MAX before */
+    int64_t again_ms;         /* REGISTERING, with nobody to register with: begin a link then */
+    uint32_t pause_ms;        /* before the next such */
+    bool connected;           /* there is a connection below the link */
+    char *leader;             /* where that one goes; NULL = to the next address */
+    enum log_level log_level; /* the live setting's, else the configuration's; workers have it, too */
+    int64_t leader_wait_ms;   /* the live setting's, else the configuration's */
+    int64_t leader_ms;        /* REGISTERING: workers are ended then; INT64_MAX: none has been without a leader */
 
     struct slots slots;
     uint32_t n_workers;
@@ -133,6 +134,8 @@ void worker_destroy(struct worker *w);
 void worker_spawn(struct supervisor *s, struct worker *w);
 void worker_send(struct supervisor *s, const struct worker *w, struct weir_bytes bytes);
 void worker_cancel(struct supervisor *s, struct worker *w, struct weir_bytes bytes);
+/* Tells all that have a process, of which new ones are told at their start. */
+void workers_tell_log_level(struct supervisor *s);
 /* Ends a worker whatever it does. One without a process is finished at once: `w` may be gone afterwards. */
 void worker_kill(struct supervisor *s, struct worker *w, enum wire_outcome outcome, weir_err code, const char *reason);
 void workers_kill(struct supervisor *s, weir_err code, const char *reason);

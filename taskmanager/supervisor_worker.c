@@ -175,6 +175,7 @@ void worker_spawn(struct supervisor *s, struct worker *w)
     action->spawn.digest = w->digest;
     action->spawn.deploy = deploy;
     action->spawn.heartbeat_timeout_ms = s->heartbeat_timeout_ms;
+    action->spawn.log_level = s->log_level;
 }
 
 struct worker *worker_new(struct supervisor *s, const struct wire_msg *msg, uint32_t n_slots, struct weir_bytes bytes)
@@ -215,6 +216,18 @@ void worker_send(struct supervisor *s, const struct worker *w, struct weir_bytes
     action->to_worker.job = w->job;
     action->to_worker.attempt = w->attempt;
     action->to_worker.data = copy;
+}
+
+void workers_tell_log_level(struct supervisor *s)
+{
+    struct wire_msg msg = {.type = WIRE_LOG_LEVEL, .log_level.lowest = s->log_level};
+    struct buffer bytes = {0};
+    weir_err err = wire_msg_encode(&msg, &bytes);
+    WEIR_ASSERT(!err);
+    for (uint32_t i = 0; i < s->n_workers; i++)
+        if (s->workers[i]->state == SUPERVISOR_WORKER_STARTED || s->workers[i]->state == SUPERVISOR_WORKER_UP)
+            worker_send(s, s->workers[i], (struct weir_bytes){bytes.data, (uint32_t)bytes.len});
+    buffer_close(&bytes);
 }
 
 void worker_cancel(struct supervisor *s, struct worker *w, struct weir_bytes bytes)

@@ -44,8 +44,10 @@ static weir_err start_child(struct worker_process *w, const struct worker_proces
     (void)snprintf(memory, sizeof memory, "%" PRIu64, c->slot_memory);
     (void)snprintf(segment, sizeof segment, "%" PRIu32, c->segment);
     (void)snprintf(silence, sizeof silence, "%" PRIu32, c->silence_ms);
-    const char *argv[] = {"weir-worker", "--run",    "--parent", parent,      "--data", c->data,     "--state", c->state_dir, "--local",
-                          c->local_dir,  "--memory", memory,     "--segment", segment,  "--silence", silence,   NULL};
+    const char *argv[] = {"weir-worker", "--run",      "--parent",  parent,       "--data",      c->data,
+                          "--state",     c->state_dir, "--local",   c->local_dir, "--memory",    memory,
+                          "--segment",   segment,      "--silence", silence,      "--log-level", log_level_name(c->log_level),
+                          NULL};
     int fds[] = {c->plugin_fd, w->box_fd}; /* 4 and 5 */
     struct child_config config = {
         .path = c->worker_path, .argv = (char *const *)(uintptr_t)argv, .n_fds = 2, .fds = fds, .message_max = WEIR_CONTROL_MAX};

@@ -7,6 +7,7 @@
 #define WEIR_TASKMANAGER_WORKER_PROCESS_H
 
 #include "runtime/base/id.h"
+#include "runtime/base/log.h"
 #include "runtime/net/child.h"
 #include "runtime/net/socket.h"
 #include "taskmanager/worker/handover.h"
@@ -21,7 +22,8 @@ struct worker_process_config {
     uint64_t slot_memory;  /* bytes; 0 = the default */
     uint32_t segment;      /* bytes of a frame */
     uint32_t silence_ms;   /* so long other workers may be silent before a JobManager ends the attempt */
-    int plugin_fd;         /* sealed; borrowed */
+    enum log_level log_level;
+    int plugin_fd; /* sealed; borrowed */
     struct weir_id job;
     uint32_t attempt;
     struct weir_bytes deploy; /* its first message */

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "runtime/base/config_value.h"
-#include "runtime/base/log.h"
 
 weir_err live_key_parse(const char *key, const char *text, int64_t *out, struct weir_diag *diag)
 {
@@ -21,4 +20,12 @@ weir_err live_key_parse(const char *key, const char *text, int64_t *out, struct 
         return weir_fail(diag, WEIR_E_NOT_FOUND, "%s is no key that a daemon changes while it runs", key);
     if (config_value_parse(&leader_wait, text, out, wanted, sizeof wanted)) return WEIR_OK;
     return weir_fail(diag, WEIR_E_ARGUMENT, "%s = %s is not %s", key, text, wanted);
+}
+
+void live_log_level(enum log_level lowest)
+{
+    if (lowest == log_lowest()) return;
+    if (lowest < log_lowest()) log_set_lowest(lowest);
+    log_info("live configuration", LIVE_LOG_LEVEL "=%s", log_level_name(lowest));
+    log_set_lowest(lowest);
 }

@@ -7,6 +7,7 @@
 #define WEIR_RUNTIME_BASE_LIVE_KEYS_H
 
 #include "runtime/base/config.h"
+#include "runtime/base/log.h"
 
 #define LIVE_LOG_LEVEL "log.level"
 #define LIVE_LEADER_WAIT "taskmanager.leader-wait"
@@ -23,5 +24,8 @@
  * Errors: WEIR_E_NOT_FOUND: the key is none of these; WEIR_E_ARGUMENT: the value, with what would be right.
  */
 weir_err live_key_parse(const char *key, const char *text, int64_t *out, struct weir_diag *diag);
+
+/* The process writes what is at least so important from now on, and says so when one of the two levels lets it. Thread: any. */
+void live_log_level(enum log_level lowest);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include "runtime/base/assert.h"
 #include "runtime/base/limits.h"
+#include "runtime/base/log.h"
 #include "runtime/wire/cursor.h"
 #include "runtime/wire/pack.h"
 #include "weir/operator.h"
@@ -309,6 +310,9 @@ static const struct field settings_fields[] = {LIST(1, KIND_STRS, settings.items
 static const struct field alive_fields[] = {
     FIELD(1, KIND_U64, alive.stalled_ms),
 };
+static const struct field log_level_fields[] = {
+    FIELD(1, KIND_U32, log_level.lowest, .max = LOG_LEVEL_ERROR),
+};
 
 /* NULL, in a message built by hand, is "". */
 static bool is_empty(const char *text)
@@ -391,6 +395,7 @@ static const struct shape shapes[] = {
     SHAPE(NOT_LEADER, not_leader_fields, NULL),
     SHAPE(SETTINGS, settings_fields, NULL),
     SHAPE(WORKER_ALIVE, alive_fields, NULL),
+    SHAPE(LOG_LEVEL, log_level_fields, NULL),
 };
 
 static const struct shape *find_shape(uint64_t type)

@@ -42,6 +42,8 @@ enum wire_type {
     WIRE_FORGET_JOB = 26,          /* the job has ended: its local copies go (attempt 0) */
     /* worker -> TaskManager only */
     WIRE_WORKER_ALIVE = 32, /* the net thread lives; with the time since the slowest task last finished a step */
+    /* TaskManager -> worker only */
+    WIRE_LOG_LEVEL = 33, /* what is configured live of the worker's process (attempt 0) */
 };
 
 enum wire_outcome { WIRE_COMMITTED = 1, WIRE_FAILED = 2, WIRE_CANCELED = 3 };
@@ -274,6 +276,9 @@ struct wire_msg {
         struct {
             uint64_t stalled_ms;
         } alive;
+        struct {
+            uint32_t lowest; /* enum log_level: written from now on */
+        } log_level;
     };
     void *arena; /* decoded messages: what wire_msg_close frees; NULL for one built by hand */
 };

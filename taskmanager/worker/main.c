@@ -64,10 +64,13 @@ int main(int argc, char **argv)
                                             {"name", required_argument, NULL, 'm'},
                                             {"cwd", required_argument, NULL, 'c'},
                                             {"silence", required_argument, NULL, 'i'},
+                                            {"log-level", required_argument, NULL, 'v'},
                                             {NULL, 0, NULL, 0}};
     int mode = 0, option;
     long parallelism = 1;
     unsigned long segment = WEIR_FRAME_BYTES;
+    enum log_level level = LOG_LEVEL_INFO;
+    bool known_level = true;
     struct worker_config config = {0};
     const char *parent = NULL, *data = NULL, *state = NULL, *name = "", *cwd = "/";
     while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
@@ -81,13 +84,15 @@ int main(int argc, char **argv)
         case 'b': config.slot_memory = strtoull(optarg, NULL, 10); break;
         case 'g': segment = strtoul(optarg, NULL, 10); break;
         case 'i': config.silence_ms = (uint32_t)strtoul(optarg, NULL, 10); break;
+        case 'v': known_level = !log_level_parse(optarg, &level); break;
         case 'n': parallelism = strtol(optarg, NULL, 10); break;
         case 'm': name = optarg; break;
         case 'c': cwd = optarg; break;
         default: return wrong_use("unknown option");
         }
     }
-    log_init("worker", LOG_LEVEL_INFO);
+    log_init("worker", level);
+    if (!known_level) return wrong_use("--log-level is none of debug, info, warn, error");
     if (!mode || !parent) return wrong_use("it needs --run or --describe, and --parent");
     if (!follow_parent(parent, data)) return 1;
     if (mode == 'r') {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "runtime/base/clock.h"
+#include "runtime/base/live_keys.h"
 #include "runtime/base/log.h"
 #include "runtime/net/pipe.h"
 #include "taskmanager/worker/attempt.h"
@@ -297,6 +298,7 @@ static void take_message(struct worker *w, struct weir_bytes bytes)
         step(w, &(struct attempt_event){.type = ATTEMPT_EV_DEPLOYED}, NULL);
         return;
     }
+    if (msg.type == WIRE_LOG_LEVEL) live_log_level((enum log_level)msg.log_level.lowest);
     bool ours = w->deployed && id_equal(msg.job, w->deploy.job) && msg.attempt == w->deploy.attempt && msg.epoch >= w->epoch;
     if (ours) {
         w->epoch = msg.epoch;

@@ -53,6 +53,18 @@ static void reaches_daemons(struct cluster *c, const char *key, const char *valu
     wait_everywhere(c, line, before, jobmanagers);
 }
 
+/* Daemons, and the workers whose lines stand in the logs of their TaskManagers. */
+static void reaches_log(struct cluster *c, const char *level)
+{
+    char line[2][64];
+    uint32_t before[2];
+    (void)snprintf(line[0], sizeof line[0], "manager msg=\"live configuration\" log.level=%s", level);
+    (void)snprintf(line[1], sizeof line[1], "worker msg=\"live configuration\" log.level=%s", level);
+    for (uint32_t i = 0; i < 2; i++) before[i] = proc_count_log(c->taskmanager[i], line[1]);
+    reaches_daemons(c, "log.level", level, line[0], true);
+    for (uint32_t i = 0; i < 2; i++) (void)proc_wait_log(c, c->taskmanager[i], line[1], before[i] + 1);
+}
+
 /* The job itself: what its leading subtask writes of the setting that all of them read. */
 static void reaches_job(struct cluster *c, const char *id, const char *value)
 {
@@ -92,7 +104,7 @@ STORY(a_changed_value_reaches_what_runs_under_any_leader)
     char id[JOB_ID_MAX];
     start(c);
     start_job(c, id);
-    reaches_daemons(c, "log.level", "debug", "log.level=debug", true);
+    reaches_log(c, "debug");
     reaches_daemons(c, "taskmanager.leader-wait", "7m", "leader-wait is 420000 ms now", false);
     reaches_job(c, id, "50");
     set(c, id, "execution.checkpointing.interval", "100ms"); /* over the job's own hour */
@@ -100,15 +112,23 @@ STORY(a_changed_value_reaches_what_runs_under_any_leader)
 
     uint32_t leader = ensemble_kill_leader(c, &all);
     wait_checkpoints(c, 2); /* the new leader knows */
-    reaches_daemons(c, "log.level", "info", "log.level=info", true);
+    reaches_log(c, "info");
     reaches_daemons(c, "taskmanager.leader-wait", "8m", "leader-wait is 480000 ms now", false);
     reaches_job(c, id, "9");
     assert_int_equal(ctl(c, "config", "unset", "taskmanager.leader-wait", NULL).code, 0);
     for (uint32_t i = 0; i < 2; i++) (void)proc_wait_log(c, c->taskmanager[i], "leader-wait is 300000 ms now", 1);
     ensemble_start_member(c, &all, leader); /* it follows, and is told as well */
     (void)proc_wait_log(c, all.jobmanager[leader], "msg=\"stands by\"", 1);
-    reaches_daemons(c, "log.level", "debug", "log.level=debug", true);
+    reaches_log(c, "debug");
     first_attempt_still(c, id);
+
+    /* workers that begin now write at that level, too */
+    assert_int_equal(ctl(c, "cancel", id, NULL).code, 0);
+    json_decref(job_wait(c, id, "CANCELED"));
+    uint32_t stored = proc_count_log(c->taskmanager[0], "worker msg=\"checkpoint stored\"");
+    start_job(c, id);
+    set(c, id, "execution.checkpointing.interval", "100ms");
+    (void)proc_wait_log(c, c->taskmanager[0], "worker msg=\"checkpoint stored\"", stored + 1);
 }
 
 STORY(what_may_not_be_changes_nothing)

@@ -25,9 +25,9 @@ struct fixture {
     struct wire_msg got[96]; /* what it was told; closed by the teardown */
     uint32_t n_got;
     uint32_t n_spawn, n_kill, n_to_worker, n_drop, n_exit, n_reconnect, n_forget;
-    uint32_t n_log_level, spawn_timeout_ms;
-    int64_t log_level;        /* told last; -1: as configured */
-    struct weir_id forgotten; /* the last job whose local copies were dropped */
+    uint32_t n_log_level, spawn_timeout_ms, n_told_level;
+    int64_t log_level, spawn_log_level, told_level; /* of the process, of the last worker at its start, told last to a worker */
+    struct weir_id forgotten;                       /* the last job whose local copies were dropped */
 };
 
 static struct weir_id id_of(uint32_t n)
@@ -52,6 +52,15 @@ static void take_packet(struct fixture *f, struct weir_bytes packet)
     link_receive(f->link, packet.data, packet.length, f->now_ms);
 }
 
+static void look_for_level(struct fixture *f, struct weir_bytes data)
+{
+    struct wire_msg msg;
+    assert_int_equal(wire_msg_decode(&msg, data.data, data.length, NULL), WEIR_OK);
+    f->n_told_level += msg.type == WIRE_LOG_LEVEL;
+    if (msg.type == WIRE_LOG_LEVEL) f->told_level = msg.log_level.lowest;
+    wire_msg_close(&msg);
+}
+
 static void step(struct fixture *f, struct supervisor_event *ev)
 {
     ev->now_ms = f->now_ms;
@@ -59,6 +68,8 @@ static void step(struct fixture *f, struct supervisor_event *ev)
     for (uint32_t i = 0; i < f->actions.n; i++) {
         const struct supervisor_action *a = &f->actions.at[i];
         f->n_spawn += a->type == SUPERVISOR_DO_SPAWN;
+        if (a->type == SUPERVISOR_DO_SPAWN) f->spawn_log_level = a->spawn.log_level;
+        if (a->type == SUPERVISOR_DO_TO_WORKER) look_for_level(f, a->to_worker.data);
         if (a->type == SUPERVISOR_DO_SPAWN) f->spawn_timeout_ms = a->spawn.heartbeat_timeout_ms;
         f->n_kill += a->type == SUPERVISOR_DO_KILL;
         f->n_to_worker += a->type == SUPERVISOR_DO_TO_WORKER;
@@ -67,7 +78,7 @@ static void step(struct fixture *f, struct supervisor_event *ev)
         f->n_reconnect += a->type == SUPERVISOR_DO_RECONNECT;
         if (a->type == SUPERVISOR_DO_LOG_LEVEL) {
             f->n_log_level++;
-            f->log_level = a->log_level.configured ? -1 : a->log_level.lowest;
+            f->log_level = a->log_level;
         }
         if (a->type == SUPERVISOR_DO_FORGET_JOB) {
             f->n_forget++;
@@ -113,7 +124,8 @@ static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
     f->epoch = 5;
-    struct supervisor_config config = {.taskmanager = "tm-1", .host = "host", .version = "1", .slots = 2, .incarnation = id_of(1)};
+    struct supervisor_config config = {
+        .taskmanager = "tm-1", .host = "host", .version = "1", .slots = 2, .log_level = LOG_LEVEL_INFO, .incarnation = id_of(1)};
     supervisor_new(&f->s, &config, 0);
     supervisor_actions_init(&f->actions);
     struct supervisor_event ev = {.type = SUPERVISOR_EV_TICK};
@@ -627,13 +639,40 @@ static void without_settings_all_is_as_configured(void **state)
     settings(f, good, 2);
     settings(f, NULL, 0);
     assert_int_equal(f->n_log_level, 2);
-    assert_int_equal(f->log_level, -1);
+    assert_int_equal(f->log_level, LOG_LEVEL_INFO);
+    settings(f, NULL, 0);
+    assert_int_equal(f->n_log_level, 2); /* it is so already */
     have_plugin(f, 1);
     deploy(f, 1, 1, 1, 1);
     say(f, 1, WIRE_WORKER_READY);
     lose_jobmanager(f);
     for (int64_t end = f->now_ms + 30000; f->now_ms < end;) lose_jobmanager(f);
     assert_int_equal(f->n_kill, 0);
+}
+
+/* At its start, and at each change; one that has no process yet is told at its start. */
+static void workers_have_the_log_level_of_their_taskmanager(void **state)
+{
+    static const char *const debug[] = {"log.level=debug"}, *const warn[] = {"log.level=warn"}, *const bad[] = {"log.level=loud"};
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    assert_int_equal(f->spawn_log_level, LOG_LEVEL_INFO);
+    settings(f, debug, 1); /* it is not ready */
+    assert_int_equal(f->n_told_level, 1);
+    say(f, 1, WIRE_WORKER_READY);
+    deploy(f, 2, 1, 2, 1); /* its plugin is on its way */
+    settings(f, warn, 1);
+    assert_int_equal(f->n_told_level, 2);
+    assert_int_equal(f->told_level, LOG_LEVEL_WARN);
+    have_plugin(f, 2);
+    assert_int_equal(f->spawn_log_level, LOG_LEVEL_WARN);
+    settings(f, warn, 1);
+    settings(f, bad, 1);
+    assert_int_equal(f->n_told_level, 2);
+    settings(f, NULL, 0);
+    assert_int_equal(f->n_told_level, 4);
+    assert_int_equal(f->told_level, LOG_LEVEL_INFO);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -717,6 +756,7 @@ int main(void)
         CASE(a_jobmanager_that_listens_at_last_is_not_given_up),
         CASE(settings_change_while_it_runs),
         CASE(without_settings_all_is_as_configured),
+        CASE(workers_have_the_log_level_of_their_taskmanager),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -283,6 +283,7 @@ static const enum wire_type sample_types[] = {
     WIRE_FORGET_JOB,
     WIRE_NOT_LEADER,
     WIRE_SETTINGS,
+    WIRE_LOG_LEVEL,
 };
 #define SAMPLE_TYPES (sizeof sample_types / sizeof sample_types[0])
 
@@ -341,6 +342,7 @@ static inline void sample_msg(struct samples *s, uint64_t *seed, enum wire_type 
         for (uint32_t i = 0; i < m->settings.n; i++) m->settings.items[i] = sample_str(s, seed);
         return;
     case WIRE_NOT_LEADER: m->not_leader.endpoint = sample_str(s, seed); return;
+    case WIRE_LOG_LEVEL: m->log_level.lowest = draw_below(seed, 4); return;
     case WIRE_WORKER_ALIVE: m->alive.stalled_ms = draw_wide(seed); return;
     case WIRE_WORKER_PREPARED:
     case WIRE_COMMIT:

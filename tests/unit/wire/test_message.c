@@ -163,6 +163,7 @@ static bool same(const struct wire_msg *a, const struct wire_msg *b)
             if (strcmp(a->settings.items[i], b->settings.items[i]) != 0) return false;
         return true;
     case WIRE_NOT_LEADER: return !strcmp(a->not_leader.endpoint, b->not_leader.endpoint);
+    case WIRE_LOG_LEVEL: return a->log_level.lowest == b->log_level.lowest;
     case WIRE_WORKER_ALIVE: return a->alive.stalled_ms == b->alive.stalled_ms;
     case WIRE_WORKER_PREPARED:
     case WIRE_COMMIT:
