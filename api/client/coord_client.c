@@ -682,15 +682,21 @@ void coord_client_ask(struct coord_client *c, struct request **request, int64_t 
     finish(c);
 }
 
-static bool watched_otherwise(const struct coord_client *c, const struct kept_watch *than)
+static bool is_same_watch(const struct kept_watch *w, uint8_t kind, struct weir_bytes path)
 {
     const uint8_t data = WATCH_DATA | WATCH_EXIST;
+    return (w->kind == kind || (w->kind & data && kind & data)) && bytes_equal(path_of(w), path);
+}
+
+/* A server has one watch of a kind for each path: it is that of others, too, and of those whose read is under way. */
+static bool watched_otherwise(const struct coord_client *c, const struct kept_watch *than)
+{
     const struct kept_watch *w;
+    const struct request *q;
     TAILQ_FOREACH(w, &c->watches, next)
-    {
-        bool same = w->kind == than->kind || (w->kind & data && than->kind & data);
-        if (w != than && same && bytes_equal(path_of(w), path_of(than))) return true;
-    }
+    if (w != than && is_same_watch(than, w->kind, path_of(w))) return true;
+    TAILQ_FOREACH(q, &c->requests, next)
+    if (q->watch.fn && is_same_watch(than, q->watch_kind, bytes_of(q->path.data, q->path.len))) return true;
     return false;
 }
 
@@ -718,14 +724,14 @@ bool coord_client_unwatch(struct coord_client *c, uint64_t id, const void *arg, 
     bool found = false;
     struct request *q;
     begin(c, now_ms, out);
+    TAILQ_FOREACH(q, &c->requests, next) /* those that are not yet set never will be */
+    if (q->watch.fn && (id ? q->watch.id == id : q->watch.arg == arg)) q->watch.fn = NULL;
     for (struct kept_watch *w = TAILQ_FIRST(&c->watches), *next; w; w = next) {
         next = TAILQ_NEXT(w, next);
         if (id ? w->to.id != id : w->to.arg != arg) continue;
         found = true;
         unwatch(c, w);
     }
-    TAILQ_FOREACH(q, &c->requests, next) /* those that are not yet set never will be */
-    if (q->watch.fn && (id ? q->watch.id == id : q->watch.arg == arg)) q->watch.fn = NULL;
     send_waiting(c);
     finish(c);
     return found;

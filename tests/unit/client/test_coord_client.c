@@ -745,6 +745,42 @@ static void an_expired_session_is_told_once(void **state)
     end_world(s);
 }
 
+static void count_event(void *arg, const struct weir_coord_event *event)
+{
+    (void)event;
+    ++*(uint32_t *)arg;
+}
+
+static void watch_children(struct sim_client *c, uint32_t *events)
+{
+    struct request *q = request_new(ASK_READ, nothing, c);
+    struct weir_coord_read read = {.type = WEIR_COORD_GET_CHILDREN, .path = "/", .max = 1, .on_change = count_event, .arg = events};
+    assert_int_equal(request_put_reads(q, &read, 1), WEIR_COORD_OK);
+    q->watch.id = 3000;
+    ask_core(c, q, 1000000);
+}
+
+/* A server has one watch of a kind for each path and session, which the read under way has taken over when the other one goes. */
+static void a_watch_that_goes_leaves_the_one_under_way(void **state)
+{
+    struct sim *s = &the_sim;
+    (void)state;
+    begin_world(s, 1);
+    struct sim_client *c = &s->clients[0];
+    uint32_t first = 0, second = 0;
+    watch_children(c, &first);
+    quiet(s);
+    watch_children(c, &second);
+    assert_true(coord_client_unwatch(c->core, 0, &first, s->e.now_ms, &c->actions));
+    obey(c);
+    quiet(s);
+    create_next(c);
+    quiet(s);
+    assert_int_equal(first, 0);
+    assert_int_equal(second, 1);
+    end_world(s);
+}
+
 /* A server that has lost the leader answers pings, but nobody prolongs the session's life: it is not certain. */
 static void a_server_without_a_leader_proves_nothing(void **state)
 {
@@ -778,6 +814,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(clients_keep_their_promises),
         cmocka_unit_test(claims_exclude_each_other),
+        cmocka_unit_test(a_watch_that_goes_leaves_the_one_under_way),
         cmocka_unit_test(a_server_without_a_leader_proves_nothing),
         cmocka_unit_test(an_expired_session_is_told_once),
     };
