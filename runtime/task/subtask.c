@@ -255,7 +255,7 @@ static bool is_missing(const struct subtask *s, uint32_t input, weir_time end)
     const struct subtask_input *in = &s->inputs[input];
     const struct valve_input *told = &s->valve.inputs[input];
     if (told->final || told->idle || align_blocked(&s->checkpoints.align, input)) return false;
-    return told->watermark < end - 1 && in->reached < end && channel_empty(in->channel);
+    return told->watermark + 1 < end && in->reached < end && channel_empty(in->channel);
 }
 
 /* A frame of this input reaches beyond what another one of its stream has brought. */
