@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,10 +25,11 @@ struct fixture {
     struct link *link;
     struct wire_msg got[96]; /* what it was told; closed by the teardown */
     uint32_t n_got;
-    uint32_t n_spawn, n_kill, n_to_worker, n_drop, n_exit, n_reconnect, n_forget;
+    uint32_t n_spawn, n_kill, n_to_worker, n_store, n_drop, n_exit, n_reconnect, n_forget;
     uint32_t n_log_level, spawn_timeout_ms, n_told_level;
     int64_t log_level, spawn_log_level, told_level; /* of the process, of the last worker at its start, told last to a worker */
     struct weir_id forgotten;                       /* the last job whose local copies were dropped */
+    char endpoint[32];                              /* of the last RECONNECT */
 };
 
 static struct weir_id id_of(uint32_t n)
@@ -73,6 +75,7 @@ static void step(struct fixture *f, struct supervisor_event *ev)
         if (a->type == SUPERVISOR_DO_SPAWN) f->spawn_timeout_ms = a->spawn.heartbeat_timeout_ms;
         f->n_kill += a->type == SUPERVISOR_DO_KILL;
         f->n_to_worker += a->type == SUPERVISOR_DO_TO_WORKER;
+        f->n_store += a->type == SUPERVISOR_DO_STORE_CHUNK;
         f->n_drop += a->type == SUPERVISOR_DO_DROP_ARTIFACT;
         f->n_exit += a->type == SUPERVISOR_DO_EXIT;
         f->n_reconnect += a->type == SUPERVISOR_DO_RECONNECT;
@@ -84,6 +87,7 @@ static void step(struct fixture *f, struct supervisor_event *ev)
             f->n_forget++;
             f->forgotten = a->forget_job.job;
         }
+        if (a->type == SUPERVISOR_DO_RECONNECT) (void)snprintf(f->endpoint, sizeof f->endpoint, "%s", a->reconnect.endpoint);
         if (a->type == SUPERVISOR_DO_SEND) take_packet(f, a->send.data);
     }
 }
@@ -171,20 +175,26 @@ static void deploy(struct fixture *f, uint32_t job, uint32_t attempt, uint32_t p
     order(f, &msg);
 }
 
-static void say(struct fixture *f, uint32_t job, enum wire_type type)
+/* From the pipe of the worker of attempt 1 of `job`. */
+static void hear_worker(struct fixture *f, uint32_t job, const struct wire_msg *msg)
 {
-    struct wire_msg msg = {.type = type, .epoch = f->epoch, .job = id_of(job), .attempt = 1};
-    if (type == WIRE_WORKER_READY) msg.ready.endpoint = "tcp://h:1";
-    if (type == WIRE_CHECKPOINT_ACK) msg.ack.id = 7;
-    if (type == WIRE_CHECKPOINT_DECLINE) msg.decline.id = 7;
     struct buffer bytes = {0};
-    assert_int_equal(wire_msg_encode(&msg, &bytes), WEIR_OK);
+    assert_int_equal(wire_msg_encode(msg, &bytes), WEIR_OK);
     struct supervisor_event ev = {.type = SUPERVISOR_EV_WORKER_MESSAGE};
     ev.worker_message.job = id_of(job);
     ev.worker_message.attempt = 1;
     ev.worker_message.data = (struct weir_bytes){bytes.data, (uint32_t)bytes.len};
     step(f, &ev);
     buffer_close(&bytes);
+}
+
+static void say(struct fixture *f, uint32_t job, enum wire_type type)
+{
+    struct wire_msg msg = {.type = type, .epoch = f->epoch, .job = id_of(job), .attempt = 1};
+    if (type == WIRE_WORKER_READY) msg.ready.endpoint = "tcp://h:1";
+    if (type == WIRE_CHECKPOINT_ACK) msg.ack.id = 7;
+    if (type == WIRE_CHECKPOINT_DECLINE) msg.decline.id = 7;
+    hear_worker(f, job, &msg);
     exchange(f);
 }
 
@@ -257,9 +267,45 @@ static void orders_of_an_older_epoch_are_dropped(void **state)
     deploy(f, 1, 1, 1, 1);
     assert_int_equal(f->n_spawn, 0);
     assert_int_equal(supervisor_counts(f->s).messages_stale, 1);
-    f->epoch = 6; /* a newer one is believed at once */
+    f->epoch = 6; /* a newer one is believed at once, and the one before no more */
     deploy(f, 1, 1, 1, 1);
     assert_int_equal(f->n_spawn, 1);
+    f->epoch = 5;
+    deploy(f, 2, 1, 1, 1);
+    assert_int_equal(f->n_spawn, 1);
+    assert_int_equal(supervisor_counts(f->s).messages_stale, 2);
+}
+
+/* Whatever it is: also what names no attempt. */
+static void nothing_of_an_older_epoch_has_an_effect(void **state)
+{
+    struct fixture *f = *state;
+    struct wire_msg late[] = {{.type = WIRE_START, .attempt = 1},
+                              {.type = WIRE_COMMIT, .attempt = 1},
+                              {.type = WIRE_TRIGGER, .attempt = 1, .trigger = {.id = 7, .dir = ""}},
+                              {.type = WIRE_CHECKPOINT_COMPLETE, .attempt = 1, .complete = {.id = 7}},
+                              {.type = WIRE_CHECKPOINT_ABORT, .attempt = 1, .abort = {.id = 7}},
+                              {.type = WIRE_CANCEL, .attempt = 1},
+                              {.type = WIRE_FORGET_JOB},
+                              {.type = WIRE_SETTINGS},
+                              {.type = WIRE_CHUNK, .chunk = {.digest = digest_of(2), .data = {"", 0}}},
+                              {.type = WIRE_REFUSED, .refused = {.reason = "another leader wants another TaskManager"}}};
+    const uint32_t n = sizeof late / sizeof late[0];
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    say(f, 1, WIRE_WORKER_READY);
+    deploy(f, 2, 1, 2, 1); /* waits for its plugin */
+    forget(f);
+    f->epoch = 4;
+    for (uint32_t i = 0; i < n; i++) {
+        if (late[i].attempt || late[i].type == WIRE_FORGET_JOB) late[i].job = id_of(1);
+        order(f, &late[i]);
+        assert_int_equal(supervisor_counts(f->s).messages_stale, i + 1);
+        assert_int_equal(f->n_to_worker + f->n_forget + f->n_log_level + f->n_kill + f->n_got, 0);
+    }
+    assert_false(supervisor_worker_at(f->s, 0).canceling);
+    assert_int_equal(supervisor_n_workers(f->s), 2);
+    assert_int_equal(supervisor_state(f->s), SUPERVISOR_REGISTERED);
 }
 
 static void orders_go_to_workers_that_can_take_them(void **state)
@@ -461,19 +507,12 @@ static void order_trigger(struct fixture *f, uint64_t id)
 static void lose_jobmanager(struct fixture *f)
 {
     struct wire_msg alive = {.type = WIRE_WORKER_ALIVE, .epoch = 5, .job = id_of(1), .attempt = 1};
-    struct buffer bytes = {0};
     uint32_t before = f->n_reconnect;
-    assert_int_equal(wire_msg_encode(&alive, &bytes), WEIR_OK);
     while (f->n_reconnect == before) {
-        struct supervisor_event ev = {.type = SUPERVISOR_EV_WORKER_MESSAGE};
-        ev.worker_message.job = id_of(1);
-        ev.worker_message.attempt = 1;
-        ev.worker_message.data = (struct weir_bytes){bytes.data, (uint32_t)bytes.len};
         f->now_ms += 100;
         link_destroy(&f->link);
-        step(f, &ev);
+        hear_worker(f, 1, &alive);
     }
-    buffer_close(&bytes);
     forget(f);
 }
 
@@ -573,17 +612,10 @@ static void one_that_has_committed_is_reported_for_a_while(void **state)
     struct wire_msg msg = {.type = WIRE_WORKER_ENDED, .epoch = 5, .job = id_of(1), .attempt = 1};
     msg.ended.outcome = WIRE_COMMITTED;
     msg.ended.failure = (struct wire_failure){.operator_id = "", .subtask = -1, .reason = ""};
-    struct buffer bytes = {0};
-    assert_int_equal(wire_msg_encode(&msg, &bytes), WEIR_OK);
     have_plugin(f, 1);
     deploy(f, 1, 1, 1, 1);
     say(f, 1, WIRE_WORKER_READY);
-    struct supervisor_event ev = {.type = SUPERVISOR_EV_WORKER_MESSAGE};
-    ev.worker_message.job = id_of(1);
-    ev.worker_message.attempt = 1;
-    ev.worker_message.data = (struct weir_bytes){bytes.data, (uint32_t)bytes.len};
-    step(f, &ev);
-    buffer_close(&bytes);
+    hear_worker(f, 1, &msg);
     exited(f, 1, (struct wire_failure){.subtask = -1});
     lose_jobmanager(f);
     find_jobmanager(f);
@@ -729,6 +761,140 @@ static void a_jobmanager_that_listens_at_last_is_not_given_up(void **state)
     assert_int_equal(f->n_reconnect, before + 1);
 }
 
+/* ---- what a former leader or its link leaves behind ---- */
+
+/* It was on its way when the link died: nobody has been heard on the next one yet, so no epoch would stop it. */
+static void a_packet_of_a_link_that_has_died_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+    struct wire_msg forget_job = {.type = WIRE_FORGET_JOB, .epoch = 5, .job = id_of(1)};
+    struct buffer bytes = {0}, late = {0};
+    assert_int_equal(wire_msg_encode(&forget_job, &bytes), WEIR_OK);
+    assert_int_equal(link_send(f->link, bytes.data, bytes.len, f->now_ms), WEIR_OK);
+    assert_true(link_packet(f->link, &late, f->now_ms));
+    lose_jobmanager(f);
+    uint64_t dropped = supervisor_counts(f->s).packets_dropped;
+    struct supervisor_event ev = {.type = SUPERVISOR_EV_PACKET};
+    ev.packet.data = (struct weir_bytes){late.data, (uint32_t)late.len};
+    step(f, &ev);
+    assert_int_equal(supervisor_counts(f->s).packets_dropped, dropped + 1);
+    find_jobmanager(f);
+    buffer_close(&bytes);
+    buffer_close(&late);
+}
+
+/* The pipe is its own; its words must be, too: they are passed on as they are. */
+static void a_worker_that_speaks_for_another_is_killed(void **state)
+{
+    struct fixture *f = *state;
+    const struct wire_msg foreign[] = {{.type = WIRE_WORKER_RUNNING, .epoch = 4, .job = id_of(1), .attempt = 1},
+                                       {.type = WIRE_WORKER_RUNNING, .epoch = 6, .job = id_of(2), .attempt = 1},
+                                       {.type = WIRE_WORKER_RUNNING, .epoch = 5, .job = id_of(3), .attempt = 2},
+                                       {.type = WIRE_WORKER_RUNNING, .epoch = 5, .job = id_of(3), .attempt = 1}};
+    have_plugin(f, 1);
+    for (uint32_t job = 1; job <= 4; job++) {
+        deploy(f, job, 1, 1, 1);
+        say(f, job, WIRE_WORKER_READY);
+        hear_worker(f, job, &foreign[job - 1]);
+        assert_int_equal(f->n_kill, job);
+        exited(f, job, (struct wire_failure){WEIR_E_INTERNAL, "", -1, "killed by SIGKILL"});
+    }
+}
+
+/* The next leader deploys another attempt: what came of the plugin before may be half of it, and nobody sends the rest. */
+static void a_fetch_ends_with_its_link(void **state)
+{
+    static const unsigned char bytes[WEIR_CHUNK_BYTES];
+    struct fixture *f = *state;
+    struct wire_msg chunk = {.type = WIRE_CHUNK};
+    chunk.chunk.digest = digest_of(1);
+    chunk.chunk.total = 3 * WEIR_CHUNK_BYTES;
+    chunk.chunk.data = (struct weir_bytes){bytes, WEIR_CHUNK_BYTES};
+    deploy(f, 1, 1, 1, 1);
+    order(f, &chunk);
+    lose_jobmanager(f);
+    assert_int_equal(f->n_drop, 1);
+    find_jobmanager(f);
+    exchange(f);
+    assert_int_equal(f->got[f->n_got - 1].type, WIRE_WORKER_ENDED);
+    assert_int_equal(f->got[f->n_got - 1].ended.failure.code, WEIR_E_UNREACHABLE);
+    deploy(f, 1, 2, 1, 1);
+    assert_int_equal(f->got[0].type, WIRE_FETCH);
+    assert_int_equal(f->got[0].fetch.offset, 0);
+    uint64_t stale = supervisor_counts(f->s).messages_stale;
+    chunk.chunk.offset = WEIR_CHUNK_BYTES; /* of the fetch before */
+    order(f, &chunk);
+    assert_int_equal(supervisor_counts(f->s).messages_stale, stale + 1);
+    assert_int_equal(f->n_store, 1);
+}
+
+/* The plugin is here, whole: it must not be written over. */
+static void a_chunk_that_nobody_waits_for_is_dropped(void **state)
+{
+    static const unsigned char bytes[WEIR_CHUNK_BYTES];
+    struct fixture *f = *state;
+    struct wire_msg chunk = {.type = WIRE_CHUNK};
+    chunk.chunk.digest = digest_of(1);
+    chunk.chunk.total = 3 * WEIR_CHUNK_BYTES;
+    chunk.chunk.data = (struct weir_bytes){bytes, WEIR_CHUNK_BYTES};
+    order(f, &chunk);
+    have_plugin(f, 1);
+    order(f, &chunk);
+    assert_int_equal(supervisor_counts(f->s).messages_stale, 2);
+    assert_int_equal(f->n_store + f->n_drop, 0);
+}
+
+/* Numbers of checkpoints only grow: an order that comes twice, or late, does not take a newer one back. */
+static void the_newest_trigger_is_reported(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1);
+    say(f, 1, WIRE_WORKER_READY);
+    order_trigger(f, 9);
+    order_trigger(f, 8);
+    lose_jobmanager(f);
+    find_jobmanager(f);
+    assert_int_equal(f->got[0].reg.workers[0].triggered, 9);
+}
+
+/* It is said without an epoch, so it counts for who looks for a leader only. */
+static void who_is_registered_is_sent_nowhere(void **state)
+{
+    struct fixture *f = *state;
+    struct wire_msg msg = {.type = WIRE_NOT_LEADER};
+    msg.not_leader.endpoint = "tcp://other:1";
+    order(f, &msg);
+    pass(f, 1000);
+    assert_int_equal(supervisor_state(f->s), SUPERVISOR_REGISTERED);
+    lose_jobmanager(f);
+    assert_string_equal(f->endpoint, ""); /* the next address */
+    exchange(f);
+    order(f, &msg);
+    tick(f, 100);
+    assert_int_equal(f->n_reconnect, 3);
+    assert_string_equal(f->endpoint, "tcp://other:1");
+}
+
+/* Whatever a leader, old or new, still says. */
+static void who_stops_begins_nothing(void **state)
+{
+    struct fixture *f = *state;
+    have_plugin(f, 1);
+    deploy(f, 1, 1, 1, 1); /* keeps it from leaving */
+    struct supervisor_event stop = {.type = SUPERVISOR_EV_STOP};
+    stop.stop.reason = "SIGTERM";
+    step(f, &stop);
+    struct wire_msg registered = {.type = WIRE_REGISTERED};
+    registered.registered.heartbeat_ms = 250;
+    registered.registered.heartbeat_timeout_ms = 3000;
+    order(f, &registered);
+    assert_int_equal(supervisor_state(f->s), SUPERVISOR_STOPPING);
+    deploy(f, 2, 1, 1, 1);
+    assert_int_equal(f->n_spawn, 1);
+    assert_string_equal(f->got[0].ended.failure.reason, "TaskManager tm-1 (host) takes no work now");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -737,6 +903,7 @@ int main(void)
         CASE(another_attempt_beside_one_that_runs_is_refused),
         CASE(a_slot_is_never_given_twice),
         CASE(orders_of_an_older_epoch_are_dropped),
+        CASE(nothing_of_an_older_epoch_has_an_effect),
         CASE(orders_go_to_workers_that_can_take_them),
         CASE(checkpoints_are_relayed),
         CASE(local_copies_last_until_their_job_ends),
@@ -757,6 +924,13 @@ int main(void)
         CASE(settings_change_while_it_runs),
         CASE(without_settings_all_is_as_configured),
         CASE(workers_have_the_log_level_of_their_taskmanager),
+        CASE(a_packet_of_a_link_that_has_died_is_dropped),
+        CASE(a_worker_that_speaks_for_another_is_killed),
+        CASE(a_fetch_ends_with_its_link),
+        CASE(a_chunk_that_nobody_waits_for_is_dropped),
+        CASE(the_newest_trigger_is_reported),
+        CASE(who_is_registered_is_sent_nowhere),
+        CASE(who_stops_begins_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
