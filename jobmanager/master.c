@@ -89,11 +89,19 @@ const char *master_short_id(struct weir_id id, char out[static SHORT_ID])
 
 /* ---- the step ---- */
 
+/* A step that comes so much too late was held up. */
+static int64_t stop_ms(const struct master *m)
+{
+    return m->config.heartbeat_ms < WEIR_HEARTBEAT_MS ? m->config.heartbeat_ms : WEIR_HEARTBEAT_MS;
+}
+
+/* Who leads has something due after so long, whatever happens: a stop shows by what comes late (pass_time). */
 static int64_t deadline(const struct master *m)
 {
-    int64_t at = master_links_deadline_ms(m), catalog = catalog_deadline_ms(m->catalog);
-    if (m->doubt) return catalog;
-    if (catalog < at) at = catalog;
+    int64_t at = master_leads(m) ? m->now_ms + stop_ms(m) : INT64_MAX, links = master_links_deadline_ms(m);
+    if (catalog_deadline_ms(m->catalog) < at) at = catalog_deadline_ms(m->catalog);
+    if (m->doubt) return at;
+    if (links < at) at = links;
     for (uint32_t i = 0; i < m->n_jobs; i++) {
         int64_t due = job_deadline_ms(m->jobs[i]);
         if (due < at) at = due;
@@ -110,7 +118,7 @@ static void pass_time(struct master *m, int64_t now_ms)
 {
     int64_t late_ms = now_ms - (m->due_ms > m->real_ms ? m->due_ms : m->real_ms);
     m->real_ms = now_ms;
-    if (late_ms > (m->config.heartbeat_ms < WEIR_HEARTBEAT_MS ? m->config.heartbeat_ms : WEIR_HEARTBEAT_MS)) {
+    if (late_ms > stop_ms(m)) {
         m->stopped_ms += late_ms;
         m->doubt = master_leads(m) ? DOUBT_BEGINS : DOUBT_NONE;
     }

@@ -17,6 +17,7 @@
  *
  * A driver that comes with its step much later than it was asked to was stopped. That time counts for no timeout, since the silence was its
  * own; and as somebody else may lead by now, packets are dropped (they come again) and none is sent until the catalog's store has answered.
+ * So it begins, too: nobody knows how long ago what LISTED tells was read.
  *
  * A TaskManager reports the workers it has when it registers. Those of attempts that a leader before us has deployed are adopted (job.h);
  * all others are canceled, and hold their slots until they have ended.

@@ -178,6 +178,7 @@ void master_on_listed(struct master *m, const struct master_event *ev)
     weir_err err = WEIR_OK;
     for (uint32_t i = 0; i < ev->listed.n && !err; i++) err = read_key(m, &ev->listed.at[i], jobs, &n);
     m->listed = !err;
+    m->doubt = DOUBT_BEGINS; /* the process may have been stopped since it claimed the catalog */
     if (!err) adopt_all(m, jobs, n);
     for (uint32_t i = 0; i < n; i++) records_close(&jobs[i]);
     free(jobs);

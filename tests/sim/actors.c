@@ -163,16 +163,19 @@ void actors_start_master(struct sim_jobmanager *jm, uint64_t epoch, const char *
     master_new(&jm->core, &config, sim->now_ms);
     jm->epoch = epoch;
     jm->wake_ms = INT64_MIN;
-    if (epoch) {
+    bool leads = epoch && epoch >= sim->epoch; /* a lower one was stopped since its claim, and hears in a moment that it is over */
+    if (leads) {
         sim->leader = jm->index;
         sim->jm = jm->core;
         sim->epoch = epoch;
         for (uint32_t i = 0; i < sim->n_jobs; i++) sim->jobs[i].forgotten |= sim->jobs[i].submitted; /* until it is seen again */
+    }
+    if (epoch) {
         actors_step_jobmanager(jm, &found);
         if (sim->jm_actions.answer.code) sim_violate(sim, "the catalog cannot be read: %s", sim->jm_actions.answer.text);
     }
     actors_tick_jobmanager(jm);
-    if (epoch) check_leader(sim);
+    if (leads) check_leader(sim);
 }
 
 static void describe(struct sim_jobmanager *jm, const struct job *job)

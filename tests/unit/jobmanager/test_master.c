@@ -23,10 +23,12 @@ struct fixture {
     struct wire_msg got[16]; /* what it was told; closed by the teardown */
     uint32_t n_got;
     /* what was asked of the driver in all steps since `forget` */
-    uint32_t n_describe, n_stop_describe, n_read_chunk, n_ended;
+    uint32_t n_describe, n_stop_describe, n_read_chunk, n_ended, n_send;
     struct master_action read_chunk;
     uint32_t n_forget_live;
     struct weir_id forgotten; /* live settings of it were to be removed last */
+    uint32_t n_asked;         /* who leads; the tests answer that */
+    uint64_t asked;           /* number of the last such order */
 };
 
 static struct weir_id id_of(uint32_t n)
@@ -57,7 +59,11 @@ static void step(struct fixture *f, struct master_event *ev)
     master_step(f->m, ev, &f->actions);
     for (uint32_t i = 0; i < f->actions.n; i++) {
         const struct master_action *a = &f->actions.at[i];
-        if (a->type == MASTER_DO_CATALOG) orders[n_orders++] = a->catalog.number;
+        bool asks = a->type == MASTER_DO_CATALOG && !strcmp(a->catalog.key, "leader");
+        if (asks) f->asked = a->catalog.number;
+        if (a->type == MASTER_DO_CATALOG && !asks) orders[n_orders++] = a->catalog.number;
+        f->n_asked += asks;
+        f->n_send += a->type == MASTER_DO_SEND;
         f->n_describe += a->type == MASTER_DO_DESCRIBE;
         f->n_stop_describe += a->type == MASTER_DO_STOP_DESCRIBE;
         f->n_read_chunk += a->type == MASTER_DO_READ_CHUNK;
@@ -121,13 +127,28 @@ static void connect_as(struct fixture *f, uint32_t incarnation, const char *id, 
     tell(f, &msg);
 }
 
+static void answer_who_leads(struct fixture *f, uint64_t number, enum catalog_outcome outcome)
+{
+    struct master_event ev = {.type = MASTER_EV_CATALOG};
+    ev.catalog = (struct catalog_answer){.number = number, .outcome = outcome, .version = 3, .reason = "NO_QUORUM"};
+    step(f, &ev);
+}
+
+/* Another JobManager, which leads. */
+static void start_anew(struct fixture *f, const struct master_config *config)
+{
+    master_destroy(&f->m);
+    master_new(&f->m, config, f->now_ms);
+    step(f, &(struct master_event){.type = MASTER_EV_LISTED});
+    answer_who_leads(f, f->asked, CATALOG_COMMITTED);
+    f->n_asked = 0;
+}
+
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
-    struct master_config config = {.incarnation = id_of(9999), .epoch = 5, .version = "1"};
-    master_new(&f->m, &config, 0);
     master_actions_init(&f->actions);
-    step(f, &(struct master_event){.type = MASTER_EV_LISTED});
+    start_anew(f, &(struct master_config){.incarnation = id_of(9999), .epoch = 5, .version = "1"});
     *state = f;
     return 0;
 }
@@ -279,10 +300,12 @@ static void messages_that_do_not_belong_are_dropped_and_counted(void **state)
     msg.ready.fingerprint = master_job_at(f->m, 0)->graph.fingerprint;
     msg.epoch = 4;
     tell(f, &msg); /* an older leader's */
+    msg.epoch = 6;
+    tell(f, &msg); /* a newer one's */
     msg.epoch = 5;
     msg.attempt = 0;
     tell(f, &msg); /* an older attempt's */
-    assert_int_equal(master_counts(f->m).messages_stale, 2);
+    assert_int_equal(master_counts(f->m).messages_stale, 3);
     msg.attempt = 2;
     tell(f, &msg); /* an attempt that never was */
     msg = about(77, 1, WIRE_WORKER_RUNNING);
@@ -334,13 +357,6 @@ static void chunks_go_to_whom_asked_for_them(void **state)
 }
 
 /* In place of the fixture's master. */
-static void start_anew(struct fixture *f, const struct master_config *config)
-{
-    master_destroy(&f->m);
-    master_new(&f->m, config, f->now_ms);
-    step(f, &(struct master_event){.type = MASTER_EV_LISTED});
-}
-
 static void the_heartbeat_is_told_and_new_leaders_wait_by_it(void **state)
 {
     struct fixture *f = *state;
@@ -493,6 +509,139 @@ static void live_settings_of_a_job_go_with_it(void **state)
     assert_string_equal(diag.text, "the job has ended: CANCELED");
 }
 
+/* ---- after a stop ---- */
+
+/* So much later than it was due: the process was stopped. */
+static void wake_late(struct fixture *f, int64_t ms)
+{
+    f->now_ms += ms;
+    step(f, &(struct master_event){.type = MASTER_EV_TICK});
+}
+
+/* Whether what its TaskManager says again and again is not heard yet, and nothing is said to it. */
+static bool waits(struct fixture *f)
+{
+    f->n_send = 0;
+    f->now_ms += 200; /* no stop */
+    link_tick(f->link, f->now_ms);
+    exchange(f);
+    step(f, &(struct master_event){.type = MASTER_EV_TICK});
+    return f->n_send == 0 && master_job_at(f->m, 0)->workers[0].state == JOB_WORKER_DEPLOYED;
+}
+
+/* Somebody else may lead by now. What was answered before the last stop says nothing, nor does an answer that there is none. */
+static void who_was_stopped_waits_until_the_catalog_has_answered(void **state)
+{
+    struct fixture *f = *state;
+    struct buffer bytes = {0};
+    struct wire_msg ready = about(1, 1, WIRE_WORKER_READY);
+    connect_as(f, 1, "tm-1", 2, "1");
+    submit(f, 1, 1, 1);
+    submit(f, 2, 1, 1);
+    described(f, 1);
+    exchange(f);
+    ready.ready.endpoint = "tcp://h:1";
+    ready.ready.fingerprint = master_job_at(f->m, 0)->graph.fingerprint;
+    assert_int_equal(wire_msg_encode(&ready, &bytes), WEIR_OK);
+    assert_int_equal(link_send(f->link, bytes.data, bytes.len, f->now_ms), WEIR_OK);
+    buffer_close(&bytes);
+
+    wake_late(f, 900);
+    assert_int_equal(f->n_asked, 1);
+    assert_true(waits(f));
+    described(f, 2);
+    assert_int_equal(master_job_at(f->m, 1)->state, JOB_CREATED); /* no slot is given */
+    answer_who_leads(f, f->asked, CATALOG_UNKNOWN);
+    assert_int_equal(f->n_asked, 2);
+    assert_true(waits(f));
+    uint64_t before = f->asked;
+    wake_late(f, 900);
+    assert_int_equal(f->n_asked, 3);
+    assert_int_not_equal(f->asked, before);
+    answer_who_leads(f, before, CATALOG_COMMITTED);
+    assert_true(waits(f));
+    answer_who_leads(f, f->asked, CATALOG_COMMITTED);
+    assert_int_equal(master_job_at(f->m, 1)->state, JOB_DEPLOYING);
+    for (int64_t end = f->now_ms + 1000; f->now_ms < end;) (void)waits(f);
+    assert_int_equal(master_job_at(f->m, 0)->workers[0].state, JOB_WORKER_READY);
+    assert_int_equal(f->n_asked, 3);
+}
+
+/* It may have been stopped since it claimed the catalog: what it has read may be what somebody else goes on with. */
+static void who_begins_to_lead_waits_until_the_catalog_has_answered(void **state)
+{
+    (void)state;
+    struct fixture other = {0};
+    struct master_config config = {.incarnation = id_of(8888), .epoch = 5, .version = "1"};
+    master_new(&other.m, &config, 0);
+    master_actions_init(&other.actions);
+    step(&other, &(struct master_event){.type = MASTER_EV_LISTED});
+    assert_int_equal(other.n_asked, 1);
+    connect_as(&other, 1, "tm-1", 1, "1");
+    assert_int_equal(other.n_got, 0);
+    answer_who_leads(&other, other.asked, CATALOG_COMMITTED);
+    connect_as(&other, 2, "tm-1", 1, "1");
+    assert_int_equal(other.n_got, 1);
+    assert_int_equal(other.got[0].type, WIRE_REGISTERED);
+    forget(&other);
+    link_destroy(&other.link);
+    master_actions_close(&other.actions);
+    master_destroy(&other.m);
+}
+
+/* Stopped at any moment of a silence that ends a TaskManager: nobody is given up before it is known who leads. */
+static void who_was_stopped_gives_nobody_up(void **state)
+{
+    (void)state;
+    bool lost = false;
+    for (uint32_t n = 0; !lost; n++) {
+        void *fresh;
+        setup(&fresh);
+        struct fixture *f = fresh;
+        connect_as(f, 1, "tm-1", 1, "1");
+        for (uint32_t i = 0; i < n; i++) {
+            f->now_ms = f->actions.deadline_ms;
+            step(f, &(struct master_event){.type = MASTER_EV_TICK});
+        }
+        lost = master_n_taskmanagers(f->m) == 0;
+        f->now_ms = f->actions.deadline_ms > f->now_ms && f->actions.deadline_ms != INT64_MAX ? f->actions.deadline_ms : f->now_ms;
+        wake_late(f, 1000);
+        if (!lost) assert_int_equal(f->n_asked, 1);
+        if (!lost) assert_int_equal(master_n_taskmanagers(f->m), 1);
+        teardown(&fresh);
+    }
+}
+
+/* There is no catalog that it could ask, and it names the leader as before. */
+static void who_does_not_lead_is_in_no_doubt(void **state)
+{
+    (void)state;
+    struct fixture other = {0};
+    struct master_config config = {.incarnation = id_of(8888), .leader = "tcp://leader:1"};
+    master_new(&other.m, &config, 0);
+    master_actions_init(&other.actions);
+    connect_as(&other, 1, "tm-1", 1, "1");
+    assert_int_equal(other.n_got, 1);
+    assert_int_equal(other.got[0].type, WIRE_NOT_LEADER);
+    assert_string_equal(other.got[0].not_leader.endpoint, "tcp://leader:1");
+    struct master_event ev = {.type = MASTER_EV_PACKET, .packet = {.route = 8}};
+    struct link_config another = {.self = id_of(2), .heartbeat_ms = 250, .timeout_ms = 3000, .retransmit_ms = 300};
+    struct buffer packet = {0};
+    link_destroy(&other.link);
+    assert_int_equal(link_new(&other.link, &another, 0), WEIR_OK);
+    assert_true(link_packet(other.link, &packet, 0));
+    ev.packet.data = (struct weir_bytes){packet.data, (uint32_t)packet.len};
+    step(&other, &ev);
+    buffer_close(&packet);
+    assert_int_not_equal(other.actions.deadline_ms, INT64_MAX); /* it looks after that link */
+    wake_late(&other, 2000);
+    assert_int_equal(other.n_asked, 0);
+    forget(&other);
+    link_destroy(&other.link);
+    master_actions_close(&other.actions);
+    master_destroy(&other.m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,6 +659,10 @@ int main(void)
         CASE(live_settings_reach_jobs_and_bad_ones_do_not),
         CASE(live_settings_of_a_job_are_its_own),
         CASE(live_settings_of_a_job_go_with_it),
+        CASE(who_was_stopped_waits_until_the_catalog_has_answered),
+        cmocka_unit_test(who_begins_to_lead_waits_until_the_catalog_has_answered),
+        cmocka_unit_test(who_was_stopped_gives_nobody_up),
+        cmocka_unit_test(who_does_not_lead_is_in_no_doubt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
