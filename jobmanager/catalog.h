@@ -11,8 +11,8 @@
  *                         or no answer   └──────────────────────────────────────┘   └─ another's ──▶ done: STATE
  *
  * A value is put over the version that was seen last, so two leaders cannot overwrite each other. When the store cannot say whether a put
- * was done, it is read back until that is known: nothing is ever guessed. For that, each value must be one that nobody else would put (all
- * of ours carry the epoch). Orders of one key are given one after the other, in order.
+ * was done, it is read back until that is known: nothing is ever guessed. For that, each value that permits something must be one that
+ * nobody else would put (it carries the epoch). Orders of one key are given one after the other, in order.
  *
  * The store is the coordination tree (catalog_tree.h), of which each JobManager has a peer; one alone is an ensemble of one.
  *

@@ -169,7 +169,7 @@ static void begin_claim(struct catalog_tree *t)
         struct op op = create(folders[i], bytes_text("0"), NODE_PERSISTENT);
         (void)ask_write(t, MADE_FOLDER, &op, 1);
     }
-    (void)ask_read(t, SAW_LEADER, &(struct get){.type = GET_DATA, .path = bytes_text(CATALOG_TREE_LEADER)}, true);
+    (void)ask_read(t, SAW_LEADER, &(struct get){.type = GET_DATA, .path = bytes_text(CATALOG_TREE_LEADER)}, false);
 }
 
 static uint64_t read_epoch(struct weir_bytes data)
@@ -253,12 +253,12 @@ static void take_children(struct catalog_tree *t, struct reader *r)
     visit_next(t);
 }
 
-static void take_data(struct catalog_tree *t, struct reader *r, uint16_t err)
+static void take_data(struct catalog_tree *t, struct reader *r)
 {
     struct visit *v = leave_visit(t);
-    struct weir_bytes data = err ? (struct weir_bytes){0} : read_data(r, COORD_DATA_MAX);
-    struct coord_stat stat = err ? (struct coord_stat){0} : read_stat(r);
-    if (!err && !r->broken) {
+    struct weir_bytes data = read_data(r, COORD_DATA_MAX);
+    struct coord_stat stat = read_stat(r);
+    if (!r->broken) {
         if (t->n_listed == t->cap_listed) {
             t->cap_listed = t->cap_listed ? 2 * t->cap_listed : 64;
             t->listed = realloc(t->listed, t->cap_listed * sizeof *t->listed);
@@ -382,8 +382,12 @@ static void take_step(struct catalog_tree *t, enum purpose purpose, const struct
     reader_init(&in, say->body.data, say->body.length);
     if (purpose != CLAIMED) (void)read_u32(&in); /* results of a read: one */
     uint16_t err = say->err ? say->err : read_u16(&in);
-    bool gone = purpose == LISTED_DATA && err == COORD_NO_NODE;
-    if (in.broken || (err && !gone)) {
+    if ((purpose == LISTED_CHILDREN || purpose == LISTED_DATA) && err == COORD_NO_NODE) { /* a folder in which nothing was left has gone */
+        free(leave_visit(t));
+        visit_next(t);
+        return;
+    }
+    if (in.broken || err) {
         lose(t, "the catalog could not be read from the tree: %s", coord_err_name(in.broken ? COORD_MARSHALLING : err));
         return;
     }
@@ -397,7 +401,7 @@ static void take_step(struct catalog_tree *t, enum purpose purpose, const struct
     }
     case CLAIMED: begin_listing(t); break;
     case LISTED_CHILDREN: take_children(t, &in); break;
-    case LISTED_DATA: take_data(t, &in, err); break;
+    case LISTED_DATA: take_data(t, &in); break;
     default: break;
     }
     if (in.broken) lose(t, "the catalog could not be read from the tree: %s", coord_err_name(COORD_MARSHALLING));

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The catalog in the tree of a real peer, an ensemble of one: what is put is listed by the next leadership, and the former writes no more.
- */
+/* The catalog in the coordination tree: what is put is listed by the next leadership, and the former writes no more. */
 /* cmocka wants these first, in this order */
 /* clang-format off */
 #include <stdarg.h>
@@ -9,132 +8,82 @@
 #include <stdint.h>
 #include <cmocka.h>
 /* clang-format on */
-#include <poll.h>
-#include <stdlib.h>
-#include <string.h>
+#include "tests/unit/jobmanager/leaders.h"
 
-#include "jobmanager/catalog_tree.h"
-#include "tests/unit/jobmanager/peer_alone.h"
+#define JOB "job/00000000000000000000000000000001"
+#define KEY JOB "/"
 
-#define KEY "job/00000000000000000000000000000001/"
-
-struct side {
-    struct catalog_tree *tree;
-    uint64_t connection;
-};
-
-struct fixture {
-    struct temp_dir dir;
-    struct peer *peer;
-    uint64_t epoch;
-    struct side a, b; /* two leaderships; the second one begins while the first still believes in itself */
-};
-
-static void carry(struct fixture *f, struct side *s, const struct peer_news *news)
-{
-    if (!s->tree || news->connection != s->connection) return;
-    if (news->type == PEER_NEWS_MESSAGE) catalog_tree_hear(s->tree, news->message);
-    if (news->type == PEER_NEWS_CLOSED) catalog_tree_closed(s->tree);
-    (void)f;
-}
-
-static void send_all(struct fixture *f, struct side *s)
-{
-    struct weir_bytes message;
-    while (s->tree && catalog_tree_say(s->tree, &message, clock_mono_ms())) peer_send(f->peer, s->connection, message);
-}
-
-/* Carries messages for a moment. */
-static void turn(struct fixture *f)
-{
-    struct peer_news news;
-    send_all(f, &f->a);
-    send_all(f, &f->b);
-    struct pollfd p = {.fd = peer_fd(f->peer), .events = POLLIN};
-    (void)poll(&p, 1, 100);
-    while (peer_take(f->peer, &news)) {
-        if (news.type == PEER_NEWS_ROLE && news.role.leads) f->epoch = news.role.epoch;
-        carry(f, &f->a, &news);
-        carry(f, &f->b, &news);
-    }
-}
-
-static void begin(struct fixture *f, struct side *s, uint64_t epoch)
-{
-    catalog_tree_new(&s->tree, epoch);
-    s->connection = peer_connect(f->peer);
-    for (int64_t end = clock_mono_ms() + WAIT_MS; catalog_tree_state(s->tree) < CATALOG_TREE_SERVING; turn(f))
-        assert_true(clock_mono_ms() < end);
-}
-
-static struct catalog_answer order(struct fixture *f, struct side *s, enum catalog_kind kind, const char *key, const char *value,
-                                   uint64_t expected)
-{
-    static uint64_t number;
-    struct catalog_answer answer = {0};
-    struct catalog_order o = {.number = ++number, .kind = kind, .key = key, .expected = expected};
-    o.value = (struct weir_bytes){value, (uint32_t)strlen(value)};
-    catalog_tree_order(s->tree, &o);
-    for (int64_t end = clock_mono_ms() + WAIT_MS; catalog_tree_state(s->tree) != CATALOG_TREE_LOST; turn(f)) {
-        if (catalog_tree_answer(s->tree, &answer)) break;
-        assert_true(clock_mono_ms() < end);
-    }
-    return answer;
-}
+static struct ensemble e;
+static struct leader a, b; /* b begins while a still believes in itself: it has not heard of its role */
 
 static int setup(void **state)
 {
-    struct fixture *f = calloc(1, sizeof *f);
-    temp_dir_make(&f->dir);
-    f->peer = peer_alone(&f->dir, "");
-    for (int64_t end = clock_mono_ms() + WAIT_MS; !f->epoch; turn(f)) assert_true(clock_mono_ms() < end);
-    *state = f;
+    (void)state;
+    ensemble_init(&e);
+    ensemble_start(&e);
+    a = b = (struct leader){0};
+    leadership_init(&a.l);
+    leadership_init(&b.l);
     return 0;
 }
 
 static int teardown(void **state)
 {
-    struct fixture *f = *state;
-    catalog_tree_destroy(&f->a.tree);
-    catalog_tree_destroy(&f->b.tree);
-    peer_destroy(&f->peer);
-    net_stop();
-    temp_dir_remove(&f->dir);
-    free(f);
+    (void)state;
+    leadership_close(&a.l);
+    leadership_close(&b.l);
+    assert_int_equal(e.err, WEIR_OK);
+    ensemble_end(&e);
     return 0;
+}
+
+static enum catalog_outcome put(struct leader *j, const char *key, const char *value, uint64_t expected)
+{
+    return leader_order(&e, j, CATALOG_PUT, key, value, expected).outcome;
+}
+
+static void expect_key(struct leader *j, const char *key, const char *value, uint64_t version)
+{
+    struct catalog_answer got = leader_order(&e, j, CATALOG_GET, key, "", 0);
+    assert_int_equal(got.outcome, CATALOG_COMMITTED);
+    assert_int_equal(got.version, version);
+    assert_true(bytes_equal(got.value, bytes_text(value)));
+}
+
+static void expect_lost(const struct leader *j, const char *reason)
+{
+    assert_int_equal(catalog_tree_state(j->l.catalog), CATALOG_TREE_LOST);
+    assert_string_equal(catalog_tree_reason(j->l.catalog), reason);
 }
 
 static void values_are_put_over_the_version_that_was_seen(void **state)
 {
-    struct fixture *f = *state;
-    begin(f, &f->a, f->epoch);
-    struct catalog_answer a = order(f, &f->a, CATALOG_PUT, KEY "attempt", "one", 0);
-    assert_int_equal(a.outcome, CATALOG_COMMITTED);
-    assert_int_equal(a.version, 1);
-    assert_int_equal(order(f, &f->a, CATALOG_PUT, KEY "attempt", "again", 0).outcome, CATALOG_CONFLICT);
-    assert_int_equal(order(f, &f->a, CATALOG_PUT, KEY "attempt", "two", 1).version, 2);
-    assert_int_equal(order(f, &f->a, CATALOG_PUT, KEY "attempt", "late", 1).outcome, CATALOG_CONFLICT);
-    a = order(f, &f->a, CATALOG_GET, KEY "attempt", "", 0);
-    assert_int_equal(a.version, 2);
-    assert_memory_equal(a.value.data, "two", 3);
-    assert_int_equal(order(f, &f->a, CATALOG_DELETE, KEY "attempt", "", 2).outcome, CATALOG_COMMITTED);
-    a = order(f, &f->a, CATALOG_GET, KEY "attempt", "", 0);
-    assert_int_equal(a.outcome, CATALOG_COMMITTED);
-    assert_int_equal(a.version, 0);
+    (void)state;
+    leader_begin(&e, &a, 0, 1);
+    struct catalog_answer first = leader_order(&e, &a, CATALOG_PUT, KEY "attempt", "one", 0);
+    assert_int_equal(first.outcome, CATALOG_COMMITTED);
+    assert_int_equal(first.version, 1);
+    assert_int_equal(put(&a, KEY "attempt", "again", 0), CATALOG_CONFLICT);
+    assert_int_equal(leader_order(&e, &a, CATALOG_PUT, KEY "attempt", "two", 1).version, 2);
+    assert_int_equal(put(&a, KEY "attempt", "late", 1), CATALOG_CONFLICT);
+    expect_key(&a, KEY "attempt", "two", 2);
+    assert_int_equal(leader_order(&e, &a, CATALOG_DELETE, KEY "attempt", "", 1).outcome, CATALOG_CONFLICT);
+    assert_int_equal(leader_order(&e, &a, CATALOG_DELETE, KEY "attempt", "", 2).outcome, CATALOG_COMMITTED);
+    expect_key(&a, KEY "attempt", "", 0);
 }
 
 static void the_next_leader_finds_what_was_put(void **state)
 {
-    struct fixture *f = *state;
     const struct master_listed *listed;
-    begin(f, &f->a, f->epoch);
-    assert_int_equal(catalog_tree_listed(f->a.tree, &listed), 0);
-    assert_int_equal(order(f, &f->a, CATALOG_PUT, KEY "graph", "g", 0).outcome, CATALOG_COMMITTED);
-    assert_int_equal(order(f, &f->a, CATALOG_PUT, "job/00000000000000000000000000000000/attempt", "x", 0).outcome, CATALOG_COMMITTED);
-    assert_int_equal(order(f, &f->a, CATALOG_PUT, KEY "attempt", "a", 0).outcome, CATALOG_COMMITTED);
-    assert_int_equal(order(f, &f->a, CATALOG_PUT, KEY "attempt", "b", 1).outcome, CATALOG_COMMITTED);
-    begin(f, &f->b, f->epoch + 1);
-    assert_int_equal(catalog_tree_listed(f->b.tree, &listed), 3);
+    (void)state;
+    leader_begin(&e, &a, 0, 1);
+    assert_int_equal(catalog_tree_listed(a.l.catalog, &listed), 0);
+    assert_int_equal(put(&a, KEY "graph", "g", 0), CATALOG_COMMITTED);
+    assert_int_equal(put(&a, "job/00000000000000000000000000000000/attempt", "x", 0), CATALOG_COMMITTED);
+    assert_int_equal(put(&a, KEY "attempt", "a", 0), CATALOG_COMMITTED);
+    assert_int_equal(put(&a, KEY "attempt", "b", 1), CATALOG_COMMITTED);
+    leader_begin(&e, &b, 1, 2);
+    assert_int_equal(catalog_tree_listed(b.l.catalog, &listed), 3);
     assert_string_equal(listed[0].key, "job/00000000000000000000000000000000/attempt");
     assert_string_equal(listed[1].key, KEY "attempt");
     assert_int_equal(listed[1].version, 2);
@@ -142,28 +91,180 @@ static void the_next_leader_finds_what_was_put(void **state)
     assert_string_equal(listed[2].key, KEY "graph");
 }
 
+/* The folder of a job goes by itself when nothing is in it any more: also while it is about to be listed. */
+static void a_folder_may_go_while_it_is_listed(void **state)
+{
+    const struct master_listed *listed;
+    (void)state;
+    leader_begin(&e, &a, 0, 1);
+    assert_int_equal(put(&a, KEY "attempt", "a", 0), CATALOG_COMMITTED);
+    assert_int_equal(put(&a, "job/00000000000000000000000000000002/attempt", "b", 0), CATALOG_COMMITTED);
+    assert_int_equal(leader_order(&e, &a, CATALOG_DELETE, KEY "attempt", "", 1).outcome, CATALOG_COMMITTED);
+    leader_claim(&e, &b, 1, 2);
+    for (uint32_t i = 0; i < 5; i++) { /* connected, folders and leader, claimed, artifacts, jobs */
+        (void)leader_say(&e, &b, UINT32_MAX);
+        settle(&e);
+        leader_hear(&b);
+    }
+    assert_int_equal(catalog_tree_state(b.l.catalog), CATALOG_TREE_LISTING);
+    pass(&e, e.limits.cleanup_ms + 1000);
+    leader_talk(&e, &b);
+    assert_int_equal(leader_turn(&e, &b), LEADERSHIP_LEADS);
+    assert_int_equal(catalog_tree_listed(b.l.catalog, &listed), 1);
+    expect_key(&b, JOB, "", 0); /* it has gone */
+}
+
+/* ---- a former leader ---- */
+
+/* None of its writes is done, be it over a value that nobody has changed since; the first one tells it. */
 static void a_leader_that_was_deposed_writes_nothing(void **state)
 {
-    struct fixture *f = *state;
-    begin(f, &f->a, f->epoch);
-    assert_int_equal(order(f, &f->a, CATALOG_PUT, KEY "attempt", "mine", 0).outcome, CATALOG_COMMITTED);
-    begin(f, &f->b, f->epoch + 1);
-    (void)order(f, &f->a, CATALOG_PUT, KEY "attempt", "still mine", 1);
-    assert_int_equal(catalog_tree_state(f->a.tree), CATALOG_TREE_LOST);
-    assert_string_equal(catalog_tree_reason(f->a.tree), "another JobManager has begun to lead");
-    struct catalog_answer a = order(f, &f->b, CATALOG_GET, KEY "attempt", "", 0);
-    assert_int_equal(a.version, 1);
-    assert_memory_equal(a.value.data, "mine", 4);
+    static const struct {
+        enum catalog_kind kind;
+        const char *key;
+        uint64_t expected;
+    } writes[] = {{CATALOG_PUT, KEY "attempt", 1}, {CATALOG_PUT, KEY "cancel", 0}, {CATALOG_DELETE, KEY "attempt", 1}};
+    (void)state;
+    leader_begin(&e, &a, 0, 1);
+    assert_int_equal(put(&a, KEY "attempt", "mine", 0), CATALOG_COMMITTED);
+    for (uint32_t i = 0; i < 3; i++) {
+        leader_begin(&e, &b, 1, 2 * i + 2);
+        assert_int_equal(leader_order(&e, &a, writes[i].kind, writes[i].key, "still mine", writes[i].expected).outcome, 0);
+        expect_lost(&a, "another JobManager has begun to lead");
+        expect_key(&b, KEY "attempt", "mine", 1);
+        expect_key(&b, KEY "cancel", "", 0);
+        assert_int_equal(leader_turn(&e, &a), LEADERSHIP_ENDS);
+        leader_role(&b, false, 0);
+        assert_int_equal(leader_turn(&e, &b), LEADERSHIP_ENDS);
+        leader_begin(&e, &a, 0, 2 * i + 3);
+    }
+}
+
+/* Nor does it make the folder of a key: what it had said before it was told comes to the tree after its successor's claim. */
+static void what_was_said_before_comes_too_late(void **state)
+{
+    const struct catalog_order o = {.number = 1, .kind = CATALOG_PUT, .key = KEY "submission", .value = bytes_text("job")};
+    struct catalog_answer answer;
+    (void)state;
+    leader_begin(&e, &a, 0, 1);
+    lead(&e, -1); /* its peer keeps what it is told for the next leader */
+    catalog_tree_order(a.l.catalog, &o);
+    assert_int_equal(leader_say(&e, &a, UINT32_MAX), 2);
+    e.lose_forwards = true;
+    lead(&e, 1);
+    e.lose_forwards = false;
+    leader_begin(&e, &b, 1, 2);
+    lead(&e, 1); /* told again */
+    leader_talk(&e, &a);
+    expect_lost(&a, "another JobManager has begun to lead");
+    assert_false(catalog_tree_answer(a.l.catalog, &answer));
+    expect_key(&b, KEY "submission", "", 0);
+    expect_key(&b, JOB, "", 0);
+}
+
+/* Who knows that it is over says nothing, and hears nothing: an answer that comes late is nobody's. */
+static void who_has_lost_the_catalog_is_silent(void **state)
+{
+    struct catalog_order o = {.number = 1, .kind = CATALOG_PUT, .key = KEY "attempt", .value = bytes_text("one")};
+    struct catalog_answer answer;
+    (void)state;
+    leader_begin(&e, &a, 0, 1);
+    catalog_tree_order(a.l.catalog, &o);
+    (void)leader_say(&e, &a, UINT32_MAX);
+    settle(&e); /* done, and not heard */
+    leader_begin(&e, &b, 1, 2);
+    o.number = 2;
+    o.key = KEY "counter";
+    catalog_tree_order(a.l.catalog, &o);
+    catalog_tree_closed(a.l.catalog);
+    expect_lost(&a, "the coordination peer has closed the connection");
+    e.now_ms += CATALOG_TREE_PING_MS;
+    assert_int_equal(leader_say(&e, &a, UINT32_MAX), 0);
+    o.number = 3;
+    catalog_tree_order(a.l.catalog, &o);
+    assert_int_equal(leader_say(&e, &a, UINT32_MAX), 0);
+    leader_hear(&a);
+    assert_false(catalog_tree_answer(a.l.catalog, &answer));
+    expect_key(&b, KEY "attempt", "one", 1);
+    expect_key(&b, KEY "counter", "", 0);
+}
+
+/* It was closed before it was made. */
+static void who_has_lost_the_catalog_does_not_claim_it(void **state)
+{
+    (void)state;
+    leader_claim(&e, &a, 0, 1);
+    (void)leader_say(&e, &a, UINT32_MAX);
+    settle(&e);
+    catalog_tree_closed(a.l.catalog);
+    leader_hear(&a);
+    expect_lost(&a, "the coordination peer has closed the connection");
 }
 
 /* Its epoch is older than the one that has claimed the catalog: it does not even begin. */
 static void a_leader_that_comes_late_does_not_begin(void **state)
 {
-    struct fixture *f = *state;
-    begin(f, &f->b, f->epoch + 1);
-    begin(f, &f->a, f->epoch);
-    assert_int_equal(catalog_tree_state(f->a.tree), CATALOG_TREE_LOST);
-    assert_int_equal(order(f, &f->b, CATALOG_PUT, KEY "attempt", "x", 0).outcome, CATALOG_COMMITTED);
+    (void)state;
+    leader_begin(&e, &b, 1, 2);
+    leader_claim(&e, &a, 0, 1);
+    leader_talk(&e, &a);
+    expect_lost(&a, "a JobManager with epoch 2 leads, ours is 1");
+    expect_key(&b, "leader", "2", 2);
+    assert_int_equal(put(&b, KEY "attempt", "x", 0), CATALOG_COMMITTED);
+}
+
+/* It had read that nobody newer leads, and was held up before it wrote its own epoch. */
+static void a_claim_that_comes_late_is_refused(void **state)
+{
+    (void)state;
+    leader_claim(&e, &a, 0, 1);
+    for (uint32_t i = 0; i < 2; i++) { /* connected; folders, and who leads */
+        (void)leader_say(&e, &a, UINT32_MAX);
+        settle(&e);
+        leader_hear(&a);
+    }
+    leader_begin(&e, &b, 1, 2);
+    assert_int_equal(leader_say(&e, &a, UINT32_MAX), 1); /* the claim */
+    leader_talk(&e, &a);
+    expect_lost(&a, "the catalog could not be read from the tree: BAD_VERSION");
+    expect_key(&b, "leader", "2", 2);
+    assert_int_equal(put(&b, KEY "attempt", "x", 0), CATALOG_COMMITTED);
+}
+
+/* ---- what nobody knows ---- */
+
+/* A peer that has no quorum does not say what became of a write. It had been done here, as the next reading tells. */
+static void without_a_quorum_a_write_is_in_doubt(void **state)
+{
+    const struct catalog_order o = {.number = 1, .kind = CATALOG_PUT, .key = "artifact/00", .value = bytes_text("one")};
+    struct catalog_answer answer = {0};
+    (void)state;
+    leader_begin(&e, &a, 0, 1);
+    for (uint32_t i = 0; i < SERVERS; i++) e.stopped[i] = true;
+    catalog_tree_order(a.l.catalog, &o);
+    (void)leader_say(&e, &a, UINT32_MAX); /* proposed, and committed nowhere yet */
+    lead(&e, -1);
+    pass(&e, e.limits.quorum_wait_ms + 100);
+    leader_hear(&a);
+    assert_true(catalog_tree_answer(a.l.catalog, &answer));
+    assert_int_equal(answer.outcome, CATALOG_UNKNOWN);
+    for (uint32_t i = 0; i < SERVERS; i++) e.stopped[i] = false;
+    lead(&e, 0);
+    expect_key(&a, "artifact/00", "one", 1);
+}
+
+/* Whoever asks whether it still leads is answered by a quorum, or not at all. */
+static void what_is_read_takes_a_quorum(void **state)
+{
+    (void)state;
+    leader_begin(&e, &a, 0, 1);
+    e.hold_barriers = true;
+    assert_int_equal(leader_order(&e, &a, CATALOG_GET, "leader", "", 0).outcome, 0);
+    e.hold_barriers = false;
+    leader_talk(&e, &a);
+    struct catalog_answer answer = {0};
+    assert_true(catalog_tree_answer(a.l.catalog, &answer));
+    assert_true(bytes_equal(answer.value, bytes_text("1")));
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -173,8 +274,15 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(values_are_put_over_the_version_that_was_seen),
         CASE(the_next_leader_finds_what_was_put),
+        CASE(a_folder_may_go_while_it_is_listed),
         CASE(a_leader_that_was_deposed_writes_nothing),
+        CASE(what_was_said_before_comes_too_late),
+        CASE(who_has_lost_the_catalog_is_silent),
+        CASE(who_has_lost_the_catalog_does_not_claim_it),
         CASE(a_leader_that_comes_late_does_not_begin),
+        CASE(a_claim_that_comes_late_is_refused),
+        CASE(without_a_quorum_a_write_is_in_doubt),
+        CASE(what_is_read_takes_a_quorum),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
