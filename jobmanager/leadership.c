@@ -19,10 +19,10 @@ void leadership_role(struct leadership *l, const struct peer_role *role)
     l->news = true;
 }
 
-/* Why what the catalog was claimed for is over; NULL: it is not. */
+/* Why what the catalog was claimed for is over; NULL: it is not. An epoch has one leader, and where there is none it is 0. */
 static const char *why_over(const struct leadership *l)
 {
-    if (!l->role.leads || l->role.epoch != l->epoch) return "the peer has lost its quorum, or another one leads";
+    if (l->role.epoch != l->epoch) return "the peer has lost its quorum, or another one leads";
     return catalog_tree_state(l->catalog) == CATALOG_TREE_LOST ? catalog_tree_reason(l->catalog) : NULL;
 }
 
