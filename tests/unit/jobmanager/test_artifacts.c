@@ -170,9 +170,80 @@ static void older_lists_are_refused(void **state)
     artifacts_held(a, &x);
     assert_int_equal(artifacts_take(a, EPOCH, 4, 2, NULL, 0, NULL), WEIR_E_STATE);
     assert_int_equal(artifacts_take(a, EPOCH - 1, 9, 2, NULL, 0, NULL), WEIR_E_STATE);
+    assert_int_equal(artifacts_take(a, EPOCH + 1, 9, 2, NULL, 0, NULL), WEIR_E_STATE); /* the peer has not told of it yet */
     expect_nothing(0);
     artifacts_role(a, EPOCH + 1, true);
     assert_int_equal(artifacts_take(a, EPOCH + 1, 9, 2, NULL, 0, NULL), WEIR_E_STATE); /* who leads takes none */
+    artifacts_role(a, 0, false);
+    assert_int_equal(artifacts_take(a, 0, 9, 2, NULL, 0, NULL), WEIR_E_STATE); /* of nobody */
+    expect_nothing(0);
+}
+
+/* Versions are of one leadership: those of the next begin anew, and what was heard before counts no more. */
+static void the_next_leader_has_a_list_of_its_own(void **state)
+{
+    (void)state;
+    be(false);
+    artifacts_held(a, &y);
+    assert_int_equal(artifacts_take(a, EPOCH, 5, 2, (struct store_artifact[]){x, y}, 2, NULL), WEIR_OK);
+    expect(ARTIFACTS_FETCH, 2, 0);
+    uint64_t number = order.number;
+    artifacts_fetched(a, 4);
+    artifacts_role(a, EPOCH + 1, false);
+    assert_false(artifacts_expects(a, 2, number)); /* bytes of the fetch before are of no use */
+    assert_null(artifacts_find(a, y.digest));
+    expect_nothing(0); /* nothing is removed, nobody is asked */
+    assert_int_equal(artifacts_take(a, EPOCH + 1, 1, 3, (struct store_artifact[]){x, y}, 2, NULL), WEIR_OK);
+    expect(ARTIFACTS_FETCH, 3, 0);
+    assert_int_equal(order.offset, 0);
+    assert_false(artifacts_expects(a, 2, order.number));
+    assert_false(artifacts_expects(a, 3, number));
+    assert_true(artifacts_expects(a, 3, order.number));
+    artifacts_fetched(a, 4);
+    assert_false(artifacts_expects(a, 3, order.number)); /* once */
+    assert_false(artifacts_expects(a, 3, 0));
+}
+
+/* The request was made anew: an answer to the first says nothing of what the second asked about, nor does one that comes twice. */
+static void an_answer_that_comes_late_makes_no_holder(void **state)
+{
+    (void)state;
+    lead_with_nothing();
+    int64_t now_ms = ARTIFACTS_SYNC_MS;
+    expect(ARTIFACTS_SYNC, 2, now_ms);
+    uint64_t first = order.number;
+    assert_true(artifacts_asked(a, 2, first));
+    now_ms += ARTIFACTS_ANSWER_MS;
+    assert_true(artifacts_offer(a, &x, now_ms));
+    expect(ARTIFACTS_SYNC, 2, now_ms);
+    assert_false(artifacts_asked(a, 2, first));
+    artifacts_synced(a, 2, first, 0, NULL, 0, now_ms);
+    expect(ARTIFACTS_SYNC, 3, now_ms);
+    uint64_t third = order.number;
+    expect_nothing(now_ms);
+    artifacts_synced(a, 2, third, 0, NULL, 0, now_ms); /* nor one of somebody else */
+    expect_nothing(now_ms);
+    artifacts_synced(a, 3, third, 0, &x.digest, 1, now_ms);
+    artifacts_synced(a, 3, third, 0, NULL, 0, now_ms);
+    artifacts_synced(a, 3, 0, 0, NULL, 0, now_ms);
+    expect_nothing(now_ms);
+}
+
+/* What a former leadership has put into the catalog is nothing to the next one: it may not even be there. */
+static void what_was_kept_for_another_leadership_is_not_listed(void **state)
+{
+    (void)state;
+    lead_with_nothing();
+    assert_true(artifacts_offer(a, &x, 1));
+    sync(2, NULL, 0, 1);
+    expect(ARTIFACTS_KEEP, 0, 1);
+    artifacts_role(a, EPOCH + 1, true);
+    artifacts_kept(a, x.digest, true);
+    assert_null(artifacts_find(a, x.digest));
+    artifacts_named(a);
+    assert_true(artifacts_offer(a, &x, 2)); /* uploaded again, before it was removed */
+    artifacts_kept(a, x.digest, true);
+    assert_null(artifacts_find(a, x.digest)); /* nobody but us holds it */
 }
 
 /* Who is deposed forgets who held what. */
@@ -188,6 +259,25 @@ static void holders_are_of_one_leadership(void **state)
     expect(ARTIFACTS_REMOVE, 0, 2); /* it was never in the catalog */
 }
 
+/* An answer of one is none in the next. */
+static void answers_are_of_one_leadership(void **state)
+{
+    (void)state;
+    lead_with_nothing();
+    assert_true(artifacts_offer(a, &x, 1));
+    expect(ARTIFACTS_SYNC, 2, 1);
+    uint64_t number = order.number;
+    artifacts_role(a, EPOCH + 1, true);
+    artifacts_name(a, &y);
+    artifacts_named(a);
+    assert_false(artifacts_asked(a, 2, number));
+    artifacts_synced(a, 2, number, 0, NULL, 0, 1);
+    expect(ARTIFACTS_REMOVE, 0, 1); /* x */
+    expect(ARTIFACTS_SYNC, 2, 1);
+    expect(ARTIFACTS_SYNC, 3, 1);
+    expect_nothing(1); /* y is nowhere */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +289,10 @@ int main(void)
         cmocka_unit_test_teardown(what_nobody_names_goes, close_all),
         cmocka_unit_test_teardown(older_lists_are_refused, close_all),
         cmocka_unit_test_teardown(holders_are_of_one_leadership, close_all),
+        cmocka_unit_test_teardown(answers_are_of_one_leadership, close_all),
+        cmocka_unit_test_teardown(the_next_leader_has_a_list_of_its_own, close_all),
+        cmocka_unit_test_teardown(an_answer_that_comes_late_makes_no_holder, close_all),
+        cmocka_unit_test_teardown(what_was_kept_for_another_leadership_is_not_listed, close_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

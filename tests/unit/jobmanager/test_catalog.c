@@ -187,9 +187,51 @@ static void anothers_value_is_never_overwritten(void **state)
     assert_true(next(f));
     answer(f, CATALOG_CONFLICT, 0, "");
     assert_true(next(f));
-    answer(f, CATALOG_COMMITTED, 1, "theirs");
+    answer(f, CATALOG_COMMITTED, 1, "mine, and more");
     assert_true(done(f));
     assert_int_equal(f->done.err, WEIR_E_STATE);
+    put(f, "l", "mine", 2);
+    assert_true(next(f));
+    answer(f, CATALOG_UNKNOWN, 0, "");
+    f->now_ms += CATALOG_RETRY_MS;
+    assert_true(next(f));
+    answer(f, CATALOG_COMMITTED, 1, "ours"); /* as long as ours */
+    assert_true(done(f));
+    assert_int_equal(f->done.err, WEIR_E_STATE);
+    catalog_know(f->c, "m", 2);
+    catalog_delete(f->c, "m");
+    assert_true(next(f));
+    assert_int_equal(f->order.expected, 2);
+    answer(f, CATALOG_CONFLICT, 0, "");
+    assert_true(next(f));
+    answer(f, CATALOG_COMMITTED, 3, "theirs");
+    assert_true(done(f));
+    assert_int_equal(f->done.err, WEIR_E_STATE);
+}
+
+/* Nobody knew what became of it, and it is being read back: an answer to the first order that comes now, or again, counts no more. */
+static void the_answer_to_an_order_before_is_ignored(void **state)
+{
+    struct fixture *f = *state;
+    put(f, "k", "mine", 1);
+    assert_true(next(f));
+    struct catalog_order first = f->order;
+    answer(f, CATALOG_UNKNOWN, 0, "");
+    answer(f, CATALOG_COMMITTED, 1, ""); /* twice: the first one counts */
+    assert_false(done(f));
+    f->now_ms += CATALOG_RETRY_MS;
+    assert_true(next(f));
+    struct catalog_order reading = f->order;
+    assert_int_equal(reading.kind, CATALOG_GET);
+    f->order = first;
+    answer(f, CATALOG_COMMITTED, 1, "mine"); /* as if it were what was read */
+    assert_false(done(f));
+    f->order = reading;
+    answer(f, CATALOG_COMMITTED, 0, ""); /* not done */
+    assert_true(next(f));
+    f->order = first;
+    answer(f, CATALOG_REFUSED, 0, "");
+    assert_false(done(f));
 }
 
 static void answers_to_nothing_are_ignored(void **state)
@@ -241,6 +283,7 @@ int main(void)
         T(a_refusal_says_nothing_of_an_order_in_doubt),
         T(anothers_value_is_never_overwritten),
         T(answers_to_nothing_are_ignored),
+        T(the_answer_to_an_order_before_is_ignored),
         T(deletes_are_read_back_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,6 +123,40 @@ static void the_next_attempt_has_no_places(void **state)
     buffer_close(&b);
 }
 
+/* What permits its writer to go on, or says what became of a job, as the leader of an epoch would put it. */
+static void put_of(uint64_t epoch, enum job_key key, struct buffer *out)
+{
+    static char none[1];
+    const struct job of_epoch = {.epoch = epoch, .attempt = 2, .failure = {.operator_id = none, .reason = none, .taskmanager = none}};
+    buffer_clear(out);
+    switch (key) {
+    case JOB_KEY_ATTEMPT: records_attempt(&of_epoch, 2, false, out); return;
+    case JOB_KEY_COUNTER: records_counter(epoch, 7, out); return;
+    case JOB_KEY_POINTERS: records_pointers(epoch, NULL, 0, out); return;
+    case JOB_KEY_RESULT: records_result(&of_epoch, JOB_FINISHED, 3, out); return;
+    case JOB_KEY_CANCEL: records_cancel(epoch, out); return;
+    default: records_artifact(epoch, &(struct store_artifact){.size = 1, .name = "x.so"}, out); return;
+    }
+}
+
+/* One who reads it back, since nobody knew what became of it, must not take the value of another for its own. */
+static void no_two_leaders_put_the_same(void **state)
+{
+    static const enum job_key keys[] = {JOB_KEY_ATTEMPT, JOB_KEY_COUNTER, JOB_KEY_POINTERS, JOB_KEY_RESULT, JOB_KEY_CANCEL, JOB_KEYS};
+    (void)state;
+    for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
+        struct buffer a = {0}, b = {0};
+        put_of(1, keys[k], &a);
+        put_of(2, keys[k], &b);
+        assert_int_equal(a.len, b.len);
+        assert_memory_not_equal(a.data, b.data, a.len);
+        put_of(1, keys[k], &b);
+        assert_memory_equal(a.data, b.data, a.len);
+        buffer_close(&a);
+        buffer_close(&b);
+    }
+}
+
 /* Every shorter one, and every one with a byte changed, is refused or read as something that is within its bounds. */
 static void broken_ones_are_refused(void **state)
 {
@@ -169,11 +203,9 @@ static void keys_go_both_ways(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_submission_comes_back),
-        cmocka_unit_test(the_small_ones_come_back),
-        cmocka_unit_test(the_next_attempt_has_no_places),
-        cmocka_unit_test(broken_ones_are_refused),
-        cmocka_unit_test(keys_go_both_ways),
+        cmocka_unit_test(a_submission_comes_back),        cmocka_unit_test(the_small_ones_come_back),
+        cmocka_unit_test(the_next_attempt_has_no_places), cmocka_unit_test(no_two_leaders_put_the_same),
+        cmocka_unit_test(broken_ones_are_refused),        cmocka_unit_test(keys_go_both_ways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
