@@ -472,6 +472,22 @@ void sim_pause_leader(struct sim *sim, int64_t ms)
     sim->ens->peers[sim->leader + 1].paused_ms = sim->now_ms + ms;
 }
 
+void sim_cut_jobmanager(struct sim *sim, uint32_t jm, bool cut)
+{
+    sim_trace(sim, "network: jm-%" PRIu32 " %s", jm + 1, cut ? "is cut off from the others" : "reaches the others again");
+    for (uint32_t other = 1; other <= sim->n_jms; other++) {
+        if (other == jm + 1) continue;
+        net_cut(sim->ens, jm + 1, other, cut);
+        net_cut(sim->ens, other, jm + 1, cut);
+    }
+}
+
+void sim_hold_orders(struct sim *sim, uint32_t jm, int64_t ms)
+{
+    sim_trace(sim, "what jm-%" PRIu32 " says to its peer takes %" PRId64 " ms", jm + 1, ms);
+    sim->jms[jm].peer->told_ms[1] = sim->now_ms + ms;
+}
+
 /* ---- life ---- */
 
 void leaders_new(struct sim *sim, const struct ens_config *config)

@@ -110,6 +110,24 @@ static void taskmanagers_come_back_to_a_leader_that_was_stopped(void **state)
     assert_same_attempt(sim, job);
 }
 
+/*
+ * A leader has decided to cancel, and before that is written it is cut off and deposed. Its peer has come back, and would pass on to the
+ * new leader what its main thread had said; nobody has told that one of a cancel, so the job goes on.
+ */
+static void what_a_former_leader_decided_comes_too_late(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = begin(sim), former = sim->leader;
+    sim_hold_orders(sim, former, 10000);
+    assert_int_equal(sim_cancel(sim, job), WEIR_OK); /* so far; it is not accepted yet */
+    sim_cut_jobmanager(sim, former, true);
+    sim_run(sim, 5000);
+    assert_int_not_equal(sim->leader, former);
+    sim_cut_jobmanager(sim, former, false);
+    sim_run(sim, 6000);
+    assert_same_attempt(sim, job);
+}
+
 /* Everybody at once, and the disks have it all. */
 static void a_cold_start_finds_job_and_checkpoints(void **state)
 {
@@ -131,6 +149,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_job_outlives_many_leaders, setup, teardown),
         cmocka_unit_test_setup_teardown(a_leader_that_was_stopped_cancels_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(taskmanagers_come_back_to_a_leader_that_was_stopped, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_a_former_leader_decided_comes_too_late, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cold_start_finds_job_and_checkpoints, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -290,6 +290,9 @@ void sim_restart_jobmanager(struct sim *sim); /* the only one */
 /* In a world with an ensemble: a JobManager with its peer, which starts again `ms` later; the one that leads is stopped and goes on. */
 void sim_crash_jobmanager(struct sim *sim, uint32_t jm, int64_t ms);
 void sim_pause_leader(struct sim *sim, int64_t ms);
+void sim_cut_jobmanager(struct sim *sim, uint32_t jm, bool cut); /* its peer from all others, both ways; TaskManagers reach it */
+/* What it decides from now on does not get to its peer before so much time has passed: what it writes to the catalog. */
+void sim_hold_orders(struct sim *sim, uint32_t jm, int64_t ms);
 /* Asks for a checkpoint; the answer. */
 weir_err sim_request(struct sim *sim, uint32_t job, uint32_t options);
 
