@@ -482,7 +482,9 @@ static void on_cancel(struct job *job, struct job_actions *out)
         job_refuse_ended(job, &out->answer);
         return;
     }
-    if (job->outcome == JOB_FINISHED || (job->committing && (job->state == JOB_RUNNING || job->state == JOB_RECONCILING))) {
+    /* With checkpoints a failure behind COMMIT begins another attempt, which may be canceled. */
+    bool lasts = !job->ckpt || job->state == JOB_RUNNING || job->state == JOB_RECONCILING;
+    if (job->outcome == JOB_FINISHED || (job->committing && lasts)) {
         weir_fail(&out->answer, WEIR_E_STATE, "too late: the job has finished its work and its output is being committed");
         return;
     }

@@ -12,7 +12,7 @@
 
 #include "tests/sim/stories.h"
 
-enum { TM_2 = 1 };
+enum { TM_1, TM_2, TM_3 };
 
 /* It has a worker on each TaskManager, and a checkpoint every 200 ms. */
 static const struct sim_spec usual = {.parallelism = 6,
@@ -128,6 +128,28 @@ static void what_a_former_leader_decided_comes_too_late(void **state)
     assert_same_attempt(sim, job);
 }
 
+/*
+ * Without checkpoints a cancel comes too late after COMMIT, also when the commit fails: the next leader could not tell it from one that
+ * came before, after which nothing was made visible.
+ */
+static void a_cancel_comes_too_late_when_the_commit_fails(void **state)
+{
+    struct sim *sim = *state;
+    struct sim_spec spec = usual;
+    spec.interval_ms = spec.restarts = 0;
+    spec.run_ms = 500;
+    uint32_t job = sim_submit(sim, &spec);
+    sim_drop_next(sim, WIRE_COMMIT, TM_3, 12); /* so that its worker is waited for */
+    assert_true(sim_run_until(sim, job, JOB_RUNNING, 3000));
+    for (int i = 0; i < 5000 && !sim_job(sim, job)->committing; i++) sim_run(sim, 1);
+    sim_crash(sim, TM_1);
+    assert_true(sim_run_until(sim, job, JOB_FAILING, 4000));
+    assert_int_equal(sim_cancel(sim, job), WEIR_E_STATE);
+    sim_crash_jobmanager(sim, sim->leader, 500);
+    assert_true(sim_run_until(sim, job, JOB_FAILED, 20000));
+    assert_non_null(strstr(sim_job(sim, job)->failure.reason, "partly visible"));
+}
+
 /* Everybody at once, and the disks have it all. */
 static void a_cold_start_finds_job_and_checkpoints(void **state)
 {
@@ -150,6 +172,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_leader_that_was_stopped_cancels_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(taskmanagers_come_back_to_a_leader_that_was_stopped, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_former_leader_decided_comes_too_late, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_cancel_comes_too_late_when_the_commit_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cold_start_finds_job_and_checkpoints, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
