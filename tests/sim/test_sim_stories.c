@@ -194,6 +194,7 @@ static void COMMIT_waits_for_a_cancel(void **state)
     for (int i = 0; i < 5000 && !sim_job(sim, job)->storing; i++) sim_run(sim, 1);
     assert_int_equal(sim_cancel(sim, job), WEIR_OK);
     assert_true(sim_run_until(sim, job, JOB_CANCELED, 1000));
+    assert_false(sim_expect(sim, "jm   > tm-1 COMMIT job 00000001 attempt 1\n"));
 }
 
 static void cancel_comes_too_late_after_COMMIT(void **state)
