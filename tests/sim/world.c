@@ -679,7 +679,7 @@ void sim_draw(struct sim **out, uint64_t seed, bool ensemble, bool print)
         sim_draw_trouble(sim, rage_ms);
     sim_start_all(sim);
     rage(sim, rage_ms);
-    if (!sim->violated) sim_heal(sim, 60000);
+    if (!sim->violated) sim_heal(sim, 60000 + sim->config.reconcile_ms); /* so long an attempt waits for workers that are no more */
     if (!sim->violated && ensemble) prove_well(sim);
     *out = sim;
 }
