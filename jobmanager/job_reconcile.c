@@ -49,7 +49,7 @@ static bool fits(const struct job *job, const struct wire_worker *w)
 {
     if (job->state != JOB_RECONCILING || w->attempt != job->attempt) return false;
     if (job->n_workers && (w->n_workers != job->n_workers || w->epoch != job->attempt_epoch)) return false;
-    if (w->epoch > job->epoch || w->worker >= w->n_workers || w->n_workers > job->n_slots) return false;
+    if (w->epoch > job->epoch || w->n_workers > job->n_slots) return false; /* the decoder has checked that `worker` lies in n_workers */
     if (job->n_workers && job->workers[w->worker].state != JOB_WORKER_MISSING) return false;
     for (uint32_t i = 0; i < w->n_slots; i++)
         if (w->slots[i] >= job->n_slots || (job->n_workers && job->slot_worker[w->slots[i]] != NO_WORKER)) return false;

@@ -204,6 +204,15 @@ mutant "words of a worker of an older epoch count" $members 's/msg->epoch != job
 mutant "words of a worker of a newer epoch count" $members 's/msg->epoch != job->attempt_epoch/msg->epoch < job->attempt_epoch/' "$@"
 mutant "words of a worker of an older attempt count" $members 's/msg->attempt < job->attempt \|\| //' "$@"
 mutant "words of a worker of a newer attempt count" $members 's/ \|\| msg->attempt > job->attempt//' "$@"
+mutant "a worker of another attempt is taken up" $reconcile 's/ \|\| w->attempt != job->attempt\) return false;/) return false;/' "$@"
+mutant "a worker is taken up when nobody waits for it" $reconcile 's/job->state != JOB_RECONCILING \|\| w->attempt/w->attempt/' "$@"
+mutant "a worker of a later epoch is taken up" $reconcile 's/w->epoch > job->epoch \|\| //' "$@"
+mutant "workers of two deployments make one attempt" $reconcile 's/ \|\| w->epoch != job->attempt_epoch\)/)/' "$@"
+mutant "workers of attempts of two sizes make one" $reconcile 's/w->n_workers != job->n_workers \|\| //' "$@"
+mutant "more workers than slots are taken up" $reconcile 's/ \|\| w->n_workers > job->n_slots\)/)/' "$@"
+mutant "a part of an attempt is taken up twice" $reconcile 's/^    if \(job->n_workers && job->workers\[w->worker\]\.state != JOB_WORKER_MISSING\) return false;//' "$@"
+mutant "a slot of an attempt is taken up twice" $reconcile 's/ \|\| \(job->n_workers && job->slot_worker\[w->slots\[i\]\] != NO_WORKER\)\) return false;/) return false;/' "$@"
+mutant "a slot that the job does not have is taken up" $reconcile 's/w->slots\[i\] >= job->n_slots \|\| //' "$@"
 
 test=unit/jobmanager/test_artifacts.c
 mutant "a list of another epoch is taken" $artifacts 's/ \|\| epoch != a->epoch\)/)/' "$@"

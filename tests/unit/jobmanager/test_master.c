@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobmanager/catalog_records.h"
 #include "jobmanager/master.h"
 
 struct fixture {
@@ -22,6 +23,8 @@ struct fixture {
     struct link *link;
     struct wire_msg got[16]; /* what it was told; closed by the teardown */
     uint32_t n_got;
+    struct wire_worker *workers; /* that it reports when it registers */
+    uint32_t n_workers;
     /* what was asked of the driver in all steps since `forget` */
     uint32_t n_describe, n_stop_describe, n_read_chunk, n_ended, n_send;
     struct master_action read_chunk;
@@ -123,6 +126,8 @@ static void connect_as(struct fixture *f, uint32_t incarnation, const char *id, 
     msg.reg.host = "host";
     msg.reg.version = version;
     msg.reg.slots = slots;
+    msg.reg.workers = f->workers;
+    msg.reg.n_workers = f->n_workers;
     forget(f);
     tell(f, &msg);
 }
@@ -135,13 +140,18 @@ static void answer_who_leads(struct fixture *f, uint64_t number, enum catalog_ou
 }
 
 /* Another JobManager, which leads. */
-static void start_anew(struct fixture *f, const struct master_config *config)
+static void start_with(struct fixture *f, const struct master_config *config, const struct master_listed *at, uint32_t n)
 {
     master_destroy(&f->m);
     master_new(&f->m, config, f->now_ms);
-    step(f, &(struct master_event){.type = MASTER_EV_LISTED});
+    step(f, &(struct master_event){.type = MASTER_EV_LISTED, .listed = {.n = n, .at = at}});
     answer_who_leads(f, f->asked, CATALOG_COMMITTED);
     f->n_asked = 0;
+}
+
+static void start_anew(struct fixture *f, const struct master_config *config)
+{
+    start_with(f, config, NULL, 0);
 }
 
 static int setup(void **state)
@@ -183,15 +193,21 @@ static weir_err cancel(struct fixture *f, uint32_t job)
     return f->actions.answer.code;
 }
 
-static void described(struct fixture *f, uint32_t job)
+static void make_graph(struct buffer *out)
 {
     struct graph_input input = {.node = 0, .partition = GRAPH_FORWARD, .way = ""};
     struct graph_node nodes[] = {
         {.id = "read", .name = "source", .kind = GRAPH_SOURCE, .n_outputs = 1},
         {.id = "write", .name = "sink", .kind = GRAPH_SINK, .chain = true, .n_ports = 1, .n_inputs = 1, .inputs = &input}};
-    struct graph made = {.name = "g", .n_nodes = 2, .nodes = nodes}, graph;
+    struct graph made = {.name = "g", .n_nodes = 2, .nodes = nodes};
+    assert_int_equal(graph_encode(&made, out), WEIR_OK);
+}
+
+static void described(struct fixture *f, uint32_t job)
+{
+    struct graph graph;
     struct buffer bytes = {0};
-    assert_int_equal(graph_encode(&made, &bytes), WEIR_OK);
+    make_graph(&bytes);
     assert_int_equal(graph_decode(&graph, bytes.data, bytes.len, NULL), WEIR_OK);
     buffer_close(&bytes);
     struct master_event ev = {.type = MASTER_EV_DESCRIBED};
@@ -642,6 +658,108 @@ static void who_does_not_lead_is_in_no_doubt(void **state)
     master_destroy(&other.m);
 }
 
+/* ---- attempts of a leader before ---- */
+
+/* Epoch 5 leads, and the catalog has attempt 2 of job 1, of two slots, which it does not say where they are. */
+static void lead_after(struct fixture *f)
+{
+    static const char *const names[] = {"attempt", "graph", "submission"};
+    struct buffer values[3] = {0};
+    struct master_listed listed[3];
+    char keys[3][64], id[WEIR_ID_TEXT];
+    const struct job_submission sub = {.id = id_of(1), .size = 10, .name = "n", .cwd = "/", .parallelism = 2, .from = ""};
+    records_attempt(&(struct job){.epoch = 4, .attempt = 1}, 2, false, &values[0]);
+    make_graph(&values[1]);
+    records_submission(&sub, 1, 0, &values[2]);
+    for (uint32_t i = 0; i < 3; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], RECORDS_PREFIX "%s/%s", id_text(id_of(1), id), names[i]);
+        listed[i] = (struct master_listed){keys[i], 1, {values[i].data, (uint32_t)values[i].len}};
+    }
+    start_with(f, &(struct master_config){.incarnation = id_of(9999), .epoch = 5, .version = "1"}, listed, 3);
+    for (uint32_t i = 0; i < 3; i++) buffer_close(&values[i]);
+    assert_int_equal(master_job_at(f->m, 0)->state, JOB_RECONCILING);
+}
+
+struct report {
+    uint32_t attempt;
+    uint64_t epoch;
+    uint32_t worker, n_workers, slot;
+};
+
+/* A TaskManager registers with these. Gives how many of them it is told to cancel. */
+static uint32_t report(struct fixture *f, uint32_t incarnation, const char *id, const struct report *reports, uint32_t n)
+{
+    struct wire_worker workers[2];
+    uint32_t slots[2], n_cancel = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct report *r = &reports[i];
+        slots[i] = r->slot;
+        workers[i] = (struct wire_worker){.job = id_of(1), .attempt = r->attempt, .epoch = r->epoch, .state = WIRE_WORKER_IS_RUNNING};
+        workers[i].worker = r->worker;
+        workers[i].n_workers = r->n_workers;
+        workers[i].slots = &slots[i];
+        workers[i].n_slots = 1;
+        workers[i].endpoint = "tcp://h:1";
+    }
+    f->workers = workers;
+    f->n_workers = n;
+    connect_as(f, incarnation, id, 4, "1");
+    f->workers = NULL;
+    f->n_workers = 0;
+    for (uint32_t i = 0; i < f->n_got; i++) n_cancel += f->got[i].type == WIRE_CANCEL;
+    return n_cancel;
+}
+
+static void an_attempt_is_taken_up_when_all_of_it_is_reported(void **state)
+{
+    static const struct report whole[] = {{2, 4, 0, 2, 0}, {2, 4, 1, 2, 1}};
+    struct fixture *f = *state;
+    lead_after(f);
+    assert_int_equal(report(f, 1, "tm-1", whole, 1), 0);
+    assert_int_equal(master_job_at(f->m, 0)->state, JOB_RECONCILING);
+    assert_int_equal(report(f, 2, "tm-2", whole + 1, 1), 0);
+    assert_int_equal(master_job_at(f->m, 0)->state, JOB_RUNNING);
+    assert_int_equal(report(f, 3, "tm-3", whole + 1, 1), 1); /* nobody waits for another one */
+    assert_int_equal(master_job_at(f->m, 0)->state, JOB_RUNNING);
+}
+
+/* A worker of another attempt, or of another deployment of the same one, would be a second one of the same part. */
+static void what_does_not_belong_to_the_attempt_is_canceled(void **state)
+{
+    static const struct report alone[] = {{1, 4, 0, 2, 0}, {3, 4, 0, 2, 0}, {2, 6, 0, 2, 0}, {2, 4, 0, 3, 0}, {2, 4, 0, 2, 2}};
+    static const struct report pairs[][2] = {{{2, 4, 0, 2, 0}, {1, 4, 1, 2, 1}},
+                                             {{2, 4, 0, 2, 0}, {2, 3, 1, 2, 1}},
+                                             {{2, 4, 1, 2, 1}, {2, 4, 0, 1, 0}},
+                                             {{2, 4, 0, 2, 0}, {2, 4, 0, 2, 1}},
+                                             {{2, 4, 0, 2, 0}, {2, 4, 1, 2, 0}}};
+    struct fixture *f = *state;
+    for (uint32_t i = 0; i < sizeof alone / sizeof alone[0]; i++) {
+        lead_after(f);
+        assert_int_equal(report(f, 1, "tm-1", &alone[i], 1), 1);
+        assert_int_equal(master_job_at(f->m, 0)->n_workers, 0);
+    }
+    for (uint32_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        lead_after(f);
+        assert_int_equal(report(f, 1, "tm-1", pairs[i], 2), 1);
+        assert_int_equal(master_job_at(f->m, 0)->state, JOB_RECONCILING);
+    }
+}
+
+/* The attempt was given up, since nobody reported any of it. */
+static void what_is_reported_too_late_is_canceled(void **state)
+{
+    static const struct report late = {2, 4, 0, 2, 0};
+    struct fixture *f = *state;
+    lead_after(f);
+    while (master_job_at(f->m, 0)->state != JOB_CREATED) {
+        assert_true(f->now_ms < 2 * WEIR_RECONCILE_MS);
+        f->now_ms = f->actions.deadline_ms;
+        step(f, &(struct master_event){.type = MASTER_EV_TICK});
+    }
+    assert_int_equal(report(f, 1, "tm-1", &late, 1), 1);
+    assert_int_equal(master_job_at(f->m, 0)->n_workers, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -659,6 +777,9 @@ int main(void)
         CASE(live_settings_reach_jobs_and_bad_ones_do_not),
         CASE(live_settings_of_a_job_are_its_own),
         CASE(live_settings_of_a_job_go_with_it),
+        CASE(an_attempt_is_taken_up_when_all_of_it_is_reported),
+        CASE(what_does_not_belong_to_the_attempt_is_canceled),
+        CASE(what_is_reported_too_late_is_canceled),
         CASE(who_was_stopped_waits_until_the_catalog_has_answered),
         cmocka_unit_test(who_begins_to_lead_waits_until_the_catalog_has_answered),
         cmocka_unit_test(who_was_stopped_gives_nobody_up),
