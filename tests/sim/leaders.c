@@ -510,8 +510,9 @@ void leaders_destroy(struct sim *sim)
     if (!t) return;
     for (uint32_t i = 0; i < sim->n_jms; i++) {
         leadership_close(&t->peers[i].leadership);
-        if (t->peers[i].server) coord_state_close(&t->peers[i].state);
-        coord_server_destroy(&t->peers[i].server);
+        bool lives = t->peers[i].server != NULL;
+        coord_server_destroy(&t->peers[i].server); /* what it has under way holds parts of the state */
+        if (lives) coord_state_close(&t->peers[i].state);
         buffer_close(&t->peers[i].wishes);
     }
     coord_state_close(&t->state);
