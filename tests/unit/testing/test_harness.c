@@ -1020,7 +1020,7 @@ static void files_go_with_the_harness_and_its_snapshots(void **state)
     struct weir_harness_snapshot *s = NULL;
     struct weir_harness *h = open_counting(&event_time, &(struct weir_harness_options){.state_bytes = 1 << 20, .batch = WEIR_HARNESS_FULL});
     for (int64_t i = 0; i < 5000; i++) {
-        char text[16];
+        char text[24];
         (void)snprintf(text, sizeof text, "%lld", (long long)i);
         struct word row = {.n = 1, .text = weir_harness_str(h, 0, text)};
         OK(weir_harness_push(h, 0, &row, sizeof row, 0, WEIR_INSERT));
