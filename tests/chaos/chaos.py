@@ -214,6 +214,8 @@ class Run:
         """What the daemons hold, and what lies in the storage."""
         held = {}
         for daemon in self.cluster.daemons:
+            if not daemon.runs():
+                raise Trouble(f"{daemon.name} has ended by itself")
             with open(f"/proc/{daemon.pid}/status", encoding="ascii") as f:
                 memory = next((int(line.split()[1]) for line in f if line.startswith("VmRSS")), 0)
             held[daemon.name] = (daemon.pid, len(os.listdir(f"/proc/{daemon.pid}/fd")), memory)
