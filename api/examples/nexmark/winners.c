@@ -326,7 +326,25 @@ struct result q6(const struct query_input *in)
  * --------------------------------------------------------------------------------------------------------------------------- */
 
 WEIR_KEY_FIXED(auction_by_id, nexmark_auction, id);
-WEIR_KEY_FIXED(bid_by_auction, nexmark_bid, auction);
+/* What is told of a bid, without its channel and url: a third less to move and to keep. */
+struct offered {
+    int64_t auction, bidder, price, seq;
+    weir_time date_time;
+    struct weir_str extra;
+};
+WEIR_ROW(offered, WEIR_FIELD(offered, 1, I64, auction), WEIR_FIELD(offered, 2, I64, bidder), WEIR_FIELD(offered, 3, I64, price),
+         WEIR_FIELD(offered, 4, I64, seq), WEIR_FIELD(offered, 5, TIME, date_time), WEIR_FIELD(offered, 6, STR, extra));
+WEIR_KEY_FIXED(offered_by_auction, offered, auction);
+
+static inline weir_err take_offered(struct weir_none *self, struct weir_ctx *ctx, const struct nexmark_bid *b,
+                                    const struct weir_record *rec)
+{
+    (void)self;
+    struct offered row = {.auction = b->auction, .bidder = b->bidder, .price = b->price, .seq = b->seq, .date_time = b->date_time};
+    row.extra = COPY_STR(ctx->out, &row, b, extra);
+    return weir_emit(ctx->out, &row, sizeof row, rec->time_ms);
+}
+WEIR_FLAT_MAP(offered_op, nexmark_bid, offered, take_offered);
 
 struct won_auction {
     int64_t id;
@@ -350,7 +368,7 @@ static weir_err wins_open(void *self, struct weir_ctx *ctx)
 {
     struct winners *w = self;
     const struct weir_state_desc auction = {.struct_size = sizeof auction, .name = "auction", .schema = &nexmark_auction_schema};
-    const struct weir_state_desc bid = {.struct_size = sizeof bid, .name = "bid", .schema = &nexmark_bid_schema};
+    const struct weir_state_desc bid = {.struct_size = sizeof bid, .name = "bid", .schema = &offered_schema};
     weir_err err = winners_open(self, ctx);
     if (!err) err = weir_value_open(ctx, &auction, &w->auction);
     return err ? err : weir_value_open(ctx, &bid, &w->bid);
@@ -365,21 +383,21 @@ static inline weir_err win_auction(struct winners *w, struct weir_ctx *ctx, cons
     if (!err) err = weir_value_write(ctx, w->auction, a, rec->size);
     struct weir_bytes row;
     for (uint64_t cursor = 0; !err && best.listed && weir_list_next(ctx, w->early, &cursor, &row);) {
-        struct nexmark_bid b;
+        struct offered b;
         memcpy(&b, row.data, sizeof b);
         if (offer(&best, b.price, b.date_time, b.seq)) err = weir_value_write(ctx, w->bid, row.data, row.length);
     }
     return err ? err : settle(w, ctx, &best);
 }
 
-static inline weir_err win_bid(struct winners *w, struct weir_ctx *ctx, const struct nexmark_bid *b, const struct weir_record *rec)
+static inline weir_err win_bid(struct winners *w, struct weir_ctx *ctx, const struct offered *b, const struct weir_record *rec)
 {
     struct standing *s = weir_value(ctx, w->standing);
     if (WEIR_UNLIKELY(!s)) return WEIR_E_NOMEM;
     if (WEIR_UNLIKELY(!s->known)) return keep_row(w, ctx, s, b, rec->size, b->date_time);
     return offer(s, b->price, b->date_time, b->seq) ? weir_value_write(ctx, w->bid, b, rec->size) : WEIR_OK;
 }
-WEIR_CO_PROCESS(wins, winners, nexmark_auction, win_auction, nexmark_bid, win_bid);
+WEIR_CO_PROCESS(wins, winners, nexmark_auction, win_auction, offered, win_bid);
 
 /* Two rows of state are looked at in turn, as an address holds until the next call only; the strings of each are put before that. */
 static weir_err emit_win(struct winners *w, struct weir_ctx *ctx, weir_time time_ms)
@@ -397,7 +415,7 @@ static weir_err emit_win(struct winners *w, struct weir_ctx *ctx, weir_time time
     row.seller = a->seller;
     row.category = a->category;
     row.extra = COPY_STR(ctx->out, &row, a, extra);
-    const struct nexmark_bid *b = weir_value_read(ctx, w->bid).data;
+    const struct offered *b = weir_value_read(ctx, w->bid).data;
     if (!b) return WEIR_OK;
     row.auction = b->auction;
     row.bidder = b->bidder;
@@ -421,7 +439,7 @@ static const struct weir_operator wins_op = {.struct_size = sizeof wins_op,
                                              .name = "winners",
                                              .self_size = sizeof(struct winners),
                                              .in = &nexmark_auction_schema,
-                                             .second = &nexmark_bid_schema,
+                                             .second = &offered_schema,
                                              .out = &won_auction_schema,
                                              .flags = WEIR_OPERATOR_KEYED | WEIR_OPERATOR_TWO_INPUTS,
                                              .open = wins_open,
@@ -431,6 +449,7 @@ static const struct weir_operator wins_op = {.struct_size = sizeof wins_op,
 
 struct result q9(const struct query_input *in)
 {
-    return (struct result){.rows = weir_co_apply(weir_key_by(in->auctions, &auction_by_id), weir_key_by(in->bids, &bid_by_auction),
+    struct weir_stream *bids = weir_flat_map(in->bids, "offered", &offered_op);
+    return (struct result){.rows = weir_co_apply(weir_key_by(in->auctions, &auction_by_id), weir_key_by(bids, &offered_by_auction),
                                                  "winners", &wins_op, NULL, 0)};
 }
