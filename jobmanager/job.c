@@ -85,19 +85,16 @@ void job_put(struct job *job, enum job_key key, size_t from, bool waits, struct 
     if (waits) job->storing |= 1u << key;
 }
 
-void job_put_attempt(struct job *job, uint32_t attempt, bool committing, struct job_actions *out)
+static void put_attempt(struct job *job, uint32_t attempt, bool committing, bool waits, struct job_actions *out)
 {
     size_t at = out->bytes.len;
     records_attempt(job, attempt, committing, &out->bytes);
-    job_put(job, JOB_KEY_ATTEMPT, at, true, out);
+    job_put(job, JOB_KEY_ATTEMPT, at, waits, out);
 }
 
-/* Where the attempt's workers are. Nobody waits for this: a leader that does not find it waits longer for them (job_reconcile.c). */
-static void put_places(struct job *job, struct job_actions *out)
+void job_put_attempt(struct job *job, uint32_t attempt, bool committing, struct job_actions *out)
 {
-    size_t at = out->bytes.len;
-    records_attempt(job, job->attempt, false, &out->bytes);
-    job_put(job, JOB_KEY_ATTEMPT, at, false, out);
+    put_attempt(job, attempt, committing, true, out);
 }
 
 /* ---- states ---- */
@@ -463,8 +460,8 @@ static void on_placed(struct job *job, const struct job_event *ev, struct job_ac
     if (from) job_tell(out, "attempt %" PRIu32 " restores checkpoint %" PRIu64 " at %s", job->attempt, from->id, from->path);
     size_t told = out->n;
     weir_err err = job_send_deploy(job, out);
-    if (!err) {
-        put_places(job, out);
+    if (!err) { /* where its workers are; nobody waits for this: who does not find it waits longer for them (job_reconcile.c) */
+        put_attempt(job, job->attempt, false, false, out);
         return;
     }
     out->n = (uint32_t)told; /* nobody has heard of this attempt, so nobody needs to be told of its end */

@@ -55,7 +55,7 @@ static weir_err send_lane(struct edge *e, uint32_t i)
     frame->head->bytes = (uint32_t)(lane->cursor - frame_records(frame));
     frame->head->flags = lane->mixed ? 0 : FRAME_UNIFORM;
     frame->head->stride = lane->span;
-    frame->head->time_ms = ((const struct weir_record *)(const void *)lane->last)->time_ms;
+    frame->head->time_ms = lane->last->time_ms;
     *lane = (struct lane){0};
     if (e->partition == GRAPH_REBALANCE) e->turn = (i + 1) % e->n_channels;
     return subtask_send(e->subtask, e->channels[i], frame);
@@ -112,9 +112,9 @@ static inline weir_err append(struct edge *e, uint32_t i, const struct weir_reco
     }
     unsigned char *to = lane->cursor;
     copy_record(to, (const unsigned char *)rec, span);
-    ((struct weir_record *)(void *)to)->key_group = key_group;
+    lane->last = (struct weir_record *)(void *)to;
+    lane->last->key_group = key_group;
     lane->mixed |= lane->span ^ span;
-    lane->last = to;
     lane->cursor = to + span;
     lane->count++;
     return WEIR_OK;
@@ -189,7 +189,7 @@ static weir_err write_run(struct edge *e, uint32_t channel, const struct weir_ba
         memcpy(lane->cursor, from, (size_t)n * batch->stride);
         lane->mixed |= lane->span ^ batch->stride;
         lane->cursor += (size_t)n * batch->stride;
-        lane->last = lane->cursor - batch->stride;
+        lane->last = (struct weir_record *)(void *)(lane->cursor - batch->stride);
         lane->count += n;
         from += (size_t)n * batch->stride;
         left -= n;

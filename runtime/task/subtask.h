@@ -58,7 +58,7 @@ struct op_spec {
 /* The frame being filled for a channel. Where the next record goes stands here and not in the frame: one load instead of three in a row. */
 struct lane {
     unsigned char *cursor, *end; /* both NULL: no frame */
-    unsigned char *last;         /* the record that was appended last */
+    struct weir_record *last;    /* the record that was appended last */
     struct frame *frame;
     uint32_t count;
     uint32_t span;  /* of its first record */

@@ -326,6 +326,7 @@ struct result q6(const struct query_input *in)
  * --------------------------------------------------------------------------------------------------------------------------- */
 
 WEIR_KEY_FIXED(auction_by_id, nexmark_auction, id);
+
 /* What is told of a bid, without its channel and url: a third less to move and to keep. */
 struct offered {
     int64_t auction, bidder, price, seq;

@@ -132,6 +132,18 @@ static void compare_one(struct world *w, uint32_t n, bool first)
     tallies_close(&expected);
 }
 
+/* Feeds drawn events in drawn batches; told: what stands is compared now and then. Gives how many events. */
+static uint32_t play_one(struct world *w, bool told, bool first)
+{
+    uint32_t n = draw_changes(events, EVENTS, 1 + below(current_seed % 3 ? 500 : 5), false);
+    for (uint32_t at = 0, m; at < n; at += m) {
+        m = draw_batch(n - at);
+        feed(w, 0, events + at, m);
+        if (told && below(30) == 0) compare_one(w, at + m, first);
+    }
+    return n;
+}
+
 static void deduplicate_keeps_one_row_a_key(void **state)
 {
     (void)state;
@@ -140,12 +152,7 @@ static void deduplicate_keeps_one_row_a_key(void **state)
         const struct deduplicate_config config = {.deduplicate = first ? &first_of : &last_of};
         struct world w;
         world_open(&w, &deduplicate_operator, &config, current_seed % 5 == 0, render_fact);
-        uint32_t n = draw_changes(events, EVENTS, 1 + below(current_seed % 3 ? 500 : 5), false);
-        for (uint32_t at = 0, m; at < n; at += m) {
-            m = draw_batch(n - at);
-            feed(&w, 0, events + at, m);
-            if (below(30) == 0) compare_one(&w, at + m, first);
-        }
+        uint32_t n = play_one(&w, true, first);
         compare_one(&w, n, first);
         world_close(&w);
     }
@@ -160,11 +167,7 @@ static void at_the_end_each_row_is_told_once(void **state)
         const struct deduplicate_config config = {.deduplicate = first ? &first_of : &last_of, .at_end = true};
         struct world w;
         world_open(&w, &end_deduplicate_operator, &config, current_seed % 5 == 0, render_fact);
-        uint32_t n = draw_changes(events, EVENTS, 1 + below(current_seed % 3 ? 500 : 5), false);
-        for (uint32_t at = 0, m; at < n; at += m) {
-            m = draw_batch(n - at);
-            feed(&w, 0, events + at, m);
-        }
+        uint32_t n = play_one(&w, false, first);
         assert_ok(w.f, fake_op_watermark(w.f, WEIR_TIME_MAX - 1));
         assert_int_equal(fake_count(w.f, 0), 0);
         assert_ok(w.f, fake_op_watermark(w.f, WEIR_TIME_MAX));
