@@ -31,7 +31,12 @@
 #define CATALOG_VALUE_MAX ((size_t)80 << 20) /* bytes of a value; a larger one is refused with WEIR_E_LIMIT */
 #define CATALOG_RETRY_MS 200                 /* pause before the store is asked again what it could not say */
 
-enum catalog_kind { CATALOG_PUT = 1, CATALOG_DELETE, CATALOG_GET };
+enum catalog_kind {
+    CATALOG_PUT = 1,
+    CATALOG_DELETE,
+    CATALOG_GET,     /* takes its turn: it sees what was ordered before */
+    CATALOG_CONFIRM, /* none of the core's: who orders it still leads, if it is COMMITTED; it waits for no other order, nor for a disk */
+};
 
 /* What the store says. */
 enum catalog_outcome {
@@ -52,10 +57,10 @@ struct catalog_order {
 
 struct catalog_answer {
     uint64_t number;
-    enum catalog_outcome outcome;
-    uint64_t version;        /* PUT committed, GET: of the key now; 0 = it does not exist */
-    struct weir_bytes value; /* GET; borrowed */
-    const char *reason;      /* unless committed; borrowed */
+    enum catalog_outcome outcome; /* CONFIRM: COMMITTED, UNKNOWN */
+    uint64_t version;             /* PUT committed, GET: of the key now; 0 = it does not exist */
+    struct weir_bytes value;      /* GET; borrowed */
+    const char *reason;           /* unless committed; borrowed */
 };
 
 /* Something that was asked for is settled. */

@@ -21,7 +21,7 @@
 enum { PATH_BYTES = sizeof CATALOG_TREE_ROOT + 1 + CATALOG_KEY_MAX };
 
 /* What a reply answers. */
-enum purpose { MADE_FOLDER, SAW_LEADER, CLAIMED, LISTED_CHILDREN, LISTED_DATA, DID_ORDER };
+enum purpose { MADE_FOLDER, SAW_LEADER, CLAIMED, LISTED_CHILDREN, LISTED_DATA, DID_ORDER, CONFIRMED };
 
 /* A message that waits to be said, or its reply to be heard; both in order. */
 struct request {
@@ -49,7 +49,9 @@ struct catalog_tree {
     uint64_t epoch, leader_version, last_xid, acked;
     int64_t said_ms;
     struct queue to_say, to_hear, answers;
-    struct request *told; /* whose bytes the owner reads */
+    struct queue to_confirm; /* one at most: the newest */
+    uint64_t confirming;     /* its number, when it was said; 0: none is awaited */
+    struct request *told;    /* whose bytes the owner reads */
     struct buffer message;
     struct visit *visits; /* next first */
     uint32_t n_listed, cap_listed;
@@ -105,6 +107,7 @@ static void lose(struct catalog_tree *t, const char *fmt, ...)
     t->state = CATALOG_TREE_LOST;
     drop_all(&t->to_say);
     drop_all(&t->to_hear);
+    drop_all(&t->to_confirm);
 }
 
 /* ---- asking ---- */
@@ -291,12 +294,27 @@ static void make_folder(struct catalog_tree *t, const char *path)
     (void)ask_write(t, MADE_FOLDER, ops, 2);
 }
 
+static void confirm(struct catalog_tree *t, uint64_t number)
+{
+    struct request *r = new_request(CONFIRMED);
+    r->answer = (struct catalog_answer){.number = number, .reason = ""};
+    put_ask(&r->bytes, &(struct ask){.type = ASK_CONFIRM, .xid = number});
+    WEIR_ASSERT(!r->bytes.err);
+    drop_all(&t->to_confirm);
+    put_last(&t->to_confirm, r);
+    t->confirming = 0;
+}
+
 void catalog_tree_order(struct catalog_tree *t, const struct catalog_order *order)
 {
     char path[PATH_BYTES];
     struct request *r;
     if (t->state == CATALOG_TREE_LOST) return;
     WEIR_ASSERT(t->state == CATALOG_TREE_SERVING);
+    if (order->kind == CATALOG_CONFIRM) {
+        confirm(t, order->number);
+        return;
+    }
     path_of(order->key, path);
     if (order->kind == CATALOG_GET) {
         r = ask_read(t, DID_ORDER, &(struct get){.type = GET_DATA, .path = bytes_text(path)}, true);
@@ -421,6 +439,13 @@ static void take_reply(struct catalog_tree *t, const struct say *say)
     if (purpose != MADE_FOLDER) take_step(t, purpose, say); /* that a folder is there already is seen by who uses it */
 }
 
+static void take_confirmed(struct catalog_tree *t, const struct say *say)
+{
+    if (!t->confirming || say->xid != t->confirming) return; /* of one before */
+    t->confirming = 0;
+    answer(t, take_first(&t->to_confirm), say->err ? CATALOG_UNKNOWN : CATALOG_COMMITTED, say->err);
+}
+
 void catalog_tree_hear(struct catalog_tree *t, struct weir_bytes message)
 {
     struct say say;
@@ -436,6 +461,7 @@ void catalog_tree_hear(struct catalog_tree *t, struct weir_bytes message)
         return;
     case SAY_REFUSED: lose(t, "the coordination peer refuses: %s", coord_err_name(say.err)); return;
     case SAY_REPLY: take_reply(t, &say); return;
+    case SAY_CONFIRMED: take_confirmed(t, &say); return;
     case SAY_EVENT:
     case SAY_PONG: return;
     }
@@ -459,6 +485,11 @@ bool catalog_tree_say(struct catalog_tree *t, struct weir_bytes *out, int64_t no
 {
     if (t->state == CATALOG_TREE_LOST) return false;
     buffer_clear(&t->message);
+    if (t->to_confirm.first && !t->confirming) {
+        t->confirming = t->to_confirm.first->answer.number;
+        *out = bytes_of(t->to_confirm.first->bytes.data, t->to_confirm.first->bytes.len);
+        return true;
+    }
     struct request *r = is_full(t) ? NULL : take_first(&t->to_say);
     if (r) {
         buffer_add(&t->message, r->bytes.data, r->bytes.len);
@@ -517,6 +548,7 @@ void catalog_tree_new(struct catalog_tree **out, uint64_t epoch)
     queue_init(&t->to_say);
     queue_init(&t->to_hear);
     queue_init(&t->answers);
+    queue_init(&t->to_confirm);
     *out = t;
 }
 
@@ -528,6 +560,7 @@ void catalog_tree_destroy(struct catalog_tree **tree)
     drop_all(&t->to_say);
     drop_all(&t->to_hear);
     drop_all(&t->answers);
+    drop_all(&t->to_confirm);
     free_request(t->told);
     for (struct visit *v = t->visits, *next; v; v = next) {
         next = v->next;

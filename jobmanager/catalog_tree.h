@@ -11,7 +11,8 @@
  * after us changes that version, so a leader that was deposed writes nothing more, whatever it believes; the first such answer ends the
  * leadership here (LOST).
  *
- * A write whose outcome the peer does not know is answered CATALOG_UNKNOWN; the catalog core reads it back.
+ * A write whose outcome the peer does not know is answered CATALOG_UNKNOWN; the catalog core reads it back. CATALOG_CONFIRM is a CONFIRM of
+ * the protocol, of which only the last counts: what is being written, at whatever disk, does not hold it up.
  *
  * Memory: a failed allocation aborts (WEIR_ASSERT); this is control code.  Thread: one at a time.
  */

@@ -272,7 +272,8 @@ void live_tree_hear(struct live_tree *t, struct weir_bytes message)
     case SAY_REFUSED: lose(t); break;
     case SAY_REPLY: take_reply(t, &say); break;
     case SAY_EVENT: t->changed = true; break;
-    case SAY_PONG: break;
+    case SAY_PONG:
+    case SAY_CONFIRMED: break;
     }
     if (t->state == CURRENT && t->changed) begin_reading(t);
 }

@@ -75,12 +75,13 @@ static bool give_order(struct master *m)
     return true;
 }
 
-/* A read that takes a quorum, through a peer that still leads: it says so by answering, whatever there is. */
+/* A peer that still leads confirms it, after a round of the quorum. No read: that would wait for the writes before it, and so for a disk.
+ */
 static void ask_who_leads(struct master *m)
 {
     m->doubt = DOUBT_ASKED;
     m->doubt_number = UINT64_MAX - m->n_doubts++; /* none of the catalog's */
-    master_act(m, MASTER_DO_CATALOG)->catalog = (struct catalog_order){.number = m->doubt_number, .kind = CATALOG_GET, .key = "leader"};
+    master_act(m, MASTER_DO_CATALOG)->catalog = (struct catalog_order){.number = m->doubt_number, .kind = CATALOG_CONFIRM, .key = ""};
 }
 
 void master_work_catalog(struct master *m)

@@ -515,6 +515,7 @@ static void on_message(struct coord_client *c, struct weir_bytes bytes)
         c->ping_ms = 0;
         heard_up_to(c, s.zxid);
         break;
+    case SAY_CONFIRMED: break; /* nobody here asks for it */
     }
 }
 

@@ -96,6 +96,7 @@ void put_ask(struct buffer *b, const struct ask *ask)
         break;
     case ASK_PING:
     case ASK_CLOSE:
+    case ASK_CONFIRM:
     case ASK_SYNC: break;
     }
 }
@@ -122,6 +123,7 @@ bool read_ask(struct weir_bytes bytes, struct ask *ask)
         break;
     case ASK_PING:
     case ASK_CLOSE:
+    case ASK_CONFIRM:
     case ASK_SYNC: break;
     default: return false;
     }
@@ -195,6 +197,9 @@ void put_say(struct buffer *b, const struct say *say)
         put_bytes(b, say->path);
     } else if (say->type == SAY_PONG) {
         put_u8(b, say->led);
+    } else if (say->type == SAY_CONFIRMED) {
+        put_u64(b, say->xid);
+        put_u16(b, say->err);
     }
 }
 
@@ -217,6 +222,9 @@ static void read_say_fields(struct reader *r, struct say *say)
         say->path = read_bytes(r, COORD_PATH_MAX);
     } else if (say->type == SAY_PONG) {
         say->led = read_bool(r);
+    } else if (say->type == SAY_CONFIRMED) {
+        say->xid = read_u64(r);
+        say->err = read_u16(r);
     }
 }
 
@@ -225,7 +233,7 @@ bool read_say(struct weir_bytes bytes, struct say *say)
     struct reader r;
     reader_init(&r, bytes.data, bytes.length);
     *say = (struct say){.type = read_u8(&r)};
-    if (say->type < SAY_CONNECTED || say->type > SAY_PONG) return false;
+    if (say->type < SAY_CONNECTED || say->type > SAY_CONFIRMED) return false;
     if (say->type != SAY_REFUSED) say->zxid = read_zxid(&r);
     read_say_fields(&r, say);
     return reader_done(&r);

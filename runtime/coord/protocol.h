@@ -26,11 +26,13 @@ enum ask_type {
     ASK_SYNC = 7,    /* a quorum has confirmed: what follows sees everything that was answered anywhere before this was asked */
     ASK_WATCHES = 8, /* after a reconnection: watches, and up to which zxid the client has seen everything */
     ASK_UNWATCH = 9,
+    ASK_CONFIRM = 10, /* is this peer's leader still followed? Not in the order of requests: it waits for no other, nor for a disk */
 };
 
 struct ask {
     enum ask_type type;
-    uint64_t xid;   /* all but CONNECT, PING: rising on a connection; of writes rising in the session, but for repetitions */
+    uint64_t xid;   /* all but CONNECT, PING: rising on a connection; of writes rising in the session, but for repetitions.
+                       CONFIRM: any number */
     uint64_t acked; /* WRITE: replies to all requests up to this one have arrived */
     /* CONNECT */
     struct zxid seen; /* the newest zxid in any message from any peer; WATCHES: the one up to which all events have arrived */
@@ -93,21 +95,22 @@ enum say_type {
     SAY_REPLY = 3,   /* to a request; in the order of requests */
     SAY_EVENT = 4,   /* of a watch; before any reply that shows the change */
     SAY_PONG = 5,
+    SAY_CONFIRMED = 6, /* to the newest CONFIRM: a quorum has followed this peer's leader since it was asked; or NO_QUORUM */
 };
 
 struct say {
     enum say_type type;
-    struct zxid zxid; /* CONNECTED, REPLY, PONG: the state of this peer; EVENT: the change */
+    struct zxid zxid; /* CONNECTED, REPLY, PONG, CONFIRMED: the state of this peer; EVENT: the change */
     /* CONNECTED */
     uint64_t session, last_xid; /* of the session's writes the highest with an outcome */
     uint8_t password[SESSION_PASSWORD_BYTES];
     uint32_t timeout_ms;
     /* PONG */
     bool led; /* this peer has a leader with a quorum, so the session's life is being prolonged */
-    /* REFUSED, REPLY */
+    /* REFUSED, REPLY, CONFIRMED */
     uint16_t err; /* enum coord_err */
     struct weir_bytes reason;
-    uint64_t xid;
+    uint64_t xid;           /* REPLY, CONFIRMED */
     struct weir_bytes body; /* by the request */
     /* EVENT */
     uint8_t event; /* enum event_type */

@@ -112,21 +112,31 @@ static void on_role(struct coord_server *s, const struct coord_server_event *ev)
     }
 }
 
+/* The request that waits for the round; NULL: none does. */
+static struct request *waits_for_round(const struct connection *c, uint64_t token)
+{
+    struct request *q;
+    STAILQ_FOREACH(q, &c->requests, next)
+    if (q->state == REQUEST_BARRIER && q->token == token) return q;
+    return NULL;
+}
+
 /* The round of a barrier is over, or must be begun again. */
 static void on_barrier(struct coord_server *s, uint64_t token, bool passed)
 {
     struct connection *c, *next;
     for (c = TAILQ_FIRST(&s->list); c; c = next) {
-        struct request *q;
+        struct request *q = waits_for_round(c, token);
+        bool confirms = c->confirm.token == token;
         next = TAILQ_NEXT(c, next);
-        STAILQ_FOREACH(q, &c->requests, next)
-        if (q->state == REQUEST_BARRIER && q->token == token) break;
-        if (!q) continue;
-        if (passed) {
+        if (!q && !confirms) continue;
+        if (!passed) {
+            if (s->established) act_plain(s, COORD_DO_BARRIER, 0, token);
+        } else if (confirms) {
+            confirm_answer(s, c, COORD_OK);
+        } else {
             q->state = REQUEST_WAITING;
             connection_run(s, c);
-        } else if (s->established) {
-            act_plain(s, COORD_DO_BARRIER, 0, token);
         }
         return;
     }
@@ -162,6 +172,7 @@ static void give_up_requests(struct coord_server *s, struct connection *c)
 
 static void look_after(struct coord_server *s, struct connection *c)
 {
+    if (c->confirm.token && too_long(s, c->confirm.since_ms)) confirm_answer(s, c, COORD_NO_QUORUM);
     if (c->state == CONNECTION_OPENED && s->now_ms - c->since_ms >= COORD_CONNECT_MS)
         refuse(s, c, COORD_MARSHALLING, "no CONNECT within 10 s");
     else if (c->state == CONNECTION_FRESH && too_long(s, c->since_ms))

@@ -20,7 +20,7 @@
  *
  * Order. Replies on a connection come in the order of its requests. A write goes to the leader at once; a read waits until all requests
  * before it are answered, and is then served from this peer's state. A linear read and a sync wait for a quorum round besides. An event is
- * sent before any reply that shows its change.
+ * sent before any reply that shows its change. CONFIRM stands outside: it is answered after a quorum round, whatever is under way.
  *
  * No leader. Requests wait; when the next leader is established, what was forwarded goes again: the leader knows by xid what it has. What
  * has waited quorum_wait_ms is answered NO_QUORUM together with all that follows it on the connection: of a write the outcome is then

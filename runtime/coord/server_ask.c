@@ -121,6 +121,28 @@ static void begin_barrier(struct coord_server *s, struct request *q)
     if (s->established) act_plain(s, COORD_DO_BARRIER, 0, q->token);
 }
 
+static void begin_round_of_confirm(struct coord_server *s, struct connection *c)
+{
+    c->confirm.token = ++s->barrier;
+    if (s->established) act_plain(s, COORD_DO_BARRIER, 0, c->confirm.token);
+}
+
+static void on_confirm(struct coord_server *s, struct connection *c, const struct ask *ask)
+{
+    if (c->state != CONNECTION_READY) {
+        refuse(s, c, COORD_MARSHALLING, "a request before CONNECTED");
+        return;
+    }
+    c->confirm = (struct confirm){.xid = ask->xid, .since_ms = s->now_ms}; /* one that was under way is not answered any more */
+    begin_round_of_confirm(s, c);
+}
+
+void confirm_answer(struct coord_server *s, struct connection *c, enum coord_err err)
+{
+    c->confirm.token = 0;
+    say_to(s, c, &(struct say){.type = SAY_CONFIRMED, .zxid = s->state->last, .xid = c->confirm.xid, .err = (uint16_t)err});
+}
+
 /* At once, so that it holds for all that follows. */
 static void on_auth(struct connection *c, const struct ask *ask, struct request *q)
 {
@@ -182,6 +204,8 @@ void on_message(struct coord_server *s, struct connection *c, struct weir_bytes 
         say_to(s, c, &(struct say){.type = SAY_PONG, .zxid = s->state->last, .led = s->established});
     } else if (ask.type == ASK_CONNECT) {
         on_connect(s, c, &ask);
+    } else if (ask.type == ASK_CONFIRM) {
+        on_confirm(s, c, &ask);
     } else {
         on_request(s, c, &ask, bytes);
     }
@@ -191,6 +215,7 @@ void ask_again(struct coord_server *s, struct connection *c)
 {
     struct request *q;
     struct ask ask;
+    if (c->confirm.token) begin_round_of_confirm(s, c);
     STAILQ_FOREACH(q, &c->requests, next)
     {
         bool valid = read_ask(bytes_of(q->bytes, q->length), &ask);

@@ -31,6 +31,13 @@ struct request {
 
 STAILQ_HEAD(request_list, request);
 
+/* The newest CONFIRM of a connection, until it is answered. */
+struct confirm {
+    uint64_t token; /* of its quorum round; 0: none is under way */
+    uint64_t xid;
+    int64_t since_ms;
+};
+
 enum connection_state { CONNECTION_OPENED, CONNECTION_FRESH, CONNECTION_READY };
 
 struct connection {
@@ -49,6 +56,7 @@ struct connection {
     struct request_list requests;
     uint32_t n_requests;
     uint64_t xid; /* of its newest request */
+    struct confirm confirm;
     bool touched; /* heard since the last report */
     bool closing; /* its session is to end at its own wish */
 };
@@ -120,6 +128,8 @@ void connection_run(struct coord_server *s, struct connection *c);
 /* ---- from clients (server_ask.c) ---- */
 
 void on_message(struct coord_server *s, struct connection *c, struct weir_bytes bytes);
+/* The CONFIRM under way is answered. */
+void confirm_answer(struct coord_server *s, struct connection *c, enum coord_err err);
 /* Sends again to a new leader what the last one may not have. */
 void ask_again(struct coord_server *s, struct connection *c);
 /* Answers a write that was carried out, by its outcome. */

@@ -191,6 +191,7 @@ static void write_conversation(void)
         add_ask(&all, i, &(struct ask){.type = ASK_WRITE, .xid = 9, .acked = 1, .n = 2, .ops = bytes_of(ops.data, ops.len)});
     add_ask(&all, 9, &(struct ask){.type = ASK_PING});
     add_ask(&all, 0, &(struct ask){.type = ASK_SYNC, .xid = 10});
+    add_ask(&all, 0, &(struct ask){.type = ASK_CONFIRM, .xid = 1});
     add_ask(&all, 1, &(struct ask){.type = ASK_CLOSE, .xid = 10});
     write_seed("fuzz_coord_server", "conversation", all.data, all.len);
     buffer_close(&all);
@@ -231,6 +232,7 @@ static void write_hearing(void)
     put_stat(&body, &(struct coord_stat){.data_len = 4});
     add_say(&all, &(struct say){.type = SAY_REPLY, .zxid = {1, 4}, .xid = first_xid + 1, .body = bytes_of(body.data, body.len)});
     add_say(&all, &(struct say){.type = SAY_PONG, .zxid = {1, 4}});
+    add_say(&all, &(struct say){.type = SAY_CONFIRMED, .zxid = {1, 4}, .xid = 1});
     write_seed("fuzz_coord_client", "hearing", all.data, all.len);
     buffer_close(&all);
     buffer_close(&body);

@@ -162,6 +162,7 @@ static enum catalog_outcome apply(struct sim *sim, const struct sim_event *ev, s
     const char *name = ev->data;
     size_t key_len = strlen(name) + 1;
     bool found;
+    if (ev->what == CATALOG_CONFIRM) return CATALOG_COMMITTED;
     uint32_t at = place_of(sim, name, &found);
     uint64_t version = found ? sim->keys[at].version : 0;
     if (ev->what == CATALOG_GET) {
@@ -193,6 +194,7 @@ static void leave_in_doubt(struct sim *sim, const struct sim_event *ev, struct c
 void durable_on_catalog(struct sim *sim, struct sim_event *ev)
 {
     struct master_event me = {.type = MASTER_EV_CATALOG};
+    bool writes = ev->what == CATALOG_PUT || ev->what == CATALOG_DELETE;
     me.catalog.number = ev->ref;
     me.catalog.reason = "the disk of the catalog is full";
     if (ev->life != (uint32_t)sim->epoch) {
@@ -201,8 +203,8 @@ void durable_on_catalog(struct sim *sim, struct sim_event *ev)
     }
     if (sim_chance(sim, sim->config.catalog_unknown)) {
         me.catalog.outcome = CATALOG_UNKNOWN;
-        if (ev->what != CATALOG_GET) leave_in_doubt(sim, ev, &me.catalog);
-    } else if (ev->what != CATALOG_GET && sim_chance(sim, sim->config.catalog_fails)) {
+        if (writes) leave_in_doubt(sim, ev, &me.catalog);
+    } else if (writes && sim_chance(sim, sim->config.catalog_fails)) {
         me.catalog.outcome = CATALOG_REFUSED;
     } else {
         me.catalog.outcome = apply(sim, ev, &me.catalog);

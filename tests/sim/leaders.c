@@ -488,6 +488,12 @@ void sim_hold_orders(struct sim *sim, uint32_t jm, int64_t ms)
     sim->jms[jm].peer->told_ms[1] = sim->now_ms + ms;
 }
 
+void sim_slow_disks(struct sim *sim, uint32_t ms)
+{
+    sim_trace(sim, "an fsync takes %" PRIu32 " ms", ms);
+    for (uint32_t jm = 0; jm < sim->n_jms; jm++) sim->ens->peers[jm + 1].fsync_ms = ms;
+}
+
 /* ---- life ---- */
 
 void leaders_new(struct sim *sim, const struct ens_config *config)

@@ -106,6 +106,7 @@ mutant "slots of the TaskManager are not freed" $worker 's/^    slots_release\(.
 worlds=(--ensemble --seeds 100) test=sim/test_leader_stories.c
 leadership=jobmanager/leadership.c tree=jobmanager/catalog_tree.c master=jobmanager/master.c report=taskmanager/supervisor_report.c
 recover=jobmanager/master_catalog.c
+mutant "whether it leads is asked behind what is being written" $recover 's/CATALOG_CONFIRM, \.key = ""/CATALOG_GET, .key = "leader"/' "$@"
 mutant "a JobManager leads before it has read the catalog" $tree 's/case CLAIMED: begin_listing\(t\); break;/case CLAIMED: t->state = CATALOG_TREE_SERVING; break;/' "$@"
 mutant "a page of the catalog is left out" $tree 's/if \(more \&\& n\) \{/if (false) {/; s/\.path = bytes_text\(v->path\)\};/.path = bytes_text(v->path), .max = 2};/' "$@"
 mutant "who has lost its quorum goes on leading" $leadership 's/if \(l->role.epoch != l->epoch\)/if (false)/' "$@"
@@ -165,7 +166,9 @@ mutant "a former leader makes folders" $tree '/^static void make_folder/,/^}/s/M
 mutant "a former leader is not told" $tree '/^static void take_refusal/,/^}/s/if \(failed == 0\) \{/if (false) {/' "$@"
 mutant "a value goes over any version" $tree 's/ops\[1\]\.version = .*$/ops[1].version = OP_ANY_VERSION;/' "$@"
 mutant "what a peer without a quorum does not know was not done" $tree '/COORD_NO_QUORUM/{n;s/CATALOG_UNKNOWN/CATALOG_REFUSED/}' "$@"
-mutant "who asks whether it leads asks its own peer alone" $tree '/^void catalog_tree_order/,/^}/s/bytes_text\(path\)\}, true\)/bytes_text(path)}, false)/' "$@"
+mutant "what is read back is what its own peer has" $tree '/^void catalog_tree_order/,/^}/s/bytes_text\(path\)\}, true\)/bytes_text(path)}, false)/' "$@"
+mutant "an answer to an earlier question confirms who leads" $tree 's/!t->confirming \|\| say->xid != t->confirming/!t->confirming/' "$@"
+mutant "who does not know whether it leads takes it for yes" $tree '/^static void take_confirmed/,/^}/s/say->err \? CATALOG_UNKNOWN : //' "$@"
 mutant "a closed connection is no end" $tree '/^void catalog_tree_closed/,/^}/s/lose\(.*$/(void)t;/' "$@"
 mutant "who has lost the catalog hears" $tree '/^void catalog_tree_hear/,/^}/s/if \(t->state == CATALOG_TREE_LOST\) return;//' "$@"
 mutant "who has lost the catalog speaks" $tree '/^bool catalog_tree_say/,/^}/s/if \(t->state == CATALOG_TREE_LOST\) return false;//' "$@"

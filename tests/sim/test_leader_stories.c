@@ -111,6 +111,25 @@ static void taskmanagers_come_back_to_a_leader_that_was_stopped(void **state)
 }
 
 /*
+ * Disks are so slow that something is being written whenever the leader is stopped for a moment. Whether it still leads is no question to a
+ * disk: it is answered before what is being written, and nobody has been silent for too long by then.
+ */
+static void a_slow_disk_keeps_no_leader_in_doubt(void **state)
+{
+    struct sim *sim = *state;
+    uint32_t job = begin(sim);
+    sim_slow_disks(sim, 7000);
+    sim_run(sim, 1000);
+    uint64_t completed = sim->n_completed;
+    sim->jms[sim->leader].paused_ms = sim->now_ms + 900; /* its peer goes on */
+    sim_run(sim, 5000);
+    assert_int_equal(sim->n_completed, completed); /* its disk had not answered yet */
+    assert_int_equal(sim_job(sim, job)->state, JOB_RUNNING);
+    sim_slow_disks(sim, 1);
+    assert_same_attempt(sim, job);
+}
+
+/*
  * A leader has decided to cancel, and before that is written it is cut off and deposed. Its peer has come back, and would pass on to the
  * new leader what its main thread had said; nobody has told that one of a cancel, so the job goes on.
  */
@@ -171,6 +190,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_job_outlives_many_leaders, setup, teardown),
         cmocka_unit_test_setup_teardown(a_leader_that_was_stopped_cancels_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(taskmanagers_come_back_to_a_leader_that_was_stopped, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_slow_disk_keeps_no_leader_in_doubt, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_former_leader_decided_comes_too_late, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cancel_comes_too_late_when_the_commit_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cold_start_finds_job_and_checkpoints, setup, teardown),

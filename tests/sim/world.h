@@ -293,6 +293,7 @@ void sim_pause_leader(struct sim *sim, int64_t ms);
 void sim_cut_jobmanager(struct sim *sim, uint32_t jm, bool cut); /* its peer from all others, both ways; TaskManagers reach it */
 /* What it decides from now on does not get to its peer before so much time has passed: what it writes to the catalog. */
 void sim_hold_orders(struct sim *sim, uint32_t jm, int64_t ms);
+void sim_slow_disks(struct sim *sim, uint32_t ms); /* how long an fsync of each peer takes from now on */
 /* Asks for a checkpoint; the answer. */
 weir_err sim_request(struct sim *sim, uint32_t job, uint32_t options);
 

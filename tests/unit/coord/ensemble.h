@@ -48,6 +48,8 @@ struct ensemble {
     struct client clients[CLIENTS];
     bool lose_forwards; /* what is forwarded does not arrive */
     bool hold_barriers;
+    bool hold_commits;  /* what is proposed is on no disk yet ... */
+    uint32_t committed; /* ... but for so many */
     struct {
         uint32_t server;
         uint64_t token;
@@ -92,6 +94,11 @@ static inline void receive(struct client *c, struct weir_bytes bytes)
     memcpy(c->password, say.password, 16);
 }
 
+static inline uint32_t committed(const struct ensemble *e)
+{
+    return e->hold_commits ? e->committed : e->n;
+}
+
 static inline void append(struct ensemble *e, struct weir_bytes bytes)
 {
     if (e->n == e->cap) {
@@ -123,7 +130,7 @@ static inline void perform_one(struct ensemble *e, uint32_t server, const struct
     case COORD_DO_BARRIER:
         e->barriers[e->n_barriers].server = server;
         e->barriers[e->n_barriers].token = a->token;
-        e->barriers[e->n_barriers++].at = e->n;
+        e->barriers[e->n_barriers++].at = committed(e);
         break;
     case COORD_DO_SEND:
         if (c) receive(c, bytes);
@@ -165,13 +172,20 @@ static inline bool pass_barriers(struct ensemble *e)
     return false;
 }
 
+/* Disks take what is proposed from now on, and do not say so. */
+static inline void hold_commits(struct ensemble *e, bool hold)
+{
+    e->committed = e->n;
+    e->hold_commits = hold;
+}
+
 /* Until nothing moves: everybody who is not stopped applies all there is. */
 static inline void settle(struct ensemble *e)
 {
     for (bool moved = true; moved;) {
         moved = pass_barriers(e);
         for (uint32_t i = 0; i < SERVERS; i++) {
-            if (e->stopped[i] || e->applied[i] == e->n) continue;
+            if (e->stopped[i] || e->applied[i] == committed(e)) continue;
             apply_one(e, i);
             moved = true;
         }

@@ -201,6 +201,64 @@ static void a_sync_is_a_round(void **state)
     expect_data(b, 4, "x");
 }
 
+static void confirm(struct ensemble *e, struct client *c, uint64_t xid)
+{
+    ask_of(e, c, &(struct ask){.type = ASK_CONFIRM, .xid = xid});
+}
+
+static void expect_confirmed(struct client *c, uint64_t xid, enum coord_err err)
+{
+    struct say say = expect(c, SAY_CONFIRMED);
+    assert_int_equal(say.xid, xid);
+    assert_int_equal(say.err, err);
+}
+
+/* What is being written holds up what is asked behind it, but for this. */
+static void a_confirmation_waits_for_no_write(void **state)
+{
+    struct ensemble *e = *state;
+    struct client *c = new_client(e, 0, 0);
+    hold_commits(e, true);
+    create(e, c, "/a", NODE_PERSISTENT);
+    ask_of(e, c, &(struct ask){.type = ASK_SYNC, .xid = ++c->xid});
+    e->hold_barriers = true;
+    confirm(e, c, 7);
+    confirm(e, c, 5); /* takes its place */
+    expect_nothing(c);
+    e->hold_barriers = false;
+    settle(e);
+    expect_confirmed(c, 5, COORD_OK);
+    expect_nothing(c);
+    hold_commits(e, false);
+    settle(e);
+    expect_reply(c, 1, COORD_OK);
+    expect_reply(c, 2, COORD_OK);
+    expect_nothing(c);
+}
+
+static void nobody_confirms_without_a_quorum(void **state)
+{
+    struct ensemble *e = *state;
+    struct client *c = new_client(e, 0, 1), *early = &e->clients[1];
+    lead(e, -1);
+    confirm(e, c, 1);
+    pass(e, e->limits.quorum_wait_ms - 100);
+    expect_nothing(c);
+    lead(e, 0); /* in time */
+    settle(e);
+    expect_confirmed(c, 1, COORD_OK);
+    lead(e, -1);
+    confirm(e, c, 2);
+    pass(e, e->limits.quorum_wait_ms + 100);
+    expect_confirmed(c, 2, COORD_NO_QUORUM);
+    lead(e, 0);
+    settle(e);
+    expect_nothing(c);
+    open_connection(e, early, 1);
+    confirm(e, early, 1);
+    expect_refusal(early, COORD_MARSHALLING);
+}
+
 /* ---- sessions ------------------------------------------------------------------------------------------------------------------ */
 
 static void a_session_goes_on_at_another_peer(void **state)
@@ -699,6 +757,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_event_comes_before_the_reply_that_shows_it, begin, end),
         cmocka_unit_test_setup_teardown(watches_of_each_kind, begin, end),
         cmocka_unit_test_setup_teardown(a_sync_is_a_round, begin, end),
+        cmocka_unit_test_setup_teardown(a_confirmation_waits_for_no_write, begin, end),
+        cmocka_unit_test_setup_teardown(nobody_confirms_without_a_quorum, begin, end),
         cmocka_unit_test_setup_teardown(a_session_goes_on_at_another_peer, begin, end),
         cmocka_unit_test_setup_teardown(what_comes_by_way_of_the_former_peer_is_dropped, begin, end),
         cmocka_unit_test_setup_teardown(strangers_are_refused, begin, end),

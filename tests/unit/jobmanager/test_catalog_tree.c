@@ -253,18 +253,84 @@ static void without_a_quorum_a_write_is_in_doubt(void **state)
     expect_key(&a, "artifact/00", "one", 1);
 }
 
-/* Whoever asks whether it still leads is answered by a quorum, or not at all. */
+/* What another leader has written is seen, or nothing is. */
 static void what_is_read_takes_a_quorum(void **state)
 {
+    struct catalog_answer answer = {0};
     (void)state;
     leader_begin(&e, &a, 0, 1);
     e.hold_barriers = true;
     assert_int_equal(leader_order(&e, &a, CATALOG_GET, "leader", "", 0).outcome, 0);
     e.hold_barriers = false;
     leader_talk(&e, &a);
-    struct catalog_answer answer = {0};
     assert_true(catalog_tree_answer(a.l.catalog, &answer));
     assert_true(bytes_equal(answer.value, bytes_text("1")));
+}
+
+/* Whoever asks whether it still leads is answered by a quorum, or not at all. What it writes meanwhile need not be done for that. */
+static void who_leads_is_confirmed_by_a_quorum(void **state)
+{
+    const struct catalog_order write = {.number = 1, .kind = CATALOG_PUT, .key = "artifact/00", .value = bytes_text("one")};
+    const struct catalog_order ask = {.number = UINT64_MAX, .kind = CATALOG_CONFIRM, .key = ""};
+    const struct catalog_order again = {.number = UINT64_MAX - 1, .kind = CATALOG_CONFIRM, .key = ""};
+    struct catalog_answer answer = {0};
+    (void)state;
+    leader_begin(&e, &a, 0, 1);
+    hold_commits(&e, true);
+    catalog_tree_order(a.l.catalog, &write);
+    e.hold_barriers = true;
+    catalog_tree_order(a.l.catalog, &ask);
+    leader_talk(&e, &a);
+    assert_false(catalog_tree_answer(a.l.catalog, &answer));
+    catalog_tree_order(a.l.catalog, &again);
+    leader_talk(&e, &a);
+    assert_false(catalog_tree_answer(a.l.catalog, &answer));
+    e.hold_barriers = false;
+    leader_talk(&e, &a);
+    assert_true(catalog_tree_answer(a.l.catalog, &answer));
+    assert_int_equal(answer.number, again.number);
+    assert_int_equal(answer.outcome, CATALOG_COMMITTED);
+    assert_false(catalog_tree_answer(a.l.catalog, &answer)); /* neither the question before nor the write */
+    hold_commits(&e, false);
+    leader_talk(&e, &a);
+    assert_true(catalog_tree_answer(a.l.catalog, &answer));
+    assert_int_equal(answer.number, write.number);
+}
+
+/* It was on its way when the next question was put, and says nothing about the time since. */
+static void a_confirmation_that_comes_late_counts_for_nothing(void **state)
+{
+    const struct catalog_order ask = {.number = 8, .kind = CATALOG_CONFIRM, .key = ""};
+    const struct catalog_order again = {.number = 9, .kind = CATALOG_CONFIRM, .key = ""};
+    struct catalog_answer answer = {0};
+    (void)state;
+    leader_begin(&e, &a, 0, 1);
+    catalog_tree_order(a.l.catalog, &ask);
+    assert_int_equal(leader_say(&e, &a, UINT32_MAX), 1);
+    settle(&e);
+    catalog_tree_order(a.l.catalog, &again);
+    assert_int_equal(leader_say(&e, &a, UINT32_MAX), 1);
+    leader_hear(&a);
+    assert_false(catalog_tree_answer(a.l.catalog, &answer));
+    leader_talk(&e, &a);
+    assert_true(catalog_tree_answer(a.l.catalog, &answer));
+    assert_int_equal(answer.number, 9);
+}
+
+static void without_a_quorum_nobody_confirms(void **state)
+{
+    const struct catalog_order ask = {.number = 7, .kind = CATALOG_CONFIRM, .key = ""};
+    struct catalog_answer answer = {0};
+    (void)state;
+    leader_begin(&e, &a, 0, 1);
+    lead(&e, -1);
+    catalog_tree_order(a.l.catalog, &ask);
+    leader_talk(&e, &a);
+    pass(&e, e.limits.quorum_wait_ms + 100);
+    leader_hear(&a);
+    assert_true(catalog_tree_answer(a.l.catalog, &answer));
+    assert_int_equal(answer.number, 7);
+    assert_int_equal(answer.outcome, CATALOG_UNKNOWN);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -283,6 +349,9 @@ int main(void)
         CASE(a_claim_that_comes_late_is_refused),
         CASE(without_a_quorum_a_write_is_in_doubt),
         CASE(what_is_read_takes_a_quorum),
+        CASE(who_leads_is_confirmed_by_a_quorum),
+        CASE(a_confirmation_that_comes_late_counts_for_nothing),
+        CASE(without_a_quorum_nobody_confirms),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,7 +62,7 @@ static void step(struct fixture *f, struct master_event *ev)
     master_step(f->m, ev, &f->actions);
     for (uint32_t i = 0; i < f->actions.n; i++) {
         const struct master_action *a = &f->actions.at[i];
-        bool asks = a->type == MASTER_DO_CATALOG && !strcmp(a->catalog.key, "leader");
+        bool asks = a->type == MASTER_DO_CATALOG && a->catalog.kind == CATALOG_CONFIRM;
         if (asks) f->asked = a->catalog.number;
         if (a->type == MASTER_DO_CATALOG && !asks) orders[n_orders++] = a->catalog.number;
         f->n_asked += asks;
@@ -404,7 +404,7 @@ static void a_stop_is_noticed_whatever_the_heartbeat(void **state)
     master_step(f->m, &tick, &f->actions);
     assert_int_equal(f->actions.n, 1);
     assert_int_equal(f->actions.at[0].type, MASTER_DO_CATALOG);
-    assert_string_equal(f->actions.at[0].catalog.key, "leader");
+    assert_int_equal(f->actions.at[0].catalog.kind, CATALOG_CONFIRM);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
