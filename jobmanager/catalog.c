@@ -116,6 +116,15 @@ static struct want *want(struct catalog *c, enum catalog_kind kind, const char *
     return w;
 }
 
+static void refuse_size(struct want *w, size_t bytes)
+{
+    w->state = SETTLED;
+    w->err = weir_fail(&w->diag, WEIR_E_LIMIT,
+                       "%zu bytes are more than the %zu that the catalog takes (CATALOG_VALUE_MAX): give the job's sources fewer, larger "
+                       "splits, or make several jobs of it",
+                       bytes, CATALOG_VALUE_MAX);
+}
+
 static void settle(struct want *w, weir_err err, const char *text)
 {
     w->state = SETTLED;
@@ -127,7 +136,7 @@ void catalog_put(struct catalog *c, const char *key, struct weir_bytes value, ui
 {
     struct want *w = want(c, CATALOG_PUT, key, tag);
     if (value.length > CATALOG_VALUE_MAX) {
-        settle(w, WEIR_E_LIMIT, "the value is too large for the catalog");
+        refuse_size(w, value.length);
         return;
     }
     buffer_add(&w->value, value.data, value.length);

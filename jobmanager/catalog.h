@@ -28,7 +28,7 @@
 #include "weir/row.h"
 
 #define CATALOG_KEY_MAX 128u                 /* bytes of a key */
-#define CATALOG_VALUE_MAX ((size_t)80 << 20) /* bytes of a value; a larger one is refused with WEIR_E_LIMIT */
+#define CATALOG_VALUE_MAX ((size_t)64 << 20) /* bytes of a value; a larger one is refused with WEIR_E_LIMIT */
 #define CATALOG_RETRY_MS 200                 /* pause before the store is asked again what it could not say */
 
 enum catalog_kind {

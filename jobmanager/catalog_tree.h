@@ -11,6 +11,13 @@
  * after us changes that version, so a leader that was deposed writes nothing more, whatever it believes; the first such answer ends the
  * leadership here (LOST).
  *
+ * A value that is larger than node_bytes lies in parts (catalog_note.h): they are written first, a few at a time, each behind the same
+ * check, and then the note, which is the moment. So a torn put leaves the former value; its parts go when it fails, or, if nobody is left
+ * who knows of them, when the next leadership begins. Those of a value that was replaced go behind the note of its successor. Who reads
+ * verifies length and checksum: a value that is listed and damaged is told so, and one that is read back is not ours.
+ *
+ * Orders of one folder are carried out in their order: what comes behind a large value waits until that is published.
+ *
  * A write whose outcome the peer does not know is answered CATALOG_UNKNOWN; the catalog core reads it back. CATALOG_CONFIRM is a CONFIRM of
  * the protocol, of which only the last counts: what is being written, at whatever disk, does not hold it up.
  *
@@ -23,8 +30,9 @@
 
 #define CATALOG_TREE_ROOT "/weir"
 #define CATALOG_TREE_LEADER "/weir/leader"
-#define CATALOG_TREE_SESSION_MS 30000 /* the session lives so long without a sign of us */
-#define CATALOG_TREE_PING_MS 5000     /* pause after which one is given */
+#define CATALOG_TREE_NODE_BYTES (512u << 10) /* of a node, outside of tests: small enough that other writes come between two parts */
+#define CATALOG_TREE_SESSION_MS 30000        /* the session lives so long without a sign of us */
+#define CATALOG_TREE_PING_MS 5000            /* pause after which one is given */
 
 enum catalog_tree_state {
     CATALOG_TREE_CONNECTING,
@@ -36,8 +44,8 @@ enum catalog_tree_state {
 
 struct catalog_tree;
 
-/* epoch: of the leadership that the peer has told. */
-void catalog_tree_new(struct catalog_tree **out, uint64_t epoch);
+/* epoch: of the leadership that the peer has told. node_bytes: a value that is larger lies in parts. */
+void catalog_tree_new(struct catalog_tree **out, uint64_t epoch, uint32_t node_bytes);
 void catalog_tree_destroy(struct catalog_tree **tree);
 
 enum catalog_tree_state catalog_tree_state(const struct catalog_tree *t);

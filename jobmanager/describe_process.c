@@ -115,7 +115,10 @@ static weir_err judge(struct describe *d, struct graph *graph, struct weir_diag 
     char words[CHILD_END_WORDS_MAX];
     struct child_end end = d->child.end;
     if (d->pipe_err)
-        return weir_fail(diag, WEIR_E_LIMIT, "the plugin described a graph of more than %u bytes (WEIR_DESCRIBE_MAX)", WEIR_DESCRIBE_MAX);
+        return weir_fail(diag, WEIR_E_LIMIT,
+                         "the plugin described a graph of more than %u bytes (WEIR_DESCRIBE_MAX): give its sources fewer, larger splits, "
+                         "or make several jobs of it",
+                         WEIR_DESCRIBE_MAX);
     if (end.by_signal && end.number == 9)
         return weir_fail(diag, WEIR_E_USER, "the describing process was killed: SIGKILL (out of memory, or by hand)");
     if (end.by_signal)

@@ -5,7 +5,7 @@
 
 void leadership_init(struct leadership *l)
 {
-    *l = (struct leadership){.role = {.role = ZAB_LOOKING}};
+    *l = (struct leadership){.role = {.role = ZAB_LOOKING}, .node_bytes = CATALOG_TREE_NODE_BYTES};
 }
 
 void leadership_close(struct leadership *l)
@@ -48,7 +48,7 @@ enum leadership_turn leadership_turn(struct leadership *l)
     if (l->catalog) return turn_with_catalog(l);
     if (l->role.leads) { /* also when the last claim was lost: the peer says so, it is claimed anew */
         l->epoch = l->role.epoch;
-        catalog_tree_new(&l->catalog, l->epoch);
+        catalog_tree_new(&l->catalog, l->epoch, l->node_bytes);
         return LEADERSHIP_CLAIMS;
     }
     if (!l->news) return LEADERSHIP_STAYS;

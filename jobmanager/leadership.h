@@ -30,6 +30,7 @@ enum leadership_turn {
 struct leadership {
     struct peer_role role;        /* as told last */
     struct catalog_tree *catalog; /* NULL: the peer does not lead */
+    uint32_t node_bytes;          /* a larger value of the catalog lies in parts; may be changed before the first turn */
     uint64_t epoch;               /* that the catalog is claimed for */
     bool leads;                   /* the catalog serves */
     bool news;                    /* the role has changed since the last turn */

@@ -88,6 +88,7 @@ struct master_listed {
     const char *key;
     uint64_t version;
     struct weir_bytes value;
+    const char *damage; /* half a sentence: why the value is not there; NULL: it is */
 };
 
 struct master_event {

@@ -130,6 +130,8 @@ static weir_err read_key(struct master *m, const struct master_listed *listed, s
     if (!artifact && !records_key_parse(listed->key, &id, &key))
         return weir_fail(&m->out->answer, WEIR_E_UNSUPPORTED, "the catalog holds '%s', which this version of Weir does not know",
                          listed->key);
+    if (listed->damage)
+        return weir_fail(&m->out->answer, WEIR_E_CORRUPT, "the catalog's '%s' cannot be read: %s", listed->key, listed->damage);
     catalog_know(m->catalog, listed->key, listed->version);
     if (artifact) return read_artifact(m, listed, digest);
     /* Keys are in order, so those of one job stand together. */

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <sys/stat.h>
 
+#include "jobmanager/catalog_note.h"
 #include "jobmanager/catalog_records.h"
 #include "runtime/base/hash.h"
 #include "runtime/coord/epochs.h"
@@ -531,6 +532,41 @@ static void write_live(void)
     buffer_close(&body);
 }
 
+static void add_turn(struct buffer *all, uint8_t what, struct weir_bytes bytes)
+{
+    put_u8(all, what);
+    put_u8(all, (uint8_t)bytes.length);
+    buffer_add(all, bytes.data, bytes.length);
+}
+
+/* A claim, a value in two parts and the folder of none, then a value that is put in parts, and read back. */
+static void write_catalog(void)
+{
+    static const char text[] = "twenty bytes of text";
+    const struct catalog_note note = {.claim = 1, .number = 1, .length = 20, .part_bytes = 16, .crc32c = crc32c(0, text, 20)};
+    struct buffer all = {0}, bytes = {0};
+    catalog_note_put(&bytes, &note);
+    for (int i = 0; i < 5; i++) add_turn(&all, 2, bytes_text(""));
+    add_turn(&all, 2, bytes_text("1")); /* who led */
+    add_turn(&all, 2, bytes_text(""));  /* claimed */
+    add_turn(&all, 2, bytes_text("a")); /* an artifact */
+    add_turn(&all, 2, bytes_of(bytes.data, bytes.len));
+    add_turn(&all, 2, bytes_of(text, 16));
+    add_turn(&all, 2, bytes_of(text + 16, 4));
+    add_turn(&all, 2, bytes_text(""));  /* no jobs */
+    add_turn(&all, 2, bytes_text("x")); /* folders of parts */
+    add_turn(&all, 4, bytes_text("a value that is put in three parts"));
+    for (int i = 0; i < 7; i++) add_turn(&all, 2, bytes_text(""));
+    add_turn(&all, 5, bytes_text(""));
+    add_turn(&all, 2, bytes_of(bytes.data, bytes.len));
+    for (int i = 0; i < 4; i++) add_turn(&all, 2, bytes_of(text, 16));
+    add_turn(&all, 6, bytes_text(""));
+    for (int i = 0; i < 4; i++) add_turn(&all, 2, bytes_text("01"));
+    write_seed("fuzz_catalog_tree", "parts", all.data, all.len);
+    buffer_close(&all);
+    buffer_close(&bytes);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -548,5 +584,6 @@ int main(int argc, char **argv)
     write_artifacts();
     write_zab();
     write_live();
+    write_catalog();
     return 0;
 }

@@ -138,6 +138,29 @@ STORY(leaders_die_and_a_nexmark_job_goes_on)
     ends_well(c, &e, &task, id);
 }
 
+/*
+ * The graph with its splits is three times as large as a node of the coordination tree may be. The next leader has it, for the attempt that
+ * runs, and whole, for a new one.
+ */
+STORY(a_job_of_many_splits_outlives_its_leader)
+{
+    const struct task task = {.plugin = "manysplits", .arguments = {"--splits", "800"}, .pace = {"--pause", "15"}, .folders = {""}};
+    struct ensemble e;
+    char id[JOB_ID_MAX];
+    pid_t pids[8];
+    int64_t ms = 0;
+    begin(c, &e, &task, "2", id);
+    assert_true(runs_again(c, &e, id, &ms));
+    ensemble_start_member(c, &e, ensemble_kill_leader(c, &e));
+    assert_true(runs_again(c, &e, id, &ms));
+    assert_true(cluster_processes(c, "weir-worker", pids, 8) > 0);
+    assert_int_equal(kill(pids[0], SIGKILL), 0);
+    json_t *job = job_wait(c, id, "FINISHED");
+    assert_int_equal(json_number(job, "attempt"), 2);
+    json_decref(job);
+    same_output(c, &task);
+}
+
 /* The JobManager that took the plugin is gone for good: the next one has it, for a new job and for a new attempt. */
 STORY(plugins_outlive_the_leader_that_took_them)
 {
@@ -276,6 +299,7 @@ STORY(workers_end_when_no_jobmanager_comes)
 }
 
 STORY_MAIN(STORY_TEST(writer_goes_on_under_new_jobmanagers), STORY_TEST(nexmark_q5_goes_on_under_new_jobmanagers),
-           STORY_TEST(leaders_die_and_a_nexmark_job_goes_on), STORY_TEST(plugins_outlive_the_leader_that_took_them),
-           STORY_TEST(plugins_come_to_who_was_away), STORY_TEST(jobctl_follows_the_leader), STORY_TEST(job_goes_on_without_a_quorum),
+           STORY_TEST(leaders_die_and_a_nexmark_job_goes_on), STORY_TEST(a_job_of_many_splits_outlives_its_leader),
+           STORY_TEST(plugins_outlive_the_leader_that_took_them), STORY_TEST(plugins_come_to_who_was_away),
+           STORY_TEST(jobctl_follows_the_leader), STORY_TEST(job_goes_on_without_a_quorum),
            STORY_TEST(workers_end_when_no_jobmanager_comes))

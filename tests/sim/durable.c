@@ -215,8 +215,8 @@ void durable_on_catalog(struct sim *sim, struct sim_event *ev)
 uint32_t durable_list(const struct sim *sim, struct master_listed *out)
 {
     for (uint32_t i = 0; i < sim->n_keys; i++)
-        out[i] =
-            (struct master_listed){sim->keys[i].key, sim->keys[i].version, {sim->keys[i].value.data, (uint32_t)sim->keys[i].value.len}};
+        out[i] = (struct master_listed){
+            sim->keys[i].key, sim->keys[i].version, {sim->keys[i].value.data, (uint32_t)sim->keys[i].value.len}, NULL};
     return sim->n_keys;
 }
 

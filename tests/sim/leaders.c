@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jobmanager/catalog_note.h"
 #include "jobmanager/catalog_records.h"
 #include "jobmanager/leadership.h"
 #include "runtime/base/assert.h"
+#include "runtime/base/hash.h"
 #include "runtime/coord/server.h"
 #include "runtime/coord/txn.h"
 #include "tests/sim/coord/ensemble.h"
@@ -219,6 +221,7 @@ static void started(struct ens *e, struct ens_peer *p)
     peer->server_ms = INT64_MIN;
     arm_server(jm, e->now_ms);
     leadership_init(&peer->leadership);
+    if (jm->world->config.node_bytes) peer->leadership.node_bytes = jm->world->config.node_bytes;
     actors_start_master(jm, 0, "", NULL, 0);
 }
 
@@ -320,6 +323,59 @@ static void learn_claim(struct sim *sim, struct weir_bytes data)
     sim_trace(sim, "epoch %" PRIu64 " has the catalog", epoch);
 }
 
+/* ---- values in parts ---- */
+
+/* The value that a note promises. Parts are there before their note is. */
+static void assemble(struct sim *sim, const char *key, const struct catalog_note *note, struct buffer *out)
+{
+    struct leaders *t = leaders_of(sim);
+    char path[CATALOG_PART_PATH];
+    for (uint32_t i = 0; i < catalog_note_parts(note); i++) {
+        const struct node *part = tree_find(&t->state.tree, bytes_text(catalog_note_part(note, i, path)));
+        if (part) buffer_add(out, node_data(part).data, node_data(part).length);
+    }
+    if (out->len != note->length || crc32c(0, out->data, out->len) != note->crc32c) sim_violate(sim, "%s is put without its parts", key);
+}
+
+static bool is_named(const struct sim *sim, struct weir_bytes path)
+{
+    char folder[CATALOG_PART_PATH], node[COORD_PATH_MAX + 1];
+    for (uint32_t i = 0; i < sim->n_keys; i++) {
+        struct catalog_note note;
+        snprintf(node, sizeof node, CATALOG_TREE_ROOT "/%s", sim->keys[i].key);
+        const struct node *key = tree_find(&leaders_of(sim)->state.tree, bytes_text(node));
+        if (!key || !catalog_note_read(node_data(key), &note)) continue;
+        struct weir_bytes mine = bytes_text(catalog_note_folder(&note, folder));
+        if (path.length >= mine.length && !memcmp(path.data, mine.data, mine.length) &&
+            (path.length == mine.length || ((const char *)path.data)[mine.length] == '/'))
+            return true;
+    }
+    return false;
+}
+
+static void learn_part(struct sim *sim, uint8_t event, struct weir_bytes path)
+{
+    const struct leaders *t = leaders_of(sim);
+    uint64_t epoch = claimed_by(t, t->applied.txn.session);
+    if (event == EVENT_CHILDREN) return;
+    if (epoch != t->epoch) sim_violate(sim, "epoch %" PRIu64 " writes parts, and epoch %" PRIu64 " has the catalog", epoch, t->epoch);
+    if (event != EVENT_CREATED && is_named(sim, path)) sim_violate(sim, "parts of a value are removed, and the catalog names it");
+}
+
+void leaders_check_parts(struct sim *sim)
+{
+    const struct coord_state *s = &leaders_of(sim)->state;
+    const struct node *top = tree_find(&s->tree, bytes_text(CATALOG_PARTS)), *leader = tree_find(&s->tree, bytes_text(CATALOG_TREE_LEADER));
+    char path[CATALOG_PART_PATH];
+    if (!top || !leader) return;
+    for (const struct node *f = node_child_after(top, bytes_text("")); f; f = node_child_after(top, node_name(f))) {
+        struct weir_bytes name = node_name(f);
+        snprintf(path, sizeof path, CATALOG_PARTS "/%.*s", (int)name.length, (const char *)name.data);
+        if (strtoull(path + sizeof CATALOG_PARTS, NULL, 10) == node_stat(leader).version) continue; /* it may be being written */
+        if (!is_named(sim, bytes_text(path))) sim_violate(sim, "%s is no value's, and nobody removes it", path);
+    }
+}
+
 /* A key of the catalog, or what lies above them. */
 static void learn_node(struct sim *sim, uint8_t event, struct weir_bytes path)
 {
@@ -330,14 +386,20 @@ static void learn_node(struct sim *sim, uint8_t event, struct weir_bytes path)
     const struct node *node = tree_find(&t->state.tree, path);
     snprintf(key, sizeof key, "%.*s", (int)path.length, (const char *)path.data);
     if (!strcmp(key, CATALOG_TREE_LEADER) && node) learn_claim(sim, node_data(node));
+    if (!strncmp(key, CATALOG_PARTS "/", sizeof CATALOG_PARTS)) learn_part(sim, event, path);
     if (strncmp(key, CATALOG_TREE_ROOT "/", sizeof CATALOG_TREE_ROOT) != 0 || event == EVENT_CHILDREN) return;
     if (!records_key_parse(key + sizeof CATALOG_TREE_ROOT, &id, &kind)) return;
     uint64_t epoch = claimed_by(t, t->applied.txn.session);
     if (epoch != t->epoch) sim_violate(sim, "epoch %" PRIu64 " writes %s, and epoch %" PRIu64 " has the catalog", epoch, key, t->epoch);
+    struct catalog_note note;
+    struct buffer value = {0};
+    bool large = node && catalog_note_read(node_data(node), &note);
+    if (large) assemble(sim, key, &note, &value);
     if (node)
-        durable_set(sim, key + sizeof CATALOG_TREE_ROOT, node_data(node));
+        durable_set(sim, key + sizeof CATALOG_TREE_ROOT, large ? bytes_of(value.data, value.len) : node_data(node));
     else
         durable_unset(sim, key + sizeof CATALOG_TREE_ROOT);
+    buffer_close(&value);
 }
 
 static void learn(struct sim *sim)

@@ -105,10 +105,14 @@ mutant "slots of the TaskManager are not freed" $worker 's/^    slots_release\(.
 # ---- several JobManagers ----
 worlds=(--ensemble --seeds 100) test=sim/test_leader_stories.c
 leadership=jobmanager/leadership.c tree=jobmanager/catalog_tree.c master=jobmanager/master.c report=taskmanager/supervisor_report.c
-recover=jobmanager/master_catalog.c
+recover=jobmanager/master_catalog.c parts=jobmanager/catalog_parts.c listing=jobmanager/catalog_listing.c requests=jobmanager/catalog_requests.c
 mutant "whether it leads is asked behind what is being written" $recover 's/CATALOG_CONFIRM, \.key = ""/CATALOG_GET, .key = "leader"/' "$@"
-mutant "a JobManager leads before it has read the catalog" $tree 's/case CLAIMED: begin_listing\(t\); break;/case CLAIMED: t->state = CATALOG_TREE_SERVING; break;/' "$@"
-mutant "a page of the catalog is left out" $tree 's/if \(more \&\& n\) \{/if (false) {/; s/\.path = bytes_text\(v->path\)\};/.path = bytes_text(v->path), .max = 2};/' "$@"
+mutant "a JobManager leads before it has read the catalog" $tree 's/case CLAIMED: catalog_begin_listing\(t\); break;/case CLAIMED: t->state = CATALOG_TREE_SERVING; break;/' "$@"
+mutant "a page of the catalog is left out" $listing 's/if \(more \&\& n\) \{/if (false) {/; s/\.path = bytes_text\(v->path\)\};/.path = bytes_text(v->path), .max = 2};/' "$@"
+mutant "a large value is published before all of its parts" $parts 's/\+\+p->n_done <= catalog_note_parts\(\&p->note\)/++p->n_done <= 1/' "$@"
+mutant "a new leader leaves parts of no value" $listing 's/!catalog_parts_known\(t, \&note\)/false/' "$@"
+mutant "a new leader removes the parts of values" $listing 's/ \&\& !catalog_parts_known\(t, \&note\)//' "$@"
+mutant "the parts of a value go before its successor is there" $tree '/^void catalog_carry_out/,/^}/s/^        catalog_parts_put\(t, order\);/    { catalog_parts_are(t, order->key, NULL); catalog_parts_put(t, order); }/' "$@"
 mutant "who has lost its quorum goes on leading" $leadership 's/if \(l->role.epoch != l->epoch\)/if (false)/' "$@"
 mutant "who does not lead takes TaskManagers" $members 's/if \(!master_leads\(m\)\) \{/if (false) {/' "$@"
 mutant "a stop of its own is taken for silence of all others" $master 's/if \(late_ms > .*\) \{/if (false) {/' "$@"
@@ -119,7 +123,7 @@ mutant "the state of reported workers is forgotten" $report 's/w->report.state =
 mutant "a new leader begins its checkpoints with used numbers" $job 's/^    ckpt_used\(job->ckpt, r->counter\);//' "$@"
 mutant "a new leader does not know what was triggered before it" $reconcile 's/^    job->triggered = w->triggered;//' "$@"
 mutant "a job whose submission was listed is left out" $recover 's/^        master_adopt\(m, found\);/        if (!found->recovery.graph) master_adopt(m, found);/' "$@"
-mutant "what a former leader had decided is written" $tree '/^static struct op check_leader/,/^}/s/\(int64_t\)t->leader_version/OP_ANY_VERSION/' "$@"
+mutant "what a former leader had decided is written" $requests '/^struct op catalog_op_check/,/^}/s/\(int64_t\)t->leader_version/OP_ANY_VERSION/' "$@"
 mutant "a cancel is accepted when the commit has failed" $job 's/bool lasts = !job->ckpt \|\| /bool lasts = /' "$@"
 
 # ---- fences of a former leader, and conditions of the catalog ----
@@ -161,12 +165,12 @@ test=unit/jobmanager/test_catalog_tree.c
 mutant "an older epoch claims the catalog" $tree 's/if \(other > t->epoch\) \{/if (false) {/' "$@"
 mutant "a claim that comes late is made" $tree '/^static void claim\(/,/^}/s/\(int64_t\)stat->version/OP_ANY_VERSION/' "$@"
 mutant "a claim that was refused is one" $tree '/^static void take_step/,/^}/s/if \(in\.broken \|\| err\)/if (in.broken || (err \&\& purpose != CLAIMED))/' "$@"
-mutant "a former leader writes" $tree '/^static struct op check_leader/,/^}/s/\(int64_t\)t->leader_version/OP_ANY_VERSION/' "$@"
+mutant "a former leader writes" $requests '/^struct op catalog_op_check/,/^}/s/\(int64_t\)t->leader_version/OP_ANY_VERSION/' "$@"
 mutant "a former leader makes folders" $tree '/^static void make_folder/,/^}/s/MADE_FOLDER, ops, 2/MADE_FOLDER, \&ops[1], 1/' "$@"
 mutant "a former leader is not told" $tree '/^static void take_refusal/,/^}/s/if \(failed == 0\) \{/if (false) {/' "$@"
 mutant "a value goes over any version" $tree 's/ops\[1\]\.version = .*$/ops[1].version = OP_ANY_VERSION;/' "$@"
-mutant "what a peer without a quorum does not know was not done" $tree '/COORD_NO_QUORUM/{n;s/CATALOG_UNKNOWN/CATALOG_REFUSED/}' "$@"
-mutant "what is read back is what its own peer has" $tree '/^void catalog_tree_order/,/^}/s/bytes_text\(path\)\}, true\)/bytes_text(path)}, false)/' "$@"
+mutant "what a peer without a quorum does not know was not done" $tree 's/CATALOG_REFUSED : CATALOG_UNKNOWN;/CATALOG_REFUSED : CATALOG_REFUSED;/' "$@"
+mutant "what is read back is what its own peer has" $tree '/^static void read_node/,/^}/s/bytes_text\(path\)\}, true\)/bytes_text(path)}, false)/' "$@"
 mutant "an answer to an earlier question confirms who leads" $tree 's/!t->confirming \|\| say->xid != t->confirming/!t->confirming/' "$@"
 mutant "who does not know whether it leads takes it for yes" $tree '/^static void take_confirmed/,/^}/s/say->err \? CATALOG_UNKNOWN : //' "$@"
 mutant "a closed connection is no end" $tree '/^void catalog_tree_closed/,/^}/s/lose\(.*$/(void)t;/' "$@"
@@ -174,6 +178,20 @@ mutant "who has lost the catalog hears" $tree '/^void catalog_tree_hear/,/^}/s/i
 mutant "who has lost the catalog speaks" $tree '/^bool catalog_tree_say/,/^}/s/if \(t->state == CATALOG_TREE_LOST\) return false;//' "$@"
 mutant "who has lost the catalog orders" $tree '/^void catalog_tree_order/,/^}/s/if \(t->state == CATALOG_TREE_LOST\) return;//' "$@"
 mutant "a folder that goes ends a leadership" $tree 's/purpose == LISTED_CHILDREN \|\| purpose == LISTED_DATA/purpose == LISTED_DATA/' "$@"
+
+test=unit/jobmanager/test_catalog_parts.c
+mutant "parts of a value that was replaced stay" $parts '/^void catalog_parts_are/,/^}/s/^        catalog_parts_remove\(.*$//' "$@"
+mutant "what is ordered behind a large value overtakes it" $parts '/^static bool must_wait/,/^}/s/if \(beside\(p->key, key\)\) return true;/;/' "$@"
+mutant "parts of a value that is in doubt go" $tree 's/\} else if \(outcome != CATALOG_UNKNOWN \&\& r->large\)/else if (r->large)/; s/else if \(outcome != CATALOG_UNKNOWN \&\& r->large\)/else if (r->large)/' "$@"
+mutant "parts of a value that was refused stay" $parts '/^static void refuse/,/^}/s/^    catalog_parts_remove\(.*$//' "$@"
+mutant "parts of a value that met a conflict stay" $tree '/^static void answer_write/,/^}/s/^        catalog_parts_remove\(.*$/        (void)r;/' "$@"
+mutant "a former leader writes parts" $parts 's/WROTE_PART, ops, 2\)/WROTE_PART, \&ops[1], 1)/' "$@"
+mutant "a part that is refused is taken for written" $parts 's/^    unsigned err = err_of\(say, \&deposed\);/    unsigned err = (err_of(say, \&deposed), 0);/' "$@"
+mutant "nobody compares the checksum of a large value" $parts 's/return crc32c\(0, g->value.data, g->value.len\) == g->note.crc32c \? NULL : .*$/return NULL;/' "$@"
+mutant "a part of another length is a part" $parts 's/ \|\| data\.length != catalog_note_part_bytes\(\&g->note, g->n_done\)\)/)/; s/g->torn \|\| g->value\.len != g->note\.length/g->torn/' "$@"
+mutant "a note that makes no sense is a value" $listing 's/catalog_note_begins\(data\) \? .* : NULL\)/NULL)/' "$@"
+mutant "what might be a note is put as it is" $tree 's/ \|\| catalog_note_begins\(order->value\)\)/)/' "$@"
+mutant "a new leader removes what is not ours" $listing 's/return !strcmp\(catalog_note_folder.*$/return true;/' "$@"
 
 test=unit/jobmanager/test_catalog.c
 mutant "a put expects no version" $catalog 's/out->expected = version_of\(c, w->key\);/out->expected = 0;/' "$@"

@@ -129,6 +129,29 @@ static void a_slow_disk_keeps_no_leader_in_doubt(void **state)
     assert_same_attempt(sim, job);
 }
 
+/* The graph does not fit into a node of the tree, and the leader dies at some moment between the submission and the first attempt. */
+static void a_graph_in_parts_is_there_or_not(void **state)
+{
+    uint32_t attempt = 0;
+    sim_destroy((struct sim **)state);
+    for (int64_t ms = 0; !attempt; ms += 2) {
+        struct sim *sim;
+        sim_new_ensemble(&sim, 3);
+        sim->config.node_bytes = 25;
+        *state = sim;
+        sim_run(sim, 8000);
+        uint32_t job = sim_submit(sim, &usual);
+        for (int i = 0; i < 1000 && !sim->jobs[job].accepted; i++) sim_run(sim, 1);
+        sim_run(sim, ms);
+        attempt = sim_job(sim, job)->attempt;
+        sim_crash_jobmanager(sim, sim->leader, 500);
+        assert_true(sim_run_until(sim, job, JOB_FINISHED, 90000));
+        leaders_check_parts(sim);
+        assert_int_equal(teardown(state), 0);
+    }
+    sim_new_ensemble((struct sim **)state, 3); /* for who ends the story */
+}
+
 /*
  * A leader has decided to cancel, and before that is written it is cut off and deposed. Its peer has come back, and would pass on to the
  * new leader what its main thread had said; nobody has told that one of a cancel, so the job goes on.
@@ -191,6 +214,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_leader_that_was_stopped_cancels_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(taskmanagers_come_back_to_a_leader_that_was_stopped, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_disk_keeps_no_leader_in_doubt, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_graph_in_parts_is_there_or_not, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_former_leader_decided_comes_too_late, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cancel_comes_too_late_when_the_commit_fails, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cold_start_finds_job_and_checkpoints, setup, teardown),

@@ -610,6 +610,7 @@ static void draw_ensemble(struct sim *sim, int64_t rage_ms)
     struct ens_config c = fault_draw(&draw);
     if (c.n_voters == 1) c.n_voters = 3;
     c.n_members = c.n_peers = c.n_voters;
+    sim->config.node_bytes = sim_random(sim, 2) ? sim_between(sim, 30, 300) : 0;
     leaders_new(sim, &c);
     fault_schedule(sim->ens, ENS_EV_FAULT, c.faults, 0, rage_ms);
 }
@@ -663,6 +664,8 @@ static void prove_well(struct sim *sim)
     if (!ends && !sim->jobs[job].accepted) ends = sim_run_until(sim, sim_submit(sim, &spec), JOB_FINISHED, 60000);
     if (!ends && !sim->violated) sim_violate(sim, "all is well, and a job does not finish");
     if (sim->n_completed < completed + 2) sim_violate(sim, "all is well, and no checkpoint completes");
+    sim_run(sim, 1000);
+    if (!sim->violated) leaders_check_parts(sim);
 }
 
 void sim_draw(struct sim **out, uint64_t seed, bool ensemble, bool print)

@@ -189,6 +189,7 @@ struct sim_config {
     uint32_t store_fails;                    /* of 1000 reads and writes of plugins */
     uint32_t storage_fails, storage_ms;      /* of 1000 orders to the checkpoint storage; longest time it takes */
     uint32_t catalog_fails, catalog_unknown; /* of 1000 puts: refused; done or not, and nobody says which */
+    uint32_t node_bytes;                     /* with an ensemble: larger values of the catalog lie in parts; 0: as outside of tests */
     uint32_t lies;                           /* of 1000 acknowledgements: a record was lost on a channel */
 };
 
@@ -429,5 +430,7 @@ void leaders_order(struct sim_jobmanager *jm, const struct catalog_order *order)
 void leaders_say(struct sim_jobmanager *jm);                  /* what the catalog has to say goes to the peer */
 int64_t leaders_deadline_ms(const struct sim_jobmanager *jm); /* when leaders_say has something to say */
 void leaders_on_event(struct sim *sim, const struct sim_event *ev);
+/* Whatever lies in the tree in parts is of a value, or may be being written. */
+void leaders_check_parts(struct sim *sim);
 
 #endif

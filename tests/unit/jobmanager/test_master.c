@@ -673,7 +673,7 @@ static void lead_after(struct fixture *f)
     records_submission(&sub, 1, 0, &values[2]);
     for (uint32_t i = 0; i < 3; i++) {
         (void)snprintf(keys[i], sizeof keys[i], RECORDS_PREFIX "%s/%s", id_text(id_of(1), id), names[i]);
-        listed[i] = (struct master_listed){keys[i], 1, {values[i].data, (uint32_t)values[i].len}};
+        listed[i] = (struct master_listed){keys[i], 1, {values[i].data, (uint32_t)values[i].len}, NULL};
     }
     start_with(f, &(struct master_config){.incarnation = id_of(9999), .epoch = 5, .version = "1"}, listed, 3);
     for (uint32_t i = 0; i < 3; i++) buffer_close(&values[i]);
