@@ -164,7 +164,7 @@ static json_t *operation_json(const struct job *job, const struct ckpt_request *
     json_t *o = json_object();
     if (request->checkpoint) set_count(o, "checkpointId", request->checkpoint);
     if (why) set_text(o, "failure-cause", why);
-    if (request->state == CKPT_REQUEST_DONE) set_text(o, "location", request->path);
+    if (request->state == CKPT_REQUEST_DONE || request->complete) set_text(o, "location", request->path);
     if (!why && request->parallelism && job->state == JOB_FINISHED) set_text(o, "jobid", id_text(request->successor, id));
     return o;
 }

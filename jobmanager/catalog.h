@@ -16,7 +16,7 @@
  *
  * The store is the coordination tree (catalog_tree.h), of which each JobManager has a peer; one alone is an ensemble of one.
  *
- *     job/ID/submission  graph  attempt  counter  pointers  result  cancel        (catalog_records.h)
+ *     job/ID/submission  graph  attempt  counter  pointers  result  cancel  requests        (catalog_records.h)
  *     artifact/HEX
  *
  * Memory: a failed allocation aborts; this is control code.  Thread: one at a time.

@@ -8,10 +8,14 @@
 #include "runtime/base/limits.h"
 #include "runtime/wire/cursor.h"
 #include "runtime/wire/pack.h"
+#include "weir/stream.h"
 
 enum { FORM = 1 };
 
-static const char *const names[JOB_KEYS] = {"submission", "graph", "attempt", "counter", "pointers", "result", "cancel"};
+/* Of a request: under way, or how it ended. COMPLETE: there is a savepoint, and the stop behind it has failed. */
+enum { REQUEST_ACCEPTED = 1, REQUEST_DONE, REQUEST_FAILED, REQUEST_COMPLETE };
+
+static const char *const names[JOB_KEYS] = {"submission", "graph", "attempt", "counter", "pointers", "result", "cancel", "requests"};
 
 const char *records_key(struct weir_id job, enum job_key key, char out[static CATALOG_KEY_MAX + 1])
 {
@@ -109,7 +113,7 @@ void records_pointers(uint64_t epoch, const struct ckpt_pointer *const *pointers
     pack_array(out, n);
     for (uint32_t i = 0; i < n; i++) {
         const struct ckpt_pointer *p = pointers[i];
-        pack_array(out, 8);
+        pack_array(out, 9);
         pack_uint(out, p->id);
         pack_uint(out, p->options);
         pack_bool(out, p->owned);
@@ -118,6 +122,35 @@ void records_pointers(uint64_t epoch, const struct ckpt_pointer *const *pointers
         pack_uint(out, p->crc32c);
         pack_int(out, p->wall_ms);
         pack_uint(out, p->state_bytes);
+        pack_id(out, p->request);
+    }
+}
+
+static unsigned end_of(const struct ckpt_request *r)
+{
+    if (r->state == CKPT_REQUEST_DONE) return REQUEST_DONE;
+    if (r->state != CKPT_REQUEST_FAILED) return REQUEST_ACCEPTED;
+    return r->complete ? REQUEST_COMPLETE : REQUEST_FAILED;
+}
+
+void records_requests(uint64_t epoch, const struct ckpt_request *requests, uint32_t n, struct buffer *out)
+{
+    pack_array(out, 3);
+    pack_uint(out, FORM);
+    pack_uint(out, epoch);
+    pack_array(out, n);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct ckpt_request *r = &requests[i];
+        pack_array(out, 9);
+        pack_id(out, r->id);
+        pack_uint(out, r->options);
+        pack_uint(out, end_of(r));
+        pack_uint(out, r->attempt);
+        pack_uint(out, r->checkpoint);
+        pack_uint(out, r->parallelism);
+        pack_id(out, r->successor);
+        pack_str(out, r->path);
+        pack_str(out, r->failure);
     }
 }
 
@@ -278,7 +311,8 @@ static void take_pointers(struct reader *r, struct records_job *out)
     out->recovery.pointers = out->pointers;
     for (uint32_t i = 0; i < out->recovery.n_pointers; i++) {
         struct ckpt_pointer *p = &out->pointers[i];
-        if (read_array(r, 8) != 8) r->c.broken = true;
+        uint32_t n = read_array(r, 9);
+        if (n < 8) r->c.broken = true;
         p->id = read_uint(r, UINT64_MAX - 1);
         p->options = (uint32_t)read_uint(r, CHECKPOINT_OPTIONS);
         p->owned = read_bool(r);
@@ -287,6 +321,7 @@ static void take_pointers(struct reader *r, struct records_job *out)
         p->crc32c = (uint32_t)read_uint(r, UINT32_MAX);
         p->wall_ms = read_int(r);
         p->state_bytes = read_uint(r, UINT64_MAX);
+        if (n == 9) read_bytes(r, p->request.bytes, sizeof p->request.bytes); /* the version before had none */
         if (!p->id || (i && p->id <= out->pointers[i - 1].id)) r->c.broken = true;
     }
 }
@@ -295,6 +330,38 @@ static void take_cancel(struct reader *r, struct records_job *out)
 {
     (void)read_uint(r, UINT64_MAX);
     out->recovery.cancel = true;
+}
+
+static void read_text(struct reader *r, char out[static CKPT_TEXT_MAX])
+{
+    snprintf(out, CKPT_TEXT_MAX, "%s", read_str(r));
+}
+
+static void take_requests(struct reader *r, struct records_job *out)
+{
+    static const enum ckpt_request_state states[] = {[REQUEST_ACCEPTED] = CKPT_REQUEST_WAITING,
+                                                     [REQUEST_DONE] = CKPT_REQUEST_DONE,
+                                                     [REQUEST_FAILED] = CKPT_REQUEST_FAILED,
+                                                     [REQUEST_COMPLETE] = CKPT_REQUEST_FAILED};
+    (void)read_uint(r, UINT64_MAX);
+    out->recovery.n_requests = read_array(r, CKPT_REQUESTS_MAX);
+    out->recovery.requests = out->requests;
+    for (uint32_t i = 0; i < out->recovery.n_requests; i++) {
+        struct ckpt_request *q = &out->requests[i];
+        if (read_array(r, 9) != 9) r->c.broken = true;
+        read_bytes(r, q->id.bytes, sizeof q->id.bytes);
+        q->options = (uint32_t)read_uint(r, CHECKPOINT_OPTIONS);
+        uint64_t end = read_uint(r, REQUEST_COMPLETE);
+        q->state = states[end];
+        q->complete = end == REQUEST_COMPLETE;
+        q->attempt = (uint32_t)read_uint(r, UINT32_MAX);
+        q->checkpoint = read_uint(r, UINT64_MAX);
+        q->parallelism = (uint32_t)read_uint(r, WEIR_PARALLELISM_MAX);
+        read_bytes(r, q->successor.bytes, sizeof q->successor.bytes);
+        read_text(r, q->path);
+        read_text(r, q->failure);
+        if (!q->state || id_is_zero(q->id)) r->c.broken = true;
+    }
 }
 
 static enum job_state terminal_named(const char *name)
@@ -331,6 +398,7 @@ static const struct {
 } takers[JOB_KEYS] = {
     [JOB_KEY_SUBMISSION] = {take_submission, 15}, [JOB_KEY_ATTEMPT] = {take_attempt, 5}, [JOB_KEY_COUNTER] = {take_counter, 3},
     [JOB_KEY_POINTERS] = {take_pointers, 3},      [JOB_KEY_RESULT] = {take_result, 14},  [JOB_KEY_CANCEL] = {take_cancel, 2},
+    [JOB_KEY_REQUESTS] = {take_requests, 3},
 };
 
 static weir_err take_graph(struct records_job *out, struct weir_bytes value, struct weir_diag *diag)

@@ -28,6 +28,7 @@ void records_attempt(const struct job *job, uint32_t attempt, bool committing, s
 void records_counter(uint64_t epoch, uint64_t id, struct buffer *out);
 void records_pointers(uint64_t epoch, const struct ckpt_pointer *const *pointers, uint32_t n, struct buffer *out);
 void records_cancel(uint64_t epoch, struct buffer *out);
+void records_requests(uint64_t epoch, const struct ckpt_request *requests, uint32_t n, struct buffer *out);
 /* Of a job whose outcome is known. */
 void records_result(const struct job *job, enum job_state outcome, int64_t ended_wall_ms, struct buffer *out);
 void records_artifact(uint64_t epoch, const struct store_artifact *artifact, struct buffer *out);
@@ -43,6 +44,7 @@ struct records_job {
     /* private: what the above points at */
     struct graph graph;
     struct ckpt_pointer pointers[CKPT_RETAINED_MAX + 2];
+    struct ckpt_request requests[CKPT_REQUESTS_MAX];
     struct job_failure failure;
     struct job_successor successor;
     void *arenas[JOB_KEYS];

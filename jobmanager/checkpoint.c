@@ -13,6 +13,7 @@
 enum {
     LAST = CHECKPOINT_STOP | CHECKPOINT_FINAL, /* none comes after one of these */
     FINAL_RETRY_MS = 1000,                     /* a last one that failed is tried again, without an interval after so long */
+    RECORD_RETRY_MS = 1000,                    /* requests that the catalog has refused are put again after so long */
 };
 
 /* ---- actions ---- */
@@ -22,8 +23,8 @@ static void clear(struct ckpt_actions *out)
     for (uint32_t i = 0; i < out->n; i++) free(out->at[i].path);
     out->n = 0;
     out->outcome = CKPT_TAKEN;
-    out->answer.code = out->failure.code = WEIR_OK;
-    out->answer.text[0] = out->failure.text[0] = out->reason[0] = '\0';
+    out->answer.code = out->failure.code = out->refusal.code = WEIR_OK;
+    out->answer.text[0] = out->failure.text[0] = out->refusal.text[0] = out->reason[0] = '\0';
 }
 
 void ckpt_actions_close(struct ckpt_actions *out)
@@ -65,10 +66,23 @@ static struct ckpt_request *next_request(struct ckpt *c)
     return best;
 }
 
-static void fail_request(struct ckpt_request *r, const char *reason)
+/* It is over, and the catalog is told. */
+static void end_request(struct ckpt *c, struct ckpt_request *r, enum ckpt_request_state state)
 {
-    r->state = CKPT_REQUEST_FAILED;
+    r->state = state;
+    r->recorded = false;
+    c->news = c->unrecorded = true;
+}
+
+static void fail_request(struct ckpt *c, struct ckpt_request *r, const char *reason)
+{
     snprintf(r->failure, sizeof r->failure, "%s", reason);
+    end_request(c, r, CKPT_REQUEST_FAILED);
+}
+
+static void remove_request(struct ckpt *c, uint32_t index)
+{
+    memmove(&c->requests[index], &c->requests[index + 1], (--c->n_requests - index) * sizeof c->requests[0]);
 }
 
 /* Room for one more: the oldest answered one goes. False: all of them wait. */
@@ -76,10 +90,9 @@ static bool make_room(struct ckpt *c)
 {
     uint32_t i = 0;
     if (c->n_requests < CKPT_REQUESTS_MAX) return true;
-    while (i < c->n_requests && c->requests[i].state < CKPT_REQUEST_DONE) i++;
+    while (i < c->n_requests && (c->requests[i].state < CKPT_REQUEST_DONE || c->requests[i].awaited)) i++;
     if (i == c->n_requests) return false;
-    memmove(&c->requests[i], &c->requests[i + 1], (c->n_requests - i - 1) * sizeof c->requests[0]);
-    c->n_requests--;
+    remove_request(c, i);
     return true;
 }
 
@@ -92,9 +105,7 @@ static bool stop_is_asked_for(const struct ckpt *c)
 
 static void on_request(struct ckpt *c, const struct ckpt_request *asked, struct ckpt_actions *out)
 {
-    if (ckpt_find_request(c, asked->id)) {
-        weir_fail(&out->answer, WEIR_E_EXISTS, "something was asked for under this id already");
-    } else if (c->state == CKPT_OFF || c->detached) {
+    if (c->state == CKPT_OFF || c->detached) {
         weir_fail(&out->answer, WEIR_E_STATE, "the job does not run now: try again when it is RUNNING");
     } else if (c->stopped || ((asked->options & CHECKPOINT_STOP) && stop_is_asked_for(c))) {
         weir_fail(&out->answer, WEIR_E_STATE, "the job is being stopped already");
@@ -102,9 +113,42 @@ static void on_request(struct ckpt *c, const struct ckpt_request *asked, struct 
         weir_fail(&out->answer, WEIR_E_LIMIT, "%u requests of this job wait already, which is the limit: try again when one is done",
                   CKPT_REQUESTS_MAX);
     } else {
-        c->requests[c->n_requests] = *asked;
-        c->requests[c->n_requests++].state = CKPT_REQUEST_WAITING;
+        struct ckpt_request *r = &c->requests[c->n_requests++];
+        *r = *asked;
+        r->state = CKPT_REQUEST_STORING;
+        r->awaited = c->news = true;
     }
+}
+
+/* The list as it was put last is in the catalog, or certainly not. */
+static void on_recorded(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_actions *out)
+{
+    weir_err err = ev->answer.err;
+    if (err) (void)weir_fail(&out->refusal, err, "the request could not be stored: %s", ev->answer.reason);
+    for (uint32_t i = 0; i < c->n_requests;) {
+        struct ckpt_request *r = &c->requests[i++];
+        r->recorded |= !err && r->state >= CKPT_REQUEST_DONE;
+        if (!r->awaited) continue;
+        act(out, CKPT_DO_ACCEPTED, c);
+        out->at[out->n - 1].request = r->id;
+        r->awaited = false;
+        if (err)
+            remove_request(c, --i);
+        else if (r->state == CKPT_REQUEST_STORING)
+            r->state = CKPT_REQUEST_WAITING;
+    }
+    if (!err)
+        c->unrecorded = false;
+    else if (c->unrecorded)
+        c->record_ms = ev->now_ms + RECORD_RETRY_MS;
+}
+
+static void record_if_news(struct ckpt *c, struct ckpt_actions *out)
+{
+    if (!c->news) return;
+    c->news = false;
+    c->record_ms = INT64_MAX;
+    act(out, CKPT_DO_RECORD, c);
 }
 
 /* ---- the end of one ---- */
@@ -204,7 +248,7 @@ static void give_up(struct ckpt *c, enum ckpt_cause cause, int64_t now_ms, int64
     snprintf(stat->reason, sizeof stat->reason, "%s", out->reason);
     ckpt_history_end(&c->history, CKPT_FAILED, now_ms, c->began_ms, wall_ms);
     struct ckpt_request *request = running_request(c);
-    if (request) fail_request(request, out->reason);
+    if (request) fail_request(c, request, out->reason);
     if (triggered && !c->detached) act(out, CKPT_DO_ABORT, c);
     judge(c, cause, triggered, out);
     if (c->state == CKPT_PENDING)
@@ -259,7 +303,7 @@ static void begin(struct ckpt *c, uint32_t options, struct ckpt_request *request
 /* What was asked for, then the last one, then what is due. */
 static void begin_if_due(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_actions *out)
 {
-    if (c->state != CKPT_IDLE || c->stopped || out->failure.code) return;
+    if (c->state != CKPT_IDLE || c->stopped || c->unrecorded || out->failure.code) return;
     struct ckpt_request *request = next_request(c);
     if (request)
         begin(c, request->options, request, ev, out);
@@ -322,6 +366,8 @@ static void on_sealed(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_a
                                     .crc32c = ev->answer.crc32c,
                                     .wall_ms = ev->wall_ms,
                                     .state_bytes = stat_of(c)->state_bytes};
+    const struct ckpt_request *request = running_request(c);
+    if (request) c->made.request = request->id;
     c->state = CKPT_COMMITTING;
     act(out, CKPT_DO_COMMIT, c);
 }
@@ -375,8 +421,8 @@ static void complete(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_ac
     ckpt_history_end(&c->history, CKPT_COMPLETED, ev->now_ms, c->began_ms, ev->wall_ms);
     struct ckpt_request *request = running_request(c);
     if (request) {
-        request->state = CKPT_REQUEST_DONE;
         snprintf(request->path, sizeof request->path, "%s", c->path);
+        end_request(c, request, CKPT_REQUEST_DONE);
     }
     c->n_failures = 0;
     if (!c->detached) { /* else they have gone: who restores it commits */
@@ -518,14 +564,29 @@ static void on_attempt(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_
     if (ev->attempt.triggered) take_over(c, ev, out);
 }
 
+/* The savepoint is complete, and what was to come behind it does not. */
+static void fail_stops(struct ckpt *c)
+{
+    for (uint32_t i = 0; i < c->n_requests; i++) {
+        struct ckpt_request *r = &c->requests[i];
+        if (r->state != CKPT_REQUEST_DONE || !(r->options & CHECKPOINT_STOP)) continue;
+        r->complete = true;
+        fail_request(
+            c, r,
+            "the savepoint is complete, but the job failed before all of its output was committed; what goes on from the savepoint "
+            "commits it");
+    }
+}
+
 static void on_detach(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_actions *out)
 {
+    const char *reason = ev->detach.reason ? ev->detach.reason : "the job has finished";
+    if (ev->detach.reason) fail_stops(c);
     if (c->state == CKPT_OFF || c->detached) return;
     c->detached = true;
-    if (c->id && !c->doomed && c->state != CKPT_COMMITTING)
-        give_up(c, CKPT_CAUSE_STOPPED, ev->now_ms, ev->wall_ms, out, "%s", ev->detach.reason);
+    if (c->id && !c->doomed && c->state != CKPT_COMMITTING) give_up(c, CKPT_CAUSE_STOPPED, ev->now_ms, ev->wall_ms, out, "%s", reason);
     for (uint32_t i = 0; i < c->n_requests; i++)
-        if (c->requests[i].state == CKPT_REQUEST_WAITING) fail_request(&c->requests[i], ev->detach.reason);
+        if (c->requests[i].state < CKPT_REQUEST_RUNNING) fail_request(c, &c->requests[i], reason);
     if (c->state == CKPT_IDLE) release_attempt(c);
 }
 
@@ -543,6 +604,7 @@ static bool expires(const struct ckpt *c)
 
 static void on_tick(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_actions *out)
 {
+    if (ev->now_ms >= c->record_ms) c->news = true;
     if (expires(c) && ev->now_ms - c->began_ms >= c->config.timeout_ms)
         give_up(c, CKPT_CAUSE_EXPIRED, ev->now_ms, ev->wall_ms, out,
                 "not complete after %" PRId64 " ms, with %" PRIu32 " of %" PRIu32 " workers acknowledged (execution.checkpointing.timeout)",
@@ -563,15 +625,18 @@ void ckpt_step(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_actions 
     case CKPT_EV_DECLINE: on_decline(c, ev, out); break;
     case CKPT_EV_SEALED: on_sealed(c, ev, out); break;
     case CKPT_EV_POINTER: on_pointer(c, ev, out); break;
+    case CKPT_EV_RECORDED: on_recorded(c, ev, out); break;
     case CKPT_EV_TICK: on_tick(c, ev, out); break;
     }
     begin_if_due(c, ev, out);
+    record_if_news(c, out);
 }
 
 int64_t ckpt_deadline_ms(const struct ckpt *c)
 {
-    if (expires(c)) return c->began_ms + c->config.timeout_ms;
-    return c->state == CKPT_IDLE && !c->stopped ? earliest(c) : INT64_MAX;
+    int64_t at = c->state == CKPT_IDLE && !c->stopped && !c->unrecorded ? earliest(c) : INT64_MAX;
+    if (expires(c)) at = c->began_ms + c->config.timeout_ms;
+    return c->record_ms < at ? c->record_ms : at;
 }
 
 /* ---- life and views ---- */
@@ -588,6 +653,7 @@ void ckpt_new(struct ckpt **out, const struct ckpt_config *config)
     c->state = CKPT_OFF;
     c->due_ms = INT64_MAX;
     c->ended_ms = INT64_MIN;
+    c->record_ms = INT64_MAX;
     *out = c;
 }
 
@@ -615,7 +681,7 @@ void ckpt_destroy(struct ckpt **ckpt)
 
 bool ckpt_settled(const struct ckpt *c)
 {
-    return c->state == CKPT_OFF;
+    return c->state == CKPT_OFF && !c->unrecorded;
 }
 
 const struct ckpt_pointer *ckpt_restore_point(const struct ckpt *c)
@@ -643,6 +709,31 @@ bool ckpt_retain(struct ckpt *c, const struct ckpt_pointer *pointer)
 void ckpt_used(struct ckpt *c, uint64_t id)
 {
     if (id > c->last_id) c->last_id = id;
+}
+
+static const struct ckpt_pointer *fulfils(const struct ckpt *c, struct weir_id request)
+{
+    for (uint32_t i = 0; i < c->n_retained; i++)
+        if (id_equal(c->retained[i].request, request)) return &c->retained[i];
+    return NULL;
+}
+
+void ckpt_recall(struct ckpt *c, const struct ckpt_request *request, uint32_t attempt)
+{
+    WEIR_ASSERT(c->n_requests < CKPT_REQUESTS_MAX);
+    struct ckpt_request *r = &c->requests[c->n_requests++];
+    const struct ckpt_pointer *done = fulfils(c, request->id);
+    *r = *request;
+    r->recorded = r->state >= CKPT_REQUEST_DONE;
+    if (r->recorded) return;
+    if (!done) {
+        fail_request(c, r, "the JobManager that had accepted it has gone before it was complete: ask for it again");
+        return;
+    }
+    r->attempt = attempt;
+    r->checkpoint = done->id;
+    snprintf(r->path, sizeof r->path, "%s", done->path);
+    end_request(c, r, CKPT_REQUEST_DONE);
 }
 
 void ckpt_discard_all(struct ckpt *c, struct ckpt_actions *out)

@@ -23,6 +23,11 @@
  * A savepoint is a recovery point like any checkpoint: its completion makes sinks commit, so falling back behind it would double output
  * (docs/decision/0006-a-savepoint-is-a-recovery-point.md). Its files are never deleted here.
  *
+ * What is asked for outlives its leader. It waits until the catalog holds that it was asked for (RECORD), which is when who asked is told;
+ * its end is put there, too, and until it is there no other checkpoint is begun and the attempt does not end. A pointer names the request
+ * that it fulfils: so who leads next knows of each that has no end in the catalog whether it was done, and of all others that they never
+ * will be. One that is asked for again under its id is the same one.
+ *
  * An attempt that another leader has begun is taken over: the newest complete checkpoint that its workers took part in is told again, and
  * what they were told to take since is given up, for nobody has collected their answers.
  *
@@ -68,15 +73,25 @@ struct ckpt_pointer {
     uint32_t crc32c;
     int64_t wall_ms; /* when it was completed */
     uint64_t state_bytes;
+    struct weir_id request; /* that it fulfils; zero: none */
 };
 
-enum ckpt_request_state { CKPT_REQUEST_WAITING = 1, CKPT_REQUEST_RUNNING, CKPT_REQUEST_DONE, CKPT_REQUEST_FAILED };
+enum ckpt_request_state {
+    CKPT_REQUEST_STORING = 1, /* the catalog does not hold it yet */
+    CKPT_REQUEST_WAITING,
+    CKPT_REQUEST_RUNNING,
+    CKPT_REQUEST_DONE,
+    CKPT_REQUEST_FAILED,
+};
 
 /* Something a user asked for. */
 struct ckpt_request {
-    struct weir_id id; /* drawn by the driver; people poll with it */
+    struct weir_id id; /* drawn by who asks, or else by the driver; people poll with it */
     uint32_t options;
     enum ckpt_request_state state;
+    bool awaited;                /* who asked waits for ACCEPTED */
+    bool recorded;               /* its end is in the catalog: nobody is told before */
+    bool complete;               /* FAILED: the savepoint is there, and the stop behind it is not */
     uint32_t attempt;            /* in which it was begun */
     uint64_t checkpoint;         /* its number, once it has one */
     uint32_t parallelism;        /* of a rescale: the new one; 0 = no rescale */
@@ -122,6 +137,9 @@ struct ckpt {
     struct ckpt_pointer retained[CKPT_RETAINED_MAX + 2]; /* oldest first */
     uint32_t n_requests;
     struct ckpt_request requests[CKPT_REQUESTS_MAX]; /* in order of arrival */
+    bool news;                                       /* of requests, in this step: RECORD is due */
+    bool unrecorded;                                 /* one has ended, and the catalog does not hold that yet */
+    int64_t record_ms;                               /* when RECORD is tried again; INT64_MAX: not */
     struct ckpt_history history;
 };
 
@@ -134,8 +152,9 @@ enum ckpt_event_type {
     CKPT_EV_BEGUN,    /* answer to BEGIN */
     CKPT_EV_ACK,      /* of a worker of this attempt */
     CKPT_EV_DECLINE,
-    CKPT_EV_SEALED,  /* answer to SEAL */
-    CKPT_EV_POINTER, /* answer to COMMIT */
+    CKPT_EV_SEALED,   /* answer to SEAL */
+    CKPT_EV_POINTER,  /* answer to COMMIT */
+    CKPT_EV_RECORDED, /* answer to the last RECORD */
     CKPT_EV_TICK,
 };
 
@@ -151,10 +170,10 @@ struct ckpt_event {
             uint32_t options;
         } attempt;
         struct {
-            const char *reason; /* half a sentence; borrowed */
+            const char *reason; /* half a sentence; borrowed. NULL: its workers have all committed */
         } detach;
         struct ckpt_request request; /* id, options, path, parallelism and successor */
-        struct {                     /* of RESERVED, BEGUN, SEALED and POINTER: which, and WEIR_OK or why not */
+        struct {                     /* of RESERVED, BEGUN, SEALED and POINTER: which; and RECORDED: WEIR_OK or why not */
             uint64_t id;
             weir_err err;
             const char *reason; /* borrowed */
@@ -177,6 +196,8 @@ enum ckpt_action_type {
     CKPT_DO_COMMIT,   /* put the list of pointers with `made` in it (ckpt_next_pointers), then POINTER */
     CKPT_DO_COMPLETE, /* CHECKPOINT_COMPLETE to every worker */
     CKPT_DO_DISCARD,  /* the checkpoint `id` at `path` is not needed any more */
+    CKPT_DO_RECORD,   /* put the list of requests, then RECORDED */
+    CKPT_DO_ACCEPTED, /* `request` is in the catalog; or (actions.refusal) it is not, and forgotten: who asked may be told */
     CKPT_DO_STOPPED,  /* a STOP or FINAL one was completed: the workers may commit and end */
     CKPT_DO_FAIL,     /* the attempt must fail: actions.failure */
 };
@@ -186,6 +207,7 @@ struct ckpt_action {
     uint64_t id;
     uint32_t options;
     char *path; /* DISCARD: freed with the actions; else NULL */
+    struct weir_id request;
 };
 
 /* Outcome of an event that somebody sent: late and doubled ones are no errors. */
@@ -196,7 +218,7 @@ enum ckpt_outcome {
     CKPT_UNEXPECTED, /* impossible here */
 };
 
-#define CKPT_ACTIONS_MAX (CKPT_RETAINED_MAX + 8u)
+#define CKPT_ACTIONS_MAX (CKPT_RETAINED_MAX + CKPT_REQUESTS_MAX + 9u)
 
 struct ckpt_actions {
     uint32_t n;
@@ -204,6 +226,7 @@ struct ckpt_actions {
     enum ckpt_outcome outcome;
     struct weir_diag answer;    /* of REQUEST: OK, LIMIT, STATE, EXISTS */
     struct weir_diag failure;   /* of FAIL */
+    struct weir_diag refusal;   /* of ACCEPTED */
     char reason[CKPT_TEXT_MAX]; /* of ABORT */
 };
 
@@ -221,7 +244,7 @@ void ckpt_actions_close(struct ckpt_actions *out);
 /* When to call TICK at the latest; INT64_MAX: not by time. */
 int64_t ckpt_deadline_ms(const struct ckpt *c);
 
-/* Nothing is under way whose outcome could still change what is restored. */
+/* Nothing is under way whose outcome could still change what is restored, and the catalog holds what became of every request. */
 bool ckpt_settled(const struct ckpt *c);
 
 /* What to restore: the newest complete one that was not refused; NULL: none. */
@@ -232,6 +255,12 @@ void ckpt_refuse(struct ckpt *c, uint64_t id);
 bool ckpt_retain(struct ckpt *c, const struct ckpt_pointer *pointer);
 /* The numbers up to this one have been used. */
 void ckpt_used(struct ckpt *c, uint64_t id);
+
+/*
+ * A request from the catalog, behind all pointers. One without an end gets it now, and is recorded with the next step: done in `attempt`,
+ * if a pointer names it; else failed.
+ */
+void ckpt_recall(struct ckpt *c, const struct ckpt_request *request, uint32_t attempt);
 
 /* COMMITTING: the list that the catalog is to hold, oldest first; borrowed until the next step. Gives how many. */
 uint32_t ckpt_next_pointers(const struct ckpt *c, const struct ckpt_pointer *out[static CKPT_RETAINED_MAX + 2]);

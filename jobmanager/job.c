@@ -210,7 +210,8 @@ static void restart_or_end(struct job *job, const struct job_event *ev, struct j
 void job_leave_if_empty(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
     if (job->outcome || job_workers_before(job, JOB_WORKER_COMMITTED)) return;
-    if (job->state == JOB_RUNNING && job_all_committed(job)) job_checkpoints_detach(job, "the job has finished", ev, out);
+    if (job->state == JOB_RUNNING && job->cancel_storing) return; /* as COMMIT does: whoever leads when it is stored obeys it */
+    if (job->state == JOB_RUNNING && job_all_committed(job)) job_checkpoints_detach(job, NULL, ev, out);
     if (!job_checkpoints_settled(job)) return;
     if (job->state == JOB_FAILING)
         restart_or_end(job, ev, out);
@@ -375,6 +376,26 @@ static void accept(enum job_key key, weir_err err, const char *reason, struct jo
     accepted->text = text;
 }
 
+static void put_cancel(struct job *job, struct job_actions *out)
+{
+    size_t at = out->bytes.len;
+    records_cancel(job->epoch, &out->bytes);
+    job_put(job, JOB_KEY_CANCEL, at, false, out);
+}
+
+/* A cancel waits for the submission: of a job that nobody knows, it would be lost with it. */
+static void on_submission_stored(struct job *job, const struct job_event *ev, struct job_actions *out)
+{
+    accept(JOB_KEY_SUBMISSION, ev->stored.err, ev->stored.reason, out);
+    if (!job->cancel_storing) return;
+    if (!ev->stored.err) {
+        put_cancel(job, out);
+        return;
+    }
+    job->cancel_storing = false;
+    accept(JOB_KEY_CANCEL, ev->stored.err, ev->stored.reason, out);
+}
+
 static void on_cancel_stored(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
     struct weir_diag diag = {.code = ev->stored.err};
@@ -385,17 +406,22 @@ static void on_cancel_stored(struct job *job, const struct job_event *ev, struct
         job_begin_cancelling(job, ev, out);
     else if (job->commit_waits && job->state == JOB_RUNNING)
         job_commit(job, out);
+    if (job->state == JOB_RUNNING) job_leave_if_empty(job, ev, out); /* all have committed under a leader before */
 }
 
 static void on_stored(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
     uint32_t bit = 1u << ev->stored.key;
-    if (ev->stored.key == JOB_KEY_SUBMISSION) accept(JOB_KEY_SUBMISSION, ev->stored.err, ev->stored.reason, out);
+    if (ev->stored.key == JOB_KEY_SUBMISSION) on_submission_stored(job, ev, out);
     if (ev->stored.key == JOB_KEY_CANCEL) {
         on_cancel_stored(job, ev, out);
         return;
     }
     if (ev->stored.number != job->put_of[ev->stored.key]) return; /* another one of the same key has followed it */
+    if (ev->stored.key == JOB_KEY_REQUESTS) {
+        job_on_recorded(job, ev, out);
+        return;
+    }
     if (ev->stored.key == JOB_KEY_COUNTER || (ev->stored.key == JOB_KEY_POINTERS && !(job->storing & bit))) {
         struct ckpt_event answer = {.type = ev->stored.key == JOB_KEY_COUNTER ? CKPT_EV_RESERVED : CKPT_EV_POINTER};
         answer.answer.id = job->ckpt->id;
@@ -486,10 +512,8 @@ static void on_cancel(struct job *job, struct job_actions *out)
         return;
     }
     if (job->cancel_requested || job->cancel_storing) return;
-    size_t at = out->bytes.len;
-    records_cancel(job->epoch, &out->bytes);
-    job_put(job, JOB_KEY_CANCEL, at, false, out);
     job->cancel_storing = true;
+    if (!(job->storing & 1u << JOB_KEY_SUBMISSION)) put_cancel(job, out);
 }
 
 void job_begin_cancelling(struct job *job, const struct job_event *ev, struct job_actions *out)
@@ -590,6 +614,7 @@ static void recover_checkpoints(struct job *job, const struct job_recovery *r, s
         keep->bytes = p->bytes;
         keep->crc32c = p->crc32c;
     }
+    for (uint32_t i = 0; i < r->n_requests; i++) ckpt_recall(job->ckpt, &r->requests[i], r->attempt);
 }
 
 static void on_recover(struct job *job, const struct job_event *ev, struct job_actions *out)
@@ -606,6 +631,7 @@ static void on_recover(struct job *job, const struct job_event *ev, struct job_a
     job_tell(out, "taken up again after a restart of the JobManager, with %" PRIu32 " attempts before", r->attempt);
     job->cancel_requested = r->cancel;
     job->committing = r->committing && !r->cancel;
+    if (job->ckpt) (void)job_checkpoints_step(job, &(struct ckpt_event){.type = CKPT_EV_TICK}, ev, out); /* what became of requests */
     if (r->graph && !take_graph(job, r->graph, ev, out)) return;
     if (job->attempt && r->graph)
         job_begin_reconciling(job, ev);

@@ -153,6 +153,7 @@ enum job_key {
     JOB_KEY_POINTERS,
     JOB_KEY_RESULT,
     JOB_KEY_CANCEL,
+    JOB_KEY_REQUESTS,
     JOB_KEYS
 };
 
@@ -246,7 +247,8 @@ const struct job_worker *job_subtask_worker(const struct job *job, uint32_t subt
 /* Flink's word for a subtask's state: CREATED, DEPLOYING, INITIALIZING, RUNNING, FINISHED, CANCELING, CANCELED or FAILED. */
 const char *job_subtask_state(const struct job *job, uint32_t vertex, uint32_t subtask);
 
-/* Where a request (checkpoint.h) stands. A stop is done when the job has ended; *why: then NULL, or what went wrong. */
+/* Where a request (checkpoint.h) stands. A stop is done when the job has ended; *why: NULL, or what went wrong. An end is never taken back.
+ */
 enum ckpt_request_state job_request_state(const struct job *job, const struct ckpt_request *request, const char **why);
 
 /* ---- the core ---- */
@@ -272,6 +274,8 @@ struct job_recovery {
     const char *const *taskmanagers; /* that its workers were sent to; none: not known, if there ever were any */
     uint32_t n_pointers;
     const struct ckpt_pointer *pointers; /* oldest first */
+    uint32_t n_requests;
+    const struct ckpt_request *requests; /* in order of arrival; state: WAITING, DONE or FAILED */
     /* when it had ended: */
     enum job_state result; /* 0: it had not */
     int64_t ended_wall_ms;
@@ -298,7 +302,7 @@ enum job_event_type {
     JOB_EV_LOST,       /* the TaskManager of a worker is lost */
     JOB_EV_CHECKPOINT, /* answer to BEGIN_CHECKPOINT or SEAL */
     JOB_EV_CLEANED,    /* answer to END_STORAGE */
-    JOB_EV_REQUEST,    /* a user asks for a checkpoint, a savepoint, a stop; answer in actions.answer */
+    JOB_EV_REQUEST,    /* a user asks for a checkpoint, a savepoint, a stop; answer in actions.answer, or, if then awaited, by ACCEPTED */
     JOB_EV_CANCEL,     /* a user asks; answer in actions.answer, or, if then cancel_storing, by ACCEPTED */
     JOB_EV_TICK,       /* time passed */
 };
@@ -364,8 +368,8 @@ struct job_event {
 };
 
 enum job_action_type {
-    JOB_DO_ACCEPTED,         /* the submission or cancel (`key`) is in the catalog, or (code, text) has no effect: who asked may be told */
-    JOB_DO_DESCRIBE,         /* run the describing process, then DESCRIBED */
+    JOB_DO_ACCEPTED, /* what was asked for (`key`; `request`) is in the catalog, or (code, text) has no effect: who asked may be told */
+    JOB_DO_DESCRIBE, /* run the describing process, then DESCRIBED */
     JOB_DO_STOP_DESCRIBE,    /* nobody waits for the description any more */
     JOB_DO_PUT,              /* the bytes under `key`, then STORED */
     JOB_DO_DELETE,           /* what is under `key` is not needed any more; no answer */
@@ -388,10 +392,11 @@ struct job_action {
     size_t text;            /* in actions.bytes: a C string; 0 = none */
     enum wire_type message; /* what is sent, for trace lines */
     enum job_key key;
-    weir_err code;    /* ACCEPTED */
-    uint64_t id;      /* of a checkpoint; PUT: a number that STORED names */
-    uint32_t options; /* of a checkpoint */
-    uint64_t bytes;   /* KEEP */
+    weir_err code;          /* ACCEPTED */
+    struct weir_id request; /* ACCEPTED: of JOB_KEY_REQUESTS */
+    uint64_t id;            /* of a checkpoint; PUT: a number that STORED names */
+    uint32_t options;       /* of a checkpoint */
+    uint64_t bytes;         /* KEEP */
     uint32_t crc32c;
 };
 

@@ -29,6 +29,23 @@ static void put_pointers(struct job *job, struct job_actions *out)
     job_put(job, JOB_KEY_POINTERS, at, false, out);
 }
 
+static void put_requests(struct job *job, struct job_actions *out)
+{
+    size_t at = out->bytes.len;
+    records_requests(job->epoch, job->ckpt->requests, job->ckpt->n_requests, &out->bytes);
+    job_put(job, JOB_KEY_REQUESTS, at, false, out);
+}
+
+static void tell_accepted(const struct ckpt_actions *acts, struct weir_id request, struct job_actions *out)
+{
+    size_t text = job_text(out, acts->refusal.text);
+    struct job_action *accepted = job_act(out, JOB_DO_ACCEPTED);
+    accepted->key = JOB_KEY_REQUESTS;
+    accepted->request = request;
+    accepted->code = acts->refusal.code;
+    accepted->text = text;
+}
+
 static void order_storage(enum job_action_type type, uint64_t id, uint32_t options, const char *path, struct job_actions *out)
 {
     size_t text = job_text(out, path);
@@ -160,6 +177,8 @@ static void perform(struct job *job, const struct ckpt_actions *acts, const stru
     case CKPT_DO_SEAL: seal(job, ev, out); return;
     case CKPT_DO_COMMIT: put_pointers(job, out); return;
     case CKPT_DO_DISCARD: order_storage(JOB_DO_DISCARD, a->id, a->options, a->path, out); return;
+    case CKPT_DO_RECORD: put_requests(job, out); return;
+    case CKPT_DO_ACCEPTED: tell_accepted(acts, a->request, out); return;
     case CKPT_DO_STOPPED: job_commit(job, out); return;
     case CKPT_DO_FAIL: fail_attempt(job, &acts->failure, ev, out); return;
     }
@@ -256,13 +275,26 @@ void job_on_checkpoint(struct job *job, const struct job_event *ev, struct job_a
 void job_on_request(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
     struct ckpt_event request = {.type = CKPT_EV_REQUEST, .request = ev->request};
-    if (job_state_terminal(job->state))
+    const struct ckpt_request *same = job->ckpt ? ckpt_find_request(job->ckpt, ev->request.id) : NULL;
+    if (same && same->options == ev->request.options && same->parallelism == ev->request.parallelism) return; /* it was asked for already */
+    if (same)
+        weir_fail(&out->answer, WEIR_E_EXISTS, "something else was asked for under this id already");
+    else if (job_state_terminal(job->state))
         job_refuse_ended(job, &out->answer);
     else if (!job->ckpt)
         weir_fail(&out->answer, WEIR_E_STATE,
                   "the job has no checkpoints: run it with -D execution.checkpointing.interval=10s, or another interval");
     else
         (void)job_checkpoints_step(job, &request, ev, out);
+}
+
+void job_on_recorded(struct job *job, const struct job_event *ev, struct job_actions *out)
+{
+    struct ckpt_event recorded = {.type = CKPT_EV_RECORDED};
+    recorded.answer.err = ev->stored.err;
+    recorded.answer.reason = ev->stored.reason;
+    (void)job_checkpoints_step(job, &recorded, ev, out);
+    job_leave_if_empty(job, ev, out); /* it may have waited for this */
 }
 
 void job_find_successor(struct job *job)

@@ -86,6 +86,7 @@ enum ckpt_outcome job_checkpoints_step(struct job *job, struct ckpt_event *cev, 
 void job_checkpoints_attach(struct job *job, const struct job_event *ev, struct job_actions *out);
 /* As attach, for an attempt that was taken up: what its workers were told last is settled. */
 void job_checkpoints_take_over(struct job *job, const struct job_event *ev, struct job_actions *out);
+/* reason: half a sentence; NULL: all workers have committed. */
 void job_checkpoints_detach(struct job *job, const char *reason, const struct job_event *ev, struct job_actions *out);
 bool job_checkpoints_settled(const struct job *job);
 /* The folder of the job in the storage, or "". */
@@ -93,6 +94,8 @@ const char *job_checkpoint_dir(const struct job *job);
 void job_on_opened(struct job *job, const struct job_event *ev, struct job_actions *out);
 void job_on_checkpoint(struct job *job, const struct job_event *ev, struct job_actions *out);
 void job_on_request(struct job *job, const struct job_event *ev, struct job_actions *out);
+/* The list of requests is in the catalog, or not. */
+void job_on_recorded(struct job *job, const struct job_event *ev, struct job_actions *out);
 /* A worker could not restore. True: an older checkpoint may be tried. */
 bool job_pass_over(struct job *job, const char *reason, struct job_actions *out);
 /* What of the checkpoints stays when the job ends with this outcome; the rest is discarded. */

@@ -129,7 +129,8 @@ void job_take_up_if_whole(struct job *job, const struct job_event *ev, struct jo
     job_enter(job, JOB_RUNNING, ev);
     job_checkpoints_take_over(job, ev, out);
     if (job->state == JOB_RUNNING && job->committing && !job->ckpt) job_commit(job, out);
-    if (job->state == JOB_RUNNING && !job->committing && any_committed(job))
+    /* Asked they were if COMMIT only waits here for a cancel that is being stored. */
+    if (job->state == JOB_RUNNING && !job->committing && !job->commit_waits && any_committed(job))
         job_fail_text(job, WEIR_E_PROTOCOL, "", ev, out, "a worker committed without being asked");
     if (job->state == JOB_RUNNING) job_leave_if_empty(job, ev, out);
 }

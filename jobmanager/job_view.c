@@ -60,18 +60,12 @@ const char *job_subtask_state(const struct job *job, uint32_t vertex, uint32_t s
     return worker->state == JOB_WORKER_READY ? "INITIALIZING" : "DEPLOYING";
 }
 
-static bool was_stop(const struct ckpt_request *request)
-{
-    return request->state == CKPT_REQUEST_DONE && (request->options & CHECKPOINT_STOP);
-}
-
 enum ckpt_request_state job_request_state(const struct job *job, const struct ckpt_request *request, const char **why)
 {
-    *why = request->state == CKPT_REQUEST_FAILED ? request->failure : NULL;
-    if (!was_stop(request) || job->state == JOB_FINISHED) return request->state;
-    if (job->attempt == request->attempt && !job_state_terminal(job->state) && job->state != JOB_FAILING && job->state != JOB_RESTARTING)
-        return CKPT_REQUEST_RUNNING;
-    *why =
-        "the savepoint is complete, but the job failed before all of its output was committed; what goes on from the savepoint commits it";
-    return CKPT_REQUEST_FAILED;
+    bool done = request->state == CKPT_REQUEST_DONE;
+    *why = NULL;
+    if (request->state >= CKPT_REQUEST_DONE && !request->recorded) return CKPT_REQUEST_RUNNING;
+    if (done && (request->options & CHECKPOINT_STOP) && job->state != JOB_FINISHED) return CKPT_REQUEST_RUNNING; /* or it fails */
+    if (request->state == CKPT_REQUEST_FAILED) *why = request->failure;
+    return request->state;
 }

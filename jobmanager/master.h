@@ -149,7 +149,7 @@ struct master_event {
 };
 
 enum master_action_type {
-    MASTER_DO_ACCEPTED,      /* a submission or a cancel is in the catalog, or has no effect: it may be answered now */
+    MASTER_DO_ACCEPTED,      /* a submission, a cancel or a request is in the catalog, or has no effect: it may be answered now */
     MASTER_DO_ARTIFACT,      /* the catalog names a plugin, which LISTED tells of each; or certainly not */
     MASTER_DO_SEND,          /* put the packet on the transport; may be dropped if the route is gone */
     MASTER_DO_DESCRIBE,      /* run weir-worker --describe for the job, then DESCRIBED. No time limit of its own: see STOP_DESCRIBE */
@@ -170,7 +170,8 @@ struct master_action {
         } send;
         struct {
             struct weir_id job;
-            enum job_key key; /* JOB_KEY_SUBMISSION, JOB_KEY_CANCEL */
+            enum job_key key;       /* JOB_KEY_SUBMISSION, JOB_KEY_CANCEL, JOB_KEY_REQUESTS */
+            struct weir_id request; /* JOB_KEY_REQUESTS */
             weir_err err;
             const char *reason;
         } accepted;

@@ -62,6 +62,7 @@ static void tell_accepted(struct master *m, const struct job *job, const struct 
     struct master_action *accepted = master_act(m, MASTER_DO_ACCEPTED);
     accepted->accepted.job = job->id;
     accepted->accepted.key = action->key;
+    accepted->accepted.request = action->request;
     accepted->accepted.err = action->code;
     accepted->accepted.reason = (const char *)reason.data;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers of the admin endpoint that wait until what they promise is in the catalog: a job is told to be submitted, or canceled, and a
- * plugin to be uploaded, when that survives the JobManager's death. Part of the server. Owner: the main thread.
+ * Answers of the admin endpoint that wait until what they promise is in the catalog: a job is told to be submitted or canceled, a savepoint
+ * or the like to be taken, and a plugin to be uploaded, when that survives the JobManager's death. Part of the server. Owner: the main
+ * thread.
  */
 #ifndef WEIR_JOBMANAGER_PENDING_H
 #define WEIR_JOBMANAGER_PENDING_H
@@ -9,8 +10,8 @@
 #include "jobmanager/admin.h"
 #include "runtime/base/limits.h"
 
-/* A submission and a cancel of each job that has not ended, and uploads; more are refused with LIMIT. */
-#define PENDING_MAX (2 * WEIR_JOBS_ACTIVE_MAX + STORE_UPLOADS_MAX)
+/* A submission, a cancel and two requests of each job that has not ended, and uploads; more are refused with LIMIT. */
+#define PENDING_MAX (4 * WEIR_JOBS_ACTIVE_MAX + STORE_UPLOADS_MAX)
 #define PENDING_ROUTE_MAX 255 /* bytes of a routing id of ZeroMQ */
 
 struct pending_answer {

@@ -238,11 +238,17 @@ static void take_artifact(struct jobmanager *s, const struct master_action *a)
     answer_upload(s, a->artifact.about.digest, a->artifact.err, a->artifact.reason);
 }
 
+static void take_accepted(struct jobmanager *s, const struct master_action *a)
+{
+    bool request = a->accepted.key == JOB_KEY_REQUESTS;
+    answer_waiting(s, request ? a->accepted.request : a->accepted.job, a->accepted.key, a->accepted.err, a->accepted.reason);
+}
+
 static void perform(struct jobmanager *s, const struct master_action *a)
 {
     struct deferred later = {0};
     switch (a->type) {
-    case MASTER_DO_ACCEPTED: answer_waiting(s, a->accepted.job, a->accepted.key, a->accepted.err, a->accepted.reason); return;
+    case MASTER_DO_ACCEPTED: take_accepted(s, a); return;
     case MASTER_DO_ARTIFACT: take_artifact(s, a); return;
     case MASTER_DO_SEND: send_packet(s, a->send.route, a->send.data); return;
     case MASTER_DO_STOP_DESCRIBE: stop_describe(s, a->stop_describe.job); return;

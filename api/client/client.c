@@ -350,11 +350,14 @@ static bool is_idempotent(enum rest_method method)
     return method == REST_GET || method == REST_PUT || method == REST_DELETE;
 }
 
-/* Whether a failed request was certainly not carried out, or may be carried out twice. */
-static bool may_repeat(const struct weir_client *c, enum rest_method method, weir_err err)
+/*
+ * Whether a failed request was certainly not carried out, or may be made twice. One that is answered so because its JobManager leads no
+ * more may have been.
+ */
+static bool may_repeat(const struct weir_client *c, bool twice, weir_err err)
 {
-    if (c->status) return c->follows;
-    return err == WEIR_E_UNREACHABLE && (!c->made || is_idempotent(method));
+    if (c->status) return c->follows || (twice && err == WEIR_E_UNREACHABLE);
+    return err == WEIR_E_UNREACHABLE && (!c->made || twice);
 }
 
 static weir_err rest(const struct weir_client *c, struct weir_diag *diag)
@@ -364,15 +367,16 @@ static weir_err rest(const struct weir_client *c, struct weir_diag *diag)
     return is_interrupted(c) ? weir_fail(diag, WEIR_E_CANCELED, "interrupted") : WEIR_OK;
 }
 
-static weir_err exchange(struct weir_client *c, enum rest_method method, const char *path, struct weir_bytes body, struct weir_reply *out,
-                         struct weir_diag *diag)
+/* twice: it may be made so. */
+static weir_err exchange(struct weir_client *c, enum rest_method method, bool twice, const char *path, struct weir_bytes body,
+                         struct weir_reply *out, struct weir_diag *diag)
 {
     int64_t deadline_ms = clock_mono_ms() + c->timeout_ms;
     for (uint32_t hops = 1;; hops++) {
         int64_t until_ms = clock_mono_ms() + SILENCE_MS;
-        if (until_ms > deadline_ms || !has_others(c) || !is_idempotent(method)) until_ms = deadline_ms;
+        if (until_ms > deadline_ms || !has_others(c) || !twice) until_ms = deadline_ms;
         weir_err err = attempt(c, method, path, body, until_ms, out, diag);
-        if (!err || !may_repeat(c, method, err) || clock_mono_ms() + PAUSE_MS >= deadline_ms) return err;
+        if (!err || !may_repeat(c, twice, err) || clock_mono_ms() + PAUSE_MS >= deadline_ms) return err;
         bool named = c->follows && c->leader[0] && hops % (HOPS_MAX + 1) != 0;
         move_on(c);
         if (named) continue;
@@ -391,8 +395,8 @@ static bool find_method(const char *name, enum rest_method *out)
     return false;
 }
 
-weir_err weir_client_request(struct weir_client *client, const char *method, const char *path, const char *body, struct weir_reply *out,
-                             struct weir_diag *diag)
+static weir_err request(struct weir_client *client, const char *method, bool once, const char *path, const char *body,
+                        struct weir_reply *out, struct weir_diag *diag)
 {
     enum rest_method which = REST_GET;
     bool known = find_method(method, &which);
@@ -400,7 +404,19 @@ weir_err weir_client_request(struct weir_client *client, const char *method, con
     size_t len = body ? strlen(body) : 0;
     if (strlen(path) > WEIR_CLIENT_PATH_MAX) return weir_fail(diag, WEIR_E_LIMIT, "a path of more than %u bytes", WEIR_CLIENT_PATH_MAX);
     if (len > WEIR_ADMIN_MAX) return weir_fail(diag, WEIR_E_LIMIT, "a request of %zu bytes is more than %u", len, WEIR_ADMIN_MAX);
-    return exchange(client, which, path, (struct weir_bytes){body, (uint32_t)len}, out, diag);
+    return exchange(client, which, once || is_idempotent(which), path, (struct weir_bytes){body, (uint32_t)len}, out, diag);
+}
+
+weir_err weir_client_request(struct weir_client *client, const char *method, const char *path, const char *body, struct weir_reply *out,
+                             struct weir_diag *diag)
+{
+    return request(client, method, false, path, body, out, diag);
+}
+
+weir_err weir_client_request_once(struct weir_client *client, const char *method, const char *path, const char *body,
+                                  struct weir_reply *out, struct weir_diag *diag)
+{
+    return request(client, method, true, path, body, out, diag);
 }
 
 void weir_reply_close(struct weir_reply *reply)
@@ -495,7 +511,7 @@ static weir_err send_chunks(struct weir_client *c, struct upload *u, struct weir
         sha256_update(&u->hash, u->chunk, len);
         offset += len;
         struct weir_bytes body = {u->chunk, (uint32_t)len};
-        err = exchange(c, REST_PUT, path, body, offset == u->size ? last : NULL, diag);
+        err = exchange(c, REST_PUT, true, path, body, offset == u->size ? last : NULL, diag);
         if (err) return err;
     }
     return WEIR_OK;

@@ -16,8 +16,8 @@
  *
  * Of several JobManagers one leads. One that does not answers who does, and the request goes there; where nobody listens the next endpoint
  * is asked, and so while nobody leads, until timeout_ms. A request is made again only when it was certainly not carried out (it was refused
- * for this reason, or no connection was made), or may be carried out twice (GET, PUT, DELETE). So a wait that asks again and again survives
- * a change of leader.
+ * for this reason, or no connection was made), or may be made twice (GET, PUT, DELETE, and what has an id of its own). So a wait that asks
+ * again and again survives a change of leader.
  *
  * The process has called net_start. Owner: one thread, the one that made it.
  */
@@ -71,6 +71,12 @@ void weir_client_destroy(struct weir_client **client);
  */
 weir_err weir_client_request(struct weir_client *client, const char *method, const char *path, const char *body, struct weir_reply *out,
                              struct weir_diag *diag);
+/*
+ * The same, of a request that carries an id of its own (`triggerId`) and is carried out once, however often it is made. So it is made again
+ * where a GET would be.
+ */
+weir_err weir_client_request_once(struct weir_client *client, const char *method, const char *path, const char *body,
+                                  struct weir_reply *out, struct weir_diag *diag);
 void weir_reply_close(struct weir_reply *reply);
 
 /* Status of the last request's answer; 0 when there was none. */

@@ -84,18 +84,31 @@ static int parse_document(const struct weir_reply *reply, json_t **out)
     return CTL_EXIT_UNREACHABLE;
 }
 
+static int take_answer(const struct session *s, weir_err err, const struct weir_diag *diag, struct weir_reply *reply, json_t **out)
+{
+    if (err) {
+        if (err != WEIR_E_CANCELED) session_complain("%s", diag->text); /* who pressed Ctrl-C knows */
+        return session_exit_code(err, weir_client_status(s->client));
+    }
+    int failed = out ? parse_document(reply, out) : CTL_EXIT_OK;
+    weir_reply_close(reply);
+    return failed;
+}
+
 int session_ask(struct session *s, const char *method, const char *path, const char *body, json_t **out)
 {
     struct weir_diag diag;
     struct weir_reply reply = {0};
     weir_err err = weir_client_request(s->client, method, path, body, &reply, &diag);
-    if (err) {
-        if (err != WEIR_E_CANCELED) session_complain("%s", diag.text); /* who pressed Ctrl-C knows */
-        return session_exit_code(err, weir_client_status(s->client));
-    }
-    int failed = out ? parse_document(&reply, out) : CTL_EXIT_OK;
-    weir_reply_close(&reply);
-    return failed;
+    return take_answer(s, err, &diag, &reply, out);
+}
+
+int session_ask_once(struct session *s, const char *method, const char *path, const char *body, json_t **out)
+{
+    struct weir_diag diag;
+    struct weir_reply reply = {0};
+    weir_err err = weir_client_request_once(s->client, method, path, body, &reply, &diag);
+    return take_answer(s, err, &diag, &reply, out);
 }
 
 static int find(struct session *s, const struct resolve_kind *kind, const char *path, const char *list, char id[static RESOLVE_ID_MAX])

@@ -32,6 +32,9 @@ void session_close(struct session *s);
 /* A request; gives the answer's document (json_decref), NULL wanted: none. */
 int session_ask(struct session *s, const char *method, const char *path, const char *body, json_t **out);
 
+/* The same, of one that names itself (`triggerId`): weir_client_request_once. */
+int session_ask_once(struct session *s, const char *method, const char *path, const char *body, json_t **out);
+
 /* The id of the job or plugin in args->subject, asking for the list if need be. */
 int session_find_job(struct session *s, char id[static RESOLVE_ID_MAX]);
 int session_find_plugin(struct session *s, char id[static RESOLVE_ID_MAX]);

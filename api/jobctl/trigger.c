@@ -35,38 +35,42 @@ static const char *resource(enum ctl_command command)
 }
 
 /* The request's body, to be freed; NULL: no memory, or a path that is not UTF-8. */
-static char *make_body(const struct ctl_arguments *args, const char *path)
+static char *make_body(const struct ctl_arguments *args, const char *path, const char *trigger)
 {
     json_t *body = json_object();
-    bool good = true;
-    if (*path) good = json_object_set_new(body, args->command == CTL_STOP ? "targetDirectory" : "target-directory", json_string(path)) == 0;
+    bool good = json_object_set_new(body, "triggerId", json_string(trigger)) == 0;
+    if (*path)
+        good =
+            json_object_set_new(body, args->command == CTL_STOP ? "targetDirectory" : "target-directory", json_string(path)) == 0 && good;
     if (args->drain) good = json_object_set_new(body, "drain", json_true()) == 0 && good;
     char *text = good ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
     return text;
 }
 
+/* The request names itself, so that it is carried out once whatever becomes of its answer, and of the JobManager that took it. */
 static int post(struct session *s, const char *job, json_t **answer)
 {
-    char url[PATH_BYTES], path[PATH_MAX] = "";
+    char url[PATH_BYTES], path[PATH_MAX] = "", trigger[WEIR_ID_TEXT];
     struct weir_diag diag;
     const struct ctl_arguments *args = s->args;
+    (void)id_text(id_random(), trigger);
     snprintf(url, sizeof url, "/jobs/%s/%s", job, resource(args->command));
     if (args->command == CTL_RESCALE) {
         size_t len = strlen(url);
-        snprintf(url + len, sizeof url - len, "?parallelism=%u", args->parallelism);
-        return session_ask(s, "PATCH", url, "", answer);
+        snprintf(url + len, sizeof url - len, "?parallelism=%u&triggerId=%s", args->parallelism, trigger);
+        return session_ask_once(s, "PATCH", url, "", answer);
     }
     if (args->target && trigger_path(args->target, path, sizeof path, &diag)) {
         session_complain("%s", diag.text);
         return CTL_EXIT_USAGE;
     }
-    char *body = make_body(args, path);
+    char *body = make_body(args, path, trigger);
     if (!body) {
         session_complain("the path cannot be sent: out of memory, or not UTF-8");
         return CTL_EXIT_USAGE;
     }
-    int failed = session_ask(s, "POST", url, body, answer);
+    int failed = session_ask_once(s, "POST", url, body, answer);
     free(body);
     return failed;
 }

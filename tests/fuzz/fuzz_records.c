@@ -19,6 +19,9 @@ static void use(const struct records_job *job)
     if (job->recovery.n_pointers > CKPT_RETAINED_MAX + 1) abort();
     for (uint32_t i = 1; i < job->recovery.n_pointers; i++)
         if (job->pointers[i].id <= job->pointers[i - 1].id) abort();
+    if (job->recovery.n_requests > CKPT_REQUESTS_MAX) abort();
+    for (uint32_t i = 0; i < job->recovery.n_requests; i++)
+        if (job->requests[i].state < CKPT_REQUEST_WAITING || id_is_zero(job->requests[i].id)) abort();
     if (job->recovery.result && !job_state_terminal(job->recovery.result)) abort();
 }
 

@@ -396,6 +396,12 @@ static void write_records(void)
                                   .taskmanager = (char *)(uintptr_t) "tm-1"}};
     records_result(&job, JOB_FAILED, 5, &b);
     write_record(JOB_KEY_RESULT, "result", &b);
+    records_cancel(1, &b);
+    write_record(JOB_KEY_CANCEL, "cancel", &b);
+    const struct ckpt_request requests[] = {{.id = {{1}}, .state = CKPT_REQUEST_WAITING, .path = "/save/1"},
+                                            {.id = {{2}}, .state = CKPT_REQUEST_FAILED, .complete = true, .failure = "full"}};
+    records_requests(1, requests, 2, &b);
+    write_record(JOB_KEY_REQUESTS, "requests", &b);
     records_artifact(1, &(struct store_artifact){.size = 2, .name = "job.so", .uploaded_wall_ms = 3}, &b);
     write_record(JOB_KEYS, "artifact", &b);
     buffer_close(&b);

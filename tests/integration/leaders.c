@@ -253,6 +253,100 @@ STORY(jobctl_follows_the_leader)
     same_output(c, &task);
 }
 
+/* Whether a savepoint is being taken. */
+static bool saves(struct cluster *c)
+{
+    struct said s = ctl(c, "-o", "json", "checkpoints", "w", NULL);
+    json_t *stats = s.code ? NULL : json_loads(s.out, 0, NULL);
+    json_t *newest = json_array_get(json_object_get(stats, "history"), 0);
+    bool is = newest && json_is_true(json_object_get(newest, "is_savepoint")) && !strcmp(json_text(newest, "status"), "IN_PROGRESS");
+    json_decref(stats);
+    return is;
+}
+
+static struct proc *ask(struct cluster *c, const char *command, const char *path)
+{
+    const char *argv[] = {"jobctl", "--jobmanager", c->admin, command, "w", path, NULL};
+    return proc_start(c, command, argv);
+}
+
+static void run_endless(struct cluster *c, const char *output, char id[static JOB_ID_MAX])
+{
+    job_submit(c, id, "--name", "w", "--parallelism", "2", job_plugin("writer"), "--", "--output", in_dir(c, output), "--rows", "-1",
+               "--pace", "2000", NULL);
+    json_decref(job_wait(c, id, "RUNNING"));
+}
+
+/*
+ * The leader dies while a savepoint is taken that cannot come to its end: the next one knows that it was asked for, and says that it has
+ * failed to who still waits. Then it is taken when it is asked for again.
+ */
+STORY(a_savepoint_is_answered_by_the_next_leader)
+{
+    struct ensemble e;
+    char id[JOB_ID_MAX];
+    pid_t pids[8];
+    c->dirty = true; /* savepoints are their user's */
+    often("100ms");
+    ensemble_start(c, &e, 3);
+    ask_all(c);
+    run_endless(c, "out", id);
+    struct proc *waits = NULL;
+    for (uint32_t tries = 1; !waits; tries++) {
+        json_decref(job_wait(c, id, "RUNNING"));
+        assert_true(cluster_processes(c, "weir-worker", pids, 8) > 0);
+        assert_int_equal(kill(pids[0], SIGSTOP), 0);
+        waits = ask(c, "savepoint", in_dir(c, "one"));
+        for (int64_t until_ms = now_ms() + CLUSTER_WAIT_MS; !saves(c) && !proc_ended(c, waits);)
+            if (!wait_a_while(c, until_ms)) fail_msg("no savepoint is begun: %s", proc_said(waits).err);
+        if (!proc_ended(c, waits)) break;
+        if (tries == 10) fail_msg("no savepoint waits long enough: %s", proc_said(waits).err);
+        waits = NULL; /* on a busy machine the worker was silent for too long before that was seen */
+    }
+    (void)ensemble_kill_leader(c, &e);
+    (void)kill(pids[0], SIGCONT);
+    assert_int_equal(proc_wait(c, waits, JOB_MS), 1);
+    assert_has(proc_said(waits).err, "the JobManager that had accepted it has gone before it was complete");
+    ask_all(c);
+    json_decref(job_wait(c, id, "RUNNING"));
+    struct said s = ctl(c, "savepoint", "w", in_dir(c, "two"), NULL);
+    if (s.code) fail_msg("jobctl savepoint ended with %d: %s", s.code, s.err);
+    assert_has(s.out, in_dir(c, "two"));
+    assert_int_equal(ctl(c, "cancel", id, NULL).code, 0);
+    json_decref(job_wait(c, id, "CANCELED"));
+}
+
+/* The leader dies some time after a stop was asked for. Whatever is answered is what happened: the job has ended, or goes on. */
+STORY(a_stop_is_answered_by_the_truth)
+{
+    struct ensemble e;
+    char id[JOB_ID_MAX] = "", path[16], output[16];
+    c->dirty = true; /* savepoints are their user's */
+    often("100ms");
+    ensemble_start(c, &e, 3);
+    for (uint32_t round = 0; round < 3; round++) {
+        ask_all(c);
+        (void)snprintf(path, sizeof path, "save-%u", round);
+        (void)snprintf(output, sizeof output, "out-%u", round);
+        if (!*id) run_endless(c, output, id);
+        struct proc *stops = ask(c, "stop", in_dir(c, path));
+        for (int64_t until_ms = now_ms() + CLUSTER_WAIT_MS; round == 1 && !saves(c) && !proc_ended(c, stops);)
+            if (!wait_a_while(c, until_ms)) fail_msg("no savepoint is begun: %s", proc_said(stops).err);
+        ensemble_start_member(c, &e, ensemble_kill_leader(c, &e));
+        int code = proc_wait(c, stops, JOB_MS);
+        ask_all(c);
+        ensemble_wait_leader(c, &e);
+        print_message("round %u: jobctl stop ended with %d: %s%s\n", round, code, proc_said(stops).out, proc_said(stops).err);
+        if (code == 0) assert_has(proc_said(stops).out, in_dir(c, path));
+        json_decref(job_wait(c, id, code ? "RUNNING" : "FINISHED"));
+        if (!code) *id = '\0';
+    }
+    if (!*id) return;
+    ask_all(c);
+    assert_int_equal(ctl(c, "cancel", id, NULL).code, 0);
+    json_decref(job_wait(c, id, "CANCELED"));
+}
+
 /* One of three cannot lead: the job runs on without checkpoints until there is a majority again. */
 STORY(job_goes_on_without_a_quorum)
 {
@@ -301,5 +395,6 @@ STORY(workers_end_when_no_jobmanager_comes)
 STORY_MAIN(STORY_TEST(writer_goes_on_under_new_jobmanagers), STORY_TEST(nexmark_q5_goes_on_under_new_jobmanagers),
            STORY_TEST(leaders_die_and_a_nexmark_job_goes_on), STORY_TEST(a_job_of_many_splits_outlives_its_leader),
            STORY_TEST(plugins_outlive_the_leader_that_took_them), STORY_TEST(plugins_come_to_who_was_away),
-           STORY_TEST(jobctl_follows_the_leader), STORY_TEST(job_goes_on_without_a_quorum),
+           STORY_TEST(jobctl_follows_the_leader), STORY_TEST(a_savepoint_is_answered_by_the_next_leader),
+           STORY_TEST(a_stop_is_answered_by_the_truth), STORY_TEST(job_goes_on_without_a_quorum),
            STORY_TEST(workers_end_when_no_jobmanager_comes))

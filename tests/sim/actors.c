@@ -198,6 +198,8 @@ static void hear_accepted(struct sim_jobmanager *jm, const struct master_action 
     enum job_state state = master_job_find(jm->core, a->accepted.job)->state;
     if (a->accepted.err) return;
     mine->accepted = true;
+    for (uint32_t i = 0; i < mine->n_requests && a->accepted.key == JOB_KEY_REQUESTS; i++)
+        mine->requests[i].accepted |= id_equal(mine->requests[i].id, a->accepted.request);
     if (a->accepted.key != JOB_KEY_CANCEL) return;
     if (state != JOB_CANCELLING && state != JOB_CANCELED && state != JOB_FAILING)
         sim_violate(jm->world, "a cancel was accepted and has no effect");
@@ -381,14 +383,36 @@ void actors_submit(struct sim *sim, uint32_t index)
     if (sim->jm_actions.answer.code) sim_violate(sim, "SUBMIT was refused: %s", sim->jm_actions.answer.text);
 }
 
+static struct sim_request *new_request(struct sim *sim, uint32_t index, uint32_t options)
+{
+    struct sim_job *job = &sim->jobs[index];
+    WEIR_ASSERT(job->n_requests < SIM_REQUESTS_MAX);
+    struct sim_request *r = &job->requests[job->n_requests++];
+    *r = (struct sim_request){.id = actors_random_id(sim), .options = options};
+    snprintf(r->path, sizeof r->path, "/s/%u-%" PRIu64, index + 1, sim->order);
+    return r;
+}
+
 weir_err actors_request(struct sim *sim, uint32_t index, uint32_t options)
+{
+    return actors_request_as(sim, index, new_request(sim, index, options));
+}
+
+void actors_repeat_request(struct sim *sim, uint32_t index)
+{
+    struct sim_job *job = &sim->jobs[index];
+    if (job->n_requests) (void)actors_request_as(sim, index, &job->requests[sim_random(sim, job->n_requests)]);
+}
+
+weir_err actors_request_as(struct sim *sim, uint32_t index, const struct sim_request *request)
 {
     static const char *const kinds[] = {"a checkpoint", "a savepoint", "", "a stop"};
     struct master_event me = {.type = MASTER_EV_REQUEST};
+    uint32_t options = request->options;
     me.request.job = sim->jobs[index].id;
-    me.request.request.id = actors_random_id(sim);
+    me.request.request.id = request->id;
     me.request.request.options = options;
-    snprintf(me.request.request.path, sizeof me.request.request.path, "/s/%u-%" PRIu64, index + 1, sim->order);
+    snprintf(me.request.request.path, sizeof me.request.request.path, "%s", request->path);
     sim_trace(sim, "user asks job %08" PRIu32 " for %s", index + 1, kinds[options & 3]);
     actors_step_jobmanager(&sim->jms[sim->leader], &me);
     weir_err answer = sim->jm_actions.answer.code;
@@ -593,6 +617,8 @@ static void on_user(struct sim *sim, const struct sim_event *ev)
         actors_submit(sim, ev->what);
     else if (sim->jobs[ev->what].submitted && ev->kind == SIM_EV_CANCEL)
         actors_cancel(sim, ev->what);
+    else if (sim->jobs[ev->what].submitted && ev->how == SIM_REPEAT)
+        actors_repeat_request(sim, ev->what);
     else if (sim->jobs[ev->what].submitted)
         actors_request(sim, ev->what, ev->how);
 }

@@ -160,6 +160,32 @@ static void check_end(struct sim *sim, const struct sim_job *mine, const struct 
         sim_violate(sim, "job %08" PRIu64 " hides that output is visible", job->number);
 }
 
+/* Whoever leads knows it, and what the user was told of its end is not taken back. */
+static void check_request(struct sim *sim, struct sim_job *mine, const struct job *job, struct sim_request *r)
+{
+    const char *why;
+    const struct ckpt_request *known = job->ckpt ? ckpt_find_request(job->ckpt, r->id) : NULL;
+    if (!known) {
+        sim_violate(sim, "job %08" PRIu64 ": a request that was accepted is forgotten", job->number);
+        return;
+    }
+    enum ckpt_request_state state = job_request_state(job, known, &why);
+    if (r->seen && r->seen != state) sim_violate(sim, "job %08" PRIu64 ": what became of a request is taken back", job->number);
+    if (r->seen || state < CKPT_REQUEST_DONE) {
+        if (job_state_terminal(job->state) && !r->seen)
+            sim_violate(sim, "job %08" PRIu64 ": it has ended, and a request has not", job->number);
+        return;
+    }
+    r->seen = state;
+    if (state == CKPT_REQUEST_FAILED && r->completed && !known->complete)
+        sim_violate(sim, "job %08" PRIu64 ": a savepoint is complete, and told to have failed", job->number);
+    const struct sim_checkpoint *c = durable_find(sim, known->path);
+    if (state == CKPT_REQUEST_DONE && (r->options & CHECKPOINT_SAVEPOINT) && (!c || !c->sealed || c->lied))
+        sim_violate(sim, "job %08" PRIu64 ": a savepoint is told to be there, and is not", job->number);
+    if (mine->stop_asked && state == CKPT_REQUEST_DONE && (r->options & CHECKPOINT_STOP) && job->state != JOB_FINISHED)
+        sim_violate(sim, "job %08" PRIu64 ": it is told to be stopped, and is not", job->number);
+}
+
 static void check_job(struct sim *sim, struct sim_job *mine)
 {
     const struct job *job = master_job_find(sim->jm, mine->id);
@@ -177,6 +203,8 @@ static void check_job(struct sim *sim, struct sim_job *mine)
     mine->state = job->state;
     if (job->state == JOB_RUNNING) mine->ran = job->attempt;
     if (!ended && job_state_terminal(job->state)) check_end(sim, mine, job);
+    for (uint32_t i = 0; i < mine->n_requests; i++)
+        if (mine->requests[i].accepted) check_request(sim, mine, job, &mine->requests[i]);
 }
 
 /* What a new leader has taken up of a job, compared with what was seen of the one before. */

@@ -102,6 +102,8 @@ static void check_pointers(struct sim *sim, uint32_t job)
     if (find_key(sim, job, JOB_KEY_RESULT) || !durable_newest(sim, job, &id, &options, path)) return; /* ended: nobody reads it any more */
     const struct sim_checkpoint *c = durable_find(sim, path);
     sim->n_completed++;
+    for (uint32_t r = 0; r < sim->jobs[job].n_requests; r++)
+        sim->jobs[job].requests[r].completed |= !strcmp(sim->jobs[job].requests[r].path, path);
     if (!c || !c->sealed) sim_violate(sim, "job %08" PRIu32 ": checkpoint %" PRIu64 " was completed without its manifest", job + 1, id);
     if (c && c->lied) sim_violate(sim, "job %08" PRIu32 ": checkpoint %" PRIu64 " was completed though records were lost", job + 1, id);
     if (c && sim->engine) sim->engine->completed(sim, c);
@@ -266,6 +268,9 @@ static weir_err begin(struct sim *sim, const struct sim_event *ev)
     if (of_a_leader_before(sim, ev) && ev->ref < job->last_begun) return WEIR_E_STATE;
     if (ev->ref <= job->last_begun) sim_violate(sim, "job %08" PRIu32 ": checkpoint %" PRIu64 " was begun twice", ev->what + 1, ev->ref);
     job->last_begun = ev->ref;
+    for (uint32_t r = 0; r < job->n_requests; r++)
+        if (!strcmp(job->requests[r].path, ev->data) && ++job->requests[r].begun > 1)
+            sim_violate(sim, "job %08" PRIu32 ": a request is carried out twice", ev->what + 1);
     if (durable_find(sim, ev->data)) return WEIR_E_EXISTS;
     while (i < SIM_CHECKPOINTS_MAX && sim->checkpoints[i].exists) i++;
     WEIR_ASSERT(i < SIM_CHECKPOINTS_MAX);

@@ -101,6 +101,11 @@ mutant "a worker that ignores CANCEL is left alone" $worker '/^void worker_cance
 mutant "nobody watches for silent workers" $worker 's/w->heard_ms \+ s->config.worker_silence_ms/INT64_MAX/' "$@"
 mutant "nobody watches for stalled steps" $worker 's/if \(msg->alive.stalled_ms <= w->progress_timeout_ms\) return;/return;/' "$@"
 mutant "slots of the TaskManager are not freed" $worker 's/^    slots_release\(.*$//' "$@"
+view=jobmanager/job_view.c
+mutant "a request that is made again is carried out again" $checkpoints '/^void job_on_request/,/^}/s/= job->ckpt \? ckpt_find_request\(.*$/= NULL;/' "$@"
+mutant "requests die with their JobManager" $job 's/^    for \(uint32_t i = 0; i < r->n_requests; i\+\+\) ckpt_recall.*$//' "$@"
+mutant "a job ends before what became of its requests is stored" $coordinator 's/return c->state == CKPT_OFF \&\& !c->unrecorded;/return c->state == CKPT_OFF;/' "$@"
+mutant "a stop whose job fails behind it is done" $coordinator 's/if \(ev->detach\.reason\) fail_stops\(c\);//' "$@"
 
 # ---- several JobManagers ----
 worlds=(--ensemble --seeds 100) test=sim/test_leader_stories.c
@@ -109,6 +114,8 @@ recover=jobmanager/master_catalog.c parts=jobmanager/catalog_parts.c listing=job
 mutant "whether it leads is asked behind what is being written" $recover 's/CATALOG_CONFIRM, \.key = ""/CATALOG_GET, .key = "leader"/' "$@"
 mutant "a JobManager leads before it has read the catalog" $tree 's/case CLAIMED: catalog_begin_listing\(t\); break;/case CLAIMED: t->state = CATALOG_TREE_SERVING; break;/' "$@"
 mutant "a page of the catalog is left out" $listing 's/if \(more \&\& n\) \{/if (false) {/; s/\.path = bytes_text\(v->path\)\};/.path = bytes_text(v->path), .max = 2};/' "$@"
+mutant "a job finishes while a cancel of it is stored" $job 's/^    if \(job->state == JOB_RUNNING \&\& job->cancel_storing\) return;.*$//' "$@"
+mutant "a commit that waits for a cancel was never asked for" $reconcile 's/ \&\& !job->commit_waits//' "$@"
 mutant "a large value is published before all of its parts" $parts 's/\+\+p->n_done <= catalog_note_parts\(\&p->note\)/++p->n_done <= 1/' "$@"
 mutant "a new leader leaves parts of no value" $listing 's/!catalog_parts_known\(t, \&note\)/false/' "$@"
 mutant "a new leader removes the parts of values" $listing 's/ \&\& !catalog_parts_known\(t, \&note\)//' "$@"
@@ -208,9 +215,15 @@ mutant "a value that only begins as ours is ours" $catalog 's/answer->value\.len
 mutant "a value that is still there was deleted" $catalog 's/if \(w->kind == CATALOG_DELETE\) return answer->version == 0;/if (w->kind == CATALOG_DELETE) return true;/' "$@"
 
 test=unit/jobmanager/test_records.c
-for key in attempt counter pointers result cancel artifact; do
+for key in attempt counter pointers result cancel requests artifact; do
     mutant "two leaders put the same $key" $records "/^void records_$key/,/^}/s/pack_uint\(out, (job->)?epoch\)/pack_uint(out, 0)/" "$@"
 done
+
+test=unit/jobmanager/test_checkpoint.c
+mutant "a pointer does not name the request that it fulfils" $coordinator 's/^    if \(request\) c->made\.request = request->id;//' "$@"
+mutant "the next checkpoint does not wait for what became of a request" $coordinator 's/ \|\| c->unrecorded \|\| out->failure\.code/ || out->failure.code/' "$@"
+mutant "a request is begun before it is stored" $coordinator 's/^        r->state = CKPT_REQUEST_STORING;/        r->state = CKPT_REQUEST_WAITING;/' "$@"
+mutant "a request is told to be over before that is stored" $view 's/if \(request->state >= CKPT_REQUEST_DONE \&\& !request->recorded\)/if (false)/' "$@"
 
 test=unit/jobmanager/test_master.c
 mutant "who may be deposed hears TaskManagers" $master '/case MASTER_EV_PACKET:/{n;s/if \(!m->doubt\) //}' "$@"

@@ -192,6 +192,35 @@ static void a_cancel_comes_too_late_when_the_commit_fails(void **state)
     assert_non_null(strstr(sim_job(sim, job)->failure.reason, "partly visible"));
 }
 
+/* Its worker has committed, and nobody has heard that; a new leader is asked to cancel before it has been told. Either is the truth. */
+static void a_cancel_may_meet_workers_that_have_committed(void **state)
+{
+    struct sim *sim = *state;
+    struct sim_spec spec = usual;
+    spec.parallelism = spec.n_splits = 1;
+    spec.run_ms = 1000;
+    uint32_t job = sim_submit(sim, &spec);
+    assert_true(sim_run_until(sim, job, JOB_RUNNING, 3000));
+    sim_drop_next(sim, WIRE_WORKER_ENDED, (uint32_t)__builtin_ctz(sim->jobs[job].tms), 50);
+    bool commits = false;
+    for (int i = 0; i < 5000 && !commits; i++) {
+        sim_run(sim, 1);
+        for (uint32_t p = 0; p < sim->n_processes; p++) commits |= sim->processes[p].committed;
+    }
+    assert_true(commits);
+    sim_drop_next(sim, WIRE_WORKER_ENDED, TM_1, 0);
+    for (uint32_t jm = 0; jm < 3; jm++) sim_crash_jobmanager(sim, jm, 100);
+    for (int i = 0; i < 8000 && !(sim->jm && sim_job(sim, job)->state == JOB_RECONCILING); i++) sim_run(sim, 1);
+    sim_run(sim, 10); /* it knows that it leads */
+    sim_hold_orders(sim, sim->leader, 3000);
+    assert_int_equal(sim_job(sim, job)->state, JOB_RECONCILING);
+    assert_int_equal(sim_cancel(sim, job), WEIR_OK);
+    sim_run(sim, 1000); /* all is reported, and the cancel is not stored yet */
+    assert_int_equal(sim_job(sim, job)->state, JOB_RUNNING);
+    for (int i = 0; i < 20000 && !job_state_terminal(sim_job(sim, job)->state); i++) sim_run(sim, 1);
+    assert_int_equal(sim_job(sim, job)->state, JOB_CANCELED);
+}
+
 /* Everybody at once, and the disks have it all. */
 static void a_cold_start_finds_job_and_checkpoints(void **state)
 {
@@ -217,6 +246,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_graph_in_parts_is_there_or_not, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_former_leader_decided_comes_too_late, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cancel_comes_too_late_when_the_commit_fails, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_cancel_may_meet_workers_that_have_committed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cold_start_finds_job_and_checkpoints, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

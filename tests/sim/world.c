@@ -536,7 +536,7 @@ void sim_draw_requests(struct sim *sim, uint32_t job, int64_t at_ms)
         sim_push(sim, (struct sim_event){.at_ms = at_ms + (int64_t)sim_random(sim, 5000),
                                          .kind = SIM_EV_REQUEST,
                                          .what = job,
-                                         .how = kinds[sim_random(sim, 4)]});
+                                         .how = sim_random(sim, 4) ? kinds[sim_random(sim, 4)] : SIM_REPEAT});
 }
 
 static void draw_jobs(struct sim *sim, int64_t rage_ms)

@@ -101,6 +101,20 @@ struct sim_key {
     struct buffer value;
 };
 
+#define SIM_REQUESTS_MAX 8
+#define SIM_REPEAT 1000 /* in the place of options: one that was made before is made again */
+
+/* What a user has asked of a job. */
+struct sim_request {
+    struct weir_id id;
+    uint32_t options;
+    char path[48];
+    bool accepted;                /* the user was told so */
+    enum ckpt_request_state seen; /* an end that the user was told; 0: none */
+    uint32_t begun;               /* how often a folder was made for it */
+    bool completed;               /* the catalog has named its savepoint */
+};
+
 struct sim_job {
     struct weir_id id;
     struct sim_spec spec;
@@ -116,8 +130,10 @@ struct sim_job {
     uint32_t ran;         /* the attempt that was last seen RUNNING */
     uint32_t tms;         /* bit set of TaskManagers with a worker of the attempt */
     uint32_t n_workers;
-    uint32_t n_ended;            /* JOB_ENDED actions */
-    bool stop_asked;             /* a stop with a savepoint was accepted */
+    uint32_t n_ended; /* JOB_ENDED actions */
+    bool stop_asked;  /* a stop with a savepoint was accepted */
+    uint32_t n_requests;
+    struct sim_request requests[SIM_REQUESTS_MAX];
     uint64_t last_begun;         /* highest number of a checkpoint */
     uint64_t visible[SIM_SLOTS]; /* what the sinks have made visible: rows 0 ... visible - 1 of each slot */
 };
@@ -410,6 +426,8 @@ struct weir_id actors_random_id(struct sim *sim);
 void actors_step_jobmanager(struct sim_jobmanager *jm, struct master_event *ev);
 void actors_step_taskmanager(struct sim *sim, uint32_t tm, struct supervisor_event *ev);
 weir_err actors_request(struct sim *sim, uint32_t job, uint32_t options);
+weir_err actors_request_as(struct sim *sim, uint32_t job, const struct sim_request *request);
+void actors_repeat_request(struct sim *sim, uint32_t job);   /* one of those before, under its id */
 void actors_dispatch(struct sim *sim, struct sim_event *ev); /* actors.c: drivers, users */
 /* A new master. With an epoch it leads, and takes up what is listed; without, it names `leader`. */
 void actors_start_master(struct sim_jobmanager *jm, uint64_t epoch, const char *leader, const struct master_listed *listed, uint32_t n);

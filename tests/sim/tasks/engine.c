@@ -81,12 +81,14 @@ static void order(struct sim *sim, uint32_t process, struct weir_bytes order)
     host_give(hosts[process], order.data, order.length);
 }
 
-/* A worker fails of what the world did to it, and of nothing else. */
-static void check_failure(const struct wire_failure *f)
+/* A worker fails of what the world did to it, and of nothing else. Of an attempt that is over it may come too late for a checkpoint. */
+static void check_failure(const struct sim_process *p, const struct wire_failure *f)
 {
+    const struct sim_job *job = &tasks.sim->jobs[p->job];
+    bool late = p->attempt < job->attempt || job_state_terminal(job->state);
     bool disk = f->code == WEIR_E_IO && tasks.n_disk_failures, gap = f->code == WEIR_E_PROTOCOL && tasks.n_resets;
     sim_trace(tasks.sim, "a worker fails: %s", f->reason);
-    if (!disk && !gap && !tasks.n_faults) sim_violate(tasks.sim, "a worker failed of itself: %s", f->reason);
+    if (!disk && !gap && !late && !tasks.n_faults) sim_violate(tasks.sim, "a worker failed of itself: %s", f->reason);
 }
 
 /* What the world's checks want to know of a worker, from what it says. */
@@ -100,7 +102,7 @@ static void note(struct sim_process *p, const struct host_message *m)
     if (msg.type == WIRE_WORKER_PREPARED) p->prepared = true;
     if (msg.type == WIRE_WORKER_ENDED) p->leaving = true;
     if (msg.type == WIRE_WORKER_ENDED && msg.ended.outcome == WIRE_COMMITTED) p->committed = true;
-    if (msg.type == WIRE_WORKER_ENDED && msg.ended.outcome == WIRE_FAILED) check_failure(&msg.ended.failure);
+    if (msg.type == WIRE_WORKER_ENDED && msg.ended.outcome == WIRE_FAILED) check_failure(p, &msg.ended.failure);
     wire_msg_close(&msg);
 }
 

@@ -103,6 +103,10 @@ static void serve(struct server *s, struct net_socket *socket, struct net_parts 
         answer(socket, route, &request, "503", body);
     } else if (strcmp(what, "away") == 0) {
         answer(socket, route, &request, "200", "{\"right\": 1}");
+    } else if (strcmp(what, "resigned") == 0 && s->n_away++ < 1) { /* whether it was carried out nobody knows */
+        answer(socket, route, &request, "503", "{\"errors\": [{\"code\": \"UNREACHABLE\", \"cause\": \"leads no more\"}]}");
+    } else if (strcmp(what, "resigned") == 0) {
+        answer(socket, route, &request, "202", "{\"right\": 1}");
     } else if (strcmp(what, "shrug") == 0) {
         answer(socket, route, &request, "500", "<html>");
     } else if (strcmp(what, "garbage") == 0) {
@@ -391,6 +395,20 @@ static void the_leader_is_followed(void **state)
     weir_client_destroy(&c);
 }
 
+/* Its JobManager leads no more, and may have carried it out: only what names itself is asked again. */
+static void what_names_itself_is_asked_again(void **state)
+{
+    struct server *s = *state;
+    struct weir_diag diag = {0};
+    struct weir_client *c = client_of(s->endpoint, PATIENT_MS);
+    assert_int_equal(weir_client_request(c, "POST", "/resigned", "{}", NULL, &diag), WEIR_E_UNREACHABLE);
+    assert_int_equal(s->n_away, 1);
+    s->n_away = 0;
+    if (weir_client_request_once(c, "POST", "/resigned", "{}", NULL, &diag)) fail_msg("%s", diag.text);
+    assert_int_equal(s->n_away, 2);
+    weir_client_destroy(&c);
+}
+
 /* Where nobody listens nothing was carried out: the next endpoint is asked. */
 static void an_endpoint_without_anybody_is_passed_over(void **state)
 {
@@ -407,13 +425,21 @@ static void an_endpoint_without_anybody_is_passed_over(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_leader_is_followed),         cmocka_unit_test(an_endpoint_without_anybody_is_passed_over),
-        cmocka_unit_test(a_request_is_answered),          cmocka_unit_test(a_refusal_is_a_sentence),
-        cmocka_unit_test(silence_ends_at_the_time_limit), cmocka_unit_test(nobody_there_ends_at_the_time_limit),
-        cmocka_unit_test(garbage_is_no_answer),           cmocka_unit_test(answers_to_other_requests_are_dropped),
-        cmocka_unit_test(an_interrupt_ends_the_wait),     cmocka_unit_test(endpoints_that_leave_the_machine_are_refused),
-        cmocka_unit_test(uploads_of_every_size_arrive),   cmocka_unit_test(an_altered_upload_is_noticed),
-        cmocka_unit_test(what_is_no_plugin_is_not_sent),  cmocka_unit_test(values_are_escaped_for_paths),
+        cmocka_unit_test(what_names_itself_is_asked_again),
+        cmocka_unit_test(the_leader_is_followed),
+        cmocka_unit_test(an_endpoint_without_anybody_is_passed_over),
+        cmocka_unit_test(a_request_is_answered),
+        cmocka_unit_test(a_refusal_is_a_sentence),
+        cmocka_unit_test(silence_ends_at_the_time_limit),
+        cmocka_unit_test(nobody_there_ends_at_the_time_limit),
+        cmocka_unit_test(garbage_is_no_answer),
+        cmocka_unit_test(answers_to_other_requests_are_dropped),
+        cmocka_unit_test(an_interrupt_ends_the_wait),
+        cmocka_unit_test(endpoints_that_leave_the_machine_are_refused),
+        cmocka_unit_test(uploads_of_every_size_arrive),
+        cmocka_unit_test(an_altered_upload_is_noticed),
+        cmocka_unit_test(what_is_no_plugin_is_not_sent),
+        cmocka_unit_test(values_are_escaped_for_paths),
     };
     return cmocka_run_group_tests(tests, start_server, stop_server);
 }

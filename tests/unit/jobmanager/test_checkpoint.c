@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jobmanager/checkpoint.h"
+#include "jobmanager/job.h"
 
 enum { WORKERS = 2 };
 
@@ -22,6 +22,8 @@ struct fixture {
     struct ckpt *c;
     struct ckpt_actions out;
     int64_t now_ms;
+    bool holds_records; /* the catalog takes its time with requests */
+    weir_err records_fail;
 };
 
 /* read (2) -> by key -> write (2): four channels. */
@@ -41,10 +43,24 @@ static void make_plan(struct fixture *f)
     assert_int_equal(f->plan->n_channels, 4);
 }
 
+/* What is recorded is in the catalog, or refused by it, at once: what that leads to counts for the same step. */
+static void record(struct fixture *f)
+{
+    struct ckpt_event ev = {.type = CKPT_EV_RECORDED, .now_ms = f->now_ms, .wall_ms = f->now_ms};
+    struct ckpt_actions more = {0};
+    ev.answer.err = f->records_fail;
+    ev.answer.reason = "no space left";
+    ckpt_step(f->c, &ev, &more);
+    for (uint32_t i = 0; i < more.n; i++) f->out.at[f->out.n++] = more.at[i];
+    f->out.refusal = more.refusal;
+}
+
 static void step(struct fixture *f, struct ckpt_event *ev)
 {
     ev->now_ms = ev->wall_ms = f->now_ms;
     ckpt_step(f->c, ev, &f->out);
+    for (uint32_t i = 0; i < f->out.n && !f->holds_records; i++)
+        if (f->out.at[i].type == CKPT_DO_RECORD) record(f);
 }
 
 static void make(struct fixture *f, uint32_t tolerable, uint32_t n_retained)
@@ -292,7 +308,7 @@ static void one_at_a_time(void **state)
     assert_int_equal(f->out.n, 0);
     request(f, 1, 0);
     assert_int_equal(f->out.answer.code, WEIR_OK);
-    assert_int_equal(f->out.n, 0);
+    assert_null(did(f, CKPT_DO_RESERVE));
 }
 
 /* ---- giving up ---- */
@@ -527,6 +543,153 @@ static void a_stop_that_fails_halfway_fails_the_attempt(void **state)
     assert_non_null(did(f, CKPT_DO_FAIL)); /* its sources rest: only a restart moves them again */
 }
 
+/* Until the catalog holds it nothing is begun for it, and nobody is told. */
+static void what_is_asked_for_is_stored_first(void **state)
+{
+    struct fixture *f = *state;
+    f->holds_records = true;
+    request(f, 1, CHECKPOINT_SAVEPOINT);
+    assert_int_equal(f->out.answer.code, WEIR_OK);
+    assert_int_equal(f->out.n, 1);
+    assert_non_null(did(f, CKPT_DO_RECORD));
+    tick(f, 10);
+    assert_int_equal(f->out.n, 0);
+    answer_of(f, CKPT_EV_RECORDED, 0, WEIR_OK);
+    assert_true(id_equal(did(f, CKPT_DO_ACCEPTED)->request, id_of(1)));
+    assert_int_equal(f->out.refusal.code, WEIR_OK);
+    assert_non_null(did(f, CKPT_DO_RESERVE));
+}
+
+static void what_the_catalog_refuses_was_never_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    f->records_fail = WEIR_E_IO;
+    request(f, 1, CHECKPOINT_SAVEPOINT);
+    assert_true(id_equal(did(f, CKPT_DO_ACCEPTED)->request, id_of(1)));
+    assert_int_equal(f->out.refusal.code, WEIR_E_IO);
+    assert_non_null(strstr(f->out.refusal.text, "no space left"));
+    assert_null(ckpt_find_request(f->c, id_of(1)));
+    assert_null(did(f, CKPT_DO_RESERVE));
+    assert_true(ckpt_deadline_ms(f->c) >= f->now_ms + 1000); /* nothing is left to be stored */
+}
+
+/* Its pointer is what the next leader knows it by: it stays until the end is stored, and so does the attempt. */
+static void what_became_of_it_is_stored_before_anything_else(void **state)
+{
+    struct fixture *f = *state;
+    request(f, 1, CHECKPOINT_SAVEPOINT);
+    let_begin(f);
+    let_acknowledge(f);
+    answer(f, CKPT_EV_SEALED);
+    const struct ckpt_pointer *pointers[CKPT_RETAINED_MAX + 2];
+    assert_int_equal(ckpt_next_pointers(f->c, pointers), 1);
+    assert_true(id_equal(pointers[0]->request, id_of(1)));
+    f->holds_records = true;
+    answer(f, CKPT_EV_POINTER);
+    assert_non_null(did(f, CKPT_DO_COMPLETE));
+    assert_non_null(did(f, CKPT_DO_RECORD));
+    assert_false(ckpt_find_request(f->c, id_of(1))->recorded);
+    tick(f, 5000);
+    assert_null(did(f, CKPT_DO_RESERVE));
+    answer_of(f, CKPT_EV_RECORDED, 0, WEIR_E_IO); /* it is put again */
+    assert_int_equal(ckpt_deadline_ms(f->c), f->now_ms + 1000);
+    tick(f, 999);
+    assert_int_equal(f->out.n, 0);
+    tick(f, 1);
+    assert_non_null(did(f, CKPT_DO_RECORD));
+    detach(f);
+    assert_false(ckpt_settled(f->c));
+    answer_of(f, CKPT_EV_RECORDED, 0, WEIR_OK);
+    assert_true(ckpt_find_request(f->c, id_of(1))->recorded);
+    assert_true(ckpt_settled(f->c));
+}
+
+/* What is asked for while the attempt ends was accepted, and has failed. */
+static void who_asks_in_the_last_moment_is_told_the_truth(void **state)
+{
+    struct fixture *f = *state;
+    f->holds_records = true;
+    request(f, 1, CHECKPOINT_SAVEPOINT);
+    detach(f);
+    assert_non_null(did(f, CKPT_DO_RECORD));
+    assert_false(ckpt_settled(f->c));
+    answer_of(f, CKPT_EV_RECORDED, 0, WEIR_OK);
+    assert_non_null(did(f, CKPT_DO_ACCEPTED));
+    assert_int_equal(ckpt_find_request(f->c, id_of(1))->state, CKPT_REQUEST_FAILED);
+    assert_string_equal(ckpt_find_request(f->c, id_of(1))->failure, "the attempt has failed");
+    assert_true(ckpt_settled(f->c));
+}
+
+/* A new leader: what a pointer names is done, what none names never will be, and what had ended stays so. */
+static void what_another_leader_accepted_has_an_end(void **state)
+{
+    struct fixture *f = *state;
+    struct ckpt_pointer pointer = {.id = 7, .options = CHECKPOINT_SAVEPOINT, .path = "/save/2", .request = id_of(2)};
+    struct ckpt_request asked = {.id = id_of(1), .options = CHECKPOINT_SAVEPOINT, .state = CKPT_REQUEST_WAITING};
+    make(f, 0, 2);
+    assert_true(ckpt_retain(f->c, &pointer));
+    ckpt_recall(f->c, &asked, 3);
+    asked.id = id_of(2);
+    ckpt_recall(f->c, &asked, 3);
+    asked.id = id_of(3);
+    asked.state = CKPT_REQUEST_DONE;
+    ckpt_recall(f->c, &asked, 3);
+    f->holds_records = true;
+    tick(f, 0);
+    assert_non_null(did(f, CKPT_DO_RECORD));
+    const struct ckpt_request *lost = ckpt_find_request(f->c, id_of(1)), *done = ckpt_find_request(f->c, id_of(2));
+    assert_int_equal(lost->state, CKPT_REQUEST_FAILED);
+    assert_non_null(strstr(lost->failure, "ask for it again"));
+    assert_int_equal(done->state, CKPT_REQUEST_DONE);
+    assert_string_equal(done->path, "/save/2");
+    assert_int_equal(done->checkpoint, 7);
+    assert_int_equal(done->attempt, 3);
+    assert_false(done->recorded);
+    assert_true(ckpt_find_request(f->c, id_of(3))->recorded);
+    answer_of(f, CKPT_EV_RECORDED, 0, WEIR_OK);
+    assert_true(done->recorded && lost->recorded);
+    assert_true(ckpt_settled(f->c));
+}
+
+/* Also under a leader that has not seen the attempt run. */
+static void a_stop_whose_job_fails_behind_it_has_failed(void **state)
+{
+    struct fixture *f = *state;
+    struct ckpt_request stop = {.id = id_of(1), .options = CHECKPOINT_SAVEPOINT | CHECKPOINT_STOP, .state = CKPT_REQUEST_DONE};
+    request(f, 2, stop.options);
+    let_complete(f);
+    step(f, &(struct ckpt_event){.type = CKPT_EV_DETACH}); /* its workers have committed */
+    assert_int_equal(ckpt_find_request(f->c, id_of(2))->state, CKPT_REQUEST_DONE);
+    make(f, 0, 2);
+    ckpt_recall(f->c, &stop, 1);
+    detach(f);
+    assert_int_equal(ckpt_find_request(f->c, id_of(1))->state, CKPT_REQUEST_FAILED);
+    assert_true(ckpt_find_request(f->c, id_of(1))->complete);
+    assert_non_null(did(f, CKPT_DO_RECORD));
+}
+
+/* Nobody is told an end that the catalog does not hold; of a stop, before the job has ended. */
+static void an_end_is_told_when_it_is_stored(void **state)
+{
+    static const struct job runs = {.state = JOB_RUNNING}, finished = {.state = JOB_FINISHED};
+    struct ckpt_request r = {.options = CHECKPOINT_SAVEPOINT, .state = CKPT_REQUEST_DONE, .failure = "full"};
+    const char *why;
+    (void)state;
+    assert_int_equal(job_request_state(&runs, &r, &why), CKPT_REQUEST_RUNNING);
+    r.recorded = true;
+    assert_int_equal(job_request_state(&runs, &r, &why), CKPT_REQUEST_DONE);
+    assert_null(why);
+    r.options |= CHECKPOINT_STOP;
+    assert_int_equal(job_request_state(&runs, &r, &why), CKPT_REQUEST_RUNNING);
+    assert_int_equal(job_request_state(&finished, &r, &why), CKPT_REQUEST_DONE);
+    r.state = CKPT_REQUEST_FAILED;
+    assert_int_equal(job_request_state(&runs, &r, &why), CKPT_REQUEST_FAILED);
+    assert_string_equal(why, "full");
+    r.recorded = false;
+    assert_int_equal(job_request_state(&runs, &r, &why), CKPT_REQUEST_RUNNING);
+    assert_null(why);
+}
+
 static void requests_are_bounded_and_answers_make_room(void **state)
 {
     struct fixture *f = *state;
@@ -534,8 +697,6 @@ static void requests_are_bounded_and_answers_make_room(void **state)
     assert_int_equal(f->out.answer.code, WEIR_OK);
     request(f, 100, 0);
     assert_int_equal(f->out.answer.code, WEIR_E_LIMIT);
-    request(f, 1, 0);
-    assert_int_equal(f->out.answer.code, WEIR_E_EXISTS);
     detach(f);
     answer(f, CKPT_EV_RESERVED);
     attempt(f, 2);
@@ -771,6 +932,13 @@ int main(void)
         T(a_second_stop_is_refused),
         T(a_completed_stop_lets_the_workers_end),
         T(a_stop_that_fails_halfway_fails_the_attempt),
+        T(what_is_asked_for_is_stored_first),
+        T(what_the_catalog_refuses_was_never_asked_for),
+        T(what_became_of_it_is_stored_before_anything_else),
+        T(who_asks_in_the_last_moment_is_told_the_truth),
+        T(what_another_leader_accepted_has_an_end),
+        T(a_stop_whose_job_fails_behind_it_has_failed),
+        T(an_end_is_told_when_it_is_stored),
         T(requests_are_bounded_and_answers_make_room),
         T(the_last_one_is_taken_when_all_have_finished),
         T(a_last_one_that_failed_is_tried_again),

@@ -32,6 +32,10 @@ struct fixture {
     struct weir_id forgotten; /* live settings of it were to be removed last */
     uint32_t n_asked;         /* who leads; the tests answer that */
     uint64_t asked;           /* number of the last such order */
+    bool holds_orders;        /* the catalog's store answers when the test does: */
+    uint64_t held[8];
+    uint32_t n_held;
+    uint32_t accepted; /* set of 1 << enum job_key */
 };
 
 static struct weir_id id_of(uint32_t n)
@@ -73,10 +77,12 @@ static void step(struct fixture *f, struct master_event *ev)
         f->n_ended += a->type == MASTER_DO_JOB_ENDED;
         if (a->type == MASTER_DO_READ_CHUNK) f->read_chunk = *a;
         f->n_forget_live += a->type == MASTER_DO_FORGET_LIVE;
+        if (a->type == MASTER_DO_ACCEPTED) f->accepted |= 1u << a->accepted.key;
         if (a->type == MASTER_DO_FORGET_LIVE) f->forgotten = a->forget_live.job;
         if (a->type == MASTER_DO_SEND && f->link) link_receive(f->link, a->send.data.data, a->send.data.length, f->now_ms);
     }
-    let_store(f, orders, n_orders);
+    for (uint32_t i = 0; i < n_orders && f->holds_orders; i++) f->held[f->n_held++] = orders[i];
+    if (!f->holds_orders) let_store(f, orders, n_orders);
 }
 
 /* Lets both sides talk until neither has anything to say. */
@@ -525,6 +531,22 @@ static void live_settings_of_a_job_go_with_it(void **state)
     assert_string_equal(diag.text, "the job has ended: CANCELED");
 }
 
+/* Its submission is not stored yet: a cancel that was stored before would be lost with it, and somebody had been told. */
+static void a_cancel_is_stored_behind_its_job(void **state)
+{
+    struct fixture *f = *state;
+    f->holds_orders = true;
+    assert_int_equal(submit(f, 1, 1, 1), WEIR_OK);
+    assert_int_equal(cancel(f, 1), WEIR_OK);
+    assert_int_equal(f->n_held, 1);
+    let_store(f, f->held, 1);
+    assert_int_equal(f->accepted, 1u << JOB_KEY_SUBMISSION);
+    assert_int_equal(f->n_held, 2);
+    let_store(f, &f->held[1], 1);
+    assert_int_equal(f->accepted, 1u << JOB_KEY_SUBMISSION | 1u << JOB_KEY_CANCEL);
+    assert_int_equal(master_job_find(f->m, id_of(1))->state, JOB_CANCELLING);
+}
+
 /* ---- after a stop ---- */
 
 /* So much later than it was due: the process was stopped. */
@@ -784,6 +806,7 @@ int main(void)
         cmocka_unit_test(who_begins_to_lead_waits_until_the_catalog_has_answered),
         cmocka_unit_test(who_was_stopped_gives_nobody_up),
         cmocka_unit_test(who_does_not_lead_is_in_no_doubt),
+        cmocka_unit_test_setup_teardown(a_cancel_is_stored_behind_its_job, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "jobmanager/catalog_records.h"
+#include "runtime/wire/pack.h"
 
 static struct records_job job;
 
@@ -45,7 +46,7 @@ static void pointers(struct buffer *out)
 {
     struct ckpt_pointer a = {
         .id = 7, .options = 1, .path = (char *)(uintptr_t) "/a", .bytes = 8, .crc32c = 9, .wall_ms = 10, .state_bytes = 11};
-    struct ckpt_pointer b = {.id = 8, .owned = true, .path = (char *)(uintptr_t) "/b"};
+    struct ckpt_pointer b = {.id = 8, .owned = true, .path = (char *)(uintptr_t) "/b", .request = {{5}}};
     records_pointers(3, (const struct ckpt_pointer *[]){&a, &b}, 2, out);
 }
 
@@ -106,6 +107,77 @@ static void the_small_ones_come_back(void **state)
     assert_string_equal(job.pointers[0].path, "/a");
     assert_int_equal(job.pointers[0].state_bytes, 11);
     assert_true(job.pointers[1].owned);
+    assert_int_equal(job.pointers[1].request.bytes[0], 5);
+    records_close(&job);
+}
+
+static void requests(struct buffer *out)
+{
+    static const struct ckpt_request all[] = {
+        {.id = {{1}}, .options = 1, .state = CKPT_REQUEST_STORING, .path = "/save/1"},
+        {.id = {{2}}, .options = 1, .state = CKPT_REQUEST_RUNNING, .path = "/save/2"},
+        {.id = {{3}},
+         .options = 3,
+         .state = CKPT_REQUEST_DONE,
+         .attempt = 4,
+         .checkpoint = 5,
+         .parallelism = 6,
+         .successor = {{7}},
+         .path = "/save/3"},
+        {.id = {{4}}, .state = CKPT_REQUEST_FAILED, .failure = "the disk is full"},
+        {.id = {{5}}, .state = CKPT_REQUEST_FAILED, .complete = true, .path = "/save/5", .failure = "it failed behind it"},
+    };
+    records_requests(9, all, 5, out);
+}
+
+static void requests_come_back(void **state)
+{
+    (void)state;
+    struct buffer b = {0};
+    requests(&b);
+    assert_int_equal(take(JOB_KEY_REQUESTS, &b), WEIR_OK);
+    buffer_close(&b);
+    const struct ckpt_request *r = job.recovery.requests;
+    assert_int_equal(job.recovery.n_requests, 5);
+    assert_int_equal(r[0].state, CKPT_REQUEST_WAITING);
+    assert_int_equal(r[1].state, CKPT_REQUEST_WAITING);
+    assert_string_equal(r[1].path, "/save/2");
+    assert_int_equal(r[2].id.bytes[0], 3);
+    assert_int_equal(r[2].state, CKPT_REQUEST_DONE);
+    assert_int_equal(r[2].options, 3);
+    assert_int_equal(r[2].attempt, 4);
+    assert_int_equal(r[2].checkpoint, 5);
+    assert_int_equal(r[2].parallelism, 6);
+    assert_int_equal(r[2].successor.bytes[0], 7);
+    assert_int_equal(r[3].state, CKPT_REQUEST_FAILED);
+    assert_false(r[3].complete);
+    assert_string_equal(r[3].failure, "the disk is full");
+    assert_true(r[4].complete);
+    assert_string_equal(r[4].path, "/save/5");
+    records_close(&job);
+}
+
+/* As the version before wrote it: without the request that it fulfils. */
+static void pointers_of_the_version_before_are_read(void **state)
+{
+    (void)state;
+    struct buffer b = {0};
+    pack_array(&b, 3);
+    pack_uint(&b, 1);
+    pack_uint(&b, 3);
+    pack_array(&b, 1);
+    pack_array(&b, 8);
+    pack_uint(&b, 7);
+    pack_uint(&b, 1);
+    pack_bool(&b, true);
+    pack_str(&b, "/a");
+    for (uint64_t i = 8; i < 10; i++) pack_uint(&b, i);
+    pack_int(&b, 10);
+    pack_uint(&b, 11);
+    assert_int_equal(take(JOB_KEY_POINTERS, &b), WEIR_OK);
+    buffer_close(&b);
+    assert_int_equal(job.pointers[0].state_bytes, 11);
+    assert_true(id_is_zero(job.pointers[0].request));
     records_close(&job);
 }
 
@@ -135,6 +207,7 @@ static void put_of(uint64_t epoch, enum job_key key, struct buffer *out)
     case JOB_KEY_POINTERS: records_pointers(epoch, NULL, 0, out); return;
     case JOB_KEY_RESULT: records_result(&of_epoch, JOB_FINISHED, 3, out); return;
     case JOB_KEY_CANCEL: records_cancel(epoch, out); return;
+    case JOB_KEY_REQUESTS: records_requests(epoch, NULL, 0, out); return;
     default: records_artifact(epoch, &(struct store_artifact){.size = 1, .name = "x.so"}, out); return;
     }
 }
@@ -142,7 +215,8 @@ static void put_of(uint64_t epoch, enum job_key key, struct buffer *out)
 /* One who reads it back, since nobody knew what became of it, must not take the value of another for its own. */
 static void no_two_leaders_put_the_same(void **state)
 {
-    static const enum job_key keys[] = {JOB_KEY_ATTEMPT, JOB_KEY_COUNTER, JOB_KEY_POINTERS, JOB_KEY_RESULT, JOB_KEY_CANCEL, JOB_KEYS};
+    static const enum job_key keys[] = {JOB_KEY_ATTEMPT, JOB_KEY_COUNTER,  JOB_KEY_POINTERS, JOB_KEY_RESULT,
+                                        JOB_KEY_CANCEL,  JOB_KEY_REQUESTS, JOB_KEYS};
     (void)state;
     for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
         struct buffer a = {0}, b = {0};
@@ -161,8 +235,9 @@ static void no_two_leaders_put_the_same(void **state)
 static void broken_ones_are_refused(void **state)
 {
     (void)state;
-    void (*const make[])(struct buffer *) = {[JOB_KEY_SUBMISSION] = submission, [JOB_KEY_ATTEMPT] = attempt, [JOB_KEY_POINTERS] = pointers};
-    static const enum job_key keys[] = {JOB_KEY_SUBMISSION, JOB_KEY_ATTEMPT, JOB_KEY_POINTERS};
+    void (*const make[])(struct buffer *) = {
+        [JOB_KEY_SUBMISSION] = submission, [JOB_KEY_ATTEMPT] = attempt, [JOB_KEY_POINTERS] = pointers, [JOB_KEY_REQUESTS] = requests};
+    static const enum job_key keys[] = {JOB_KEY_SUBMISSION, JOB_KEY_ATTEMPT, JOB_KEY_POINTERS, JOB_KEY_REQUESTS};
     for (size_t k = 0; k < sizeof keys / sizeof keys[0]; k++) {
         struct buffer b = {0};
         make[keys[k]](&b);
@@ -203,9 +278,14 @@ static void keys_go_both_ways(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_submission_comes_back),        cmocka_unit_test(the_small_ones_come_back),
-        cmocka_unit_test(the_next_attempt_has_no_places), cmocka_unit_test(no_two_leaders_put_the_same),
-        cmocka_unit_test(broken_ones_are_refused),        cmocka_unit_test(keys_go_both_ways),
+        cmocka_unit_test(a_submission_comes_back),
+        cmocka_unit_test(the_small_ones_come_back),
+        cmocka_unit_test(requests_come_back),
+        cmocka_unit_test(pointers_of_the_version_before_are_read),
+        cmocka_unit_test(the_next_attempt_has_no_places),
+        cmocka_unit_test(no_two_leaders_put_the_same),
+        cmocka_unit_test(broken_ones_are_refused),
+        cmocka_unit_test(keys_go_both_ways),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
