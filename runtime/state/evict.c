@@ -138,15 +138,11 @@ static bool sweep_all(struct state_slot *slot, uint64_t target)
     return slot_used(slot) <= target;
 }
 
-/* Pointers into a slab that goes: they can only be to entries that are gone. */
-static void purge(struct table_entry **list, uint32_t *n, const struct table_slab *slab)
+/* Pointers into a slab that goes can only be to entries that are gone. */
+static bool is_elsewhere(struct table_entry *e, void *slab_)
 {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < *n; i++) {
-        uintptr_t at = (uintptr_t)list[i] - (uintptr_t)slab->data;
-        if (at >= slab->bytes) list[kept++] = list[i];
-    }
-    *n = kept;
+    const struct table_slab *slab = slab_;
+    return (uintptr_t)e - (uintptr_t)slab->data >= slab->bytes;
 }
 
 /* Gives back what slabs are empty, after evicting what may leave of those that are nearly so. */
@@ -164,8 +160,8 @@ static void release_slabs(struct store *s, uint64_t bytes_max)
             if (e->length != TABLE_FREE && !s->scanned && !s->spec.pinned && evictable(s, e)) evict(s, e);
         }
         if (slab->live) continue;
-        purge(s->dirty, &s->n_dirty, slab);
-        purge(s->dead, &s->n_dead, slab);
+        entry_list_keep(&s->dirty, t->memory, is_elsewhere, slab);
+        entry_list_keep(&s->dead, t->memory, is_elsewhere, slab);
         table_release(t, i);
     }
 }

@@ -4,8 +4,7 @@
  * copied into the frozen run afterwards, a step at a time; and before one of them changes or goes, whoever changes it has it copied first
  * (store_mark_dirty, store_remove_entry, store_destroy). So a copy is what the entry was at the barrier, whenever it is made.
  */
-#include <string.h>
-
+#include "runtime/base/assert.h"
 #include "runtime/state/internal.h"
 
 #define LOOK_BYTES 16u /* what it costs to look at an entry that does not wait, in bytes copied */
@@ -45,7 +44,7 @@ static weir_err lay_out(struct store *s, struct table_entry *e)
         store_discard(s, e);
         return WEIR_OK;
     }
-    if (store_push(s, &s->dead, &s->n_dead, &s->dead_cap, e)) return WEIR_OK;
+    if (entry_list_put(&s->dead, s->table.memory, e)) return WEIR_OK;
     return slot_fail(s->family->slot, WEIR_E_NOMEM, "state '%s': out of memory for a snapshot", s->family->name);
 }
 
@@ -59,52 +58,50 @@ static weir_err copy_in_turn(struct store *s, struct table_entry *e)
 void store_copy_waiting(struct store *s)
 {
     run_set_prefix(&s->family->frozen->run, s->spec.prefix);
-    for (uint32_t i = 0; i < s->n_frozen && !slot_failed(s->family->slot); i++)
-        if (store_waits(s, s->dirty[i])) (void)copy_entry(s, s->dirty[i]);
+    for (struct table_entry *e; !slot_failed(s->family->slot) && (e = entry_list_take(&s->frozen, s->table.memory)) != NULL;)
+        if (store_waits(s, e)) (void)copy_entry(s, e);
 }
 
 void store_freeze(struct store *s)
 {
-    s->n_frozen = s->n_dirty;
+    WEIR_ASSERT(s->frozen.n == 0);
+    s->frozen = s->dirty;
+    s->dirty = (struct entry_list){0};
     if (!s->family->options.ttl_ms) s->fast_expect = s->family->dirty;
 }
 
 /* Entries lie in memory in order: when many of them wait, going over all is faster than going where the list says. */
-static struct table_entry *next_frozen(const struct store *s, struct frozen *z)
+static struct table_entry *next_frozen(struct store *s, struct frozen *z)
 {
-    if (z->dense) return table_next(&s->table, &z->at);
-    if (z->at == s->n_frozen) return NULL;
-    if (z->at + 8 < s->n_frozen) __builtin_prefetch(s->dirty[z->at + 8], 1);
-    return s->dirty[z->at++];
+    return z->dense ? table_next(&s->table, &z->at) : entry_list_take(&s->frozen, s->table.memory);
 }
 
 bool store_copy(struct store *s, uint64_t *bytes)
 {
     struct frozen *z = s->family->frozen;
-    if (z->at == 0) z->dense = s->n_frozen > s->table.count / 4;
+    if (z->at == 0) z->dense = s->frozen.n > s->table.count / 4;
     run_set_prefix(&z->run, s->spec.prefix);
     for (struct table_entry *e; *bytes && (e = next_frozen(s, z)) != NULL;) {
         spend(bytes, store_waits(s, e) ? store_cost(s, e) : LOOK_BYTES);
         if (store_waits(s, e) && copy_in_turn(s, e)) return true;
     }
     if (*bytes == 0) return false;
-    s->n_dirty -= s->n_frozen;
-    if (s->n_dirty) memmove(s->dirty, s->dirty + s->n_frozen, s->n_dirty * sizeof *s->dirty);
-    s->n_frozen = 0;
+    entry_list_close(&s->frozen, s->table.memory);
     return true;
+}
+
+/* A tombstone whose run has reached the keeper has done its work. */
+static bool still_dead(struct table_entry *e, void *store)
+{
+    struct store *s = store;
+    if (e->length == TABLE_FREE || (e->stamp & (STAMP_DELETED | STAMP_DIRTY)) != STAMP_DELETED) return false;
+    if (store_in_flight(s, e)) return true;
+    store_discard(s, e);
+    return false;
 }
 
 void store_bury(struct store *s)
 {
     if (s->scanned) return; /* the scan's view of the keeper may be older than they are */
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < s->n_dead; i++) {
-        struct table_entry *e = s->dead[i];
-        if (e->length == TABLE_FREE || (e->stamp & (STAMP_DELETED | STAMP_DIRTY)) != STAMP_DELETED) continue;
-        if (store_in_flight(s, e))
-            s->dead[kept++] = e;
-        else
-            store_discard(s, e);
-    }
-    s->n_dead = kept;
+    entry_list_keep(&s->dead, s->table.memory, still_dead, s);
 }

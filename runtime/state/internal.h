@@ -18,11 +18,13 @@
 
 #include "runtime/base/background.h"
 #include "runtime/base/gate.h"
+#include "runtime/state/entry_list.h"
 #include "runtime/state/filter.h"
 #include "runtime/state/keyed.h"
 #include "runtime/state/rocks.h"
 #include "runtime/state/run.h"
 #include "runtime/state/store.h"
+#include "runtime/state/supply.h"
 
 /* ---- the stamp of an entry: time of the last write in its upper 48 bits, and these ----------------------------------------------------
  */
@@ -53,6 +55,7 @@ static inline uint64_t stamp_of(int64_t time_ms, uint64_t flags)
 
 struct state_slot {
     struct memory memory;
+    struct supply supply; /* of the memory, for copies */
     struct filter_share filters;
     uint64_t budget;   /* UINT64_MAX without a folder */
     uint64_t reserved; /* what a freeze of all families would copy */
@@ -195,7 +198,7 @@ struct frozen {
     uint64_t tag; /* STAMP_RUN of its entries */
     /* What is left to copy: of this store from `at` on, and of those behind it. NULL: nothing, `copied` is open. */
     struct store *store;
-    uint64_t at; /* in its list, or, `dense`, in its table */
+    uint64_t at; /* in its table, when it is `dense`; else the list gets shorter */
     bool dense;
     int64_t step_ns; /* what the longest step took */
     pthread_t owner; /* the task thread */
@@ -231,16 +234,14 @@ struct store {
     struct store *prev, *next; /* by ascending prefix */
     struct store_spec spec;
     unsigned char prefix[FAMILY_PREFIX_MAX];
-    bool complete;              /* nothing of it lies in the keeper only */
-    bool stored;                /* a file may hold something of it */
-    bool scanned;               /* a scan is under way: nothing may be evicted */
-    uint64_t live;              /* entries without tombstones */
-    uint64_t clean;             /* as in the family */
-    struct table_entry **dirty; /* perhaps gone, or there twice; only with snapshots */
-    uint32_t n_dirty, dirty_cap;
-    uint32_t n_frozen;         /* of `dirty`, at its front: those the freeze has found there */
-    struct table_entry **dead; /* tombstones that were frozen */
-    uint32_t n_dead, dead_cap;
+    bool complete;             /* nothing of it lies in the keeper only */
+    bool stored;               /* a file may hold something of it */
+    bool scanned;              /* a scan is under way: nothing may be evicted */
+    uint64_t live;             /* entries without tombstones */
+    uint64_t clean;            /* as in the family */
+    struct entry_list dirty;   /* perhaps gone, or there twice; only with snapshots */
+    struct entry_list frozen;  /* what the freeze has found dirty and nobody has looked at since */
+    struct entry_list dead;    /* tombstones that were frozen */
     struct filter filter;      /* of keys that were evicted */
     uint64_t hand, write_hand; /* table_next cursors */
     uint32_t loads_alone;      /* entries read one by one since the last batch of keys was announced */
@@ -280,7 +281,6 @@ void store_discard(struct store *s, struct table_entry *e);
 weir_err store_mark_dirty(struct store *s, struct table_entry *e);
 /* Puts a value that the keeper gave into memory. NULL: failed (sticky). */
 struct table_entry *store_admit(struct store *s, const struct weir_key *key, struct weir_bytes stored);
-bool store_push(struct store *s, struct table_entry ***list, uint32_t *n, uint32_t *cap, struct table_entry *e); /* false: no memory */
 
 /* ---- freeze.c ------------------------------------------------------------------------------------------------------------------------ */
 

@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/state/supply.h"
 
 #define LINE_BYTES 64u
 #define ALIGNED_BYTES 4096u /* below, malloc's own alignment does */
@@ -46,12 +47,16 @@ static bool hook_fails(struct memory *m)
     return false;
 }
 
+static bool admits(struct memory *m, size_t n)
+{
+    if (n > SIZE_MAX - 2 * (size_t)MEMORY_HUGE_BYTES) return false;
+    if (m->limit && (m->bytes > m->limit || n > m->limit - m->bytes)) return false;
+    return !hook_fails(m);
+}
+
 void *memory_alloc(struct memory *m, size_t n)
 {
-    if (n > SIZE_MAX - 2 * (size_t)MEMORY_HUGE_BYTES) return NULL;
-    if (m->limit && (m->bytes > m->limit || n > m->limit - m->bytes)) return NULL;
-    if (hook_fails(m)) return NULL;
-    void *p = obtain(n);
+    void *p = admits(m, n) ? obtain(n) : NULL;
     if (p) m->bytes += n;
     return p;
 }
@@ -67,9 +72,36 @@ void memory_free(struct memory *m, void *p, size_t n)
         free(p);
 }
 
+void *memory_map_block(void)
+{
+    unsigned char *block = map_huge(MEMORY_HUGE_BYTES);
+    for (size_t at = 0; block && at < MEMORY_HUGE_BYTES; at += 4096) ((volatile unsigned char *)block)[at] = 0;
+    return block;
+}
+
+void memory_unmap_block(void *block)
+{
+    (void)munmap(block, MEMORY_HUGE_BYTES);
+}
+
+/* What another thread has made ready, or what the kernel gives. */
+static void *take_fresh(struct memory *m)
+{
+    if (!admits(m, MEMORY_HUGE_BYTES)) return NULL;
+    void *block = m->supply ? supply_take(m->supply) : NULL;
+    if (!block) block = map_huge(MEMORY_HUGE_BYTES);
+    if (block) m->bytes += MEMORY_HUGE_BYTES;
+    return block;
+}
+
+bool memory_block_is_coming(struct memory *m)
+{
+    return !m->spare && m->supply && supply_is_coming(m->supply);
+}
+
 void *memory_take_block(struct memory *m)
 {
-    if (!m->spare) return memory_alloc(m, MEMORY_HUGE_BYTES);
+    if (!m->spare) return take_fresh(m);
     void *block = m->spare;
     memcpy(&m->spare, block, sizeof m->spare);
     m->n_spare--;

@@ -159,6 +159,12 @@ static inline unsigned char *make_room(struct run *run, size_t need)
     return at;
 }
 
+bool run_block_is_coming(const struct run *run, uint64_t bytes)
+{
+    const struct run_chunk *c = run->last;
+    return c && c->bytes * 2 >= CHUNK_BYTES && c->bytes - c->used < bytes && memory_block_is_coming(run->memory);
+}
+
 /* Makes room for an entry and fills in its header and key. Gives where its value goes, or NULL. */
 static inline unsigned char *begin_entry(struct run *run, uint16_t key_group, const void *key, uint32_t key_length, uint32_t value_length)
 {

@@ -49,6 +49,9 @@ struct run {
 void run_init(struct run *run, struct memory *memory); /* memory is kept */
 void run_close(struct run *run);                       /* accepts a zeroed one, and leaves one */
 
+/* True: adding so many bytes of small entries may need a fresh block, which another thread is making ready (memory_block_is_coming). */
+bool run_block_is_coming(const struct run *run, uint64_t bytes);
+
 /* What stands before the key group of keys added from now on: at most RUN_PREFIX_MAX bytes, copied; at first nothing. */
 void run_set_prefix(struct run *run, struct weir_bytes prefix);
 

@@ -13,7 +13,8 @@
 #include "runtime/base/log.h"
 #include "runtime/state/internal.h"
 
-#define SPARE_BLOCKS_MAX 2048u /* 4 GiB: what a freeze may find ready */
+#define SPARE_BLOCKS_MAX 2048u                                               /* 4 GiB: what a freeze may find ready */
+#define SUPPLY_BUDGET_MIN ((uint64_t)32 * SUPPLY_BLOCKS * MEMORY_HUGE_BYTES) /* with less, it would be too much */
 
 weir_err state_slot_new(struct state_slot **out, const struct state_slot_config *config, struct weir_diag *diag)
 {
@@ -25,6 +26,7 @@ weir_err state_slot_new(struct state_slot **out, const struct state_slot_config 
     slot->snapshots = config->snapshots;
     slot->shared = config->shared;
     slot->now_bits = stamp_of(0, STAMP_REF);
+    slot->memory.supply = config->snapshots && slot->budget >= SUPPLY_BUDGET_MIN ? &slot->supply : NULL;
     slot->memory.spare_max = config->snapshots ? SPARE_BLOCKS_MAX : 0;
     struct weir_id id = id_random();
     memcpy(&slot->incarnation, &id, sizeof slot->incarnation);
@@ -53,6 +55,7 @@ void state_slot_destroy(struct state_slot **slot_)
     struct rocks *rocks = atomic_load(&slot->rocks);
     rocks_destroy(&rocks);
     if (slot->dir) (void)folder_remove(slot->dir, NULL);
+    supply_close(&slot->supply);
     (void)pthread_mutex_destroy(&slot->mutex);
     free(slot->scratch);
     free(slot->dir);

@@ -12,6 +12,9 @@
  * and gives whole slabs back when free room has piled up in the wrong place. Between two safe points memory may grow by what one call into
  * an operator touches. The database is opened when it is first needed: a job whose state fits its budget never opens it.
  *
+ * What a freeze copies goes into fresh memory. Where the budget is 256 MiB or more a thread of its own makes it ready, 8 MiB ahead, which
+ * stand beside the budget (supply.h).
+ *
  * What the keeper does not hold yet is written out by a thread of the slot's own, which starts when first needed and ends with the slot.
  * Its run, a tenth of the budget and 16 MiB at most, stands beside the budget as long as it is under way. There is one at a time: where
  * hardly anything may leave memory before it is over, the task thread waits for it.

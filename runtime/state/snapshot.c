@@ -64,7 +64,7 @@ static uint64_t turn_step_bytes(const struct family *f, uint64_t new_bytes)
 static uint64_t dirty_bytes(const struct family *f)
 {
     uint64_t n = 0;
-    for (const struct store *s = f->stores; s; s = s->next) n += (uint64_t)s->n_dirty * (RUN_ENTRY_BYTES + s->value_size + 8);
+    for (const struct store *s = f->stores; s; s = s->next) n += s->dirty.n * (RUN_ENTRY_BYTES + s->value_size + 8);
     return n;
 }
 
@@ -161,9 +161,15 @@ static void turn_residents(struct family *f, uint64_t *bytes)
     f->all_kept |= f->spilled; /* as soon as that run is in the keeper */
 }
 
+/* A step is better taken a little later than with page faults in it; not so when all has to be copied. */
+static bool waits_for_block(const struct frozen *z, uint64_t bytes)
+{
+    return bytes != UINT64_MAX && run_block_is_coming(&z->run, bytes);
+}
+
 bool family_copy(struct family *f, uint64_t *bytes)
 {
-    if (!is_copied(f) && *bytes) copy_stores(f->frozen, bytes);
+    if (!is_copied(f) && *bytes && !waits_for_block(f->frozen, *bytes)) copy_stores(f->frozen, bytes);
     if (slot_failed(f->slot)) return !is_copied(f);
     if (is_turning(f)) turn_residents(f, bytes);
     return !is_copied(f) || is_turning(f);

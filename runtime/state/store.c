@@ -107,7 +107,7 @@ void store_destroy(struct store **store, bool forget)
     struct store *s = *store;
     if (!s) return;
     struct state_slot *slot = s->family->slot;
-    if (s->n_frozen && !slot_failed(slot)) store_copy_waiting(s);
+    if (s->frozen.n && !slot_failed(slot)) store_copy_waiting(s);
     if (forget && !slot_failed(slot) && s->stored) (void)forget_all(s);
     uint64_t cursor = 0;
     for (struct table_entry *e; (e = table_next(&s->table, &cursor)) != NULL;) {
@@ -119,8 +119,9 @@ void store_destroy(struct store **store, bool forget)
     unlink_store(s);
     table_close(&s->table);
     filter_close(&s->filter);
-    memory_free(&slot->memory, s->dirty, s->dirty_cap * sizeof *s->dirty);
-    memory_free(&slot->memory, s->dead, s->dead_cap * sizeof *s->dead);
+    entry_list_close(&s->dirty, &slot->memory);
+    entry_list_close(&s->frozen, &slot->memory);
+    entry_list_close(&s->dead, &slot->memory);
     free(s);
     *store = NULL;
 }
@@ -205,33 +206,26 @@ static inline bool is_live(const struct store *s, const struct table_entry *e)
     return !(e->stamp & STAMP_DELETED) && !(s->family->options.ttl_ms && store_expired(s, stamp_time(e->stamp)));
 }
 
-bool store_push(struct store *s, struct table_entry ***array, uint32_t *n, uint32_t *cap, struct table_entry *e)
+static bool unmark(struct table_entry *e, void *store)
 {
-    if (*n == *cap) {
-        uint32_t grown = *cap ? *cap * 2 : 16;
-        struct table_entry **p = grown > *cap ? memory_alloc(s->table.memory, grown * sizeof *p) : NULL;
-        if (!p) return false;
-        if (*n) memcpy(p, *array, *n * sizeof *p);
-        memory_free(s->table.memory, *array, *cap * sizeof *p);
-        *array = p;
-        *cap = grown;
-    }
-    (*array)[(*n)++] = e;
+    (void)store;
+    e->stamp &= ~(uint64_t)STAMP_REF;
+    return true;
+}
+
+static bool still_dirty(struct table_entry *e, void *store)
+{
+    const struct store *s = store;
+    if (e->length == TABLE_FREE || !(e->stamp & s->family->dirty) || e->stamp & STAMP_REF) return false;
+    e->stamp |= STAMP_REF;
     return true;
 }
 
 /* Drops what is gone from the list of dirty entries, and keeps the first of what is there twice: it borrows STAMP_REF as a mark. */
 static void tidy_dirty(struct store *s)
 {
-    uint32_t n = s->n_frozen;
-    for (uint32_t i = n; i < s->n_dirty; i++) s->dirty[i]->stamp &= ~(uint64_t)STAMP_REF;
-    for (uint32_t i = n; i < s->n_dirty; i++) {
-        struct table_entry *e = s->dirty[i];
-        if (e->length == TABLE_FREE || !(e->stamp & s->family->dirty) || e->stamp & STAMP_REF) continue;
-        e->stamp |= STAMP_REF;
-        s->dirty[n++] = e;
-    }
-    s->n_dirty = n;
+    entry_list_keep(&s->dirty, s->table.memory, unmark, s);
+    entry_list_keep(&s->dirty, s->table.memory, still_dirty, s);
 }
 
 weir_err store_mark_dirty(struct store *s, struct table_entry *e)
@@ -240,8 +234,8 @@ weir_err store_mark_dirty(struct store *s, struct table_entry *e)
     if (e->stamp & s->family->dirty) return WEIR_OK;
     if (store_waits(s, e) && store_copy_first(s, e)) return slot_error(slot, NULL);
     if (slot->snapshots) {
-        if (s->n_dirty == s->dirty_cap && s->n_dirty > 2 * s->table.count) tidy_dirty(s);
-        if (!store_push(s, &s->dirty, &s->n_dirty, &s->dirty_cap, e))
+        if (entry_list_is_full(&s->dirty) && s->dirty.n > 2 * s->table.count) tidy_dirty(s);
+        if (!entry_list_put(&s->dirty, s->table.memory, e))
             return slot_fail(slot, WEIR_E_NOMEM, "state '%s': out of memory", s->family->name);
         slot->reserved += store_cost(s, e);
     }

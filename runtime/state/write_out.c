@@ -58,7 +58,7 @@ static weir_err take(struct write_out *w, struct store *s, struct table_entry *e
 {
     bool deleted = e->stamp & STAMP_DELETED;
     weir_err err = store_gather(s, e, &w->run);
-    if (!err && deleted && !store_push(s, &s->dead, &s->n_dead, &s->dead_cap, e)) err = WEIR_E_NOMEM;
+    if (!err && deleted && !entry_list_put(&s->dead, s->table.memory, e)) err = WEIR_E_NOMEM;
     if (err) return slot_fail(w->family->slot, err, "state '%s': out of memory for a write-out", w->family->name);
     store_set_clean(s, e, w->tag | (deleted ? 0 : STAMP_KEPT));
     return WEIR_OK;

@@ -226,15 +226,15 @@ static void what_is_under_way_stays_in_memory(void **state)
     OK(keyed_freeze(f->keyed, 1, &f->snapshot, &f->diag));
     assert_false(slot_copy(f->slot, UINT64_MAX));
     assert_true(count_in_flight(s) >= written);
-    assert_true(s->n_dead >= written);
-    uint32_t n_dead = s->n_dead;
+    assert_true(s->dead.n >= written);
+    uint64_t n_dead = s->dead.n;
     store_bury(s);
-    assert_int_equal(s->n_dead, n_dead);
+    assert_int_equal(s->dead.n, n_dead);
     gate_open(&hold.go_on);
     (void)persist(f);
     OK(f->persisted);
     store_bury(s);
-    assert_int_equal(s->n_dead, 0);
+    assert_int_equal(s->dead.n, 0);
 }
 
 /* A removal is written out, too: until that is over, a reader must not find the older value in the keeper. */
