@@ -14,6 +14,8 @@
 
 #define CHUNK 1024u                          /* entries a hand looks at, at most, before the next store's turn */
 #define HEALTH_MS 1000                       /* between two looks at what RocksDB's threads have met */
+#define RELIEF(budget) ((budget) / 32)       /* what one relief brings below the budget, */
+#define RELIEF_MAX ((uint64_t)32 << 20)      /* at most: the task stands still for it */
 #define FEW(entries) ((entries) / 8)         /* fewer that may leave let the next write-out begin */
 #define HARDLY_ANY(entries) ((entries) / 16) /* fewer are not looked for: the write-out is waited for instead */
 
@@ -161,6 +163,7 @@ static void release_slabs(struct store *s, uint64_t bytes_max)
         }
         if (slab->live) continue;
         entry_list_keep(&s->dirty, t->memory, is_elsewhere, slab);
+        entry_list_keep(&s->frozen, t->memory, is_elsewhere, slab);
         entry_list_keep(&s->dead, t->memory, is_elsewhere, slab);
         table_release(t, i);
     }
@@ -176,8 +179,6 @@ static void shed_filters(struct state_slot *slot)
 
 static void release_all(struct state_slot *slot)
 {
-    (void)slot_copy(slot, UINT64_MAX); /* it goes by the lists that are purged here */
-    if (slot_failed(slot)) return;
     memory_drop_spare(&slot->memory);
     uint64_t bytes_max = slot->budget + slot->budget / 16;
     for (struct family *f = slot->families; f; f = f->next) {
@@ -186,13 +187,20 @@ static void release_all(struct state_slot *slot)
     shed_filters(slot);
 }
 
+/* Whether there are too few that may leave to go and look for them: of a large state, twice as many as must leave are enough. */
+static bool are_too_few(const struct state_slot *slot, uint64_t ready, uint64_t entries, uint64_t target)
+{
+    double must_leave = (double)entries * (double)(slot_used(slot) - target) / (double)slot_used(slot);
+    return ready < HARDLY_ANY(entries) && (double)ready < 2 * must_leave;
+}
+
 void slot_relieve(struct state_slot *slot)
 {
-    uint64_t target = slot->budget - slot->budget / 32;
+    uint64_t relief = RELIEF(slot->budget), target = slot->budget - (relief < RELIEF_MAX ? relief : RELIEF_MAX);
     while (slot_used(slot) > target && !slot_failed(slot)) {
         uint64_t ready, entries = count_entries(slot, &ready);
         if (ready < FEW(entries)) write_out_begin(slot, most_unwritten(slot), false);
-        if (ready >= HARDLY_ANY(entries) && sweep_all(slot, target)) break;
+        if (!are_too_few(slot, ready, entries, target) && sweep_all(slot, target)) break;
         write_out_begin(slot, most_unwritten(slot), true);
         if (write_out_end(slot, true)) continue;
         if (sweep_all(slot, target) || !wait_for_any(slot)) break; /* what is left is pinned, or in use */

@@ -27,6 +27,7 @@
 #define LOOK_MS 2 /* between two looks at a compaction that is waited for */
 #define WRITE_OUT_MIN ((uint64_t)64 << 10)
 #define WRITE_OUT_MAX ((uint64_t)16 << 20)
+#define TURNS_MAX 65536u /* entries that one write-out passes by because they were used: what it takes itself are about as many */
 
 /* ---- which entries ------------------------------------------------------------------------------------------------------------------- */
 
@@ -64,27 +65,51 @@ static weir_err take(struct write_out *w, struct store *s, struct table_entry *e
     return WEIR_OK;
 }
 
+/* Another turn for one that was used since the hand passed, as long as turns are given. */
+static bool has_turn(struct table_entry *e, uint32_t *turns)
+{
+    if (*turns == 0 || !(e->stamp & STAMP_REF) || e->stamp & STAMP_DELETED) return false;
+    e->stamp &= ~(uint64_t)STAMP_REF;
+    (*turns)--;
+    return true;
+}
+
+/*
+ * What waits for a freeze is copied for it first: what is written out is of the next snapshot. But for tombstones, which that copy would be
+ * the end of: they are left to it.
+ */
+static weir_err release_from_freeze(struct store *s, struct table_entry *e, bool *ready)
+{
+    weir_err err = WEIR_OK;
+    if (store_waits(s, e)) err = e->stamp & STAMP_DELETED ? WEIR_OK : store_copy_first(s, e);
+    *ready = !err && !store_waits(s, e) && writable(e);
+    return err;
+}
+
 /* Takes entries of one store until the run has `bytes`. */
-static weir_err collect_store(struct write_out *w, struct store *s, bool used_too, uint64_t bytes)
+static weir_err collect_store(struct write_out *w, struct store *s, uint32_t *turns, uint64_t bytes)
 {
     run_set_prefix(&w->run, s->spec.prefix);
     for (uint64_t i = 0; i < s->table.count && w->run.bytes < bytes; i++) {
         struct table_entry *e = table_next_round(&s->table, &s->write_hand);
-        if (!e || !writable(e) || (!used_too && e->stamp & STAMP_REF && !(e->stamp & STAMP_DELETED))) continue;
-        weir_err err = take(w, s, e);
+        bool ready;
+        if (!e || !writable(e) || has_turn(e, turns)) continue;
+        weir_err err = release_from_freeze(s, e, &ready);
+        if (!err && ready) err = take(w, s, e);
         if (err) return err;
     }
     return WEIR_OK;
 }
 
-/* Takes up to `bytes` of entries, from `first` on and around the family; those used lately only if there are no others. */
+/* Takes up to `bytes` of entries, from `first` on and around the family; once more when on the first way around all had been used. */
 static weir_err collect(struct write_out *w, struct store *first, uint64_t bytes)
 {
     weir_err err = WEIR_OK;
-    for (int round = 0; round < 2 && w->run.n == 0; round++) {
+    uint32_t turns = TURNS_MAX;
+    for (int round = 0; round < 2 && !err && w->run.n == 0; round++) {
         struct store *s = first;
         do {
-            if (store_unwritten(s)) err = collect_store(w, s, round > 0, bytes);
+            if (store_unwritten(s)) err = collect_store(w, s, &turns, bytes);
             s = s->next ? s->next : w->family->stores;
         } while (!err && s != first && w->run.bytes < bytes);
     }
@@ -198,7 +223,6 @@ void write_out_begin(struct state_slot *slot, struct store *first, bool wait)
         slot->stats.waits++;
         family_wait(f); /* runs reach the keeper in the order in which they were made */
     }
-    (void)slot_copy(slot, UINT64_MAX); /* what is written out is of the next snapshot */
     if (make_ready(f)) return;
     uint64_t bytes = slot->budget / 10;
     bytes = bytes < WRITE_OUT_MIN ? WRITE_OUT_MIN : bytes > WRITE_OUT_MAX ? WRITE_OUT_MAX : bytes;
