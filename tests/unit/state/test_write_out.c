@@ -53,7 +53,9 @@ static void *let_go(void *arg)
 
 /* ---- a state and what it should hold ------------------------------------------------------------------------------------------------- */
 
-#define NUMBERS_MAX 50000u
+#define NUMBERS_MAX 150000u
+#define SMALL ((uint64_t)128 << 10) /* budgets */
+#define ROOMY ((uint64_t)64 << 20)
 #define GONE UINT64_MAX
 
 struct fixture {
@@ -76,9 +78,9 @@ struct fixture {
         if (err_) fail_msg("%s: %s %s", #call, weir_err_name(err_), f->diag.text); \
     } while (0)
 
-static void open_slot(struct fixture *f, const struct keyed_files *from)
+static void open_slot(struct fixture *f, const struct keyed_files *from, uint64_t budget)
 {
-    struct state_slot_config config = {.dir = temp_path(&f->dir, "slot"), .budget = 128u << 10, .shared = f->shared, .snapshots = true};
+    struct state_slot_config config = {.dir = temp_path(&f->dir, "slot"), .budget = budget, .shared = f->shared, .snapshots = true};
     struct keyed_restore_from part = {.dir = temp_path(&f->dir, "epochs"), .files = from};
     struct weir_state_desc desc = {.struct_size = sizeof desc, .name = "numbers", .value_size = 8};
     OK(state_slot_new(&f->slot, &config, &f->diag));
@@ -104,7 +106,7 @@ static int set_up(void **state)
     temp_dir_make(&f->dir);
     assert_int_equal(mkdir(temp_path(&f->dir, "epochs"), 0755), 0);
     OK(rocks_shared_new(&f->shared, 1u << 20, 1, &f->diag));
-    open_slot(f, NULL);
+    open_slot(f, NULL, SMALL);
     *state = f;
     return 0;
 }
@@ -167,7 +169,7 @@ static void begin_write_out(struct fixture *f)
 /* So many new numbers that none of the old ones is left in memory. */
 static void drive_out(struct fixture *f)
 {
-    OK(put_more(f, 20000));
+    OK(put_more(f, f->n + 20000));
     assert_true(f->slot->stats.evictions > 0);
 }
 
@@ -275,7 +277,61 @@ static void a_snapshot_frozen_meanwhile_is_whole(void **state)
     check_all(f, f->want, f->n);
     close_slot(f);
 
-    open_slot(f, &f->files);
+    open_slot(f, &f->files, SMALL);
+    check_all(f, frozen, n);
+    free(frozen);
+}
+
+/* As many as it takes itself, about, have another turn for having been used; else it would go over all of a large state in vain. */
+static void what_was_used_has_another_turn_but_not_all_of_it(void **state)
+{
+    struct fixture *f = *state;
+    close_slot(f);
+    open_slot(f, NULL, ROOMY);
+    OK(put_more(f, 120000));
+    struct store *s = f->slot->families->stores;
+    write_out_begin(f->slot, s, false);
+    assert_non_null(f->slot->writing);
+    uint64_t cursor = 0, had_turn = 0, taken = f->slot->writing->run.n;
+    for (struct table_entry *e; (e = table_next(&s->table, &cursor)) != NULL;) had_turn += !(e->stamp & STAMP_REF);
+    assert_in_range(taken, 1, f->n - 1);
+    assert_in_range(had_turn, 1, f->n - taken);
+    gate_open(&hold.go_on);
+    assert_true(write_out_end(f->slot, true));
+    write_out_begin(f->slot, s, false);
+    assert_true(f->slot->writing->run.n >= had_turn);
+    assert_true(write_out_end(f->slot, true));
+    check_all(f, f->want, f->n);
+}
+
+/* A write-out copies for a freeze only what it takes, and what the freeze holds is of the barrier all the same. */
+static void a_freeze_under_way_is_not_copied_as_a_whole(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t thread;
+    uint64_t *frozen = malloc(sizeof f->want);
+    assert_non_null(frozen);
+    close_slot(f);
+    open_slot(f, NULL, ROOMY / 8);
+    OK(put_more(f, 60000));
+    uint64_t n = f->n;
+    memcpy(frozen, f->want, sizeof f->want);
+    OK(keyed_freeze(f->keyed, 1, &f->snapshot, &f->diag));
+    for (uint64_t i = 0; i < n; i += 4) clear(f, i);
+    write_out_begin(f->slot, f->slot->families->stores, false);
+    assert_non_null(f->slot->writing);
+    assert_true(slot_copy(f->slot, 1)); /* there is more */
+    for (uint64_t i = 0; i < n; i += 3) put(f, i, i * 19);
+    assert_int_equal(pthread_create(&thread, NULL, persist, f), 0);
+    gate_open(&hold.go_on);
+    drive_out(f);
+    (void)slot_copy(f->slot, UINT64_MAX);
+    (void)pthread_join(thread, NULL);
+    OK(f->persisted);
+    check_all(f, f->want, f->n);
+    close_slot(f);
+
+    open_slot(f, &f->files, SMALL);
     check_all(f, frozen, n);
     free(frozen);
 }
@@ -340,6 +396,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_under_way_stays_in_memory, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_was_removed_before_stays_away_meanwhile, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_snapshot_frozen_meanwhile_is_whole, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_was_used_has_another_turn_but_not_all_of_it, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_freeze_under_way_is_not_copied_as_a_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failure_fails_the_slot, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_failure_fails_the_snapshot_frozen_before, set_up, tear_down),
         cmocka_unit_test_setup_teardown(closing_waits_for_the_writer, set_up, tear_down),
