@@ -25,6 +25,7 @@ const char *weir_err_name(weir_err err)
     case WEIR_E_STATE: return "STATE";
     case WEIR_E_PROTOCOL: return "PROTOCOL";
     case WEIR_E_UNSUPPORTED: return "UNSUPPORTED";
+    case WEIR_E_DENIED: return "DENIED";
     case WEIR_E_CANCELED: return "CANCELED";
     case WEIR_E_INTERNAL: return "INTERNAL";
     }

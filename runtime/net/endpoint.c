@@ -8,7 +8,9 @@
 
 #include "runtime/base/assert.h"
 
-#define LOOPBACK_ONLY "plain transport is allowed on ipc and loopback only; CURVE keys are not supported by this version yet"
+#define LOOPBACK_ONLY                                                                                                   \
+    "plain transport is allowed on ipc and loopback only: give this process its key and the known ones (security.key, " \
+    "security.known-keys), or use loopback"
 
 enum { HOST_MAX = 64 };
 
@@ -22,6 +24,7 @@ static weir_err parse_ipc(struct endpoint *e, const char *path, const char *text
     /* ZeroMQ would make a temporary folder of its own, and nobody would remove it. */
     if (strcmp(path, "*") == 0) return weir_fail(diag, WEIR_E_ARGUMENT, "endpoint %s: ipc needs a path, * is for tcp ports", text);
     e->kind = ENDPOINT_IPC;
+    e->local = true;
     memcpy(e->where, path, len + 1);
     return WEIR_OK;
 }
@@ -40,14 +43,16 @@ static bool parse_port(const char *text, uint16_t *out)
     return true;
 }
 
-static bool is_loopback4(const char *host)
+static bool take_ipv4(struct endpoint *e, const char *host)
 {
     struct in_addr a;
-    return inet_pton(AF_INET, host, &a) == 1 && ntohl(a.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET, host, &a) != 1) return false;
+    e->local = ntohl(a.s_addr) >> 24 == 127;
+    return inet_ntop(AF_INET, &a, e->where, sizeof e->where) != NULL;
 }
 
-/* [::1] only: the address in brackets, without them. */
-static bool is_loopback6(const char *host)
+/* The address in brackets; `where` is without them. */
+static bool take_ipv6(struct endpoint *e, const char *host)
 {
     struct in6_addr a;
     size_t len = strlen(host);
@@ -55,22 +60,17 @@ static bool is_loopback6(const char *host)
     char inner[HOST_MAX];
     memcpy(inner, host + 1, len - 2);
     inner[len - 2] = '\0';
-    return inet_pton(AF_INET6, inner, &a) == 1 && IN6_IS_ADDR_LOOPBACK(&a);
+    if (inet_pton(AF_INET6, inner, &a) != 1) return false;
+    e->ipv6 = true;
+    e->local = IN6_IS_ADDR_LOOPBACK(&a);
+    return inet_ntop(AF_INET6, &a, e->where, sizeof e->where) != NULL;
 }
 
+/* No names: a resolver would have its say about where we go. */
 static weir_err parse_host(struct endpoint *e, const char *host, const char *text, struct weir_diag *diag)
 {
-    e->ipv6 = is_loopback6(host);
-    if (e->ipv6) {
-        strcpy(e->where, "::1");
-    } else if (strcmp(host, "localhost") == 0) {
-        strcpy(e->where, "127.0.0.1");
-    } else if (is_loopback4(host)) {
-        strcpy(e->where, host);
-    } else {
-        return weir_fail(diag, WEIR_E_UNSUPPORTED, "endpoint %s: host '%s' is not loopback: " LOOPBACK_ONLY, text, host);
-    }
-    return WEIR_OK;
+    if (take_ipv6(e, host) || take_ipv4(e, strcmp(host, "localhost") == 0 ? "127.0.0.1" : host)) return WEIR_OK;
+    return weir_fail(diag, WEIR_E_UNSUPPORTED, "endpoint %s: host '%s' is not loopback, and no address by number", text, host);
 }
 
 static weir_err parse_tcp(struct endpoint *e, const char *rest, const char *text, struct weir_diag *diag)
@@ -119,8 +119,8 @@ void endpoint_text(const struct endpoint *e, char out[static NET_ENDPOINT_MAX])
     WEIR_ASSERT(n > 0 && n < (int)NET_ENDPOINT_MAX);
 }
 
-weir_err net_endpoint_check(const char *endpoint, struct weir_diag *diag)
+weir_err endpoint_check_local(const struct endpoint *e, const char *text, struct weir_diag *diag)
 {
-    struct endpoint ignored;
-    return endpoint_parse(&ignored, endpoint, diag);
+    if (e->local) return WEIR_OK;
+    return weir_fail(diag, WEIR_E_UNSUPPORTED, "endpoint %s: host '%s' is not loopback: " LOOPBACK_ONLY, text, e->where);
 }

@@ -12,6 +12,7 @@
 #include <zmq.h>
 
 #include "runtime/base/assert.h"
+#include "runtime/net/curve.h"
 #include "runtime/net/endpoint.h"
 
 /* The one context of the process; made before other threads and ended after them. */
@@ -26,7 +27,14 @@ struct net_socket {
     dev_t device;
     ino_t inode;
     struct net_socket *watched; /* of a monitor */
+    uint32_t roles;
+    const struct net_key_pair *identity;
 };
+
+void *net_context(void)
+{
+    return context;
+}
 
 weir_err net_start(uint32_t io_threads)
 {
@@ -43,6 +51,7 @@ weir_err net_start(uint32_t io_threads)
 void net_stop(void)
 {
     if (!context) return;
+    curve_stop();
     while (zmq_ctx_term(context) != 0 && errno == EINTR) continue;
     context = NULL;
 }
@@ -162,6 +171,8 @@ weir_err net_socket_new(struct net_socket **out, const struct net_socket_config 
         return weir_fail(diag, WEIR_E_ARGUMENT, "a routing id has at most %u bytes", NET_ROUTING_ID_MAX);
     struct net_socket *s = calloc(1, sizeof *s);
     if (!s) return weir_fail(diag, WEIR_E_NOMEM, "no memory for a socket");
+    s->roles = config->roles;
+    s->identity = config->identity;
     s->zmq = zmq_socket(context, config->kind == NET_ROUTER ? ZMQ_ROUTER : ZMQ_DEALER);
     int error = errno;
     if (s->zmq && set_options(s->zmq, config) == 0) {
@@ -212,6 +223,29 @@ static bool is_inproc(const char *endpoint)
     return strncmp(endpoint, "inproc://", 9) == 0;
 }
 
+static weir_err check(struct endpoint *out, const char *endpoint, bool with_keys, struct weir_diag *diag)
+{
+    weir_err err = endpoint_parse(out, endpoint, diag);
+    return err || with_keys ? err : endpoint_check_local(out, endpoint, diag);
+}
+
+weir_err net_endpoint_check_as(const char *endpoint, bool with_keys, struct weir_diag *diag)
+{
+    struct endpoint parsed;
+    return check(&parsed, endpoint, with_keys, diag);
+}
+
+weir_err net_endpoint_check(const char *endpoint, struct weir_diag *diag)
+{
+    return net_endpoint_check_as(endpoint, net_is_secured(), diag);
+}
+
+static weir_err arm(struct net_socket *s, const char *endpoint, bool for_connect, struct weir_diag *diag)
+{
+    if (!net_is_secured()) return WEIR_OK;
+    return for_connect ? curve_connect(s->zmq, s->identity, endpoint, diag) : curve_bind(s->zmq, s->identity, s->roles, diag);
+}
+
 /* Checks the endpoint and rewrites it as ZeroMQ shall see it: localhost by number, since a resolver may send a name anywhere. */
 static weir_err prepare(struct net_socket *s, const char *endpoint, bool for_connect, char out[static NET_ENDPOINT_MAX],
                         struct weir_diag *diag)
@@ -221,13 +255,13 @@ static weir_err prepare(struct net_socket *s, const char *endpoint, bool for_con
         return weir_fail(diag, WEIR_E_ARGUMENT, "an endpoint has at most %u bytes", NET_ENDPOINT_MAX - 1);
     }
     struct endpoint parsed;
-    weir_err err = endpoint_parse(&parsed, endpoint, diag);
+    weir_err err = check(&parsed, endpoint, net_is_secured(), diag);
     if (err) return err;
     if (for_connect && parsed.kind == ENDPOINT_TCP && parsed.port == 0)
         return weir_fail(diag, WEIR_E_ARGUMENT, "endpoint %s has no port to connect to", endpoint);
     if (parsed.kind == ENDPOINT_TCP && parsed.ipv6) (void)set_int(s->zmq, ZMQ_IPV6, 1);
     endpoint_text(&parsed, out);
-    return WEIR_OK;
+    return arm(s, out, for_connect, diag);
 }
 
 weir_err net_socket_bind(struct net_socket *socket, const char *endpoint, struct weir_diag *diag)
@@ -331,8 +365,8 @@ enum net_received net_receive(struct net_socket *socket, struct net_parts *out)
 
 enum {
     WATCHED_CAME = ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CONNECTED,
-    WATCHED_WENT = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
-                   ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
+    WATCHED_WENT = ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CLOSED,
+    WATCHED_REFUSED = ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH,
 };
 
 static weir_err watch(struct net_socket *watched, struct net_socket *monitor)
@@ -343,7 +377,7 @@ static weir_err watch(struct net_socket *watched, struct net_socket *monitor)
     if (!monitor->zmq) return errno == EMFILE ? WEIR_E_LIMIT : WEIR_E_IO;
     int bad = set_int(monitor->zmq, ZMQ_LINGER, 0);
     bad |= set_int(monitor->zmq, ZMQ_RCVHWM, 0); /* a change must not be lost; there is one for each connection that comes or goes */
-    bad |= zmq_socket_monitor(watched->zmq, monitor->endpoint, WATCHED_CAME | WATCHED_WENT);
+    bad |= zmq_socket_monitor(watched->zmq, monitor->endpoint, WATCHED_CAME | WATCHED_WENT | WATCHED_REFUSED);
     bad |= zmq_connect(monitor->zmq, monitor->endpoint);
     monitor->watched = watched;
     return bad ? WEIR_E_IO : WEIR_OK;
@@ -363,7 +397,32 @@ weir_err net_monitor_new(struct net_socket **out, struct net_socket *watched, st
     return weir_fail(diag, err, "cannot watch a socket: %s", zmq_strerror(error));
 }
 
-/* An event is two parts: u16 type and u32 descriptor, then the address. */
+/* The number of a handshake that failed is an error, not a descriptor: taken for one it would end somebody else's connection. */
+static struct net_change change_of(uint16_t event, int32_t value)
+{
+    if (event & WATCHED_CAME) return (struct net_change){.type = NET_CAME, .connection = value};
+    if (event & WATCHED_WENT) return (struct net_change){.type = NET_WENT, .connection = value};
+    enum net_refusal why = event == ZMQ_EVENT_HANDSHAKE_FAILED_AUTH       ? NET_REFUSED_KEY
+                           : event == ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL ? NET_REFUSED_PROTOCOL
+                                                                          : NET_REFUSED_SILENTLY;
+    return (struct net_change){.type = NET_REFUSED, .connection = -1, .why = why};
+}
+
+const char *net_refusal_words(enum net_refusal why)
+{
+    if (why == NET_REFUSED_KEY)
+        return "it does not know this key, or not for what this endpoint is for: have the line of its .pub file added to the known keys "
+               "there";
+    if (!net_is_secured())
+        return why == NET_REFUSED_PROTOCOL
+                   ? "it wants keys, or speaks no ZeroMQ: name a key and the known keys (security.key, security.known-keys)"
+                   : "it hung up during the handshake: perhaps it wants keys, then name a key and the known keys (security.key, "
+                     "security.known-keys)";
+    return why == NET_REFUSED_PROTOCOL ? "it has no keys, or speaks no ZeroMQ: give it keys, or take them away here"
+                                       : "it hung up during the handshake: the key known for this endpoint may not be its own";
+}
+
+/* An event is two parts: u16 type and u32 value, then the address. */
 bool net_monitor_next(struct net_socket *monitor, struct net_change *out)
 {
     struct net_message m;
@@ -375,7 +434,7 @@ bool net_monitor_next(struct net_socket *monitor, struct net_change *out)
         if (net_message_size(&m) >= sizeof event + sizeof value) {
             memcpy(&event, net_message_data(&m), sizeof event);
             memcpy(&value, (char *)net_message_data(&m) + sizeof event, sizeof value);
-            *out = (struct net_change){.type = event & WATCHED_CAME ? NET_CAME : NET_WENT, .connection = value};
+            *out = change_of(event, value);
             known = true;
         }
         if (more) swallow_rest(monitor);
@@ -387,6 +446,12 @@ bool net_monitor_next(struct net_socket *monitor, struct net_change *out)
 int net_parts_connection(struct net_parts *p)
 {
     return p->n > 0 ? zmq_msg_get(raw(&p->part[p->n - 1]), ZMQ_SRCFD) : -1;
+}
+
+const char *net_parts_key(struct net_parts *p)
+{
+    const char *key = p->n > 0 ? zmq_msg_gets(raw(&p->part[p->n - 1]), "User-Id") : NULL;
+    return key ? key : "";
 }
 
 /* ---- waiting ---- */

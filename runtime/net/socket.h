@@ -11,7 +11,8 @@
  *   - dead connections are noticed (HEARTBEAT_*) well after the runtime's own links have noticed.
  * ZeroMQ still loses messages when a connection resets. Whoever needs more counts: runtime/wire/link.h for control, `seq` for frames.
  *
- * Plain transport only: bind and connect refuse every endpoint that leaves the machine (net_endpoint_check).
+ * Plain, bind and connect refuse every endpoint that leaves the machine (net_endpoint_check). In a process that has keys (security.h) every
+ * socket but inproc has CURVE.
  *
  * Thread: a socket stays with the thread that made it. net_start and net_stop: the main thread.
  */
@@ -24,6 +25,7 @@
 #define NET_ENDPOINT_MAX 256u   /* bytes of an endpoint with its NUL */
 #define NET_ROUTING_ID_MAX 255u /* bytes of a routing id */
 #define NET_POLL_MAX 1100u      /* things one net_poll can wait for */
+#define NET_KEY_TEXT 41u        /* bytes of a CURVE key as Z85 with its NUL */
 
 #define NET_HANDSHAKE_MS 3000         /* a connection that has not finished its handshake by then is closed */
 #define NET_HEARTBEAT_MS 1000         /* ZeroMQ's own heartbeat ... */
@@ -42,11 +44,13 @@ void net_stop(void);
 /* ---- endpoints ---- */
 
 /*
- * Whether Weir may use this endpoint: ipc://PATH (or ipc://@NAME, Linux's abstract names), or tcp://HOST:PORT with HOST one of 127.0.0.0/8,
- * [::1], localhost and PORT 0 ... 65535 or *. Errors: WEIR_E_ARGUMENT, saying which part is wrong; WEIR_E_UNSUPPORTED for what would leave
- * the machine.
+ * Whether this process may use the endpoint: ipc://PATH (or ipc://@NAME, Linux's abstract names), or tcp://HOST:PORT with HOST one of
+ * 127.0.0.0/8, [::1], localhost, in a process with keys any address by number, and PORT 0 ... 65535 or *. Errors: WEIR_E_ARGUMENT, saying
+ * which part is wrong; WEIR_E_UNSUPPORTED for what would leave the machine without keys, and for names.
  */
 weir_err net_endpoint_check(const char *endpoint, struct weir_diag *diag);
+/* Whether a process with keys, or one without, may: for endpoints that are handed to another one, or come before the keys. */
+weir_err net_endpoint_check_as(const char *endpoint, bool with_keys, struct weir_diag *diag);
 
 /* ---- messages ---- */
 
@@ -84,6 +88,21 @@ enum net_kind {
     NET_ROUTER, /* many peers: first part received = sender's routing id, first part sent = receiver's */
 };
 
+/* What a key is for (security.h). */
+enum net_role {
+    NET_ROLE_NONE = 0,
+    NET_ROLE_JOBMANAGER = 1,
+    NET_ROLE_TASKMANAGER = 2,
+    NET_ROLE_CLIENT = 4, /* of the coordination tree, nothing else */
+    NET_ROLE_VIEWER = 8,
+    NET_ROLE_OPERATOR = 16,
+    NET_ROLE_DEPLOYER = 32,
+    NET_ROLE_ADMIN = 64,
+};
+#define NET_ROLES_ALL 127u
+
+struct net_key_pair; /* keys.h */
+
 struct net_socket_config {
     enum net_kind kind;
     struct weir_bytes
@@ -94,6 +113,9 @@ struct net_socket_config {
     uint32_t linger_ms;   /* how long queued messages outlive the close */
     uint32_t silence_ms;  /* after which the owner itself gives a peer up, at most INT32_MAX: ZeroMQ waits twice as long, never less */
     bool once;            /* a connection that breaks, or cannot be made, is not tried again: net_monitor_next tells, the owner decides */
+    /* In a process with keys. */
+    uint32_t roles;                      /* of a socket that is bound: whose keys may come (enum net_role, several); required then */
+    const struct net_key_pair *identity; /* another key than the process's; NULL: none. Borrowed until the socket is bound or connected */
 };
 
 struct net_socket;
@@ -106,7 +128,8 @@ void net_socket_destroy(struct net_socket **socket);
 /*
  * Both check the endpoint as net_endpoint_check does (and accept inproc://NAME between threads). tcp://HOST:* binds to a free port; ask
  * net_socket_endpoint for it. The file of an ipc bind (one for a socket) goes with the socket. connect returns at once and keeps trying for
- * ever; it needs a port. Errors: as net_endpoint_check; WEIR_E_EXISTS (address in use), WEIR_E_IO.
+ * ever; it needs a port. Errors: as net_endpoint_check; WEIR_E_EXISTS (address in use), WEIR_E_IO; with keys WEIR_E_NOT_FOUND (whose key
+ * answers there is not known), WEIR_E_STATE (no roles).
  */
 weir_err net_socket_bind(struct net_socket *socket, const char *endpoint, struct weir_diag *diag);
 weir_err net_socket_connect(struct net_socket *socket, const char *endpoint, struct weir_diag *diag);
@@ -139,13 +162,22 @@ enum net_received net_receive(struct net_socket *socket, struct net_parts *out);
  * read before the messages of its socket.
  */
 enum net_change_type {
-    NET_CAME, /* a connection was accepted or made; its handshake is still to come */
-    NET_WENT, /* it broke, or (connection -1) could not be made */
+    NET_CAME,    /* a connection was accepted or made; its handshake is still to come */
+    NET_WENT,    /* it broke, or (connection -1) could not be made */
+    NET_REFUSED, /* a handshake failed, `why`; NET_WENT of the connection follows. connection is -1 */
+};
+enum net_refusal {
+    NET_REFUSED_KEY,      /* told to who connects: the other end does not know its key, or not in this role */
+    NET_REFUSED_PROTOCOL, /* the other end speaks no ZeroMQ, or one has CURVE and the other has not */
+    NET_REFUSED_SILENTLY, /* it went without a reason, as one whose key is not the one expected there does */
 };
 struct net_change {
     enum net_change_type type;
     int connection;
+    enum net_refusal why; /* REFUSED */
 };
+/* Half a sentence for who connects, with what to do. */
+const char *net_refusal_words(enum net_refusal why);
 
 /*
  * Watches a socket, before it is bound or connected. Gives a socket to be polled like any other, read by net_monitor_next alone, and
@@ -156,6 +188,8 @@ weir_err net_monitor_new(struct net_socket **out, struct net_socket *watched, st
 bool net_monitor_next(struct net_socket *monitor, struct net_change *out);
 /* By which connection a received message came; -1: unknown (inproc). */
 int net_parts_connection(struct net_parts *p);
+/* The key of whoever sent a received message, checked by the transport; "" without CURVE. Borrowed until `p` is closed or filled anew. */
+const char *net_parts_key(struct net_parts *p);
 
 /* ---- waiting ---- */
 

@@ -573,6 +573,24 @@ static void write_catalog(void)
     buffer_close(&bytes);
 }
 
+#define SEED_KEY "ZQU%9F.f67jq:BSY!n+GHj9P#rLEpe(Q7=B6wkPb" /* of nobody */
+
+static void write_text(const char *target, const char *name, const char *text)
+{
+    write_seed(target, name, text, strlen(text));
+}
+
+/* The first character chooses: 'c' is odd, for a list, 'b' is even, for a pair. */
+static void write_keys(void)
+{
+    write_text("fuzz_keys", "pair", "b# weir key pair\npublic " SEED_KEY "\nsecret X%Ieu(svB%G@z45rixlNu9BY/CiyCC/47^J4X<sv\n");
+    write_text("fuzz_keys", "half", "bpublic " SEED_KEY "\n\n");
+    write_text("fuzz_keys", "list",
+               "c# the cluster\njobmanager jm-1 " SEED_KEY
+               " tcp://127.0.0.1:* tcp://[::1]:8081 ipc:///run/x\nadmin ann m-46lAS=[q/?iV}R*?@=pzT26i^MiKi#Yo4v{nem\r\n");
+    write_text("fuzz_keys", "doubled", "cviewer a " SEED_KEY "\n\tclient b " SEED_KEY);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -591,5 +609,6 @@ int main(int argc, char **argv)
     write_zab();
     write_live();
     write_catalog();
+    write_keys();
     return 0;
 }

@@ -48,6 +48,7 @@ typedef enum weir_err {
     WEIR_E_UNSUPPORTED = 15, /* known, but not by this build or format */
     WEIR_E_CANCELED = 16,    /* stopped on request */
     WEIR_E_INTERNAL = 17,    /* a defect in Weir; please report it */
+    WEIR_E_DENIED = 18,      /* not for this key: it is not known there, or its role does not allow it */
 } weir_err;
 
 /* Longest diagnostic sentence, with its final NUL; longer ones are cut and end in "...". */
