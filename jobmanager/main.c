@@ -8,11 +8,12 @@
 #include "jobmanager/server.h"
 #include "runtime/base/daemon.h"
 #include "runtime/base/process.h"
-#include "runtime/net/socket.h"
+#include "runtime/net/security.h"
 
 static const struct config_key keys[] = {
     DAEMON_KEYS,
     HEARTBEAT_KEYS,
+    SECURITY_KEYS,
     JOB_OPTION_KEYS,
     COORDINATION_KEYS,
     {"jobmanager.bind", CONFIG_STR, "tcp://127.0.0.1:6123", .flag = "bind",
@@ -53,7 +54,8 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
     if (err) return err;
     err = net_start(1);
     if (err) return weir_fail(diag, err, "cannot start the network");
-    err = coordination_start(&peer, config, c.data_dir, diag);
+    err = net_secure_from_config(config, NET_ROLE_JOBMANAGER, diag);
+    if (!err) err = coordination_start(&peer, config, c.data_dir, diag);
     c.peer = peer;
     if (!err) err = jobmanager_new(&jobmanager, &c, diag);
     if (!err) err = jobmanager_run(jobmanager, diag);

@@ -9,12 +9,13 @@
 #include "runtime/base/limits.h"
 #include "runtime/base/live_keys.h"
 #include "runtime/base/process.h"
-#include "runtime/net/socket.h"
+#include "runtime/net/security.h"
 #include "taskmanager/server.h"
 
 static const struct config_key keys[] = {
     DAEMON_KEYS,
     HEARTBEAT_KEYS,
+    SECURITY_KEYS,
     {"taskmanager.jobmanager", CONFIG_STR, "tcp://127.0.0.1:6123", .flag = "jobmanager",
      .help = "control endpoint of the JobManager; of several, separated by commas, the one that leads is found"},
     {"taskmanager.id", CONFIG_STR, "", .flag = "id", .help = "name shown to people; by default tm- and eight random digits"},
@@ -85,7 +86,8 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
     if (err) return err;
     err = net_start(1);
     if (err) return weir_fail(diag, err, "cannot start the network");
-    err = taskmanager_new(&taskmanager, &c, diag);
+    err = net_secure_from_config(config, NET_ROLE_TASKMANAGER, diag);
+    if (!err) err = taskmanager_new(&taskmanager, &c, diag);
     if (!err) err = taskmanager_run(taskmanager, diag);
     taskmanager_destroy(&taskmanager);
     net_stop();

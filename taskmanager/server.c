@@ -58,6 +58,7 @@ struct taskmanager {
     struct net_parts parts;
     struct worker_process *workers[WORKERS_MAX];
     uint32_t n_workers;
+    bool refused; /* the last handshake was, and that is logged */
     struct deferred *first, **last;
     unsigned n_signals;
     bool ended;
@@ -301,11 +302,19 @@ static void take_packets(struct taskmanager *s)
     for (int i = 0; i < CONTROL_BATCH && s->socket; i++) { /* a packet may bring a new socket about */
         enum net_received got = net_receive(s->socket, &s->parts);
         if (got == NET_NOTHING) return;
+        s->refused = false;
         if (got != NET_MESSAGE || s->parts.n != 1) continue; /* no packet: the JobManager does not send such */
         struct supervisor_event ev = {.type = SUPERVISOR_EV_PACKET};
         ev.packet.data = net_part(&s->parts, 0);
         step(s, &ev);
     }
+}
+
+/* ZeroMQ tries again for ever: a key may be made known meanwhile. */
+static void tell_refused(struct taskmanager *s, enum net_refusal why)
+{
+    if (!s->refused) log_warn("the JobManager refuses the connection", " reason=\"%s\"", net_refusal_words(why));
+    s->refused = true;
 }
 
 /* A step may reconnect: what is known of the former connection then is gone with its monitor. */
@@ -314,6 +323,10 @@ static void take_changes(struct taskmanager *s)
     struct net_change change;
     const struct net_socket *monitor = s->monitor;
     while (s->monitor == monitor && net_monitor_next(s->monitor, &change)) {
+        if (change.type == NET_REFUSED) {
+            tell_refused(s, change.why);
+            continue;
+        }
         struct supervisor_event ev = {.type = change.type == NET_CAME ? SUPERVISOR_EV_CONNECTED : SUPERVISOR_EV_DISCONNECTED};
         step(s, &ev);
     }
@@ -425,13 +438,13 @@ static weir_err check_id(const char *id, struct weir_diag *diag)
 static weir_err check_data(struct taskmanager *s, struct weir_diag *diag)
 {
     const char *data = s->config.data;
-    weir_err err = net_endpoint_check(data, diag);
+    weir_err err = net_endpoint_check_as(data, false, diag); /* workers have no keys */
     if (err) return weir_wrap(diag, err, "--data");
     if (strncmp(data, "ipc://", 6) == 0) {
         char longest[NET_ENDPOINT_MAX + DATA_SUFFIX];
         (void)snprintf(s->host, sizeof s->host, "localhost");
         (void)snprintf(longest, sizeof longest, "%s-0123456789abcdef", data);
-        err = net_endpoint_check(longest, diag);
+        err = net_endpoint_check_as(longest, false, diag);
         return err ? weir_wrap(diag, err, "--data leaves no room for the names of the workers' sockets") : WEIR_OK;
     }
     const char *host = data + strlen("tcp://"), *colon = strrchr(host, ':');

@@ -33,7 +33,10 @@ struct weir_client {
     char leader[NET_ENDPOINT_MAX];   /* named by the last answer; "" = it knows none */
     bool follows;                    /* the last answer was that another one leads: nothing was carried out */
     bool made, broken;               /* the connection of `socket`: was made; went again, or cannot be made */
-    uint32_t moves;                  /* how often another endpoint was turned to */
+    bool refused;                    /* ... in its handshake, `refusal` */
+    enum net_refusal refusal;
+    uint32_t n_refusals; /* handshakes refused since the last answer */
+    uint32_t moves;      /* how often another endpoint was turned to */
     int64_t timeout_ms;
     bool (*interrupted)(void *arg);
     void *arg;
@@ -58,7 +61,7 @@ static weir_err connect_anew(struct weir_client *c, struct weir_diag *diag)
         return err;
     }
     c->socket = socket;
-    c->made = c->broken = false;
+    c->made = c->broken = c->refused = false;
     return WEIR_OK;
 }
 
@@ -79,10 +82,15 @@ static void notice_changes(struct weir_client *c)
 {
     struct net_change change;
     while (c->monitor && net_monitor_next(c->monitor, &change)) {
-        if (change.type == NET_CAME)
+        if (change.type == NET_REFUSED) {
+            c->refused = true;
+            c->refusal = change.why;
+            c->n_refusals += change.why != NET_REFUSED_SILENTLY; /* an end in the middle of it is no refusal */
+        } else if (change.type == NET_CAME) {
             c->made = true;
-        else
+        } else {
             c->broken |= c->made || has_others(c);
+        }
     }
 }
 
@@ -160,7 +168,7 @@ static void clean(char *text)
 
 static weir_err code_of_name(const char *name)
 {
-    for (int code = WEIR_E_ARGUMENT; code <= WEIR_E_INTERNAL; code++) {
+    for (int code = WEIR_E_ARGUMENT; code <= WEIR_E_DENIED; code++) {
         if (strcmp(weir_err_name((weir_err)code), name) == 0) return (weir_err)code;
     }
     return WEIR_OK;
@@ -170,6 +178,7 @@ static weir_err code_of_status(uint32_t status)
 {
     switch (status) {
     case REST_NOT_FOUND: return WEIR_E_NOT_FOUND;
+    case REST_FORBIDDEN: return WEIR_E_DENIED;
     case REST_CONFLICT: return WEIR_E_STATE;
     case REST_TOO_LARGE:
     case REST_TARGET_TOO_LONG:
@@ -235,6 +244,9 @@ static weir_err no_answer(const struct weir_client *c, struct weir_diag *diag)
 
 static weir_err no_connection(const struct weir_client *c, struct weir_diag *diag)
 {
+    if (c->refused && c->refusal != NET_REFUSED_SILENTLY)
+        return weir_fail(diag, WEIR_E_DENIED, "%s refuses the connection: %s", c->endpoint, net_refusal_words(c->refusal));
+    if (c->refused) return weir_fail(diag, WEIR_E_UNREACHABLE, "no answer from %s: %s", c->endpoint, net_refusal_words(c->refusal));
     if (!c->made)
         return weir_fail(diag, WEIR_E_UNREACHABLE,
                          "nobody listens at %s: is weir-jobmanager running there? start it, or use --jobmanager or --local", c->endpoint);
@@ -339,6 +351,7 @@ static weir_err attempt(struct weir_client *c, enum rest_method method, const ch
         return err;
     }
     c->status = reply.status;
+    c->n_refusals = 0;
     err = reply.status >= REST_BAD_REQUEST ? explain_refusal(c, &reply, diag) : give_reply(&reply, out, diag);
     net_parts_close(&c->parts);
     return err;
@@ -357,6 +370,7 @@ static bool is_idempotent(enum rest_method method)
 static bool may_repeat(const struct weir_client *c, bool twice, weir_err err)
 {
     if (c->status) return c->follows || (twice && err == WEIR_E_UNREACHABLE);
+    if (err == WEIR_E_DENIED) return c->n_refusals < c->n_endpoints; /* another may know this key; asking again changes nothing */
     return err == WEIR_E_UNREACHABLE && (!c->made || twice);
 }
 

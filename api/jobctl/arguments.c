@@ -5,6 +5,7 @@
  */
 #include "api/jobctl/arguments.h"
 
+#include "api/jobctl/cert.h"
 #include "api/jobctl/config.h"
 #include "api/jobctl/coord.h"
 #include "runtime/base/buffer.h"
@@ -43,6 +44,11 @@ enum option_key {
     KEY_CONTAINER,
     KEY_SEQUENTIAL,
     KEY_LINEAR,
+    KEY_KEY,
+    KEY_KNOWN_KEYS,
+    KEY_ROLE,
+    KEY_AT,
+    KEY_DIR,
 };
 
 struct syntax {
@@ -62,6 +68,9 @@ static const struct argp_option global_options[] = {
      0},
     {"timeout", KEY_TIMEOUT, "S", 0, "Seconds to wait for each answer of the JobManager (default: 10)", 0},
     {"output", 'o', "FORMAT", 0, "table for people, or json for programs: the JobManager's answer as one document (default: table)", 0},
+    {"key", KEY_KEY, "FILE", 0, "This user's key pair, of a cluster with keys; `jobctl cert new` makes one (default: $" CTL_KEY_ENV ")", 0},
+    {"known-keys", KEY_KNOWN_KEYS, "FILE", 0,
+     "Keys of the JobManagers and where they answer, a file or folder (default: $" CTL_KNOWN_KEYS_ENV ")", 0},
     {"no-progress", KEY_NO_PROGRESS, NULL, 0, "No progress line, even on a terminal", 0},
     {"help", 'h', NULL, 0, "Print this help", -1},
     {"version", 'V', NULL, 0, "Print the version", -1},
@@ -137,6 +146,13 @@ static const struct argp_option quorum_options[] = {
 
 static const struct argp_option config_options[] = {
     {"job", KEY_JOB, "JOB", 0, "Of this job, by id or name, instead of the cluster", 0},
+    {0},
+};
+
+static const struct argp_option cert_options[] = {
+    {"role", KEY_ROLE, "ROLE", 0, "What the key is for: jobmanager, taskmanager, client, viewer, operator, deployer, admin", 0},
+    {"at", KEY_AT, "ENDPOINTS", 0, "Of a JobManager: where it answers, with commas between them; tcp://HOST:* stands for every port", 0},
+    {"dir", KEY_DIR, "FOLDER", 0, "Where the files go (default: here)", 0},
     {0},
 };
 
@@ -231,6 +247,17 @@ static const char config_doc[] = /* */
     "  jobctl config set --job nightly execution.checkpointing.interval 1m\n"
     "  jobctl config list";
 
+static const char cert_doc[] = /* */
+    "Makes a key pair: NAME.key, which its owner alone may read, and NAME.pub, the line by which others know the key; that line is "
+    "printed, "
+    "too. Asks no JobManager.\v"
+    "A cluster has keys when its daemons have security.key and security.known-keys; then jobctl needs --key and --known-keys. "
+    "docs/how-to/secure.md goes through it.\n\n"
+    "Examples:\n"
+    "  jobctl cert new jm-1 --role jobmanager --at 'tcp://127.0.0.1:*'\n"
+    "  jobctl cert new ann --role admin\n"
+    "  cat *.pub > known-keys";
+
 static const struct syntax commands[CTL_COMMANDS] = {
     [CTL_RUN] = {"run", "JOB.so [-- ARGUMENT...]", "submit a job plugin and watch it to its end", run_doc, run_options, 1, 1, true},
     [CTL_LIST] = {"list", "", "list the jobs", "Lists the jobs the JobManager knows, running ones and ended ones.", no_options, 0, 0,
@@ -271,6 +298,7 @@ static const struct syntax commands[CTL_COMMANDS] = {
                     false},
     [CTL_CONFIG] = {"config", "[list | get KEY | set KEY VALUE | unset KEY]", "show and change what is configured live", config_doc,
                     config_options, 0, 3, false},
+    [CTL_CERT] = {"cert", "new NAME", "make a key pair", cert_doc, cert_options, 2, 2, false},
     [CTL_VERSION] = {"version", "", "print the version", "Prints the version of jobctl. Asks no JobManager.", no_options, 0, 0, false},
     [CTL_COMPLETION] = {"completion", "bash", "print a completion script for a shell",
                         "Prints a script that completes commands and options.\vUse it with: source <(jobctl completion bash)", no_options,
@@ -420,7 +448,7 @@ static error_t take_definition(struct parse *p, const char *text)
 }
 
 /* One, or several separated by commas. */
-static weir_err check_endpoint(const char *list, const char *origin, struct weir_diag *diag)
+static weir_err check_endpoint(const char *list, bool keys, const char *origin, struct weir_diag *diag)
 {
     struct weir_diag why;
     char endpoint[NET_ENDPOINT_MAX + 1];
@@ -428,7 +456,7 @@ static weir_err check_endpoint(const char *list, const char *origin, struct weir
     do {
         size_t len = strcspn(list, ",");
         (void)snprintf(endpoint, sizeof endpoint, "%.*s", (int)len, list);
-        err = net_endpoint_check(endpoint, &why);
+        err = net_endpoint_check_as(endpoint, keys, &why);
         list += len;
     } while (!err && *list++ == ',');
     return err ? weir_fail(diag, WEIR_E_ARGUMENT, "%s: %s; an admin socket looks like %s or ipc:///PATH", origin, why.text,
@@ -457,6 +485,8 @@ static error_t parse_global(int key, char *arg, struct argp_state *state)
     case KEY_TIMEOUT: return parse_timeout(p, arg);
     case 'o': return parse_format(p, arg);
     case KEY_NO_PROGRESS: p->args.no_progress = true; return 0;
+    case KEY_KEY: p->args.key_file = arg; return 0;
+    case KEY_KNOWN_KEYS: p->args.known_keys = arg; return 0;
     case 'h': stop_for(p, state, CTL_HELP); return 0;
     case 'V': stop_for(p, state, CTL_VERSION); return 0;
     case ARGP_KEY_ERROR: p->bad_at = state->next; return 0;
@@ -509,6 +539,9 @@ static error_t parse_command_option(int key, char *arg, struct argp_state *state
     case KEY_SERVERS: p->args.servers = arg; return 0;
     case KEY_JOB: p->args.job = arg; return 0;
     case KEY_AUTH: p->args.auth = arg; return 0;
+    case KEY_ROLE: p->args.role = arg; return 0;
+    case KEY_AT: p->args.at = arg; return 0;
+    case KEY_DIR: p->args.dir = arg; return 0;
     case KEY_ACL: p->args.acl = arg; return 0;
     case KEY_VERSION: return parse_version(p, arg);
     case KEY_TTL: return parse_whole(p, "ttl", arg, UINT32_MAX, &p->args.ttl_ms);
@@ -754,6 +787,7 @@ static weir_err check_operands(struct parse *p)
     case CTL_STOP: return check_target(p);
     case CTL_RESCALE: return check_rescale(&p->args, p->diag);
     case CTL_STATE: return check_state(p);
+    case CTL_CERT: return cert_check(&p->args, p->operands, p->n_operands, p->diag);
     case CTL_CONFIG: return config_check(&p->args, p->operands, p->n_operands, p->diag);
     case CTL_COORD:
     case CTL_QUORUM: return coord_check(&p->args, p->operands, p->n_operands, p->diag);
@@ -782,16 +816,45 @@ static weir_err run_pass(struct parse *p, const struct argp *argp, int argc, cha
     return explain_bad_option(p, argc, argv);
 }
 
+static const char *or_environment(const char *given, const char *variable)
+{
+    const char *value = given ? given : getenv(variable);
+    return value && *value ? value : NULL;
+}
+
+static weir_err use_keys(struct ctl_arguments *args, struct weir_diag *diag)
+{
+    args->key_file = or_environment(args->key_file, CTL_KEY_ENV);
+    args->known_keys = or_environment(args->known_keys, CTL_KNOWN_KEYS_ENV);
+    if (!args->key_file == !args->known_keys) return WEIR_OK;
+    return weir_fail(diag, WEIR_E_ARGUMENT, "%s is given and %s is not: a key needs the keys of the JobManagers, give both or none",
+                     args->key_file ? "--key ($" CTL_KEY_ENV ")" : "--known-keys ($" CTL_KNOWN_KEYS_ENV ")",
+                     args->key_file ? "--known-keys ($" CTL_KNOWN_KEYS_ENV ")" : "--key ($" CTL_KEY_ENV ")");
+}
+
+bool arguments_need_keys(const struct ctl_arguments *args)
+{
+    switch (args->command) {
+    case CTL_STATE:
+    case CTL_CERT:
+    case CTL_VERSION:
+    case CTL_COMPLETION:
+    case CTL_HELP: return false;
+    case CTL_PLAN: return args->jobmanager_named || !arguments_is_plugin(args->subject);
+    default: return !args->local;
+    }
+}
+
 static weir_err use_environment(struct ctl_arguments *args, const char *environment, struct weir_diag *diag)
 {
     if (args->jobmanager) {
         args->jobmanager_named = true;
-        return check_endpoint(args->jobmanager, "option --jobmanager", diag);
+        return check_endpoint(args->jobmanager, args->key_file, "option --jobmanager", diag);
     }
     bool set = environment && *environment;
     args->jobmanager_named = set;
     args->jobmanager = set ? environment : CTL_JOBMANAGER_DEFAULT;
-    return set && !args->local ? check_endpoint(environment, "from " CTL_JOBMANAGER_ENV, diag) : WEIR_OK;
+    return set && !args->local ? check_endpoint(environment, args->key_file, "from " CTL_JOBMANAGER_ENV, diag) : WEIR_OK;
 }
 
 weir_err arguments_parse(struct ctl_arguments *out, int argc, char **argv, const char *environment, struct weir_diag *diag)
@@ -811,6 +874,7 @@ weir_err arguments_parse(struct ctl_arguments *out, int argc, char **argv, const
         const struct argp command = {argp_options(p.syntax->options), parse_command_option, NULL, NULL, command_children, NULL, NULL};
         err = run_pass(&p, &command, argc - p.command_at, argv + p.command_at);
         if (!err && !p.stop) err = check_operands(&p);
+        if (!err && !p.stop) err = use_keys(&p.args, p.diag);
         if (!err && !p.stop) err = use_environment(&p.args, environment, p.diag);
         if (err) return err;
     }

@@ -17,6 +17,8 @@
 #define CTL_JOBMANAGER_DEFAULT "tcp://127.0.0.1:8081"
 #define CTL_JOBMANAGER_ENV "WEIR_JOBMANAGER"
 #define CTL_COORD_ENV "WEIR_COORD"
+#define CTL_KEY_ENV "WEIR_SECURITY_KEY" /* as of the daemons */
+#define CTL_KNOWN_KEYS_ENV "WEIR_SECURITY_KNOWN_KEYS"
 #define CTL_TIMEOUT_MS_DEFAULT 10000
 #define CTL_TIMEOUT_MS_MAX 3600000 /* more is wrong use */
 #define CTL_LOCAL_TASKMANAGERS_DEFAULT 1
@@ -44,6 +46,7 @@ enum ctl_command {
     CTL_COORD,
     CTL_QUORUM,
     CTL_CONFIG,
+    CTL_CERT,
     CTL_VERSION,
     CTL_COMPLETION,
     CTL_HELP,
@@ -63,6 +66,7 @@ struct ctl_arguments {
     int64_t timeout_ms;     /* of each request, and of the connection */
     enum ctl_format format;
     bool no_progress;
+    const char *key_file, *known_keys; /* files, by option or environment; NULL: none */
 
     bool local;
     uint32_t taskmanagers; /* of the local cluster; 0 = not given */
@@ -92,14 +96,15 @@ struct ctl_arguments {
     uint32_t limit;    /* of entries to print; 0 = none */
 
     /* coord: subject is the path; behind --: the program of `lock`. quorum: verb is add, remove or NULL, value the member */
-    const char *verb;    /* ls, get, ... */
-    const char *value;   /* data, or an ACL; NULL = none */
-    const char *job;     /* config: of which job; NULL = the cluster's */
-    const char *servers; /* endpoints for clients, with commas between them */
-    const char *auth;    /* user:password; NULL = none */
-    const char *acl;     /* of a new node; NULL = open */
-    int64_t version;     /* the node must have; -1 = any */
-    uint32_t ttl_ms;     /* of a new TTL node; 0 = none */
+    const char *verb;            /* ls, get, ... */
+    const char *value;           /* data, or an ACL; NULL = none */
+    const char *job;             /* config: of which job; NULL = the cluster's */
+    const char *role, *at, *dir; /* cert new: of the key; its endpoints; folder of the files. NULL = not given */
+    const char *servers;         /* endpoints for clients, with commas between them */
+    const char *auth;            /* user:password; NULL = none */
+    const char *acl;             /* of a new node; NULL = open */
+    int64_t version;             /* the node must have; -1 = any */
+    uint32_t ttl_ms;             /* of a new TTL node; 0 = none */
     bool container, sequential, parents, recursive, linear;
 };
 
@@ -122,6 +127,9 @@ bool arguments_is_job_option(const char *definition);
 
 /* Whether the subject of `plan` is a plugin's file and not a job: it ends with .so or has a slash. */
 bool arguments_is_plugin(const char *subject);
+
+/* Whether the command speaks to a cluster that was there before it, so that its keys count. */
+bool arguments_need_keys(const struct ctl_arguments *args);
 
 /* "show", as typed. */
 const char *arguments_command_name(enum ctl_command command);

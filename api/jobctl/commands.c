@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "api/jobctl/commands.h"
 
+#include "api/jobctl/cert.h"
 #include "api/jobctl/config.h"
 #include "api/jobctl/coord.h"
 #include "api/jobctl/exit.h"
@@ -117,6 +118,7 @@ int commands_run(const struct ctl_arguments *args)
     case CTL_STATE: return state_command(args);
     case CTL_COORD: return coord_command(args);
     case CTL_QUORUM: return quorum_command(args);
+    case CTL_CERT: return cert_command(args);
     case CTL_HELP: arguments_help(args->help_on, stdout); return CTL_EXIT_OK;
     case CTL_COMPLETION: arguments_completion(stdout); return CTL_EXIT_OK;
     case CTL_VERSION: return print_version(args);

@@ -123,14 +123,22 @@ static int prepare(struct spawn *s, const char *log, bool inherit_stdout)
     return bad;
 }
 
-/* The environment without the variable that names another JobManager, which is no business of this cluster. */
+static bool is_of_another_cluster(const char *variable)
+{
+    static const char *const names[] = {CTL_JOBMANAGER_ENV "=", CTL_KEY_ENV "=", CTL_KNOWN_KEYS_ENV "="};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(variable, names[i], strlen(names[i])) == 0) return true;
+    return false;
+}
+
+/* The environment without another cluster's address and keys. */
 static char **own_environment(void)
 {
     size_t n = 0, kept = 0;
     while (environ[n]) n++;
     char **env = calloc(n + 1, sizeof *env);
     for (size_t i = 0; env && i < n; i++) {
-        if (strncmp(environ[i], CTL_JOBMANAGER_ENV "=", sizeof CTL_JOBMANAGER_ENV) != 0) env[kept++] = environ[i];
+        if (!is_of_another_cluster(environ[i])) env[kept++] = environ[i];
     }
     return env;
 }

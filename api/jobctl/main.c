@@ -3,9 +3,19 @@
 #include "api/jobctl/exit.h"
 #include "api/jobctl/interrupt.h"
 #include "runtime/base/log.h"
-#include "runtime/net/socket.h"
+#include "runtime/net/security.h"
 #include <locale.h>
 #include <stdlib.h>
+
+static weir_err use_keys(const struct ctl_arguments *args)
+{
+    struct weir_diag diag;
+    struct net_security_config config = {.key = args->key_file, .known_keys = args->known_keys};
+    if (!args->key_file || !arguments_need_keys(args)) return WEIR_OK;
+    weir_err err = net_secure(&config, &diag);
+    if (err) fprintf(stderr, "jobctl: %s\n", diag.text);
+    return err;
+}
 
 int main(int argc, char **argv)
 {
@@ -22,7 +32,7 @@ int main(int argc, char **argv)
         fputs("jobctl: out of memory\n", stderr);
         return CTL_EXIT_FAILED;
     }
-    int code = commands_run(&args);
+    int code = use_keys(&args) ? CTL_EXIT_USAGE : commands_run(&args);
     net_stop();
     if (fflush(stdout) != 0 && code == CTL_EXIT_OK) code = CTL_EXIT_FAILED;
     return code;

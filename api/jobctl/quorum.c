@@ -157,6 +157,7 @@ static const char *outcome_words(uint8_t outcome)
         [ZAB_NO_QUORUM] =
             "no majority of the new voters follows: start the new peer, and add it as observer first (add ID=observer:ADDRESS)",
     };
+    if (outcome == QUORUM_DENIED) return "only keys with the role admin change the members: use one";
     return outcome < sizeof words / sizeof *words ? words[outcome] : "an outcome this jobctl does not know";
 }
 
@@ -193,7 +194,7 @@ static int change(const struct ensemble *e)
     }
     if (quorum_reconfig(&outcome, e->endpoints[index], &c, 1, e->args->timeout_ms, &diag)) {
         session_complain("%s", diag.text);
-        return CTL_EXIT_UNREACHABLE;
+        return diag.code == WEIR_E_DENIED ? CTL_EXIT_REFUSED : CTL_EXIT_UNREACHABLE;
     }
     if (outcome == ZAB_TAKEN) return CTL_EXIT_OK;
     session_complain("%s %s: %s", e->args->verb, e->args->value, outcome_words(outcome));

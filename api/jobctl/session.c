@@ -27,6 +27,7 @@ int session_exit_code(weir_err err, uint32_t status)
     case WEIR_E_TIMEOUT:
     case WEIR_E_PROTOCOL: return CTL_EXIT_UNREACHABLE; /* what answers is no JobManager */
     case WEIR_E_CANCELED: return CTL_EXIT_INTERRUPTED;
+    case WEIR_E_DENIED: return CTL_EXIT_REFUSED;
     case WEIR_E_ARGUMENT:
     case WEIR_E_UNSUPPORTED:
     case WEIR_E_NOT_FOUND:

@@ -32,6 +32,7 @@ enum rest_status { /* HTTP's numbers and meanings */
                    REST_CREATED = 201,
                    REST_ACCEPTED = 202,
                    REST_BAD_REQUEST = 400,
+                   REST_FORBIDDEN = 403,
                    REST_NOT_FOUND = 404,
                    REST_METHOD_NOT_ALLOWED = 405,
                    REST_NOT_ACCEPTABLE = 406,
