@@ -14,6 +14,7 @@
 #include "runtime/base/assert.h"
 #include "runtime/base/clock.h"
 #include "runtime/coord/limits.h"
+#include "runtime/net/security.h"
 
 enum { CLOSE_MS = 1000 }; /* how long weir_coord_close waits for the end of the session */
 
@@ -27,6 +28,11 @@ weir_err weir_coord_start(void)
 void weir_coord_stop(void)
 {
     net_stop();
+}
+
+weir_err weir_coord_secure(const char *key_file, const char *known_keys, struct weir_diag *diag)
+{
+    return net_secure(&(struct net_security_config){.key = key_file, .known_keys = known_keys}, diag);
 }
 
 static void free_coord(struct weir_coord *c)

@@ -31,6 +31,7 @@ struct coord_client {
     uint64_t connection;
     int64_t since_ms, dial_at_ms;
     uint32_t pause_ms;
+    uint32_t n_refused; /* handshakes, since a server took the last one */
 
     uint64_t session;
     uint8_t password[SESSION_PASSWORD_BYTES];
@@ -636,6 +637,7 @@ void coord_client_tick(struct coord_client *c, int64_t now_ms, struct coord_clie
 void coord_client_up(struct coord_client *c, uint64_t connection, int64_t now_ms, struct coord_client_actions *out)
 {
     begin(c, now_ms, out);
+    if (connection == c->connection) c->n_refused = 0;
     if (connection == c->connection && c->phase == DIALING) greet(c);
     finish(c);
 }
@@ -644,6 +646,18 @@ void coord_client_down(struct coord_client *c, uint64_t connection, int64_t now_
 {
     begin(c, now_ms, out);
     if (connection == c->connection) leave(c);
+    take_time(c);
+    finish(c);
+}
+
+void coord_client_refused(struct coord_client *c, uint64_t connection, int64_t now_ms, struct coord_client_actions *out)
+{
+    begin(c, now_ms, out);
+    if (connection == c->connection) {
+        c->n_refused++;
+        if (c->n_refused >= c->config.n_servers && !c->session) answer_all(c, WEIR_COORD_KEY_REFUSED);
+        leave(c);
+    }
     take_time(c);
     finish(c);
 }

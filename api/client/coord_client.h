@@ -18,6 +18,10 @@
  * request whose time is over is answered OPERATION_TIMEOUT; it stays in the list, mute, while its connection lasts, for the server still
  * has it.
  *
+ * Keys. A server that refuses the handshake refuses it again. When all have, one after another, and there is no session yet, requests are
+ * answered KEY_REFUSED; dialing goes on, for the key may be made known. With a session they wait for their time: a write may have been
+ * carried out before.
+ *
  * Watches. What was heard completely is `seen`: the zxid of the newest REPLY or PONG of a connection whose watches have all come back. The
  * server tells again what came after; of that, persistent watches have had everything before the newest event before the break, and
  * the first `n_heard` events of that transaction.
@@ -129,6 +133,8 @@ void coord_client_tick(struct coord_client *c, int64_t now_ms, struct coord_clie
 /* Of the connection with this number; of another they change nothing. */
 void coord_client_up(struct coord_client *c, uint64_t connection, int64_t now_ms, struct coord_client_actions *out);
 void coord_client_down(struct coord_client *c, uint64_t connection, int64_t now_ms, struct coord_client_actions *out);
+/* As down: the handshake was refused, for want of a key or for the wrong one. */
+void coord_client_refused(struct coord_client *c, uint64_t connection, int64_t now_ms, struct coord_client_actions *out);
 void coord_client_message(struct coord_client *c, uint64_t connection, struct weir_bytes bytes, int64_t now_ms,
                           struct coord_client_actions *out);
 /* Takes the request. */

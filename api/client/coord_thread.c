@@ -2,6 +2,7 @@
 #include "api/client/coord_thread.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -87,7 +88,7 @@ static void hang_up(struct weir_coord *c)
     net_socket_destroy(&c->monitor);
     net_socket_destroy(&c->socket);
     lane_close(&c->lane);
-    c->up = c->held = c->lost = false;
+    c->up = c->held = c->lost = c->refused = false;
 }
 
 static weir_err open_socket(struct weir_coord *c, const char *endpoint, struct weir_diag *diag)
@@ -107,14 +108,23 @@ static weir_err open_socket(struct weir_coord *c, const char *endpoint, struct w
     return err;
 }
 
+/* A client tries again and again, and needs not say so each time. */
+static void tell_once(struct weir_coord *c, const char *what, const char *why)
+{
+    if (strncmp(why, c->told, sizeof c->told - 1) == 0) return;
+    (void)snprintf(c->told, sizeof c->told, "%s", why);
+    log_warn(what, " reason=\"%s\"", why);
+}
+
 static void dial(struct weir_coord *c, const struct coord_client_action *a)
 {
     struct weir_diag diag;
     hang_up(c);
     c->connection = a->connection;
     weir_err err = open_socket(c, c->servers[a->index], &diag);
-    if (err) log_warn("no connection to a coordination server", " error=\"%s\"", diag.text);
+    if (err) tell_once(c, "no connection to a coordination server", diag.text);
     c->lost = err != WEIR_OK;
+    c->refused = err == WEIR_E_NOT_FOUND; /* whose key answers there is not known: it will not be at the next try */
     lane_put_open(&c->lane, &(struct lane_open){0});
 }
 
@@ -246,15 +256,24 @@ static void receive(struct weir_coord *c)
         if (net_receive(c->socket, &c->parts) != NET_MESSAGE) break;
         take_packet(c);
     }
-    while (c->monitor && net_monitor_next(c->monitor, &change))
+    while (c->monitor && net_monitor_next(c->monitor, &change)) {
+        if (change.type == NET_REFUSED && change.why != NET_REFUSED_SILENTLY) {
+            c->refused = true;
+            tell_once(c, "a coordination server refuses the connection", net_refusal_words(change.why));
+        }
         if (change.type == NET_WENT) c->lost = true;
+    }
 }
 
 static void lose(struct weir_coord *c)
 {
     while (c->lost) {
+        bool refused = c->refused;
         hang_up(c);
-        coord_client_down(c->client, c->connection, clock_mono_ms(), &c->actions);
+        if (refused)
+            coord_client_refused(c->client, c->connection, clock_mono_ms(), &c->actions);
+        else
+            coord_client_down(c->client, c->connection, clock_mono_ms(), &c->actions);
         perform(c);
     }
 }

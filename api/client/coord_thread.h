@@ -68,6 +68,8 @@ struct weir_coord {
     struct lane lane;
     uint64_t connection;
     bool up, held, lost; /* ACCEPT came; a packet waits for the socket; the connection broke in this turn */
+    bool refused;        /* ... in its handshake */
+    char told[256];      /* the last refusal that was logged */
     bool ended;
 };
 

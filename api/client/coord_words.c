@@ -17,6 +17,7 @@ const char *weir_coord_err_name(enum weir_coord_err err)
     case WEIR_COORD_OPERATION_TIMEOUT: return "OPERATION_TIMEOUT";
     case WEIR_COORD_CLOSING: return "CLOSING";
     case WEIR_COORD_WRONG_THREAD: return "WRONG_THREAD";
+    case WEIR_COORD_KEY_REFUSED: return "KEY_REFUSED";
     default: return coord_err_name((unsigned)err);
     }
 }
@@ -51,6 +52,8 @@ const char *weir_coord_err_words(enum weir_coord_err err)
     case WEIR_COORD_LIMIT: return "larger than a limit of the tree or of the protocol: make it smaller";
     case WEIR_COORD_OUTCOME_FORGOTTEN: return "a leader changed and this write was left out, one sent after it was not: send it again";
     case WEIR_COORD_CLIENT_AHEAD: return "this server has not yet seen what this client has: another one has";
+    case WEIR_COORD_KEY_REFUSED:
+        return "no server lets this client in: have its key added to the known keys there, or give a key and the known keys if it has none";
     case WEIR_COORD_WRONG_THREAD:
         return "a synchronous call would wait for itself in a callback, and hold up its task where an operator must not block: use the "
                "asynchronous one";

@@ -9,7 +9,7 @@
 enum { QUEUE = 8, GOODBYE_MS = 50 };
 
 struct asking {
-    struct net_socket *socket;
+    struct net_socket *socket, *monitor;
     struct net_parts parts;
     struct lane lane;
     int64_t until_ms;
@@ -24,6 +24,15 @@ static weir_err send_packet(struct asking *a)
     return err;
 }
 
+static weir_err look_for_refusal(struct asking *a, struct weir_diag *diag)
+{
+    struct net_change change;
+    while (net_monitor_next(a->monitor, &change))
+        if (change.type == NET_REFUSED && change.why != NET_REFUSED_SILENTLY)
+            return weir_fail(diag, WEIR_E_DENIED, "the peer refuses the connection: %s", net_refusal_words(change.why));
+    return WEIR_OK;
+}
+
 /* The next packet, in a->parts. */
 static weir_err next_packet(struct asking *a, struct lane_packet *out, struct weir_diag *diag)
 {
@@ -31,7 +40,10 @@ static weir_err next_packet(struct asking *a, struct lane_packet *out, struct we
         int64_t left = a->until_ms - clock_mono_ms();
         if (left <= 0)
             return weir_fail(diag, WEIR_E_UNREACHABLE, "no answer in time: does a peer run there, and is this its endpoint for clients?");
-        (void)net_poll(&(struct net_wait){.socket = a->socket, .want_read = true}, 1, left);
+        struct net_wait waits[] = {{.socket = a->socket, .want_read = true}, {.socket = a->monitor, .want_read = true}};
+        (void)net_poll(waits, 2, left);
+        weir_err refused = look_for_refusal(a, diag);
+        if (refused) return refused;
     }
     if (a->parts.n != 1) return weir_fail(diag, WEIR_E_PROTOCOL, "what answers there is no coordination peer");
     weir_err err = lane_read(&a->lane, net_part(&a->parts, 0), out, diag);
@@ -61,6 +73,7 @@ static weir_err begin(struct asking *a, const char *endpoint, int64_t timeout_ms
     *a = (struct asking){.until_ms = clock_mono_ms() + timeout_ms};
     net_parts_init(&a->parts);
     weir_err err = net_socket_new(&a->socket, &config, diag);
+    if (!err) err = net_monitor_new(&a->monitor, a->socket, diag);
     return err ? err : net_socket_connect(a->socket, endpoint, diag);
 }
 
@@ -71,6 +84,7 @@ static void end(struct asking *a)
         (void)send_packet(a);
     }
     net_parts_close(&a->parts);
+    net_socket_destroy(&a->monitor);
     net_socket_destroy(&a->socket);
     lane_close(&a->lane);
 }

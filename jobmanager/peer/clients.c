@@ -3,7 +3,9 @@
  * Connections of clients: lanes over a ROUTER of their own, and those of the owner, which are plain queues. A connection ends when its lane
  * breaks or the kernel says that its end has gone; the session lives on until its timeout.
  */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "jobmanager/peer/internal.h"
 #include "runtime/base/assert.h"
@@ -142,10 +144,12 @@ void clients_flush(struct peer *p)
 
 /* ---- receiving ----------------------------------------------------------------------------------------------------------------- */
 
-static void tell_opened(struct peer *p, uint64_t connection)
+static void tell_opened(struct peer *p, const struct client *client)
 {
     struct weir_id random[2] = {id_random(), id_random()};
-    struct coord_server_event event = {.type = COORD_EV_OPENED, .connection = connection};
+    struct coord_server_event event = {.type = COORD_EV_OPENED, .connection = client->id};
+    event.key = bytes_text(client->key);
+    event.super = client->role == NET_ROLE_ADMIN || client->local;
     memcpy(event.random, random, sizeof event.random);
     carry_server(p, &event);
 }
@@ -221,10 +225,31 @@ static void take_stranger(struct peer *p, struct weir_bytes route, struct weir_b
     notice_changes(p); /* the former connection of this descriptor went before */
     struct client *client = add(&p->clients, atomic_fetch_add(&p->clients.last_id, 1) + 1, route);
     client->connection = net_parts_connection(&p->parts);
+    (void)snprintf(client->key, sizeof client->key, "%s", net_parts_key(&p->parts));
+    client->role = net_role_of(client->key);
     client->lane.received = 1;
     lane_put_accept(&client->lane);
     send_packet(p, client);
-    tell_opened(p, client->id);
+    tell_opened(p, client);
+}
+
+/* With keys: the transport asks at the handshake only. A key that was struck out since, or means something else, ends here. */
+static const char *objection(struct peer *p, const struct client *client)
+{
+    if (!net_is_secured()) return NULL;
+    if (strcmp(net_parts_key(&p->parts), client->key) != 0) return "this connection belongs to another key";
+    enum net_role role = net_role_of(client->key);
+    if (role == NET_ROLE_NONE) return "this key is not known any more";
+    return role == client->role ? NULL : "this key has another role now: connect again";
+}
+
+static void take_from(struct peer *p, struct client *client, struct weir_bytes bytes)
+{
+    const char *objected = objection(p, client);
+    if (objected)
+        lose(p, client, objected);
+    else
+        take_packet(p, client, bytes);
 }
 
 void clients_receive(struct peer *p)
@@ -236,7 +261,7 @@ void clients_receive(struct peer *p)
         struct weir_bytes route = net_part(&p->parts, 0), bytes = net_part(&p->parts, 1);
         struct client *client = find_route(&p->clients, route);
         if (client)
-            take_packet(p, client, bytes);
+            take_from(p, client, bytes);
         else
             take_stranger(p, route, bytes);
     }
@@ -254,8 +279,10 @@ uint32_t clients_waits(const struct peer *p, struct net_wait *out)
 
 void clients_add_local(struct peer *p, uint64_t connection)
 {
-    add(&p->clients, connection, bytes_of("", 0))->local = true;
-    tell_opened(p, connection);
+    struct client *client = add(&p->clients, connection, bytes_of("", 0));
+    client->local = true;
+    (void)snprintf(client->key, sizeof client->key, "%s", net_own_key());
+    tell_opened(p, client);
 }
 
 void clients_from_local(struct peer *p, uint64_t connection, struct weir_bytes message)
@@ -277,7 +304,8 @@ weir_err clients_open(struct peer *p, struct weir_diag *diag)
                                        .message_max = LANE_PACKET_MAX,
                                        .send_hwm = CLIENT_SEND_HWM,
                                        .receive_hwm = CLIENT_RECEIVE_HWM,
-                                       .linger_ms = GOODBYE_MS};
+                                       .linger_ms = GOODBYE_MS,
+                                       .roles = NET_ROLES_ALL};
     if (p->client_bind[0] == '\0') return WEIR_OK;
     weir_err err = net_socket_new(&p->clients.router, &config, diag);
     if (!err) err = net_monitor_new(&p->clients.monitor, p->clients.router, diag);

@@ -13,7 +13,7 @@
 #include "runtime/coord/lane.h"
 #include "runtime/coord/map.h"
 #include "runtime/coord/server.h"
-#include "runtime/net/socket.h"
+#include "runtime/net/security.h"
 
 enum {
     LINK_SEND_HWM = 16384,        /* packets queued to a peer; then its link is broken (zab bounds their bytes) */
@@ -48,6 +48,7 @@ struct link {
     struct net_socket *socket, *monitor; /* dialed */
     struct weir_id route;                /* accepted */
     int connection;                      /* accepted: its descriptor */
+    char key[NET_KEY_TEXT];              /* accepted: whose, by the transport; "" without CURVE */
     struct lane lane;
     bool broken;                       /* something could not be sent: told at the end of the turn */
     char refused[LANE_REASON_MAX + 1]; /* the last reason for which the other end left */
@@ -82,7 +83,9 @@ struct client {
     bool local;                      /* the owner's: no route, no lane */
     uint8_t n_route;
     uint8_t route[NET_ROUTING_ID_MAX];
-    int connection; /* its descriptor */
+    int connection;         /* its descriptor */
+    char key[NET_KEY_TEXT]; /* as the transport has it; "" without CURVE */
+    enum net_role role;     /* of the key when the connection was opened */
     struct lane lane;
     bool broken; /* nothing can be sent any more: lost at the end of the turn */
     bool queued; /* in `dirty` */

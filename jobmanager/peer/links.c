@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "jobmanager/peer/ensemble.h"
 #include "jobmanager/peer/internal.h"
@@ -272,6 +273,14 @@ static void take_packet(struct peer *p, struct link *l, struct weir_bytes bytes)
     }
 }
 
+/* With keys: is it the peer that it says it is? The list says whose key answers where a member is dialed. */
+static bool is_another_key(struct peer *p, const struct link *l)
+{
+    char expected[NET_KEY_TEXT];
+    if (!net_is_secured() || !l || !l->member || !net_key_at(l->endpoint, expected)) return false;
+    return strcmp(expected, net_parts_key(&p->parts)) != 0;
+}
+
 /* NULL: welcome. */
 static const char *refusal(struct peer *p, const struct lane_open *open)
 {
@@ -279,6 +288,7 @@ static const char *refusal(struct peer *p, const struct lane_open *open)
     if (!id_equal(open->cluster, p->cluster)) return "this is a peer of another cluster: compare coordination.cluster";
     if (open->to != p->id) return "this is another peer than the one you dialed: compare coordination.peers";
     if (open->from == 0 || open->from == p->id) return "this id is not yours: compare coordination.id";
+    if (is_another_key(p, l)) return "this key is not that of the peer with this id: compare coordination.id and security.known-keys";
     if (l && l->socket && p->id > l->id) return "dialed from here already";
     if (!l && !find(p, 0)) return "as many links as a peer may have";
     return NULL;
@@ -309,10 +319,20 @@ static void welcome(struct peer *p, const struct lane_open *open, struct weir_by
     if (!l) return;
     memcpy(l->route.bytes, route.data, sizeof l->route.bytes);
     l->connection = net_parts_connection(&p->parts);
+    (void)snprintf(l->key, sizeof l->key, "%s", net_parts_key(&p->parts));
     l->lane.received = 1;
     lane_put_accept(&l->lane);
     send_packet(p, l);
     become_up(p, l);
+}
+
+/* The dialed peer's answer to our key, told once until another one comes. */
+static void tell_refused(struct link *l, enum net_refusal why)
+{
+    const char *words = net_refusal_words(why);
+    if (strncmp(words, l->refused, LANE_REASON_MAX) == 0) return;
+    log_warn("a peer refuses the connection", " peer=%" PRIu32 " reason=\"%s\"", l->id, words);
+    (void)snprintf(l->refused, sizeof l->refused, "%s", words);
 }
 
 /* A packet of a route that is no link. */
@@ -331,6 +351,12 @@ static void take_stranger(struct peer *p, struct weir_bytes route, struct weir_b
     send_bye(p, route, reason);
 }
 
+/* The transport asks at the handshake only. */
+static bool is_stale_key(struct peer *p, const struct link *l)
+{
+    return net_is_secured() && (strcmp(l->key, net_parts_key(&p->parts)) != 0 || net_role_of(l->key) != NET_ROLE_JOBMANAGER);
+}
+
 static void receive_accepted(struct peer *p)
 {
     for (uint32_t i = 0; i < LINK_BATCH && net_receive(p->links.router, &p->parts) == NET_MESSAGE; i++) {
@@ -338,7 +364,9 @@ static void receive_accepted(struct peer *p)
         struct weir_bytes route = net_part(&p->parts, 0), bytes = net_part(&p->parts, 1);
         if (route.length != sizeof(struct weir_id)) continue;
         struct link *l = find_route(p, route);
-        if (l)
+        if (l && is_stale_key(p, l))
+            break_link(p, l, "its key is not known any more, or is another");
+        else if (l)
             take_packet(p, l, bytes);
         else
             take_stranger(p, route, bytes);
@@ -350,7 +378,8 @@ static void receive_dialed(struct peer *p, struct link *l)
     struct net_change change;
     const struct net_socket *socket = l->socket;
     while (l->monitor && net_monitor_next(l->monitor, &change)) {
-        if (change.type == NET_CAME) continue;
+        if (change.type == NET_REFUSED) tell_refused(l, change.why);
+        if (change.type != NET_WENT) continue;
         break_link(p, l, "the connection broke");
         return;
     }
@@ -402,7 +431,8 @@ weir_err links_open(struct peer *p, struct weir_diag *diag)
                                        .message_max = LANE_PACKET_MAX,
                                        .send_hwm = LINK_SEND_HWM,
                                        .receive_hwm = LINK_RECEIVE_HWM,
-                                       .linger_ms = GOODBYE_MS};
+                                       .linger_ms = GOODBYE_MS,
+                                       .roles = NET_ROLE_JOBMANAGER};
     if (p->bind[0] == '\0') return WEIR_OK;
     weir_err err = net_socket_new(&p->links.router, &config, diag);
     if (!err) err = net_monitor_new(&p->links.monitor, p->links.router, diag);

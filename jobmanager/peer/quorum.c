@@ -46,6 +46,13 @@ static enum zab_outcome reconfig(struct peer *p, const struct quorum_ask *ask)
     return outcome;
 }
 
+/* As ZooKeeper: only `super` changes the members. Without keys nobody can be told from another, so whoever can connect may: on this
+ * machine. */
+static bool may_reconfig(const struct peer *p, uint64_t connection)
+{
+    return !net_is_secured() || coord_server_is_super(p->server, connection);
+}
+
 bool quorum_answer(struct peer *p, uint64_t connection, struct weir_bytes message)
 {
     struct quorum_ask ask;
@@ -54,7 +61,7 @@ bool quorum_answer(struct peer *p, uint64_t connection, struct weir_bytes messag
     if (ask.type == QUORUM_ASK_STATUS)
         put_status(p, &b);
     else
-        put_quorum_outcome(&b, (uint8_t)reconfig(p, &ask));
+        put_quorum_outcome(&b, may_reconfig(p, connection) ? (uint8_t)reconfig(p, &ask) : QUORUM_DENIED);
     WEIR_ASSERT(!b.err);
     clients_send(p, connection, bytes_of(b.data, b.len));
     buffer_close(&b);

@@ -182,7 +182,7 @@ enum coord_err acl_resolve(struct weir_bytes request, struct weir_bytes identiti
     return !out->err && acl_valid(bytes_of(out->data + at, out->len - at)) ? COORD_OK : COORD_INVALID_ACL;
 }
 
-static bool is_super(struct weir_bytes identities)
+bool identities_are_super(struct weir_bytes identities)
 {
     struct reader r;
     for (uint16_t n = begin(&r, identities); n > 0; n--)
@@ -197,7 +197,7 @@ bool acl_allows(struct weir_bytes acl, enum acl_perm perm, struct weir_bytes ide
         struct entry e = read_entry(&r);
         if ((e.perms & perm) && (e.who.scheme == ACL_WORLD || has_identity(identities, e.who))) return true;
     }
-    return is_super(identities);
+    return identities_are_super(identities);
 }
 
 void acl_mask(struct weir_bytes acl, struct buffer *out)

@@ -44,6 +44,9 @@ bool acl_valid(struct weir_bytes acl);
  */
 enum coord_err acl_resolve(struct weir_bytes request, struct weir_bytes identities, struct buffer *out);
 
+/* Is `super` among them? */
+bool identities_are_super(struct weir_bytes identities);
+
 bool acl_allows(struct weir_bytes acl, enum acl_perm perm, struct weir_bytes identities);
 
 /* Appends the list as somebody without ADMIN may see it: the hash of a digest is "x". */

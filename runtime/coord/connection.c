@@ -42,9 +42,10 @@ void connection_open(struct coord_server *s, const struct coord_server_event *ev
     STAILQ_INIT(&c->requests);
     LIST_INIT(&c->watcher.watches);
     put_u16(&c->identities, 0);
+    buffer_add(&c->key, ev->key.data, ev->key.length);
     if (ev->key.length > 0) identities_add(&c->identities, ACL_KEY, ev->key);
     if (ev->key.length > 0 && ev->super) identities_add(&c->identities, ACL_SUPER, ev->key);
-    WEIR_ASSERT(!c->identities.err);
+    WEIR_ASSERT(!c->identities.err && !c->key.err);
     bool added = map_add(&s->connections, &c->item, hash_id(c->id));
     WEIR_ASSERT(added);
     TAILQ_INSERT_TAIL(&s->list, c, next);
@@ -69,6 +70,7 @@ void connection_free(struct coord_server *s, struct connection *c)
     map_remove(&s->connections, &c->item);
     TAILQ_REMOVE(&s->list, c, next);
     buffer_close(&c->identities);
+    buffer_close(&c->key);
     free(c);
 }
 

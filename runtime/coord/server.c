@@ -303,6 +303,12 @@ void coord_server_replaced(struct coord_server *s, struct coord_server_actions *
     out->deadline_ms = s->now_ms;
 }
 
+bool coord_server_is_super(const struct coord_server *s, uint64_t connection)
+{
+    const struct connection *c = connection_find(s, connection);
+    return c && identities_are_super(bytes_of(c->identities.data, c->identities.len));
+}
+
 struct coord_server_status coord_server_status(const struct coord_server *s)
 {
     const struct connection *c;

@@ -131,6 +131,9 @@ struct coord_server_status {
     bool established, leads;
 };
 
+/* Does this connection belong to an administrator's key? What only such may do, beside the tree, the driver asks here. */
+bool coord_server_is_super(const struct coord_server *server, uint64_t connection);
+
 struct coord_server_status coord_server_status(const struct coord_server *server);
 
 #endif

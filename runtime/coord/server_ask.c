@@ -23,11 +23,16 @@ static void forward(struct coord_server *s, const struct relay *relay)
 
 /* ---- connecting ---------------------------------------------------------------------------------------------------------------- */
 
+static struct weir_bytes key_of(const struct connection *c)
+{
+    return bytes_of(c->key.data, c->key.len);
+}
+
 void wish_again(struct coord_server *s, const struct connection *c)
 {
     struct relay relay = {
         .type = c->session ? RELAY_MOVE : RELAY_OPEN, .session = c->session, .token = c->token, .timeout_ms = c->timeout_ms};
-    relay.password = session_digest(c->password);
+    relay.password = session_digest(c->password, key_of(c));
     forward(s, &relay);
 }
 
@@ -38,8 +43,8 @@ static void go_on(struct coord_server *s, struct connection *c, const struct ask
         refuse(s, c, COORD_SESSION_EXPIRED, "no such session, or no longer: begin a new one");
         return;
     }
-    if (!session_admits(session, ask->password)) {
-        refuse(s, c, COORD_AUTH_FAILED, "wrong password for this session");
+    if (!session_admits(session, ask->password, key_of(c))) {
+        refuse(s, c, COORD_AUTH_FAILED, "wrong password for this session, or it belongs to another key");
         return;
     }
     memcpy(c->password, ask->password, sizeof c->password);

@@ -52,6 +52,7 @@ struct connection {
     uint32_t timeout_ms;
     uint8_t password[SESSION_PASSWORD_BYTES];
     struct buffer identities;
+    struct buffer key; /* the client's, empty: none */
     struct watcher watcher;
     struct request_list requests;
     uint32_t n_requests;

@@ -102,17 +102,18 @@ const struct outcome *session_outcome(const struct session *session, uint64_t xi
 
 /* ---- passwords ----------------------------------------------------------------------------------------------------------------- */
 
-struct weir_digest session_digest(const uint8_t password[static SESSION_PASSWORD_BYTES])
+struct weir_digest session_digest(const uint8_t password[static SESSION_PASSWORD_BYTES], struct weir_bytes key)
 {
     struct sha256 s;
     sha256_init(&s);
     sha256_update(&s, password, SESSION_PASSWORD_BYTES);
+    if (key.length > 0) sha256_update(&s, key.data, key.length);
     return sha256_final(&s);
 }
 
-bool session_admits(const struct session *session, const uint8_t password[static SESSION_PASSWORD_BYTES])
+bool session_admits(const struct session *session, const uint8_t password[static SESSION_PASSWORD_BYTES], struct weir_bytes key)
 {
-    return digest_equal(session->password, session_digest(password));
+    return digest_equal(session->password, session_digest(password, key));
 }
 
 /* ---- bytes --------------------------------------------------------------------------------------------------------------------- */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Sessions as every peer knows them: part of the replicated state. A session has a number that is never given again, the SHA-256 of its
- * password (so that neither log nor snapshot can be used to take it over), a timeout, and the outcomes of its last writes: a client that
- * lost its connection during a write asks again with the same xid, of whichever peer, and learns what became of it. An outcome is dropped
- * when the client says that it has it, or when COORD_OUTCOMES_MAX or COORD_OUTCOME_BYTES are exceeded.
+ * password and its client's key (so that neither log nor snapshot can be used to take it over, nor the password by another key), a timeout,
+ * and the outcomes of its last writes: a client that lost its connection during a write asks again with the same xid, of whichever peer,
+ * and learns what became of it. An outcome is dropped when the client says that it has it, or when COORD_OUTCOMES_MAX or
+ * COORD_OUTCOME_BYTES are exceeded.
  *
  * Who is alive is the leader's business alone (lease.h).
  */
@@ -30,7 +31,7 @@ struct session {
     struct map_item item; /* first */
     TAILQ_ENTRY(session) next;
     uint64_t id;
-    struct weir_digest password; /* SHA-256 of it */
+    struct weir_digest password; /* session_digest of it */
     uint64_t peer;               /* where its client is, or was last */
     uint32_t timeout_ms;
     uint32_t n_outcomes;
@@ -64,8 +65,9 @@ void session_forget(struct sessions *s, struct session *session);
 bool session_record(struct sessions *s, struct session *session, uint64_t xid, uint64_t acked, struct zxid zxid, struct weir_bytes body);
 const struct outcome *session_outcome(const struct session *session, uint64_t xid); /* NULL: not kept */
 
-struct weir_digest session_digest(const uint8_t password[static SESSION_PASSWORD_BYTES]);
-bool session_admits(const struct session *session, const uint8_t password[static SESSION_PASSWORD_BYTES]);
+/* key: the client's CURVE key, Z85; empty: it has none. Only who has both can go on with the session. */
+struct weir_digest session_digest(const uint8_t password[static SESSION_PASSWORD_BYTES], struct weir_bytes key);
+bool session_admits(const struct session *session, const uint8_t password[static SESSION_PASSWORD_BYTES], struct weir_bytes key);
 
 /* One session as bytes, and back into a table that does not have it; the reader breaks when they are none, or without memory. */
 void put_session(struct buffer *b, const struct session *session);

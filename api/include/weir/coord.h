@@ -70,6 +70,7 @@ enum weir_coord_err {
     WEIR_COORD_OUTCOME_FORGOTTEN = 202, /* a leader changed: this write was not carried out, one that was sent after it was */
     WEIR_COORD_CLIENT_AHEAD = 203,
     WEIR_COORD_WRONG_THREAD = 210, /* a synchronous call in a callback, or where an operator must not block */
+    WEIR_COORD_KEY_REFUSED = 211,  /* every server refused the handshake: nothing was carried out */
 };
 
 /* "NO_NODE"; "UNKNOWN" for a number that is none. */
@@ -148,6 +149,13 @@ WEIR_EXPORT void weir_coord_close(struct weir_coord **coord);
 /* Starts and ends ZeroMQ for a program that uses it nowhere else. Main thread. Errors: WEIR_E_NOMEM. */
 WEIR_EXPORT weir_err weir_coord_start(void);
 WEIR_EXPORT void weir_coord_stop(void);
+/*
+ * Of a cluster with keys: this program's key pair (a file of `jobctl cert new`, mode 0600) and the keys of the servers with where they
+ * answer (a file or folder). Once, behind weir_coord_start and before the first client; from then on the identity `key` of every client is
+ * that key, and the program has no plain connections. Errors: WEIR_E_ARGUMENT, WEIR_E_NOT_FOUND, WEIR_E_IO, WEIR_E_UNSUPPORTED,
+ * WEIR_E_STATE, each saying what to do.
+ */
+WEIR_EXPORT weir_err weir_coord_secure(const char *key_file, const char *known_keys, struct weir_diag *diag);
 
 WEIR_EXPORT enum weir_coord_state weir_coord_state(struct weir_coord *coord);
 /* The session's number; 0 before the first connection. */
@@ -314,8 +322,8 @@ enum weir_coord_permission {
     WEIR_COORD_MAY_ALL = 31,
 };
 
-/* An entry in words. schemes: "world" (id "anyone"), "auth" (in requests: whoever asks; id ""), "digest" ("user:" and hash), "key",
- * "super". */
+/* An entry in words. schemes: "world" (id "anyone"), "auth" (in requests: whoever asks; id ""), "digest" ("user:" and hash), "key"
+ * (a public key as in NAME.pub), "super". */
 struct weir_coord_acl_entry {
     unsigned permissions;
     const char *scheme;

@@ -221,6 +221,11 @@ void host_said(struct hosts *h, uint32_t id, const char *text)
 
 void raw_open(struct raw *r, const char *endpoint)
 {
+    raw_open_as(r, endpoint, NULL);
+}
+
+void raw_open_as(struct raw *r, const char *endpoint, const struct net_key_pair *who)
+{
     struct weir_diag diag = {0};
     struct weir_id route = id_random();
     struct net_socket_config config = {.kind = NET_DEALER,
@@ -228,7 +233,8 @@ void raw_open(struct raw *r, const char *endpoint)
                                        .message_max = LANE_PACKET_MAX,
                                        .send_hwm = 100000,
                                        .receive_hwm = 100000,
-                                       .once = true};
+                                       .once = true,
+                                       .identity = who};
     net_parts_init(&r->parts);
     r->broken = r->reading = false;
     if (net_socket_new(&r->socket, &config, &diag) || net_monitor_new(&r->monitor, r->socket, &diag) ||

@@ -72,6 +72,8 @@ struct raw {
 
 /* Connects without a word; raw_hello opens or resumes a session and waits for the answer. false: refused, or the connection broke. */
 void raw_open(struct raw *r, const char *endpoint);
+/* The same with another key than this program's. */
+void raw_open_as(struct raw *r, const char *endpoint, const struct net_key_pair *who);
 void raw_close(struct raw *r); /* the session stays as it is */
 bool raw_hello(struct raw *r, uint32_t timeout_ms);
 /* Adds to the packet under way; raw_flush sends it. */

@@ -708,6 +708,57 @@ static void claims_exclude_each_other(void **state)
     assert_true(lost > 0); /* there were sessions that ended */
 }
 
+static void refuse_dial(struct sim_client *c)
+{
+    coord_client_refused(c->core, c->connection, c->sim->e.now_ms, &c->actions);
+    obey(c);
+}
+
+/* Dials until the client has been refused so many times; time passes as it wants. */
+static void refuse_dials(struct sim *s, struct sim_client *c, uint32_t n)
+{
+    for (uint32_t round = 0; n > 0; round++) {
+        assert_true(round < 10000);
+        if (c->dialing) {
+            c->dialing = false;
+            refuse_dial(c);
+            n--;
+        }
+        s->e.now_ms += 1;
+        coord_client_tick(c->core, s->e.now_ms, &c->actions);
+        obey(c);
+    }
+}
+
+/* All servers refuse the handshake: requests are told so, not left to their time; when the key is made known, the client comes in. */
+static void a_key_that_nobody_knows_is_told(void **state)
+{
+    struct sim *s = &the_sim;
+    (void)state;
+    begin_world(s, 1);
+    struct sim_client *c = &s->clients[0];
+    create_next(c);
+    refuse_dials(s, c, SERVERS - 1);
+    assert_int_equal(c->answered, 0); /* one has not been asked */
+    refuse_dials(s, c, 1);
+    assert_int_equal(c->answered, 1);
+    assert_int_equal(c->outcomes[0], WEIR_COORD_KEY_REFUSED);
+    create_next(c);
+    refuse_dials(s, c, 1); /* the next one needs no whole round */
+    assert_int_equal(c->outcomes[1], WEIR_COORD_KEY_REFUSED);
+    create_next(c);
+    quiet(s);
+    assert_int_equal(c->outcomes[2], WEIR_COORD_OK);
+    step_down(c); /* with a session it is unknown what became of a write: it waits */
+    create_next(c);
+    uint32_t answered = c->answered;
+    refuse_dials(s, c, 2 * SERVERS);
+    assert_int_equal(c->answered, answered);
+    quiet(s);
+    assert_int_equal(c->outcomes[3], WEIR_COORD_OK);
+    end_world(s);
+}
+
 /* A session that is silent for too long is over: told once, with every request answered so. */
 static void an_expired_session_is_told_once(void **state)
 {
@@ -816,6 +867,7 @@ int main(void)
         cmocka_unit_test(claims_exclude_each_other),
         cmocka_unit_test(a_watch_that_goes_leaves_the_one_under_way),
         cmocka_unit_test(a_server_without_a_leader_proves_nothing),
+        cmocka_unit_test(a_key_that_nobody_knows_is_told),
         cmocka_unit_test(an_expired_session_is_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

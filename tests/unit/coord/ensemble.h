@@ -17,6 +17,8 @@
 #define INBOX 4096
 
 struct client {
+    const char *key; /* by the transport; NULL: none */
+    bool super;
     uint64_t id;     /* of its connection; 0: none */
     uint32_t server; /* index */
     bool closed;     /* by the server */
@@ -262,6 +264,8 @@ static inline void ask_of(struct ensemble *e, struct client *c, const struct ask
 static inline void open_connection(struct ensemble *e, struct client *c, uint32_t server)
 {
     struct coord_server_event ev = {.type = COORD_EV_OPENED, .connection = ++e->next_connection};
+    ev.key = bytes_text(c->key ? c->key : "");
+    ev.super = c->super;
     for (uint32_t i = 0; i < sizeof ev.random; i++) ev.random[i] = (uint8_t)(hash64(&e->next_connection, 8) >> 8 * (i % 8));
     c->id = ev.connection;
     c->server = server;

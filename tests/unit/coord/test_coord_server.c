@@ -300,6 +300,58 @@ static void what_comes_by_way_of_the_former_peer_is_dropped(void **state)
     expect_reply(c, 1, COORD_OK);
 }
 
+/* Who has seen the number and the password of a session still needs its key; and a session without a key is of no use to one. */
+static void a_session_belongs_to_its_key(void **state)
+{
+    static const char ann[] = "ann.......ann.......ann.......ann.......", eve[] = "eve.......eve.......eve.......eve.......";
+    struct ensemble *e = *state;
+    struct client *c = &e->clients[0], *x = &e->clients[1], *plain = new_client(e, 2, 0);
+    c->key = ann;
+    c = new_client(e, 0, 1);
+    for (uint32_t server = 0; server < 3; server++) {
+        for (int with_key = 0; with_key < 2; with_key++) {
+            x->key = with_key ? eve : NULL;
+            x->session = c->session;
+            memcpy(x->password, c->password, 16);
+            connect_to(e, x, server);
+            expect_refusal(x, COORD_AUTH_FAILED);
+        }
+    }
+    x->key = eve;
+    x->session = plain->session;
+    memcpy(x->password, plain->password, 16);
+    connect_to(e, x, 0);
+    expect_refusal(x, COORD_AUTH_FAILED);
+    create(e, c, "/mine", NODE_EPHEMERAL); /* nothing has changed for it */
+    settle(e);
+    expect_reply(c, 1, COORD_OK);
+    uint64_t session = c->session;
+    disconnect(e, c);
+    connect_to(e, c, 2); /* and it goes on elsewhere */
+    settle(e);
+    assert_int_equal(expect(c, SAY_CONNECTED).session, session);
+}
+
+static void only_administrators_are_super(void **state)
+{
+    struct ensemble *e = *state;
+    struct client *c = &e->clients[0];
+    c->super = true; /* without a key it means nothing */
+    c = new_client(e, 0, 1);
+    assert_false(coord_server_is_super(e->servers[1], c->id));
+    disconnect(e, c);
+    c->session = 0;
+    c->key = "ann.......ann.......ann.......ann.......";
+    c = new_client(e, 0, 1);
+    assert_true(coord_server_is_super(e->servers[1], c->id));
+    assert_false(coord_server_is_super(e->servers[1], c->id + 1000));
+    disconnect(e, c);
+    c->session = 0;
+    c->super = false;
+    c = new_client(e, 0, 1);
+    assert_false(coord_server_is_super(e->servers[1], c->id));
+}
+
 static void strangers_are_refused(void **state)
 {
     struct ensemble *e = *state;
@@ -761,6 +813,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(nobody_confirms_without_a_quorum, begin, end),
         cmocka_unit_test_setup_teardown(a_session_goes_on_at_another_peer, begin, end),
         cmocka_unit_test_setup_teardown(what_comes_by_way_of_the_former_peer_is_dropped, begin, end),
+        cmocka_unit_test_setup_teardown(a_session_belongs_to_its_key, begin, end),
+        cmocka_unit_test_setup_teardown(only_administrators_are_super, begin, end),
         cmocka_unit_test_setup_teardown(strangers_are_refused, begin, end),
         cmocka_unit_test_setup_teardown(silence_ends_a_session, begin, end),
         cmocka_unit_test_setup_teardown(a_new_leader_gives_a_whole_timeout, begin, end),
