@@ -506,42 +506,52 @@ static weir_err patch_job(struct call *c)
 
 /* ---- from path to handler ---- */
 
+/* Who may, by the role of his key: each of viewer, operator, deployer, admin what those before it may. */
+enum {
+    ADMINS = NET_ROLE_ADMIN,
+    DEPLOYERS = ADMINS | NET_ROLE_DEPLOYER,
+    OPERATORS = DEPLOYERS | NET_ROLE_OPERATOR,
+    VIEWERS = OPERATORS | NET_ROLE_VIEWER,
+    JOBMANAGERS = NET_ROLE_JOBMANAGER, /* among themselves */
+};
+
 static const struct {
+    uint32_t roles;
     enum rest_method method;
     const char *pattern; /* segments; one that starts with ':' takes any */
     handler handle;
 } routes[] = {
-    {REST_GET, "overview", get_overview},
-    {REST_GET, "config", get_config},
-    {REST_GET, "config/live", admin_get_live},
-    {REST_POST, "config/live/check", admin_check_live},
-    {REST_GET, "taskmanagers", get_taskmanagers},
-    {REST_GET, "taskmanagers/:id", get_taskmanager},
-    {REST_GET, "plugins", get_plugins},
-    {REST_POST, "plugins", post_plugins},
-    {REST_PUT, "plugins/:upload", put_chunk},
-    {REST_DELETE, "plugins/:id", delete_plugin},
-    {REST_POST, "plugins/:id/run", post_run},
-    {REST_POST, "plugins/:id/plan", post_plan},
-    {REST_GET, "plugins/:id/plan/:request", get_planned},
-    {REST_GET, "plugins/:id/bytes", get_bytes},
-    {REST_PUT, "replicas", put_replicas},
-    {REST_GET, "jobs", get_jobs},
-    {REST_GET, "jobs/overview", get_jobs_overview}, /* before :id */
-    {REST_GET, "jobs/:id", get_job},
-    {REST_PATCH, "jobs/:id", patch_job},
-    {REST_GET, "jobs/:id/plan", get_plan},
-    {REST_GET, "jobs/:id/exceptions", get_exceptions},
-    {REST_POST, "jobs/:id/savepoints", admin_post_savepoint},
-    {REST_GET, "jobs/:id/savepoints/:request", admin_get_request},
-    {REST_POST, "jobs/:id/stop", admin_post_stop},
-    {REST_GET, "jobs/:id/stop/:request", admin_get_request},
-    {REST_POST, "jobs/:id/checkpoints", admin_post_checkpoint},
-    {REST_GET, "jobs/:id/checkpoints", admin_get_checkpoints},
-    {REST_GET, "jobs/:id/checkpoints/config", admin_get_checkpoint_config}, /* before :request */
-    {REST_GET, "jobs/:id/checkpoints/:request", admin_get_request},
-    {REST_PATCH, "jobs/:id/rescaling", admin_patch_rescaling},
-    {REST_GET, "jobs/:id/rescaling/:request", admin_get_request},
+    {VIEWERS, REST_GET, "overview", get_overview},
+    {VIEWERS, REST_GET, "config", get_config},
+    {VIEWERS, REST_GET, "config/live", admin_get_live},
+    {ADMINS, REST_POST, "config/live/check", admin_check_live},
+    {VIEWERS, REST_GET, "taskmanagers", get_taskmanagers},
+    {VIEWERS, REST_GET, "taskmanagers/:id", get_taskmanager},
+    {VIEWERS, REST_GET, "plugins", get_plugins},
+    {DEPLOYERS, REST_POST, "plugins", post_plugins},
+    {DEPLOYERS, REST_PUT, "plugins/:upload", put_chunk},
+    {ADMINS, REST_DELETE, "plugins/:id", delete_plugin},
+    {DEPLOYERS, REST_POST, "plugins/:id/run", post_run},
+    {DEPLOYERS, REST_POST, "plugins/:id/plan", post_plan},
+    {DEPLOYERS, REST_GET, "plugins/:id/plan/:request", get_planned},
+    {DEPLOYERS | JOBMANAGERS, REST_GET, "plugins/:id/bytes", get_bytes},
+    {JOBMANAGERS, REST_PUT, "replicas", put_replicas},
+    {VIEWERS, REST_GET, "jobs", get_jobs},
+    {VIEWERS, REST_GET, "jobs/overview", get_jobs_overview}, /* before :id */
+    {VIEWERS, REST_GET, "jobs/:id", get_job},
+    {OPERATORS, REST_PATCH, "jobs/:id", patch_job},
+    {VIEWERS, REST_GET, "jobs/:id/plan", get_plan},
+    {VIEWERS, REST_GET, "jobs/:id/exceptions", get_exceptions},
+    {OPERATORS, REST_POST, "jobs/:id/savepoints", admin_post_savepoint},
+    {VIEWERS, REST_GET, "jobs/:id/savepoints/:request", admin_get_request},
+    {OPERATORS, REST_POST, "jobs/:id/stop", admin_post_stop},
+    {VIEWERS, REST_GET, "jobs/:id/stop/:request", admin_get_request},
+    {OPERATORS, REST_POST, "jobs/:id/checkpoints", admin_post_checkpoint},
+    {VIEWERS, REST_GET, "jobs/:id/checkpoints", admin_get_checkpoints},
+    {VIEWERS, REST_GET, "jobs/:id/checkpoints/config", admin_get_checkpoint_config}, /* before :request */
+    {VIEWERS, REST_GET, "jobs/:id/checkpoints/:request", admin_get_request},
+    {OPERATORS, REST_PATCH, "jobs/:id/rescaling", admin_patch_rescaling},
+    {VIEWERS, REST_GET, "jobs/:id/rescaling/:request", admin_get_request},
 };
 
 static bool segment_matches(const char *pattern, size_t len, const char *segment)
@@ -576,6 +586,17 @@ static bool is_for_everybody(handler handle)
     return handle == get_bytes || handle == put_replicas;
 }
 
+static weir_err deny(struct call *c, uint32_t roles)
+{
+    c->status = REST_FORBIDDEN;
+    c->remedy = "use a key of another role, or have the line of this one changed in the known keys";
+    return weir_fail(&c->diag, WEIR_E_DENIED, "the role of this key does not allow it: %s may",
+                     roles & NET_ROLE_OPERATOR   ? "operator, deployer, admin"
+                     : roles & NET_ROLE_DEPLOYER ? "deployer, admin"
+                     : roles & NET_ROLE_ADMIN    ? "admin"
+                                                 : "jobmanager");
+}
+
 static weir_err dispatch(struct call *c)
 {
     bool path_known = false;
@@ -583,6 +604,7 @@ static weir_err dispatch(struct call *c)
         if (!path_matches(routes[i].pattern, c->request, c->param)) continue;
         path_known = true;
         if (routes[i].method != c->request->method) continue;
+        if (!(routes[i].roles & c->roles)) return deny(c, routes[i].roles);
         return is_for_everybody(routes[i].handle) || master_leads(c->admin->master) ? routes[i].handle(c) : name_leader(c);
     }
     if (path_known) {
@@ -607,6 +629,7 @@ static enum rest_status status_of(weir_err err)
     case WEIR_E_EXISTS:
     case WEIR_E_STATE: return REST_CONFLICT;
     case WEIR_E_LIMIT: return REST_TOO_MANY;
+    case WEIR_E_DENIED: return REST_FORBIDDEN;
     default: return REST_INTERNAL;
     }
 }
@@ -665,10 +688,10 @@ static void fill_body(struct admin_reply *out, json_t *json)
     if (!out->body) out->status = REST_INTERNAL;
 }
 
-void admin_handle(struct admin *a, const struct weir_bytes *parts, uint32_t n, struct admin_reply *out)
+void admin_handle(struct admin *a, uint32_t roles, const struct weir_bytes *parts, uint32_t n, struct admin_reply *out)
 {
     struct rest_request request;
-    struct call c = {.admin = a, .request = &request};
+    struct call c = {.admin = a, .roles = roles, .request = &request};
     request.headers.n = 0;
     weir_err err = serve(&c, &request, parts, n);
     if (err) {

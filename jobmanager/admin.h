@@ -12,6 +12,7 @@
 #include "jobmanager/plans.h"
 #include "jobmanager/store.h"
 #include "runtime/net/rest.h"
+#include "runtime/net/socket.h"
 
 #define ADMIN_PART_MAX \
     (4u * WEIR_ADMIN_MAX)         /* bytes of one part; above, the sender loses its connection. Between WEIR_ADMIN_MAX and this: 413 */
@@ -48,8 +49,11 @@ struct admin_reply {
     enum job_key awaits_key; /* as there; JOB_KEYS: a plugin */
 };
 
-/* Answers the request in `parts` (without the routing id; an empty part in front is skipped). */
-void admin_handle(struct admin *a, const struct weir_bytes *parts, uint32_t n, struct admin_reply *out);
+/*
+ * Answers the request in `parts` (without the routing id; an empty part in front is skipped). roles: of whoever asks (enum net_role;
+ * NET_ROLES_ALL in a process without keys); what none of them allows is answered 403.
+ */
+void admin_handle(struct admin *a, uint32_t roles, const struct weir_bytes *parts, uint32_t n, struct admin_reply *out);
 /* What it waited for has failed: another answer takes its place. */
 void admin_reply_fail(struct admin_reply *reply, weir_err err, const char *reason);
 /* How `awaits` names a plugin. */

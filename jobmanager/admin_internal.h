@@ -12,6 +12,7 @@ enum { ADMIN_PARAMS_MAX = 2 };
 /* One request on its way through. */
 struct call {
     struct admin *admin;
+    uint32_t roles; /* of whoever asks */
     const struct rest_request *request;
     const char *param[ADMIN_PARAMS_MAX]; /* what stood at the ':' segments of the pattern */
     enum rest_status status;             /* set by a handler for other successes than 200, and for failures whose code says too little */

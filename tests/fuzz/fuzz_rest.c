@@ -95,7 +95,7 @@ static void check_request(const struct weir_bytes *parts, uint32_t n)
 static void check_answer(const struct weir_bytes *parts, uint32_t n)
 {
     struct admin_reply reply;
-    admin_handle(&admin, parts, n, &reply);
+    admin_handle(&admin, NET_ROLES_ALL, parts, n, &reply);
     must(reply.status >= REST_OK && reply.status <= REST_VERSION_UNKNOWN);
     must(reply.body != NULL);
     json_t *json = json_loadb(reply.body, reply.len, 0, NULL);

@@ -125,7 +125,7 @@ static void ask_with(enum rest_method method, const char *target, const char *he
     struct weir_bytes parts[REST_REQUEST_PARTS];
     forget_reply();
     rest_request_build(parts, method, target, headers, body);
-    admin_handle(&admin, parts, REST_REQUEST_PARTS, &reply);
+    admin_handle(&admin, NET_ROLES_ALL, parts, REST_REQUEST_PARTS, &reply);
     doc = json_loadb(reply.body, reply.len, 0, NULL);
     assert_non_null(doc);
 }
@@ -224,14 +224,14 @@ static void garbage_is_answered(void **state)
     (void)state;
     struct weir_bytes garbage[] = {text("\xff\xfe"), text("x")};
     forget_reply();
-    admin_handle(&admin, garbage, 2, &reply);
+    admin_handle(&admin, NET_ROLES_ALL, garbage, 2, &reply);
     assert_int_equal(reply.status, REST_BAD_REQUEST);
     admin_reply_close(&reply);
-    admin_handle(&admin, NULL, 0, &reply);
+    admin_handle(&admin, NET_ROLES_ALL, NULL, 0, &reply);
     assert_int_equal(reply.status, REST_BAD_REQUEST);
     admin_reply_close(&reply);
     garbage[0] = text("WEIR/2");
-    admin_handle(&admin, garbage, 2, &reply);
+    admin_handle(&admin, NET_ROLES_ALL, garbage, 2, &reply);
     assert_int_equal(reply.status, REST_VERSION_UNKNOWN);
     assert_non_null(strstr(reply.body, "WEIR/1"));
 }
@@ -508,6 +508,68 @@ static void live_configuration_is_checked_and_shown(void **state)
     assert_true(json_is_true(json_object_get(shown, "counts")));
 }
 
+/* Each request, and the least role that may make it. */
+static const struct {
+    enum rest_method method;
+    const char *target;
+    uint32_t least; /* of viewer, operator, deployer, admin */
+    bool jobmanagers;
+} rights[] = {
+    {REST_GET, "/overview", NET_ROLE_VIEWER, false},
+    {REST_GET, "/config", NET_ROLE_VIEWER, false},
+    {REST_GET, "/config/live", NET_ROLE_VIEWER, false},
+    {REST_POST, "/config/live/check", NET_ROLE_ADMIN, false},
+    {REST_GET, "/taskmanagers", NET_ROLE_VIEWER, false},
+    {REST_GET, "/taskmanagers/x", NET_ROLE_VIEWER, false},
+    {REST_GET, "/plugins", NET_ROLE_VIEWER, false},
+    {REST_POST, "/plugins", NET_ROLE_DEPLOYER, false},
+    {REST_PUT, "/plugins/x", NET_ROLE_DEPLOYER, false},
+    {REST_DELETE, "/plugins/x", NET_ROLE_ADMIN, false},
+    {REST_POST, "/plugins/x/run", NET_ROLE_DEPLOYER, false},
+    {REST_POST, "/plugins/x/plan", NET_ROLE_DEPLOYER, false},
+    {REST_GET, "/plugins/x/plan/y", NET_ROLE_DEPLOYER, false},
+    {REST_GET, "/plugins/x/bytes", NET_ROLE_DEPLOYER, true},
+    {REST_PUT, "/replicas", 0, true},
+    {REST_GET, "/jobs", NET_ROLE_VIEWER, false},
+    {REST_GET, "/jobs/overview", NET_ROLE_VIEWER, false},
+    {REST_GET, "/jobs/x", NET_ROLE_VIEWER, false},
+    {REST_PATCH, "/jobs/x?mode=cancel", NET_ROLE_OPERATOR, false},
+    {REST_GET, "/jobs/x/plan", NET_ROLE_VIEWER, false},
+    {REST_GET, "/jobs/x/exceptions", NET_ROLE_VIEWER, false},
+    {REST_POST, "/jobs/x/savepoints", NET_ROLE_OPERATOR, false},
+    {REST_GET, "/jobs/x/savepoints/y", NET_ROLE_VIEWER, false},
+    {REST_POST, "/jobs/x/stop", NET_ROLE_OPERATOR, false},
+    {REST_GET, "/jobs/x/stop/y", NET_ROLE_VIEWER, false},
+    {REST_POST, "/jobs/x/checkpoints", NET_ROLE_OPERATOR, false},
+    {REST_GET, "/jobs/x/checkpoints", NET_ROLE_VIEWER, false},
+    {REST_GET, "/jobs/x/checkpoints/config", NET_ROLE_VIEWER, false},
+    {REST_GET, "/jobs/x/checkpoints/y", NET_ROLE_VIEWER, false},
+    {REST_PATCH, "/jobs/x/rescaling", NET_ROLE_OPERATOR, false},
+    {REST_GET, "/jobs/x/rescaling/y", NET_ROLE_VIEWER, false},
+};
+
+static bool may(uint32_t role, size_t i)
+{
+    if (role == NET_ROLE_JOBMANAGER) return rights[i].jobmanagers;
+    return role >= NET_ROLE_VIEWER && rights[i].least && role >= rights[i].least;
+}
+
+static void each_role_may_what_is_written(void **state)
+{
+    (void)state;
+    for (uint32_t role = 0; role <= NET_ROLE_ADMIN; role = role ? 2 * role : 1) {
+        for (size_t i = 0; i < sizeof rights / sizeof *rights; i++) {
+            struct weir_bytes parts[REST_REQUEST_PARTS];
+            forget_reply();
+            rest_request_build(parts, rights[i].method, rights[i].target, "", text(""));
+            admin_handle(&admin, role, parts, REST_REQUEST_PARTS, &reply);
+            doc = json_loadb(reply.body, reply.len, 0, NULL);
+            if ((reply.status != REST_FORBIDDEN) != may(role, i)) fail_msg("role %u, %s: %u", role, rights[i].target, reply.status);
+            if (reply.status == REST_FORBIDDEN) expect_error(REST_FORBIDDEN, "DENIED", "the role of this key does not allow it");
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -522,6 +584,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_plan_is_polled_until_it_is_made, open_admin, close_admin),
         cmocka_unit_test_setup_teardown(a_plan_that_cannot_be_made_says_why, open_admin, close_admin),
         cmocka_unit_test_setup_teardown(wrong_requests_for_plans_are_refused, open_admin, close_admin),
+        cmocka_unit_test_setup_teardown(each_role_may_what_is_written, open_admin, close_admin),
         cmocka_unit_test_setup_teardown(live_configuration_is_checked_and_shown, open_admin, close_admin),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
