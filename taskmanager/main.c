@@ -30,6 +30,8 @@ static const struct config_key keys[] = {
      .help = "bytes of a frame, in which records travel together; with 1 each travels alone"},
     {"taskmanager.state.dir", CONFIG_STR, "", .flag = "state-dir",
      .help = "folder on a local disk for state that does not fit its memory; by default /tmp/weir-UID"},
+    {"taskmanager.worker-key", CONFIG_STR, "",
+     .help = "file of the key pair with which jobs are clients of the coordination tree, of a cluster with keys; none: they cannot be"},
     {"taskmanager.worker", CONFIG_STR, "", .flag = "worker", .help = "program of the workers; by default weir-worker beside this one"},
 };
 static const char *const foreign[] = {"jobmanager", "execution", "state", "restart-strategy", "coordination", NULL};
@@ -61,6 +63,25 @@ static const char *choose_state_dir(const struct config *config, char fallback[s
     return fallback;
 }
 
+/* Jobs can read the file, so it must be good for nothing but the tree. */
+static weir_err check_worker_key(const struct taskmanager_config *c, struct weir_diag *diag)
+{
+    struct net_key_pair pair;
+    if (c->worker_key[0] == '\0') return WEIR_OK;
+    if (!net_is_secured())
+        return weir_fail(
+            diag, WEIR_E_ARGUMENT,
+            "taskmanager.worker-key is given and security.key is not: give this TaskManager its own key, too, or leave it out");
+    weir_err err = net_key_pair_load(&pair, c->worker_key, diag);
+    if (err) return weir_wrap(diag, err, "taskmanager.worker-key");
+    enum net_role role = net_role_of(pair.open);
+    net_key_pair_forget(&pair);
+    if (role == NET_ROLE_CLIENT) return WEIR_OK;
+    return weir_fail(diag, WEIR_E_ARGUMENT,
+                     "taskmanager.worker-key: the key in %s %s: jobs have a key with the role client (`jobctl cert new`)", c->worker_key,
+                     role ? "has another role" : "is not among the known ones");
+}
+
 static weir_err serve(const struct config *config, int signals, struct weir_diag *diag)
 {
     char worker[PATH_MAX], random[16], state_dir[32];
@@ -69,6 +90,8 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
         .id = make_id(config, random),
         .data = config_str(config, "taskmanager.data"),
         .worker_path = config_str(config, "taskmanager.worker"),
+        .worker_key = config_str(config, "taskmanager.worker-key"),
+        .known_keys = config_str(config, "security.known-keys"),
         .state_dir = choose_state_dir(config, state_dir),
         .slots = count_slots(config),
         .leader_wait_ms = (uint32_t)config_int(config, LIVE_LEADER_WAIT),
@@ -87,6 +110,7 @@ static weir_err serve(const struct config *config, int signals, struct weir_diag
     err = net_start(1);
     if (err) return weir_fail(diag, err, "cannot start the network");
     err = net_secure_from_config(config, NET_ROLE_TASKMANAGER, diag);
+    if (!err) err = check_worker_key(&c, diag);
     if (!err) err = taskmanager_new(&taskmanager, &c, diag);
     if (!err) err = taskmanager_run(taskmanager, diag);
     taskmanager_destroy(&taskmanager);

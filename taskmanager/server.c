@@ -158,6 +158,8 @@ static void spawn(struct taskmanager *s, const struct supervisor_action *a)
         .segment = s->config.segment,
         .silence_ms = a->spawn.heartbeat_timeout_ms,
         .log_level = a->spawn.log_level,
+        .key = s->config.worker_key,
+        .known_keys = s->config.known_keys,
         .plugin_fd = plugin_cache_find(s->cache, a->spawn.digest),
         .job = a->spawn.job,
         .attempt = a->spawn.attempt,

@@ -16,6 +16,7 @@ struct taskmanager_config { /* strings are kept by the caller as long as the ser
     const char
         *data; /* tcp://HOST:* or ipc://PATH: each worker gets PATH-HEX, or PATH/HEX if PATH is a folder; ipc://@NAME leaves no file */
     const char *worker_path;
+    const char *worker_key, *known_keys; /* files, for jobs' clients of the tree; worker_key "": they have none */
     /* Base of scratch folders (runtime/base/scratch.h): its own, with local copies of checkpoints, and those of its workers. */
     const char *state_dir;
     uint64_t slot_memory; /* bytes of state a slot may hold in memory; 0 = the default */

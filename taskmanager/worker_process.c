@@ -47,7 +47,14 @@ static weir_err start_child(struct worker_process *w, const struct worker_proces
     const char *argv[] = {"weir-worker", "--run",      "--parent",  parent,       "--data",      c->data,
                           "--state",     c->state_dir, "--local",   c->local_dir, "--memory",    memory,
                           "--segment",   segment,      "--silence", silence,      "--log-level", log_level_name(c->log_level),
-                          NULL};
+                          NULL,          NULL,         NULL,        NULL,         NULL};
+    size_t n = sizeof argv / sizeof *argv - 5;
+    if (c->key && *c->key) {
+        argv[n++] = "--key";
+        argv[n++] = c->key;
+        argv[n++] = "--known-keys";
+        argv[n++] = c->known_keys;
+    }
     int fds[] = {c->plugin_fd, w->box_fd}; /* 4 and 5 */
     struct child_config config = {
         .path = c->worker_path, .argv = (char *const *)(uintptr_t)argv, .n_fds = 2, .fds = fds, .message_max = WEIR_CONTROL_MAX};

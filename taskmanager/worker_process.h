@@ -23,7 +23,8 @@ struct worker_process_config {
     uint32_t segment;      /* bytes of a frame */
     uint32_t silence_ms;   /* so long other workers may be silent before a JobManager ends the attempt */
     enum log_level log_level;
-    int plugin_fd; /* sealed; borrowed */
+    const char *key, *known_keys; /* files, for the job's clients of the tree; NULL or "": none */
+    int plugin_fd;                /* sealed; borrowed */
     struct weir_id job;
     uint32_t attempt;
     struct weir_bytes deploy; /* its first message */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "runtime/base/assert.h"
@@ -434,11 +435,19 @@ static weir_err check_own(const struct net_security_config *c, struct weir_diag 
                      c->key, own->name, net_role_name(own->role));
 }
 
+/* From the root: the list is read again, and the process may go elsewhere meanwhile. */
+static weir_err take_path(const char *path, struct weir_diag *diag)
+{
+    char here[sizeof self.path] = "";
+    if (path[0] != '/' && !getcwd(here, sizeof here)) return weir_fail_errno(diag, errno, "find the present folder");
+    int length = snprintf(self.path, sizeof self.path, "%s%s%s", here, *here ? "/" : "", path);
+    return length < (int)sizeof self.path ? WEIR_OK : weir_fail(diag, WEIR_E_LIMIT, "the path of the known keys is too long");
+}
+
 static weir_err load(const struct net_security_config *c, struct weir_diag *diag)
 {
-    if (snprintf(self.path, sizeof self.path, "%s", c->known_keys) >= (int)sizeof self.path)
-        return weir_fail(diag, WEIR_E_LIMIT, "the path of the known keys is too long");
-    weir_err err = net_key_pair_new(&self.stranger, diag);
+    weir_err err = take_path(c->known_keys, diag);
+    if (!err) err = net_key_pair_new(&self.stranger, diag);
     if (err) return err;
     err = net_key_pair_load(&self.own, c->key, diag);
     if (err) return weir_wrap(diag, err, "security.key");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * CURVE for all sockets of a process. Between net_start and the first socket a program says once which key is its own and which it knows
- * (net_secure); from then on there is no plain transport in it but inproc:
+ * (net_secure); from then on there is no plain transport in it but inproc, and what says so itself (net_socket_config.plain):
  *
  *     bind      only keys that are known, and of a role that the socket admits (net_socket_config.roles), come in; a handler of ZeroMQ's
  *               authentication protocol (ZAP) says so, and where there is none nobody comes in (ZMQ_ZAP_ENFORCE_DOMAIN)

@@ -29,6 +29,7 @@ struct net_socket {
     struct net_socket *watched; /* of a monitor */
     uint32_t roles;
     const struct net_key_pair *identity;
+    bool plain;
 };
 
 void *net_context(void)
@@ -173,6 +174,7 @@ weir_err net_socket_new(struct net_socket **out, const struct net_socket_config 
     if (!s) return weir_fail(diag, WEIR_E_NOMEM, "no memory for a socket");
     s->roles = config->roles;
     s->identity = config->identity;
+    s->plain = config->plain;
     s->zmq = zmq_socket(context, config->kind == NET_ROUTER ? ZMQ_ROUTER : ZMQ_DEALER);
     int error = errno;
     if (s->zmq && set_options(s->zmq, config) == 0) {
@@ -242,7 +244,7 @@ weir_err net_endpoint_check(const char *endpoint, struct weir_diag *diag)
 
 static weir_err arm(struct net_socket *s, const char *endpoint, bool for_connect, struct weir_diag *diag)
 {
-    if (!net_is_secured()) return WEIR_OK;
+    if (!net_is_secured() || s->plain) return WEIR_OK;
     return for_connect ? curve_connect(s->zmq, s->identity, endpoint, diag) : curve_bind(s->zmq, s->identity, s->roles, diag);
 }
 
@@ -255,7 +257,7 @@ static weir_err prepare(struct net_socket *s, const char *endpoint, bool for_con
         return weir_fail(diag, WEIR_E_ARGUMENT, "an endpoint has at most %u bytes", NET_ENDPOINT_MAX - 1);
     }
     struct endpoint parsed;
-    weir_err err = check(&parsed, endpoint, net_is_secured(), diag);
+    weir_err err = check(&parsed, endpoint, net_is_secured() && !s->plain, diag);
     if (err) return err;
     if (for_connect && parsed.kind == ENDPOINT_TCP && parsed.port == 0)
         return weir_fail(diag, WEIR_E_ARGUMENT, "endpoint %s has no port to connect to", endpoint);

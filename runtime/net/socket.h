@@ -12,7 +12,7 @@
  * ZeroMQ still loses messages when a connection resets. Whoever needs more counts: runtime/wire/link.h for control, `seq` for frames.
  *
  * Plain, bind and connect refuse every endpoint that leaves the machine (net_endpoint_check). In a process that has keys (security.h) every
- * socket but inproc has CURVE.
+ * socket has CURVE, but for inproc, and those of which it is said that they are plain.
  *
  * Thread: a socket stays with the thread that made it. net_start and net_stop: the main thread.
  */
@@ -116,6 +116,7 @@ struct net_socket_config {
     /* In a process with keys. */
     uint32_t roles;                      /* of a socket that is bound: whose keys may come (enum net_role, several); required then */
     const struct net_key_pair *identity; /* another key than the process's; NULL: none. Borrowed until the socket is bound or connected */
+    bool plain;                          /* no CURVE all the same: for loopback and ipc, as in a process without keys */
 };
 
 struct net_socket;

@@ -65,7 +65,7 @@ weir_err exchange_new(struct exchange **out, struct deployment *d, const struct 
     x->n_peers = d->n_workers;
     uint32_t hwm = high_water_mark(d);
     struct net_socket_config config = {
-        .kind = NET_ROUTER, .message_max = WEIR_FRAME_MAX, .send_hwm = hwm, .receive_hwm = hwm, .silence_ms = silence_ms};
+        .kind = NET_ROUTER, .message_max = WEIR_FRAME_MAX, .send_hwm = hwm, .receive_hwm = hwm, .silence_ms = silence_ms, .plain = true};
     weir_err err = x->peers ? net_socket_new(&x->router, &config, diag) : weir_fail(diag, WEIR_E_NOMEM, "no memory for the data plane");
     if (!err) err = net_socket_bind(x->router, endpoint, diag);
     if (err) {
@@ -116,7 +116,8 @@ static weir_err connect_peer(struct exchange *x, const struct wire_peer *peer, s
                                        .message_max = WEIR_FRAME_MAX,
                                        .send_hwm = hwm,
                                        .receive_hwm = hwm,
-                                       .silence_ms = x->silence_ms};
+                                       .silence_ms = x->silence_ms,
+                                       .plain = true};
     weir_err err = net_socket_new(&p->dealer, &config, diag);
     if (!err) err = net_socket_connect(p->dealer, peer->endpoint, diag);
     return err ? weir_wrap(diag, err, "connect to worker %u", peer->worker) : WEIR_OK;

@@ -5,7 +5,8 @@
  * A worker is started by exec with
  *
  *     weir-worker --run  --parent PID --data tcp://HOST:* | ipc://PATH --state DIR --local DIR --memory BYTES
- *                 --segment BYTES --silence MS --log-level LEVEL                              fds 3, 4, 5 below
+ *                 --segment BYTES --silence MS --log-level LEVEL
+ *                 [--key FILE --known-keys FILE]                                              fds 3, 4, 5 below
  *     weir-worker --describe --parent PID --parallelism P --name NAME --cwd DIR [--] ARG...     fds 3, 4
  *
  *     fd 3  message pipe (runtime/net/pipe.h). --run: struct wire_msg both ways; the TaskManager sends the DEPLOY message first.
@@ -19,6 +20,7 @@
  * TaskManager.
  * --segment: bytes of a frame, 1 ... WEIR_FRAME_BYTES.
  * --silence: ZeroMQ must not give up another worker before a JobManager would, which takes so long (heartbeat.timeout).
+ * --key, --known-keys: for the job's clients of the coordination tree (taskmanager.worker-key). The job can read them as the worker can.
  * --log-level: lowest level written, "info" without; LOG_LEVEL on the pipe changes it.
  * Standard output and error are inherited. Exit status: 0 after its last message; anything else, or a signal, is a failure that the
  * TaskManager puts in words from the status and the black box.

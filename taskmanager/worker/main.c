@@ -12,6 +12,7 @@
 #include "runtime/base/limits.h"
 #include "runtime/base/log.h"
 #include "runtime/base/scratch.h"
+#include "runtime/net/security.h"
 #include "taskmanager/worker/describe.h"
 #include "taskmanager/worker/worker.h"
 
@@ -50,6 +51,16 @@ static bool follow_parent(const char *pid, const char *data)
     return strtol(pid, NULL, 10) == (long)getppid();
 }
 
+/* Before any code of the job. Keys are for its clients of the tree; records travel plain. */
+static bool start_network(const struct net_security_config *keys)
+{
+    struct weir_diag diag;
+    if (net_start(1)) return false;
+    if (!keys->key || !net_secure(keys, &diag)) return true;
+    log_error("no key", " reason=\"%s\"", diag.text);
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"run", no_argument, NULL, 'r'},
@@ -65,6 +76,8 @@ int main(int argc, char **argv)
                                             {"cwd", required_argument, NULL, 'c'},
                                             {"silence", required_argument, NULL, 'i'},
                                             {"log-level", required_argument, NULL, 'v'},
+                                            {"key", required_argument, NULL, 'k'},
+                                            {"known-keys", required_argument, NULL, 'K'},
                                             {NULL, 0, NULL, 0}};
     int mode = 0, option;
     long parallelism = 1;
@@ -72,6 +85,7 @@ int main(int argc, char **argv)
     enum log_level level = LOG_LEVEL_INFO;
     bool known_level = true;
     struct worker_config config = {0};
+    struct net_security_config keys = {0};
     const char *parent = NULL, *data = NULL, *state = NULL, *name = "", *cwd = "/";
     while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
         switch (option) {
@@ -84,6 +98,8 @@ int main(int argc, char **argv)
         case 'b': config.slot_memory = strtoull(optarg, NULL, 10); break;
         case 'g': segment = strtoul(optarg, NULL, 10); break;
         case 'i': config.silence_ms = (uint32_t)strtoul(optarg, NULL, 10); break;
+        case 'k': keys.key = optarg; break;
+        case 'K': keys.known_keys = optarg; break;
         case 'v': known_level = !log_level_parse(optarg, &level); break;
         case 'n': parallelism = strtol(optarg, NULL, 10); break;
         case 'm': name = optarg; break;
@@ -103,6 +119,7 @@ int main(int argc, char **argv)
         config.data_endpoint = data;
         config.state_dir = state ? scratch : NULL;
         config.segment = (uint32_t)segment;
+        if (!start_network(&keys)) return 1;
         return worker_run(&config);
     }
     if (parallelism < 1 || parallelism > WEIR_PARALLELISM_MAX) return wrong_use("--parallelism is out of range");

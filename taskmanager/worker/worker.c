@@ -456,7 +456,7 @@ int worker_run(const struct worker_config *config)
         return 1;
     }
     crash_watch(box);
-    if (worker_body_new(&w, config, WORKER_FD_PIPE, box) || net_start(1)) return 1;
+    if (worker_body_new(&w, config, WORKER_FD_PIPE, box)) return 1;
     loop(w);
     say_goodbye(w);
     if (w->parent_gone) {

@@ -28,7 +28,7 @@ bool worker_body_turn(struct worker *w);        /* moves frames, snapshots, word
 bool worker_body_lives(const struct worker *w); /* false: its last message is on the pipe, or nobody listens */
 void worker_body_destroy(struct worker **w);    /* its task threads have ended. Accepts NULL */
 
-/* Returns the exit status; the last message on the pipe says how the attempt ended. */
+/* net_start comes before. Returns the exit status; the last message on the pipe says how the attempt ended. */
 int worker_run(const struct worker_config *config);
 
 #endif

@@ -210,6 +210,33 @@ STORY(acls_of_keys_grant_and_deny)
     be(c, "ann");
 }
 
+/* Jobs are clients with a key of their own, which is good for nothing else; without one they are told so. */
+STORY(a_job_uses_the_tree_with_the_key_of_workers)
+{
+    char id[JOB_ID_MAX], path[128];
+    start_cluster(c, 0);
+    make_key(c, "jobs", "client", NULL, true);
+    (void)find_tree(c);
+    be(c, "tm");
+    assert_int_equal(setenv("WEIR_TASKMANAGER_WORKER_KEY", in_dir(c, "ann.key"), 1), 0);
+    struct proc *refused = cluster_start_taskmanager(c, 2);
+    assert_int_equal(proc_wait(c, refused, CLUSTER_WAIT_MS), 1);
+    assert_has(proc_said(refused).err, "jobs have a key with the role client");
+    assert_int_equal(setenv("WEIR_TASKMANAGER_WORKER_KEY", in_dir(c, "jobs.key"), 1), 0);
+    for (uint32_t i = 0; i < 2; i++) (void)cluster_start_taskmanager(c, 2);
+    assert_int_equal(unsetenv("WEIR_TASKMANAGER_WORKER_KEY"), 0);
+    be(c, "ann");
+    cluster_wait_registered(c, 2);
+    job_submit(c, id, "--parallelism", "4", example_plugin("elected"), "--", "--pace", "20000", NULL);
+    json_decref(job_wait(c, id, "RUNNING"));
+    (void)snprintf(path, sizeof path, "/elected/%s/status", id);
+    int64_t deadline_ms = now_ms() + CLUSTER_WAIT_MS;
+    while (ctl(c, "coord", "get", path, NULL).code != 0)
+        if (!wait_a_while(c, deadline_ms)) fail_msg("the job writes nothing into the tree");
+    assert_int_equal(ctl(c, "cancel", id, NULL).code, 0);
+    json_decref(job_wait(c, id, "CANCELED"));
+}
+
 /* ---- sessions ---- */
 
 /* This program becomes a client, joe. */
@@ -447,7 +474,7 @@ STORY(half_a_configuration_does_not_start)
 
 STORY_MAIN(STORY_TEST(a_cluster_with_keys_runs_a_job), STORY_TEST(a_local_cluster_needs_no_keys),
            STORY_TEST(strangers_are_refused_and_told_why), STORY_TEST(a_taskmanager_needs_a_key_of_its_role),
-           STORY_TEST(acls_of_keys_grant_and_deny), STORY_TEST(another_key_cannot_go_on_with_a_session),
-           STORY_TEST(a_key_that_is_struck_out_ends), STORY_TEST(roles_say_what_may_be_asked),
-           STORY_TEST(a_peer_with_a_foreign_key_stays_outside), STORY_TEST(only_administrators_change_the_members),
-           STORY_TEST(half_a_configuration_does_not_start))
+           STORY_TEST(acls_of_keys_grant_and_deny), STORY_TEST(a_job_uses_the_tree_with_the_key_of_workers),
+           STORY_TEST(another_key_cannot_go_on_with_a_session), STORY_TEST(a_key_that_is_struck_out_ends),
+           STORY_TEST(roles_say_what_may_be_asked), STORY_TEST(a_peer_with_a_foreign_key_stays_outside),
+           STORY_TEST(only_administrators_change_the_members), STORY_TEST(half_a_configuration_does_not_start))
