@@ -249,7 +249,7 @@ static void give_up(struct ckpt *c, enum ckpt_cause cause, int64_t now_ms, int64
     ckpt_history_end(&c->history, CKPT_FAILED, now_ms, c->began_ms, wall_ms);
     struct ckpt_request *request = running_request(c);
     if (request) fail_request(c, request, out->reason);
-    if (triggered && !c->detached) act(out, CKPT_DO_ABORT, c);
+    if (triggered) act(out, CKPT_DO_ABORT, c); /* also when the attempt ends: what was prepared for it will never be anybody's */
     judge(c, cause, triggered, out);
     if (c->state == CKPT_PENDING)
         throw_away(c, now_ms, out);

@@ -368,4 +368,5 @@ const struct weir_operator file_folders_sink = {
     .commit = folders_commit,
     .recover = folders_recover,
     .close = folders_close,
+    .abort = sink_abort,
 };

@@ -8,6 +8,7 @@
  *     prepare    the rest of the buffer, fsync, temporary name: durable, not visible; a committable for each file
  *     commit     rename, fsync of the folder; with `replace` the files of earlier runs go
  *     recover    temporary files of earlier attempts that no committable tells of go
+ *     abort      a temporary file that no checkpoint will ever tell of goes
  *     close      what was not prepared is removed
  *
  * Rows that are divided over folders: folders.c.
@@ -122,6 +123,14 @@ static weir_err file_sink_commit(void *self, struct weir_ctx *ctx, struct weir_b
     return err ? err : show(&file, &s->lineage, ctx->job_id, ctx->diag);
 }
 
+void sink_abort(void *self, struct weir_ctx *ctx, struct weir_bytes committable)
+{
+    struct show file;
+    (void)self;
+    if (show_read(&file, committable, ctx->diag) || !(file.flags & SHOW_FILE)) return;
+    (void)folder_remove_file(file.dir, file.temporary, ctx->diag); /* else recover meets it again */
+}
+
 static void file_sink_close(void *self, struct weir_ctx *ctx)
 {
     struct file_sink *s = self;
@@ -133,7 +142,7 @@ static void file_sink_close(void *self, struct weir_ctx *ctx)
     {                                                                                                                          \
         .struct_size = sizeof(struct weir_operator), .name = "file", .self_size = sizeof(struct file_sink), .flags = (flags_), \
         .open = file_sink_open, .process = file_sink_process, .prepare = file_sink_prepare, .commit = file_sink_commit,        \
-        .recover = file_sink_recover, .close = file_sink_close                                                                 \
+        .recover = file_sink_recover, .close = file_sink_close, .abort = sink_abort                                            \
     }
 static const struct weir_operator file_sink = FILE_SINK(WEIR_OPERATOR_SINK);
 static const struct weir_operator file_changelog_sink = FILE_SINK(WEIR_OPERATOR_SINK | WEIR_OPERATOR_TAKES_CHANGES);

@@ -28,6 +28,9 @@ struct writer_options sink_writer_options(const struct weir_file_sink *sink, con
  */
 weir_err sink_remove_orphans(const char *dir, bool deep, struct weir_ctx *ctx, const struct weir_bytes *kept, uint32_t n_kept);
 
+/* As weir_operator.abort: the temporary file goes. */
+void sink_abort(void *self, struct weir_ctx *ctx, struct weir_bytes committable);
+
 /* Fails: rows that are no inserts cannot be written. */
 weir_err sink_refuse_kind(struct weir_ctx *ctx, const struct weir_record *rec);
 

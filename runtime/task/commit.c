@@ -65,6 +65,16 @@ weir_err op_commit(struct op *op, uint64_t checkpoint_id)
     return err;
 }
 
+void op_abort(struct op *op, uint64_t kept)
+{
+    const struct weir_committables *list = &op->committables;
+    if (!is_user(op) || !op->spec.table->abort) return;
+    note_code(op, (int32_t)op->spec.node);
+    for (uint32_t i = 0; i < list->n; i++)
+        if (list->items[i].checkpoint_id > kept) op->spec.table->abort(op->self, &op->ctx, list->items[i].data);
+    note_code(op, -1);
+}
+
 /* Each subtask commits its share of what all former ones had prepared, so that none of it is forgotten when there are fewer of them now. */
 static weir_err commit_restored(struct op *op)
 {

@@ -692,6 +692,11 @@ weir_err subtask_commit(struct subtask *s)
     return err;
 }
 
+void subtask_abandon(struct subtask *s, uint64_t kept)
+{
+    for (uint32_t i = 0; s->ops && i < s->n_ops; i++) op_abort(&s->ops[i], kept);
+}
+
 void subtask_close(struct subtask *s)
 {
     WEIR_ASSERT(s->checkpoints.n_unsettled == 0);

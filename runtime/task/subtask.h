@@ -181,6 +181,7 @@ static inline bool op_is_sink(const struct op *op)
 }
 weir_err op_prepare(struct op *op, uint64_t checkpoint_id); /* sinks; others have nothing to do in these three */
 weir_err op_commit(struct op *op, uint64_t checkpoint_id);  /* all that was prepared for it or before */
+void op_abort(struct op *op, uint64_t kept);                /* all that was prepared for later ones, and not committed; before op_close */
 weir_err op_recover(struct op *op);                         /* after open: commits what was restored, removes what is left over */
 weir_err op_make_state(struct op *op);                      /* makes op->keyed, in the subtask's slot */
 /*
@@ -333,6 +334,8 @@ struct subtask {
 weir_err subtask_open(struct subtask *s, weir_time now_ms);
 enum subtask_step subtask_step(struct subtask *s, weir_time now_ms);
 weir_err subtask_commit(struct subtask *s);
+/* Before the end of a subtask that is stopped: what its sinks prepared for checkpoints above `kept` will never be made visible. */
+void subtask_abandon(struct subtask *s, uint64_t kept);
 /* Closes operators and readers and frees everything inside; state stays. Channels are the owner's. */
 void subtask_close(struct subtask *s);
 static inline bool subtask_blocked(const struct subtask *s)

@@ -16,6 +16,7 @@ weir_err task_thread_init(struct task_thread *t, uint64_t n_outbox, struct weir_
     (void)pthread_mutex_init(&t->stats_lock, NULL);
     (void)pthread_mutex_init(&t->mail.lock, NULL);
     t->mail.tail = &t->mail.taken;
+    atomic_init(&t->kept, UINT64_MAX);
     err = outbox_init(&t->outbox, n_outbox, t->net);
     t->stats = calloc(t->n_subtasks ? t->n_subtasks : 1, sizeof *t->stats);
     t->counters = calloc(t->counters_cap ? t->counters_cap : 1, sizeof *t->counters);
@@ -393,6 +394,7 @@ bool task_thread_end(struct task_thread *t)
     if (!snapshots_are_back(t)) return false;
     for (uint32_t i = 0; i < t->n_subtasks; i++) {
         atomic_store_explicit(t->subtasks[i].probe.subtask, (int32_t)t->subtasks[i].index, memory_order_relaxed);
+        if (t->ends_as == THREAD_STOPPED) subtask_abandon(&t->subtasks[i], atomic_load_explicit(&t->kept, memory_order_relaxed));
         subtask_close(&t->subtasks[i]);
     }
     atomic_store_explicit(&t->state, (int)t->ends_as, memory_order_release);
@@ -400,6 +402,12 @@ bool task_thread_end(struct task_thread *t)
     wake_up(t->net);
     frame_pool_adopt(NULL); /* frames released from here on by others go the long way */
     return true;
+}
+
+void task_thread_stop(struct task_thread *t, uint64_t kept)
+{
+    atomic_store_explicit(&t->kept, kept, memory_order_relaxed); /* seen with the command */
+    task_thread_command(t, THREAD_STOP);
 }
 
 void task_thread_command(struct task_thread *t, enum thread_command command)

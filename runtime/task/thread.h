@@ -50,6 +50,7 @@ struct task_thread {
     /* between the threads */
     _Atomic int state;                 /* enum thread_state */
     _Atomic int command;               /* enum thread_command */
+    _Atomic uint64_t kept;             /* with STOP: what was prepared for later checkpoints is aborted; UINT64_MAX: nothing is */
     atomic_bool closed;                /* operators are closed; the thread is about to end */
     atomic_bool stats_wanted;          /* the net thread asks; the task thread publishes copies between two steps */
     pthread_mutex_t stats_lock;        /* of the copies below; taken about once a second */
@@ -84,6 +85,8 @@ bool task_thread_has_work(const struct task_thread *t); /* another turn would fi
 bool task_thread_end(struct task_thread *t);
 
 void task_thread_command(struct task_thread *t, enum thread_command command);
+/* STOP. What its sinks prepared for checkpoints above `kept` will never be made visible, and goes. */
+void task_thread_stop(struct task_thread *t, uint64_t kept);
 /* Asks for fresh counters; a thread that no longer runs has published its last. */
 void task_thread_ask_stats(struct task_thread *t);
 /* Appends the published counters to the STATS message, whose arrays are large enough. */

@@ -84,6 +84,11 @@ static uint32_t give_up(struct checkpointing *c, const struct checkpointing_even
     return todo | CHECKPOINTING_DO_ABORT;
 }
 
+uint64_t checkpointing_kept(const struct checkpointing *c)
+{
+    return c->id > c->completed && c->id > c->dropped ? c->id : c->completed;
+}
+
 uint32_t checkpointing_step(struct checkpointing *c, const struct checkpointing_event *ev)
 {
     switch (ev->type) {

@@ -67,6 +67,12 @@ struct checkpointing {
     bool resting;       /* a STOP checkpoint was begun, and neither completed nor aborted */
 };
 
+/*
+ * What was prepared for checkpoints up to this one may be named by a complete checkpoint; what was prepared for later ones is by none, and
+ * will be by none: the newest is not acknowledged, or the JobManager has said what became of it.
+ */
+uint64_t checkpointing_kept(const struct checkpointing *c);
+
 /* Returns a set of enum checkpointing_action. */
 uint32_t checkpointing_step(struct checkpointing *c, const struct checkpointing_event *ev);
 

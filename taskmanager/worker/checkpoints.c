@@ -231,6 +231,11 @@ void checkpoints_restore(struct checkpoints *c)
     if (snapshot_thread_restore(c->thread, c->deploy, c->d)) no_memory(c);
 }
 
+uint64_t checkpoints_kept(const struct checkpoints *c)
+{
+    return checkpointing_kept(&c->core);
+}
+
 bool checkpoints_resting(const struct checkpoints *c)
 {
     return c->core.resting;

@@ -52,7 +52,8 @@ bool checkpoints_pump(struct checkpoints *c);
  * called off. false: it has finished.
  */
 bool checkpoints_resting(const struct checkpoints *c);
-bool checkpoints_stopped(const struct checkpoints *c); /* it rests behind one that is complete */
+uint64_t checkpoints_kept(const struct checkpoints *c); /* checkpointing_kept */
+bool checkpoints_stopped(const struct checkpoints *c);  /* it rests behind one that is complete */
 bool checkpoints_resumes(const struct checkpoints *c, uint32_t thread);
 
 #endif

@@ -211,6 +211,12 @@ static void command_threads(struct worker *w, enum thread_command command)
         if (w->d->threads[t].started) task_thread_command(&w->d->threads[t], command);
 }
 
+static void stop_threads(struct worker *w)
+{
+    for (uint32_t t = 0; w->d && t < w->d->n_threads; t++)
+        if (w->d->threads[t].started) task_thread_stop(&w->d->threads[t], checkpoints_kept(&w->checkpoints));
+}
+
 static struct attempt_event thread_counts(const struct worker *w)
 {
     struct attempt_event ev = {.type = ATTEMPT_EV_THREADS, .resting = checkpoints_resting(&w->checkpoints)};
@@ -251,7 +257,7 @@ static void step(struct worker *w, const struct attempt_event *ev, const struct 
         (void)say(w, &(struct wire_msg){.type = WIRE_WORKER_PREPARED});
     }
     if (todo & ATTEMPT_DO_COMMIT) command_threads(w, THREAD_COMMIT);
-    if (todo & ATTEMPT_DO_STOP) command_threads(w, THREAD_STOP);
+    if (todo & ATTEMPT_DO_STOP) stop_threads(w);
     if (todo & ATTEMPT_DO_SAY_ENDED) say_ended(w);
 }
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/support/cluster/cluster.h"
+#include "tests/integration/tasks.h"
 
 static int64_t free_slots(struct cluster *c)
 {
@@ -135,7 +135,34 @@ STORY(not_enough_slots_in_a_local_cluster)
     assert_true(now_ms() - began_ms < 15000);
 }
 
-STORY_MAIN(STORY_TEST(canceled_job_leaves_no_output_and_frees_its_slots), STORY_TEST(attached_run_is_canceled_by_ctrl_c),
-           STORY_TEST(attached_run_is_canceled_by_somebody_else), STORY_TEST(finished_job_cannot_be_canceled), STORY_TEST(two_jobs_at_once),
-           STORY_TEST(job_waits_for_slots), STORY_TEST(not_enough_slots_is_a_failure_that_says_so),
-           STORY_TEST(not_enough_slots_in_a_local_cluster))
+/*
+ * Canceled while a checkpoint is taken: what a sink has prepared for it is hidden, and no checkpoint will ever tell of it. One worker
+ * stands still, so that the checkpoint cannot be completed; the other one's sink is chained to its source, and does not wait for it.
+ */
+STORY(a_canceled_job_leaves_no_hidden_files)
+{
+    char id[JOB_ID_MAX];
+    pid_t pids[8];
+    const char *out = in_dir(c, "out");
+    often("100ms");
+    cluster_start_jobmanager(c, true);
+    for (int i = 0; i < 2; i++) (void)cluster_start_taskmanager(c, 1);
+    cluster_wait_registered(c, 2);
+    job_submit(c, id, "--parallelism", "2", example_plugin("nexmark"), "--", "--output", out, "--query", "q0", "--events", "100000000",
+               "--splits", "2", "--pace", "5000", NULL);
+    json_decref(job_wait(c, id, "RUNNING"));
+    assert_true(cluster_processes(c, "weir-worker", pids, 8) == 2);
+    assert_int_equal(kill(pids[1], SIGSTOP), 0);
+    for (int64_t until_ms = now_ms() + CLUSTER_WAIT_MS; files_with_prefix(out, ".part-") == 0;)
+        if (!wait_a_while(c, until_ms)) fail_msg("nothing is prepared");
+    assert_int_equal(ctl(c, "cancel", id, NULL).code, 0);
+    (void)kill(pids[1], SIGCONT);
+    json_decref(job_wait(c, id, "CANCELED"));
+    cluster_wait_processes(c, "weir-worker", 0, CLUSTER_WAIT_MS);
+    assert_int_equal(files_with_prefix(out, "."), 0);
+}
+
+STORY_MAIN(STORY_TEST(a_canceled_job_leaves_no_hidden_files), STORY_TEST(canceled_job_leaves_no_output_and_frees_its_slots),
+           STORY_TEST(attached_run_is_canceled_by_ctrl_c), STORY_TEST(attached_run_is_canceled_by_somebody_else),
+           STORY_TEST(finished_job_cannot_be_canceled), STORY_TEST(two_jobs_at_once), STORY_TEST(job_waits_for_slots),
+           STORY_TEST(not_enough_slots_is_a_failure_that_says_so), STORY_TEST(not_enough_slots_in_a_local_cluster))

@@ -397,7 +397,7 @@ struct weir_operator {
      */
     weir_err (*commit)(void *self, struct weir_ctx *ctx, struct weir_bytes committable);
     /* Frees what open made. Always called once after open, also after failure or cancel. A sink removes what it has not prepared; what it
-     * has prepared stays, since a checkpoint may tell of it. */
+     * has prepared stays, since a checkpoint may tell of it; of what none can tell it hears by `abort` before. */
     void (*close)(void *self, struct weir_ctx *ctx);
     const struct weir_schema *second; /* WEIR_OPERATOR_TWO_INPUTS: of input 1; NULL = any */
     /*
@@ -412,6 +412,12 @@ struct weir_operator {
      * what they tell of must stay: other subtasks may still be about to commit it.
      */
     weir_err (*recover)(void *self, struct weir_ctx *ctx, const struct weir_bytes *kept, uint32_t n_kept);
+    /*
+     * Sinks: what `committable` tells of will never be made visible, since no complete checkpoint tells of it and none ever will: it goes.
+     * Called before close, when the job is canceled or has failed, as far as that is known here; nobody waits for it, and what is left is
+     * recover's.
+     */
+    void (*abort)(void *self, struct weir_ctx *ctx, struct weir_bytes committable);
 };
 
 /*

@@ -308,6 +308,12 @@ static weir_err sink_commit(void *self, struct weir_ctx *ctx, struct weir_bytes 
     return WEIR_OK;
 }
 
+static void sink_abort(void *self, struct weir_ctx *ctx, struct weir_bytes committable)
+{
+    (void)self, (void)ctx;
+    outside_abort(number_in(committable));
+}
+
 static weir_err sink_recover(void *self, struct weir_ctx *ctx, const struct weir_bytes *kept, uint32_t n_kept)
 {
     const uint32_t *which = ctx->config;
@@ -330,7 +336,8 @@ static const struct weir_operator sink_op = {.struct_size = sizeof sink_op,
                                              .prepare = sink_prepare,
                                              .commit = sink_commit,
                                              .recover = sink_recover,
-                                             .close = sink_close};
+                                             .close = sink_close,
+                                             .abort = sink_abort};
 
 /* ---- the whole ------------------------------------------------------------------------------------------------------------------- */
 

@@ -69,6 +69,15 @@ void outside_commit(uint64_t number)
     t->committed = true;
 }
 
+void outside_abort(uint64_t number)
+{
+    struct transaction *t = &outside.all[number];
+    WEIR_ASSERT(number < outside.n);
+    t->aborted = true;
+    tasks.n_aborted++;
+    if (t->due) violate("lost: %s transaction %" PRIu64 " is aborted, and a complete checkpoint names it", sink_names[t->sink], number);
+}
+
 void outside_recover(uint32_t sink, uint32_t attempt, const uint64_t *kept, uint32_t n)
 {
     for (uint32_t i = 0; i < outside.n; i++) {

@@ -57,6 +57,7 @@ struct tasks {
     char dir[64];                                 /* scratch folder of state files */
     struct host *current;                         /* the process that runs; NULL: none does */
     uint64_t n_resets, n_faults, n_disk_failures; /* that have happened */
+    uint64_t n_aborted;                           /* transactions, by workers that were stopped */
 };
 extern struct tasks tasks;
 
@@ -87,6 +88,7 @@ void outside_end(void);
 uint64_t outside_prepare(uint32_t sink, uint32_t attempt, const struct fact *facts, uint32_t n);
 void outside_commit(uint64_t number);
 /* Of a sink that begins again: what earlier attempts prepared and is not among the kept is aborted. */
+void outside_abort(uint64_t number);
 void outside_recover(uint32_t sink, uint32_t attempt, const uint64_t *kept, uint32_t n);
 /* A checkpoint is complete, `parts` is what its workers put into it: its output is exactly what follows from what its sources had read. */
 void outside_complete(const struct kept *const *parts, uint32_t n);

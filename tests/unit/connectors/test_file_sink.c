@@ -312,6 +312,25 @@ static void a_checkpoint_shows_its_files_once(void **state)
     weir_env_destroy(&job.env);
 }
 
+/* No checkpoint will ever tell of what is aborted, and one may of the rest. */
+static void what_is_aborted_goes_and_the_rest_stays(void **state)
+{
+    struct temp_dir *dir = *state;
+    struct weir_file_sink config = csv_to(temp_path(dir, "out"));
+    struct job job = open_job(&config, &pair_schema);
+    struct fake *f = open_with_checkpoint(&job, 2);
+    feed_pairs(f, 2, 2, "a");
+    assert_ok(f, fake_op_prepare(f, 18));
+    assert_int_equal(f->committables.n, 2);
+    job.sink->op->abort(f->self, &f->ctx, f->committables.items[1]);
+    assert_string_equal(temp_list(config.dir), ".part-00000-0." JOB ".1.tmp ");
+    job.sink->op->abort(f->self, &f->ctx, f->committables.items[1]); /* it has gone */
+    fake_close(f);
+    assert_string_equal(temp_list(config.dir), ".part-00000-0." JOB ".1.tmp ");
+    attempt = 0;
+    weir_env_destroy(&job.env);
+}
+
 /* What cannot be proven stops the job, in words. */
 static void output_that_is_gone_or_another_is_no_success(void **state)
 {
@@ -729,6 +748,7 @@ int main(void)
         CASE(an_earlier_result_is_not_touched),
         CASE(replace_leaves_only_this_run),
         CASE(a_checkpoint_shows_its_files_once),
+        CASE(what_is_aborted_goes_and_the_rest_stays),
         CASE(output_that_is_gone_or_another_is_no_success),
         CASE(a_file_that_is_old_enough_is_followed_by_another),
         CASE(what_cannot_be_written_is_refused_at_the_start),

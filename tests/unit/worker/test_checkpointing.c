@@ -164,6 +164,30 @@ static void rest_ends_with_the_checkpoint(void **state)
     assert_true(c.resting); /* known by its barrier */
 }
 
+/* What the newest one was prepared with stays while it may still be complete. */
+static void what_a_complete_one_may_name_is_kept(void **state)
+{
+    (void)state;
+    struct checkpointing c = {.n_subtasks = 1};
+    assert_int_equal(checkpointing_kept(&c), 0);
+    trigger(&c, 7, 0);
+    assert_int_equal(checkpointing_kept(&c), 7);
+    SNAPSHOT(&c, 7);
+    STORED(&c, 7);
+    assert_int_equal(checkpointing_kept(&c), 7); /* acknowledged, and nothing was heard of it */
+    give(&c, CHECKPOINTING_EV_COMPLETE, 7);
+    assert_int_equal(checkpointing_kept(&c), 7);
+    trigger(&c, 8, 0);
+    give(&c, CHECKPOINTING_EV_ABORT, 8);
+    assert_int_equal(checkpointing_kept(&c), 7);
+    trigger(&c, 9, 0);
+    assert_int_equal(checkpointing_kept(&c), 9);
+    refuse(&c, CHECKPOINTING_EV_SNAPSHOT, 9); /* nobody else can complete it */
+    assert_int_equal(checkpointing_kept(&c), 7);
+    SNAPSHOT(&c, 10); /* by its barrier */
+    assert_int_equal(checkpointing_kept(&c), 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +200,7 @@ int main(void)
         cmocka_unit_test(an_abort_may_come_first),
         cmocka_unit_test(a_newer_one_supersedes),
         cmocka_unit_test(rest_ends_with_the_checkpoint),
+        cmocka_unit_test(what_a_complete_one_may_name_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
