@@ -112,7 +112,7 @@ static weir_err open_socket(struct weir_coord *c, const char *endpoint, struct w
 static void tell_once(struct weir_coord *c, const char *what, const char *why)
 {
     if (strncmp(why, c->told, sizeof c->told - 1) == 0) return;
-    (void)snprintf(c->told, sizeof c->told, "%s", why);
+    (void)snprintf(c->told, sizeof c->told, "%.*s", (int)sizeof c->told - 1, why);
     log_warn(what, " reason=\"%s\"", why);
 }
 

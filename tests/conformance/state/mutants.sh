@@ -104,7 +104,7 @@ mutant "a write-out takes what waits" write_out.c \
 mutant "a turn over memory ends one snapshot too soon" snapshot.c 's/^    z->turn_ended = .*$/    z->turn_ended = t->residents \&\& !t->spilled;/' "$@"
 mutant "no checksum is compared" keyed_snapshot.c 's/^    if \(crc != file->crc32c\)/    if (false)/' "$@"
 mutant "the files of a state apply in the wrong order" restore.c \
-    's/for \(uint32_t i = 0; i < part->n && !err; i\+\+\) (err = bring_in)/for (uint32_t i = part->n; i-- > 0 \&\& !err;) \1/' "$@"
+    's/(of_one_run\(&part->files\[i\], &part->files\[i \+ n\]\))/(false \&\& \1)/; s/part->files\[i \+ n\]\.name/part->files[part->n - 1 - i - n].name/' "$@"
 mutant "another instance's keys are restored, too" family.c 's/^    return group >= first && group <= last && .*$/    return true;/' "$@"
 mutant "what has overflowed stays behind a removal" table.c 's/^    bool passed = is_full\(&t->buckets\[hole\]\);/    bool passed = false;/' "$@"
 mutant "ingestion writes into the files of a snapshot" rocks_ingest.c \
