@@ -5,6 +5,7 @@
 #include "api/jobctl/exit.h"
 #include "api/jobctl/session.h"
 #include "api/jobctl/table.h"
+#include "runtime/coord/limits.h"
 #include "runtime/coord/zab.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -157,7 +158,8 @@ static const char *outcome_words(uint8_t outcome)
         [ZAB_NO_QUORUM] =
             "no majority of the new voters follows: start the new peer, and add it as observer first (add ID=observer:ADDRESS)",
     };
-    if (outcome == QUORUM_DENIED) return "only keys with the role admin change the members: use one";
+    if (outcome == QUORUM_DENIED)
+        return "only keys with the role admin change the members, and those that the ACL of " COORD_ENSEMBLE_PATH " lets write: use one";
     return outcome < sizeof words / sizeof *words ? words[outcome] : "an outcome this jobctl does not know";
 }
 

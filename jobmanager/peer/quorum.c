@@ -46,11 +46,11 @@ static enum zab_outcome reconfig(struct peer *p, const struct quorum_ask *ask)
     return outcome;
 }
 
-/* As ZooKeeper: only `super` changes the members. Without keys nobody can be told from another, so whoever can connect may: on this
+/* As ZooKeeper: super, and whom the ACL of a node lets. Without keys nobody can be told from another, so whoever can connect may: on this
  * machine. */
 static bool may_reconfig(const struct peer *p, uint64_t connection)
 {
-    return !net_is_secured() || coord_server_is_super(p->server, connection);
+    return !net_is_secured() || coord_server_may_reconfig(p->server, connection);
 }
 
 bool quorum_answer(struct peer *p, uint64_t connection, struct weir_bytes message)

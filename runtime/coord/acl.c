@@ -200,6 +200,16 @@ bool acl_allows(struct weir_bytes acl, enum acl_perm perm, struct weir_bytes ide
     return identities_are_super(identities);
 }
 
+bool acl_allows_by_name(struct weir_bytes acl, enum acl_perm perm, struct weir_bytes identities)
+{
+    struct reader r;
+    for (uint16_t n = begin(&r, acl); n > 0; n--) {
+        struct entry e = read_entry(&r);
+        if ((e.perms & perm) && e.who.scheme != ACL_WORLD && has_identity(identities, e.who)) return true;
+    }
+    return identities_are_super(identities);
+}
+
 void acl_mask(struct weir_bytes acl, struct buffer *out)
 {
     struct reader r;

@@ -49,6 +49,9 @@ bool identities_are_super(struct weir_bytes identities);
 
 bool acl_allows(struct weir_bytes acl, enum acl_perm perm, struct weir_bytes identities);
 
+/* The same by name: entries for everybody do not count. */
+bool acl_allows_by_name(struct weir_bytes acl, enum acl_perm perm, struct weir_bytes identities);
+
 /* Appends the list as somebody without ADMIN may see it: the hash of a digest is "x". */
 void acl_mask(struct weir_bytes acl, struct buffer *out);
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 /* ---- bounds of the format ---- */
+#define COORD_ENSEMBLE_PATH "/weir/ensemble"   /* whose ACL says who, beside super, changes the members; only super creates it */
 #define COORD_PATH_MAX 1024u                   /* bytes of a path */
 #define COORD_NAME_MAX 255u                    /* bytes of one element of a path, with its sequence number */
 #define COORD_DEPTH_MAX 64u                    /* elements of a path */

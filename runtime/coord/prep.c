@@ -142,11 +142,18 @@ static enum coord_err check_kind(const struct draft *d, const struct op *op)
     return lease && lease->n_ephemerals < d->p->limits->ephemerals ? COORD_OK : COORD_LIMIT;
 }
 
+/* Who could create the node could give himself the right that its ACL gives. */
+static bool is_kept_for_super(const struct draft *d, const struct op *op)
+{
+    return bytes_equal(op->path, bytes_text(COORD_ENSEMBLE_PATH)) && !identities_are_super(d->identities);
+}
+
 static enum coord_err check_parent(const struct draft *d, const struct op *op, const struct shape *parent)
 {
     if (!parent->exists) return COORD_NO_NODE;
     enum coord_err err = permitted(d, parent, ACL_CREATE);
     if (err) return err;
+    if (is_kept_for_super(d, op)) return COORD_NO_AUTH;
     if (look(d, op->path).exists) return COORD_NODE_EXISTS;
     if (parent->kind == NODE_EPHEMERAL) return COORD_NO_CHILDREN_FOR_EPHEMERALS;
     if (parent->n_children >= d->p->limits->children) return COORD_LIMIT;

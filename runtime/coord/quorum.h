@@ -47,7 +47,7 @@ void put_quorum_ask(struct buffer *b, const struct quorum_ask *ask);
 bool read_quorum_ask(struct weir_bytes message, struct quorum_ask *ask); /* false: the bytes are none */
 void put_quorum_status(struct buffer *b, const struct quorum_status *status);
 bool read_quorum_status(struct weir_bytes message, struct quorum_status *status);
-/* Of a change, besides those of enum zab_outcome: the connection is not an administrator's. */
+/* Of a change, besides those of enum zab_outcome: who asks may not (coord_server_may_reconfig). */
 #define QUORUM_DENIED 255u
 /* The outcome of a change (enum zab_outcome, or QUORUM_DENIED): taken is not yet committed; the members in a later status tell that. */
 void put_quorum_outcome(struct buffer *b, uint8_t outcome);

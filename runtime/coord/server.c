@@ -303,10 +303,13 @@ void coord_server_replaced(struct coord_server *s, struct coord_server_actions *
     out->deadline_ms = s->now_ms;
 }
 
-bool coord_server_is_super(const struct coord_server *s, uint64_t connection)
+bool coord_server_may_reconfig(const struct coord_server *s, uint64_t connection)
 {
     const struct connection *c = connection_find(s, connection);
-    return c && identities_are_super(bytes_of(c->identities.data, c->identities.len));
+    const struct node *node = tree_find(&s->state->tree, bytes_text(COORD_ENSEMBLE_PATH));
+    if (!c) return false;
+    struct weir_bytes identities = bytes_of(c->identities.data, c->identities.len);
+    return node ? acl_allows_by_name(acl_bytes(node->acl), ACL_WRITE, identities) : identities_are_super(identities);
 }
 
 struct coord_server_status coord_server_status(const struct coord_server *s)

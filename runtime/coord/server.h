@@ -131,8 +131,11 @@ struct coord_server_status {
     bool established, leads;
 };
 
-/* Does this connection belong to an administrator's key? What only such may do, beside the tree, the driver asks here. */
-bool coord_server_is_super(const struct coord_server *server, uint64_t connection);
+/*
+ * May this connection change the members of the ensemble? As ZooKeeper has it: super, and whom the ACL of COORD_ENSEMBLE_PATH lets WRITE by
+ * name. The driver asks, for the members are its own.
+ */
+bool coord_server_may_reconfig(const struct coord_server *server, uint64_t connection);
 
 struct coord_server_status coord_server_status(const struct coord_server *server);
 

@@ -422,8 +422,8 @@ STORY(a_peer_with_a_foreign_key_stays_outside)
     assert_int_equal(coord(c, "joe", "get", "/n", NULL, "3"), 0);
 }
 
-/* As ZooKeeper: only `super` changes the members. */
-STORY(only_administrators_change_the_members)
+/* Super, and whom the ACL of a node lets. */
+STORY(members_are_changed_by_whom_zookeeper_would_let)
 {
     start_cluster(c, 0);
     (void)find_tree(c);
@@ -435,6 +435,13 @@ STORY(only_administrators_change_the_members)
     be(c, "eve");
     s = ctl(c, "quorum", NULL);
     assert_has(s.err, "refuses the connection: it does not know this key");
+    char acl[64];
+    (void)snprintf(acl, sizeof acl, "key:%s:w", key_of(c, "joe"));
+    be(c, "ann");
+    assert_int_equal(ctl(c, "coord", "create", "--parents", "/weir/ensemble", "--acl", acl, NULL).code, 0);
+    be(c, "joe");
+    assert_int_equal(ctl(c, "quorum", "add", "2=observer:tcp://127.0.0.1:1", NULL).code, 0);
+    assert_int_equal(ctl(c, "quorum", "remove", "2", NULL).code, 0);
     be(c, "ann");
     assert_int_equal(ctl(c, "quorum", "add", "2=observer:tcp://127.0.0.1:1", NULL).code, 0);
     assert_int_equal(ctl(c, "quorum", "remove", "2", NULL).code, 0);
@@ -477,4 +484,4 @@ STORY_MAIN(STORY_TEST(a_cluster_with_keys_runs_a_job), STORY_TEST(a_local_cluste
            STORY_TEST(acls_of_keys_grant_and_deny), STORY_TEST(a_job_uses_the_tree_with_the_key_of_workers),
            STORY_TEST(another_key_cannot_go_on_with_a_session), STORY_TEST(a_key_that_is_struck_out_ends),
            STORY_TEST(roles_say_what_may_be_asked), STORY_TEST(a_peer_with_a_foreign_key_stays_outside),
-           STORY_TEST(only_administrators_change_the_members), STORY_TEST(half_a_configuration_does_not_start))
+           STORY_TEST(members_are_changed_by_whom_zookeeper_would_let), STORY_TEST(half_a_configuration_does_not_start))

@@ -332,24 +332,57 @@ static void a_session_belongs_to_its_key(void **state)
     assert_int_equal(expect(c, SAY_CONNECTED).session, session);
 }
 
-static void only_administrators_are_super(void **state)
+static struct client *client_with(struct ensemble *e, uint32_t i, const char *key, bool super)
 {
+    e->clients[i].key = key;
+    e->clients[i].super = super;
+    return new_client(e, i, 1);
+}
+
+static bool may_reconfig(const struct ensemble *e, const struct client *c)
+{
+    return coord_server_may_reconfig(e->servers[1], c->id);
+}
+
+/* Super, and whom the node lets write by name; the node is super's, for who made it could let himself. */
+static void members_are_changed_by_whom_zookeeper_would_let(void **state)
+{
+    static const char ann[] = "ann.......ann.......ann.......ann.......", bob[] = "bob.......bob.......bob.......bob.......";
     struct ensemble *e = *state;
-    struct client *c = &e->clients[0];
-    c->super = true; /* without a key it means nothing */
-    c = new_client(e, 0, 1);
-    assert_false(coord_server_is_super(e->servers[1], c->id));
-    disconnect(e, c);
-    c->session = 0;
-    c->key = "ann.......ann.......ann.......ann.......";
-    c = new_client(e, 0, 1);
-    assert_true(coord_server_is_super(e->servers[1], c->id));
-    assert_false(coord_server_is_super(e->servers[1], c->id + 1000));
-    disconnect(e, c);
-    c->session = 0;
-    c->super = false;
-    c = new_client(e, 0, 1);
-    assert_false(coord_server_is_super(e->servers[1], c->id));
+    struct buffer acl = {0};
+    struct client *plain = client_with(e, 0, NULL, true); /* without a key nobody is super */
+    struct client *super = client_with(e, 1, ann, true), *named = client_with(e, 2, bob, false);
+    create(e, plain, "/weir", NODE_PERSISTENT);
+    create(e, plain, COORD_ENSEMBLE_PATH, NODE_PERSISTENT);
+    settle(e);
+    expect_reply(plain, 1, COORD_OK);
+    expect_reply(plain, 2, COORD_NO_AUTH);
+    create(e, named, COORD_ENSEMBLE_PATH, NODE_PERSISTENT);
+    settle(e);
+    expect_reply(named, 1, COORD_NO_AUTH);
+    assert_false(may_reconfig(e, plain));
+    assert_false(may_reconfig(e, named));
+    assert_true(may_reconfig(e, super));
+    create(e, super, COORD_ENSEMBLE_PATH, NODE_PERSISTENT); /* open to everybody, which names nobody */
+    settle(e);
+    expect_reply(super, 1, COORD_OK);
+    assert_false(may_reconfig(e, plain));
+    assert_false(may_reconfig(e, named));
+    put_u16(&acl, 1);
+    put_u8(&acl, ACL_WRITE);
+    put_u8(&acl, ACL_KEY);
+    put_u16(&acl, 40);
+    buffer_add(&acl, bob, 40);
+    struct op op = {
+        .type = OP_SET_ACL, .path = bytes_text(COORD_ENSEMBLE_PATH), .acl = bytes_of(acl.data, acl.len), .version = OP_ANY_VERSION};
+    (void)write_ops(e, super, &op, 1, ++super->xid);
+    settle(e);
+    expect_reply(super, 2, COORD_OK);
+    assert_true(may_reconfig(e, named));
+    assert_true(may_reconfig(e, super));
+    assert_false(may_reconfig(e, plain));
+    assert_false(coord_server_may_reconfig(e->servers[1], 4711)); /* no such connection */
+    buffer_close(&acl);
 }
 
 static void strangers_are_refused(void **state)
@@ -814,7 +847,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_session_goes_on_at_another_peer, begin, end),
         cmocka_unit_test_setup_teardown(what_comes_by_way_of_the_former_peer_is_dropped, begin, end),
         cmocka_unit_test_setup_teardown(a_session_belongs_to_its_key, begin, end),
-        cmocka_unit_test_setup_teardown(only_administrators_are_super, begin, end),
+        cmocka_unit_test_setup_teardown(members_are_changed_by_whom_zookeeper_would_let, begin, end),
         cmocka_unit_test_setup_teardown(strangers_are_refused, begin, end),
         cmocka_unit_test_setup_teardown(silence_ends_a_session, begin, end),
         cmocka_unit_test_setup_teardown(a_new_leader_gives_a_whole_timeout, begin, end),
