@@ -48,7 +48,7 @@ struct link {
     struct net_socket *socket, *monitor; /* dialed */
     struct weir_id route;                /* accepted */
     int connection;                      /* accepted: its descriptor */
-    char key[NET_KEY_TEXT];              /* accepted: whose, by the transport; "" without CURVE */
+    char key[NET_KEY_TEXT];              /* whose: accepted, by the transport; dialed, the expected one. "" without CURVE */
     struct lane lane;
     bool broken;                       /* something could not be sent: told at the end of the turn */
     char refused[LANE_REASON_MAX + 1]; /* the last reason for which the other end left */

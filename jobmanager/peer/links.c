@@ -156,6 +156,7 @@ static void dial(struct peer *p, struct link *l)
         leave(p, l, "");
         return;
     }
+    if (!net_key_at(l->endpoint, l->key)) l->key[0] = '\0';
     l->state = LINK_DIALING;
     l->since_ms = p->now_ms;
     lane_put_open(&l->lane, &(struct lane_open){.cluster = p->cluster, .from = p->id, .to = l->id});
@@ -351,10 +352,20 @@ static void take_stranger(struct peer *p, struct weir_bytes route, struct weir_b
     send_bye(p, route, reason);
 }
 
-/* The transport asks at the handshake only. */
+/* The transport asks at the handshake only. Who was dialed has shown the key that was expected of it. */
 static bool is_stale_key(struct peer *p, const struct link *l)
 {
-    return net_is_secured() && (strcmp(l->key, net_parts_key(&p->parts)) != 0 || net_role_of(l->key) != NET_ROLE_JOBMANAGER);
+    if (!net_is_secured()) return false;
+    bool same = l->socket || strcmp(l->key, net_parts_key(&p->parts)) == 0;
+    return !same || net_role_of(l->key) != NET_ROLE_JOBMANAGER;
+}
+
+static void take_from(struct peer *p, struct link *l, struct weir_bytes bytes)
+{
+    if (is_stale_key(p, l))
+        break_link(p, l, "its key is not known any more, or is another");
+    else
+        take_packet(p, l, bytes);
 }
 
 static void receive_accepted(struct peer *p)
@@ -364,10 +375,8 @@ static void receive_accepted(struct peer *p)
         struct weir_bytes route = net_part(&p->parts, 0), bytes = net_part(&p->parts, 1);
         if (route.length != sizeof(struct weir_id)) continue;
         struct link *l = find_route(p, route);
-        if (l && is_stale_key(p, l))
-            break_link(p, l, "its key is not known any more, or is another");
-        else if (l)
-            take_packet(p, l, bytes);
+        if (l)
+            take_from(p, l, bytes);
         else
             take_stranger(p, route, bytes);
     }
@@ -384,7 +393,7 @@ static void receive_dialed(struct peer *p, struct link *l)
         return;
     }
     for (uint32_t i = 0; i < LINK_BATCH && l->socket == socket && net_receive(l->socket, &p->parts) == NET_MESSAGE; i++)
-        if (p->parts.n == 1) take_packet(p, l, net_part(&p->parts, 0));
+        if (p->parts.n == 1) take_from(p, l, net_part(&p->parts, 0));
 }
 
 void links_receive(struct peer *p)

@@ -420,6 +420,13 @@ STORY(a_peer_with_a_foreign_key_stays_outside)
     assert_int_equal(e.leader, leader); /* nothing of it all has disturbed the leader */
     assert_int_equal(proc_count_log(e.jobmanager[leader], "leads no more"), 0);
     assert_int_equal(coord(c, "joe", "get", "/n", NULL, "3"), 0);
+
+    /* Struck out: it is left by those who have dialed it, and let in by nobody. The others go on without it. */
+    strike_out(c, "jm1");
+    assert_has(proc_wait_log(c, e.jobmanager[0], "a peer refuses the connection", 1), "it does not know this key");
+    (void)snprintf(tree, sizeof tree, "ipc://%s/k2,ipc://%s/k3", c->dir, c->dir);
+    assert_int_equal(setenv("WEIR_COORD", tree, 1), 0);
+    assert_int_equal(coord(c, "joe", "set", "/n", "4", ""), 0);
 }
 
 /* Super, and whom the ACL of a node lets. */
