@@ -80,6 +80,15 @@ static void fail_request(struct ckpt *c, struct ckpt_request *r, const char *rea
     end_request(c, r, CKPT_REQUEST_FAILED);
 }
 
+/* The savepoint is complete, and what was to come behind it does not. */
+static void fail_stop(struct ckpt *c, struct ckpt_request *r)
+{
+    r->complete = true;
+    fail_request(c, r,
+                 "the savepoint is complete, but the job failed before all of its output was committed; what goes on from the savepoint "
+                 "commits it");
+}
+
 static void remove_request(struct ckpt *c, uint32_t index)
 {
     memmove(&c->requests[index], &c->requests[index + 1], (--c->n_requests - index) * sizeof c->requests[0]);
@@ -422,7 +431,10 @@ static void complete(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_ac
     struct ckpt_request *request = running_request(c);
     if (request) {
         snprintf(request->path, sizeof request->path, "%s", c->path);
-        end_request(c, request, CKPT_REQUEST_DONE);
+        if (c->detached && (request->options & CHECKPOINT_STOP))
+            fail_stop(c, request);
+        else
+            end_request(c, request, CKPT_REQUEST_DONE);
     }
     c->n_failures = 0;
     if (!c->detached) { /* else they have gone: who restores it commits */
@@ -564,17 +576,11 @@ static void on_attempt(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_
     if (ev->attempt.triggered) take_over(c, ev, out);
 }
 
-/* The savepoint is complete, and what was to come behind it does not. */
 static void fail_stops(struct ckpt *c)
 {
     for (uint32_t i = 0; i < c->n_requests; i++) {
         struct ckpt_request *r = &c->requests[i];
-        if (r->state != CKPT_REQUEST_DONE || !(r->options & CHECKPOINT_STOP)) continue;
-        r->complete = true;
-        fail_request(
-            c, r,
-            "the savepoint is complete, but the job failed before all of its output was committed; what goes on from the savepoint "
-            "commits it");
+        if (r->state == CKPT_REQUEST_DONE && (r->options & CHECKPOINT_STOP)) fail_stop(c, r);
     }
 }
 

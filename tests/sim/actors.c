@@ -197,7 +197,7 @@ static void hear_accepted(struct sim_jobmanager *jm, const struct master_action 
     struct sim_job *mine = &jm->world->jobs[sim_find_job(jm->world, a->accepted.job)];
     enum job_state state = master_job_find(jm->core, a->accepted.job)->state;
     if (a->accepted.err) return;
-    mine->accepted = true;
+    mine->accepted |= a->accepted.key == JOB_KEY_SUBMISSION; /* a job that was refused may be canceled, and is lost all the same */
     for (uint32_t i = 0; i < mine->n_requests && a->accepted.key == JOB_KEY_REQUESTS; i++)
         mine->requests[i].accepted |= id_equal(mine->requests[i].id, a->accepted.request);
     if (a->accepted.key != JOB_KEY_CANCEL) return;

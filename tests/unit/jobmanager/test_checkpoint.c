@@ -668,6 +668,23 @@ static void a_stop_whose_job_fails_behind_it_has_failed(void **state)
     assert_non_null(did(f, CKPT_DO_RECORD));
 }
 
+/* Its pointer was being put when the attempt ended: the savepoint is there, and nobody commits behind it. */
+static void a_stop_that_is_complete_behind_its_attempt_has_failed(void **state)
+{
+    struct fixture *f = *state;
+    request(f, 1, CHECKPOINT_SAVEPOINT | CHECKPOINT_STOP);
+    let_begin(f);
+    let_acknowledge(f);
+    answer(f, CKPT_EV_SEALED);
+    detach(f);
+    assert_null(did(f, CKPT_DO_ABORT)); /* it may be complete */
+    answer(f, CKPT_EV_POINTER);
+    assert_int_equal(ckpt_find_request(f->c, id_of(1))->state, CKPT_REQUEST_FAILED);
+    assert_true(ckpt_find_request(f->c, id_of(1))->complete);
+    assert_int_equal(ckpt_restore_point(f->c)->id, 1);
+    assert_true(ckpt_settled(f->c));
+}
+
 /* Nobody is told an end that the catalog does not hold; of a stop, before the job has ended. */
 static void an_end_is_told_when_it_is_stored(void **state)
 {
@@ -938,6 +955,7 @@ int main(void)
         T(who_asks_in_the_last_moment_is_told_the_truth),
         T(what_another_leader_accepted_has_an_end),
         T(a_stop_whose_job_fails_behind_it_has_failed),
+        T(a_stop_that_is_complete_behind_its_attempt_has_failed),
         T(an_end_is_told_when_it_is_stored),
         T(requests_are_bounded_and_answers_make_room),
         T(the_last_one_is_taken_when_all_have_finished),
