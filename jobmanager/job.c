@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The states of a job (job.h). */
+/* The states of a job (job.h): from the submission to the first attempt, what the catalog has stored, cancels, time, the end. */
 #include "jobmanager/job.h"
 
 #include <inttypes.h>
@@ -12,10 +12,7 @@
 #include "jobmanager/job_internal.h"
 #include "runtime/base/assert.h"
 #include "runtime/base/must.h"
-#include "runtime/base/limits.h"
-#include "runtime/checkpoint/layout.h"
 #include "runtime/wire/link.h"
-#include "weir/stream.h"
 
 enum { RESULT_RETRY_MS = 1000 }; /* the end of a job that the catalog refused is put again after so long */
 
@@ -116,8 +113,7 @@ static void put_result(struct job *job, struct job_actions *out)
     job_put(job, JOB_KEY_RESULT, at, true, out);
 }
 
-/* Stores how the job ends; it has ended when that is stored. */
-static void conclude(struct job *job, enum job_state outcome, const struct job_event *ev, struct job_actions *out)
+void job_conclude(struct job *job, enum job_state outcome, const struct job_event *ev, struct job_actions *out)
 {
     job->outcome = outcome;
     job->ended_wall_ms = ev->wall_ms;
@@ -139,74 +135,6 @@ static void on_concluded(struct job *job, const struct job_event *ev, struct job
     job_act(out, JOB_DO_ENDED);
 }
 
-static void close_failure(struct job_failure *f)
-{
-    free(f->operator_id);
-    free(f->reason);
-    free(f->taskmanager);
-}
-
-static struct job_failure no_failure(void)
-{
-    return (struct job_failure){.operator_id = must_copy(""), .reason = must_copy(""), .taskmanager = must_copy(""), .subtask = -1};
-}
-
-/* It is overcome: the next attempt begins without. */
-static void remember_failure(struct job *job)
-{
-    if (!job->failure.code) return;
-    if (job->n_failures == JOB_FAILURES_MAX) {
-        close_failure(&job->failures[0]);
-        memmove(&job->failures[0], &job->failures[1], --job->n_failures * sizeof job->failures[0]);
-    }
-    job->failures[job->n_failures++] = job->failure;
-    job->failure = no_failure();
-}
-
-static void set_failure(struct job *job, const struct cause *cause, const struct job_event *ev)
-{
-    static const char partly[] = "; the output may be partly visible, because its commit had begun";
-    struct job_failure f = {.code = cause->code, .subtask = cause->subtask, .symptom = cause->symptom, .wall_ms = ev->wall_ms};
-    struct buffer text;
-    buffer_init(&text, 0);
-    buffer_str(&text, cause->reason);
-    if (job->committing) buffer_str(&text, partly);
-    f.operator_id = must_copy(cause->operator_id);
-    f.taskmanager = must_copy(cause->taskmanager);
-    f.reason = must_copy(buffer_cstr(&text));
-    buffer_close(&text);
-    close_failure(&job->failure);
-    job->failure = f;
-}
-
-/* ---- after a failure ---- */
-
-/* Without checkpoints what was committed stays; with them a restart commits the rest. */
-static bool may_restart(const struct job *job)
-{
-    return !job->fatal && !job->cancel_requested && job->attempt > 0 && !(job->committing && !job->ckpt);
-}
-
-static void restart_or_end(struct job *job, const struct job_event *ev, struct job_actions *out)
-{
-    struct restart_decision decision = {0};
-    bool may = may_restart(job);
-    if (may && job->unreported)
-        decision.restart = true;
-    else if (may)
-        restart_failed(&job->restart, ev->now_ms, &decision);
-    job->unreported = false;
-    if (may && !decision.restart && job->restart.config.kind != RESTART_NONE) job_tell(out, "no restart: %s", decision.why);
-    if (!decision.restart) {
-        conclude(job, JOB_FAILED, ev, out);
-        return;
-    }
-    job_enter(job, JOB_RESTARTING, ev);
-    job->n_restarts++;
-    job->deadline_ms = ev->now_ms + decision.delay_ms;
-    job_tell(out, "restart %" PRIu32 " in %" PRId64 " ms", job->n_restarts, decision.delay_ms);
-}
-
 void job_leave_if_empty(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
     if (job->outcome || job_workers_before(job, JOB_WORKER_COMMITTED)) return;
@@ -214,63 +142,11 @@ void job_leave_if_empty(struct job *job, const struct job_event *ev, struct job_
     if (job->state == JOB_RUNNING && job_all_committed(job)) job_checkpoints_detach(job, NULL, ev, out);
     if (!job_checkpoints_settled(job)) return;
     if (job->state == JOB_FAILING)
-        restart_or_end(job, ev, out);
+        job_restart_or_end(job, ev, out);
     else if (job->state == JOB_CANCELLING)
-        conclude(job, JOB_CANCELED, ev, out);
+        job_conclude(job, JOB_CANCELED, ev, out);
     else if (job->state == JOB_RUNNING && job_all_committed(job))
-        conclude(job, JOB_FINISHED, ev, out);
-}
-
-static void begin_failing(struct job *job, const struct cause *cause, const struct job_event *ev, struct job_actions *out)
-{
-    struct wire_msg cancel = {.type = WIRE_CANCEL};
-    set_failure(job, cause, ev);
-    job_stop_reconciling(job, out);
-    job_enter(job, JOB_FAILING, ev);
-    job->storing = 0;
-    job_checkpoints_detach(job, "the attempt has failed", ev, out);
-    /* Workers that were told to commit are let finish: to stop them halfway only makes more of the output partial. */
-    if (!job->committing) job_send_all(job, &cancel, out);
-    job_leave_if_empty(job, ev, out);
-}
-
-void job_fail(struct job *job, const struct cause *cause, const struct job_event *ev, struct job_actions *out)
-{
-    if (job->outcome || job_state_terminal(job->state)) return;
-    job->fatal |= cause->fatal;
-    switch (job->state) {
-    case JOB_INITIALIZING:
-    case JOB_RECONCILING:
-    case JOB_CREATED:
-    case JOB_DEPLOYING:
-    case JOB_RUNNING:
-    case JOB_RESTARTING:
-        if (job->cancel_requested)
-            job_begin_cancelling(job, ev, out);
-        else
-            begin_failing(job, cause, ev, out);
-        return;
-    case JOB_FAILING:
-        if (job->failure.symptom && !cause->symptom) set_failure(job, cause, ev);
-        job_leave_if_empty(job, ev, out);
-        return;
-    case JOB_CANCELLING: /* the user does not care any more */ job_leave_if_empty(job, ev, out); return;
-    case JOB_FINISHED:
-    case JOB_FAILED:
-    case JOB_CANCELED: return;
-    }
-}
-
-void job_fail_text(struct job *job, weir_err code, const char *taskmanager, const struct job_event *ev, struct job_actions *out,
-                   const char *fmt, ...)
-{
-    char text[WEIR_DIAG_MAX];
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    struct cause cause = {.code = code, .operator_id = "", .reason = text, .taskmanager = taskmanager, .subtask = -1};
-    job_fail(job, &cause, ev, out);
+        job_conclude(job, JOB_FINISHED, ev, out);
 }
 
 /* ---- from the submission to CREATED ---- */
@@ -283,14 +159,13 @@ static void on_begin(struct job *job, struct job_actions *out)
     job_put(job, JOB_KEY_SUBMISSION, at, true, out);
 }
 
-static void describe(struct job *job, const struct job_event *ev, struct job_actions *out)
+void job_describe(struct job *job, const struct job_event *ev, struct job_actions *out)
 {
     job->deadline_ms = ev->now_ms + job->describe_timeout_ms;
     job_act(out, JOB_DO_DESCRIBE);
 }
 
-/* Takes the graph. False: it has failed the job. */
-static bool take_graph(struct job *job, struct graph *graph, const struct job_event *ev, struct job_actions *out)
+bool job_take_graph(struct job *job, struct graph *graph, const struct job_event *ev, struct job_actions *out)
 {
     struct weir_diag diag;
     weir_err err = plan_new(&job->plan, graph, job->parallelism, &diag);
@@ -325,7 +200,7 @@ static void on_described(struct job *job, const struct job_event *ev, struct job
                       ev->described.reason ? ev->described.reason : "the plugin could not be described");
         return;
     }
-    if (!take_graph(job, ev->described.graph, ev, out)) return;
+    if (!job_take_graph(job, ev->described.graph, ev, out)) return;
     job->deadline_ms = INT64_MAX;
     if (*job->from)
         job_act(out, JOB_DO_OPEN);
@@ -359,7 +234,7 @@ static void go_on(struct job *job, const struct job_event *ev, struct job_action
     if (job->outcome)
         on_concluded(job, ev, out);
     else if (job->state == JOB_INITIALIZING && !job->described)
-        describe(job, ev, out);
+        job_describe(job, ev, out);
     else if (job->state == JOB_INITIALIZING || job->state == JOB_RESTARTING)
         become_created(job, ev);
     else if (job->state == JOB_RUNNING)
@@ -476,7 +351,7 @@ static void on_placed(struct job *job, const struct job_event *ev, struct job_ac
     WEIR_ASSERT(ev->placed.n_slots == job->n_slots);
     const struct ckpt_pointer *from = job->ckpt ? ckpt_restore_point(job->ckpt) : NULL;
     take_places(job, ev);
-    remember_failure(job);
+    job_remember_failure(job);
     job->attempt++;
     job->attempt_epoch = job->epoch;
     job->started = false;
@@ -579,70 +454,6 @@ int64_t job_deadline_ms(const struct job *job)
     return job->deadline_ms < at ? job->deadline_ms : at;
 }
 
-/* ---- recovery ---- */
-
-static void recover_result(struct job *job, const struct job_recovery *r)
-{
-    close_failure(&job->failure);
-    job->failure = (struct job_failure){.code = r->failure->code,
-                                        .subtask = r->failure->subtask,
-                                        .wall_ms = r->failure->wall_ms,
-                                        .operator_id = must_copy(r->failure->operator_id),
-                                        .reason = must_copy(r->failure->reason),
-                                        .taskmanager = must_copy(r->failure->taskmanager)};
-    job->successor = *r->successor;
-    job->ended_wall_ms = r->ended_wall_ms;
-    job->state = r->result;
-    job->deadline_ms = INT64_MAX;
-    job->history[job->n_history++] = (struct job_change){.state = r->result, .wall_ms = r->ended_wall_ms};
-    job->n_changes++;
-}
-
-static void recover_checkpoints(struct job *job, const struct job_recovery *r, struct job_actions *out)
-{
-    if (!job->ckpt) return;
-    ckpt_used(job->ckpt, r->counter);
-    for (uint32_t i = 0; i < r->n_pointers; i++) {
-        const struct ckpt_pointer *p = &r->pointers[i];
-        bool fits = ckpt_retain(job->ckpt, p);
-        WEIR_ASSERT(fits); /* records_take has counted them */
-        size_t text = job_text(out, p->path);
-        struct job_action *keep = job_act(out, JOB_DO_KEEP);
-        keep->id = p->id;
-        keep->options = p->options;
-        keep->text = text;
-        keep->bytes = p->bytes;
-        keep->crc32c = p->crc32c;
-    }
-    for (uint32_t i = 0; i < r->n_requests; i++) ckpt_recall(job->ckpt, &r->requests[i], r->attempt);
-}
-
-static void on_recover(struct job *job, const struct job_event *ev, struct job_actions *out)
-{
-    const struct job_recovery *r = ev->recover;
-    job->submitted_wall_ms = job->history[0].wall_ms = r->submitted_wall_ms;
-    job->attempt = r->attempt;
-    recover_checkpoints(job, r, out);
-    if (r->result) {
-        recover_result(job, r);
-        if (r->counter) job_checkpoints_end(job, r->result, out); /* the end was not told to the storage, or not done there */
-        return;
-    }
-    job_tell(out, "taken up again after a restart of the JobManager, with %" PRIu32 " attempts before", r->attempt);
-    job->cancel_requested = r->cancel;
-    job->committing = r->committing && !r->cancel;
-    if (job->ckpt) (void)job_checkpoints_step(job, &(struct ckpt_event){.type = CKPT_EV_TICK}, ev, out); /* what became of requests */
-    if (r->graph && !take_graph(job, r->graph, ev, out)) return;
-    if (job->attempt && r->graph)
-        job_begin_reconciling(job, ev);
-    else if (r->cancel)
-        job_begin_cancelling(job, ev, out);
-    else if (r->graph)
-        job_put_attempt(job, job->attempt + 1, false, out);
-    else
-        describe(job, ev, out);
-}
-
 /* ---- the step ---- */
 
 void job_step(struct job *job, const struct job_event *ev, struct job_actions *out)
@@ -650,7 +461,7 @@ void job_step(struct job *job, const struct job_event *ev, struct job_actions *o
     job_clear(out);
     switch (ev->type) {
     case JOB_EV_BEGIN: on_begin(job, out); return;
-    case JOB_EV_RECOVER: on_recover(job, ev, out); return;
+    case JOB_EV_RECOVER: job_on_recover(job, ev, out); return;
     case JOB_EV_STORED: on_stored(job, ev, out); return;
     case JOB_EV_DESCRIBED: on_described(job, ev, out); return;
     case JOB_EV_OPENED: on_opened(job, ev, out); return;
@@ -667,191 +478,4 @@ void job_step(struct job *job, const struct job_event *ev, struct job_actions *o
     case JOB_EV_CANCEL: on_cancel(job, out); return;
     case JOB_EV_TICK: on_tick(job, ev, out); return;
     }
-}
-
-/* ---- life ---- */
-
-/* Its own options over the cluster's. */
-static weir_err read_options(const struct job_submission *sub, const struct job_options *cluster, struct job_options *out,
-                             struct weir_diag *diag)
-{
-    *out = *cluster;
-    for (uint32_t i = 0; i < sub->n_options; i++) {
-        weir_err err = job_options_set(out, sub->options[i].key, sub->options[i].value, diag);
-        if (err) return err;
-    }
-    return job_options_check(out, diag);
-}
-
-static weir_err check_from(const struct job_submission *sub, struct weir_diag *diag)
-{
-    if (!sub->from || !*sub->from) return WEIR_OK;
-    if (sub->from[0] != '/' || strlen(sub->from) >= CKPT_TEXT_MAX)
-        return weir_fail(diag, WEIR_E_ARGUMENT, "the savepoint's path must be absolute, of at most %u bytes", CKPT_TEXT_MAX - 1);
-    return WEIR_OK;
-}
-
-weir_err job_submission_check(const struct job_submission *sub, const struct job_options *options, struct weir_diag *diag)
-{
-    struct job_options own;
-    if (id_is_zero(sub->id)) return weir_fail(diag, WEIR_E_ARGUMENT, "a job needs an id");
-    if (sub->parallelism > WEIR_PARALLELISM_MAX)
-        return weir_fail(diag, WEIR_E_ARGUMENT, "parallelism %" PRIu32 " is outside 1 ... %d", sub->parallelism, WEIR_PARALLELISM_MAX);
-    if (!sub->size || sub->size > WEIR_PLUGIN_MAX)
-        return weir_fail(diag, WEIR_E_ARGUMENT, "a plugin has 1 to %u bytes, this one has %" PRIu64, WEIR_PLUGIN_MAX, sub->size);
-    if (sub->progress_timeout_ms > INT32_MAX) return weir_fail(diag, WEIR_E_ARGUMENT, "the progress timeout is above %d ms", INT32_MAX);
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < sub->n_args && i <= WEIR_ARGS_MAX; i++) bytes += strlen(sub->args[i]);
-    if (sub->n_args > WEIR_ARGS_MAX || bytes > WEIR_ARG_BYTES_MAX)
-        return weir_fail(diag, WEIR_E_ARGUMENT, "a job takes at most %d arguments of %d bytes together", WEIR_ARGS_MAX, WEIR_ARG_BYTES_MAX);
-    if (sub->n_options > JOB_OPTIONS_MAX) return weir_fail(diag, WEIR_E_ARGUMENT, "a job takes at most %u options", JOB_OPTIONS_MAX);
-    weir_err err = read_options(sub, options, &own, diag);
-    return err ? err : check_from(sub, diag);
-}
-
-static void copy_submission(struct job *job, const struct job_submission *sub)
-{
-    job->id = sub->id;
-    job->digest = sub->digest;
-    job->size = sub->size;
-    job->name = must_copy(sub->name);
-    job->cwd = must_copy(sub->cwd);
-    job->parallelism = sub->parallelism ? sub->parallelism : 1;
-    job->progress_timeout_ms = sub->progress_timeout_ms ? sub->progress_timeout_ms : WEIR_PROGRESS_TIMEOUT_MS;
-    job->n_args = sub->n_args;
-    job->args = must_zero(sub->n_args, sizeof *job->args);
-    for (uint32_t i = 0; i < sub->n_args; i++) job->args[i] = must_copy(sub->args[i]);
-    job->n_options = sub->n_options;
-    job->own_options = must_zero(sub->n_options, sizeof *job->own_options);
-    for (uint32_t i = 0; i < sub->n_options; i++)
-        job->own_options[i] = (struct job_option){must_copy(sub->options[i].key), must_copy(sub->options[i].value)};
-    job->from = must_copy(sub->from);
-    job->from_claim = sub->from_claim;
-    job->from_unmatched = sub->from_unmatched;
-    job->predecessor = sub->predecessor;
-}
-
-struct job_submission job_submission_of(const struct job *job)
-{
-    return (struct job_submission){.id = job->id,
-                                   .digest = job->digest,
-                                   .size = job->size,
-                                   .name = job->name,
-                                   .cwd = job->cwd,
-                                   .parallelism = job->parallelism,
-                                   .progress_timeout_ms = job->progress_timeout_ms,
-                                   .n_args = job->n_args,
-                                   .args = (const char *const *)job->args,
-                                   .n_options = job->n_options,
-                                   .options = job->own_options,
-                                   .from = job->from,
-                                   .from_claim = job->from_claim,
-                                   .from_unmatched = job->from_unmatched,
-                                   .predecessor = job->predecessor};
-}
-
-static struct ckpt_config ckpt_config_of(const struct job_options *options)
-{
-    return (struct ckpt_config){.interval_ms = options->interval_ms,
-                                .min_pause_ms = options->min_pause_ms,
-                                .timeout_ms = options->timeout_ms,
-                                .tolerable_failures = options->tolerable_failures,
-                                .n_retained = options->n_retained};
-}
-
-/* The coordinator, when the job has checkpoints, be it only the savepoint that it begins with. */
-static void make_coordinator(struct job *job, const char *default_dir)
-{
-    char dir[PATH_MAX];
-    if (!job_options_checkpoints(&job->options) && !*job->from) return;
-    weir_err err = layout_job(job->options.dir[0] ? job->options.dir : default_dir, job->id, dir, NULL);
-    WEIR_ASSERT(!err); /* JOB_PATH_MAX */
-    struct ckpt_config config = ckpt_config_of(&job->options);
-    config.dir = dir;
-    ckpt_new(&job->ckpt, &config);
-}
-
-void job_new(struct job **out, const struct job_config *config, const struct job_submission *sub, int64_t now_ms, int64_t wall_ms)
-{
-    struct job *job = must_zero(1, sizeof *job);
-    copy_submission(job, sub);
-    job->epoch = config->epoch;
-    job->number = config->number;
-    job->slot_wait_ms = config->slot_wait_ms;
-    job->describe_timeout_ms = config->describe_timeout_ms;
-    job->start_timeout_ms = config->start_timeout_ms;
-    job->reconcile_ms = config->reconcile_ms;
-    job->coordination = config->coordination;
-    job->submitted_wall_ms = wall_ms;
-    job->failure = no_failure();
-    /* What the catalog holds was checked when it was submitted; a limit that was changed since is passed over. */
-    if (read_options(sub, config->options, &job->options, NULL)) job->options = *config->options;
-    struct restart_config strategy = job_options_restart(&job->options);
-    job->strategy = strategy.kind;
-    restart_init(&job->restart, &strategy, id_word(job->id) + (uint64_t)now_ms);
-    make_coordinator(job, config->checkpoint_dir);
-    job->state = JOB_INITIALIZING;
-    job->deadline_ms = INT64_MAX;
-    job->history[job->n_history++] = (struct job_change){.state = JOB_INITIALIZING, .wall_ms = wall_ms};
-    job->n_changes++;
-    *out = job;
-}
-
-weir_err job_options_with(const struct job *job, const struct job_options *cluster, const struct live_setting *live, uint32_t n,
-                          struct job_options *out, struct weir_diag *diag)
-{
-    struct job_submission sub = job_submission_of(job);
-    struct job_options options;
-    char id[WEIR_ID_TEXT];
-    weir_err err = read_options(&sub, cluster, &options, diag);
-    if (!err) live_apply(live, n, id_text(job->id, id), &options);
-    if (!err) err = job_options_check(&options, diag);
-    if (!options.strategy) options.strategy = job->strategy;
-    if (!err) *out = options;
-    return err;
-}
-
-weir_err job_configure(struct job *job, const struct job_options *cluster, const struct live_setting *live, uint32_t n, int64_t now_ms,
-                       struct weir_diag *diag)
-{
-    weir_err err = job_options_with(job, cluster, live, n, &job->options, diag);
-    if (err) return err;
-    struct restart_config strategy = job_options_restart(&job->options);
-    restart_configure(&job->restart, &strategy);
-    if (!job->ckpt) return WEIR_OK;
-    struct ckpt_config config = ckpt_config_of(&job->options);
-    ckpt_configure(job->ckpt, &config, now_ms);
-    return WEIR_OK;
-}
-
-static void close_submission(struct job *job)
-{
-    for (uint32_t i = 0; i < job->n_args; i++) free(job->args[i]);
-    for (uint32_t i = 0; i < job->n_options; i++) {
-        free((char *)(uintptr_t)job->own_options[i].key);
-        free((char *)(uintptr_t)job->own_options[i].value);
-    }
-    free(job->own_options);
-    free(job->args);
-    free(job->name);
-    free(job->cwd);
-    free(job->from);
-}
-
-void job_destroy(struct job **pjob)
-{
-    struct job *job = *pjob;
-    if (!job) return;
-    job_forget_workers(job);
-    ckpt_destroy(&job->ckpt);
-    restart_close(&job->restart);
-    plan_destroy(&job->plan);
-    if (job->described) graph_close(&job->graph);
-    close_submission(job);
-    close_failure(&job->failure);
-    for (uint32_t i = 0; i < job->n_awaited; i++) free(job->awaited[i]);
-    free(job->awaited);
-    for (uint32_t i = 0; i < job->n_failures; i++) close_failure(&job->failures[i]);
-    free(job);
-    *pjob = NULL;
 }

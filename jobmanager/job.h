@@ -39,8 +39,9 @@
  * A restart restores the newest complete checkpoint; without checkpoints it begins anew. One that is damaged or missing ends the job by
  * name, unless `execution.state-recovery.older-checkpoint` allows to pass over it.
  *
- * The parts: job.c (states), job_workers.c (messages to and from workers), job_reconcile.c (workers of a leader before us),
- * job_checkpoints.c (checkpoints, restore), job_view.c.
+ * The parts: job.c (states), job_submission.c (what a user hands in), job_failure.c (causes, restarts), job_recovery.c (found in the
+ * catalog), job_workers.c (messages to and from workers), job_reconcile.c (workers of a leader before us), job_checkpoints.c (checkpoints,
+ * restore), job_view.c.
  *
  * Memory: a failed allocation aborts (WEIR_ASSERT); this is control code.  Thread: one at a time.
  */

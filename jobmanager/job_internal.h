@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between the parts of a job (job.h): job.c, job_workers.c, job_reconcile.c, job_checkpoints.c, job_view.c. */
+/*
+ * Between the parts of a job (job.h): job.c, job_submission.c, job_failure.c, job_recovery.c, job_workers.c, job_reconcile.c,
+ * job_checkpoints.c, job_view.c.
+ */
 #ifndef WEIR_JOBMANAGER_JOB_INTERNAL_H
 #define WEIR_JOBMANAGER_JOB_INTERNAL_H
 
@@ -15,20 +18,7 @@ void job_tell(struct job_actions *out, const char *fmt, ...) WEIR_PRINTF(2, 3);
 
 /* ---- job.c ---- */
 
-/* A cause of failure on its way into job->failure. Everything is borrowed. */
-struct cause {
-    weir_err code;
-    const char *operator_id, *reason, *taskmanager;
-    int32_t subtask;
-    bool symptom; /* seen from afar: a later cause that is none takes its place */
-    bool fatal;   /* no restart heals it */
-};
-
 void job_enter(struct job *job, enum job_state state, const struct job_event *ev);
-/* A failure of the job or of one of its workers, in any state. */
-void job_fail(struct job *job, const struct cause *cause, const struct job_event *ev, struct job_actions *out);
-void job_fail_text(struct job *job, weir_err code, const char *taskmanager, const struct job_event *ev, struct job_actions *out,
-                   const char *fmt, ...) WEIR_PRINTF(6, 7);
 /* The cancel that the catalog holds takes place. */
 void job_begin_cancelling(struct job *job, const struct job_event *ev, struct job_actions *out);
 /* The diagnostic of who asks a job that has ended for something. */
@@ -38,6 +28,39 @@ void job_leave_if_empty(struct job *job, const struct job_event *ev, struct job_
 /* Puts a value that was appended to out->bytes behind `from`. waits: the state goes on when it is stored. */
 void job_put(struct job *job, enum job_key key, size_t from, bool waits, struct job_actions *out);
 void job_put_attempt(struct job *job, uint32_t attempt, bool committing, struct job_actions *out);
+/* Stores how the job ends; it has ended when that is stored. */
+void job_conclude(struct job *job, enum job_state outcome, const struct job_event *ev, struct job_actions *out);
+/* INITIALIZING: asks for the graph. */
+void job_describe(struct job *job, const struct job_event *ev, struct job_actions *out);
+/* Takes the graph. False: it has failed the job. */
+bool job_take_graph(struct job *job, struct graph *graph, const struct job_event *ev, struct job_actions *out);
+
+/* ---- job_failure.c ---- */
+
+/* A cause of failure on its way into job->failure. Everything is borrowed. */
+struct cause {
+    weir_err code;
+    const char *operator_id, *reason, *taskmanager;
+    int32_t subtask;
+    bool symptom; /* seen from afar: a later cause that is none takes its place */
+    bool fatal;   /* no restart heals it */
+};
+
+/* A failure of the job or of one of its workers, in any state. */
+void job_fail(struct job *job, const struct cause *cause, const struct job_event *ev, struct job_actions *out);
+void job_fail_text(struct job *job, weir_err code, const char *taskmanager, const struct job_event *ev, struct job_actions *out,
+                   const char *fmt, ...) WEIR_PRINTF(6, 7);
+struct job_failure job_failure_none(void);
+void job_failure_close(struct job_failure *f);
+/* It is overcome: the next attempt begins without. */
+void job_remember_failure(struct job *job);
+/* FAILING, and no worker is left. */
+void job_restart_or_end(struct job *job, const struct job_event *ev, struct job_actions *out);
+
+/* ---- job_recovery.c ---- */
+
+/* First event of a job that was found in the catalog. */
+void job_on_recover(struct job *job, const struct job_event *ev, struct job_actions *out);
 
 /* ---- job_workers.c ---- */
 

@@ -57,18 +57,18 @@ mutant() {
     failed=1
 }
 
-job=jobmanager/job.c workers=jobmanager/job_workers.c checkpoints=jobmanager/job_checkpoints.c coordinator=jobmanager/checkpoint.c
+job=jobmanager/job.c failure=jobmanager/job_failure.c recovery=jobmanager/job_recovery.c workers=jobmanager/job_workers.c checkpoints=jobmanager/job_checkpoints.c coordinator=jobmanager/checkpoint.c
 ledger=jobmanager/checkpoint_ledger.c restart=jobmanager/restart.c catalog=jobmanager/catalog.c jobs=jobmanager/master_jobs.c
 members=jobmanager/master_members.c cluster=jobmanager/cluster.c supervisor=taskmanager/supervisor.c
 worker=taskmanager/supervisor_worker.c reconcile=jobmanager/job_reconcile.c
 mutant "a job ends before its workers" $job 's/if \(job->outcome \|\| job_workers_before\(job, JOB_WORKER_COMMITTED\)\) return;/if (job->outcome) return;/' "$@"
 mutant "COMMIT before everybody has prepared" $workers 's/\|\| job_workers_before\(job, JOB_WORKER_PREPARED\)\) return;/|| job_workers_before(job, JOB_WORKER_PREPARED) > 1) return;/' "$@"
 mutant "a cancel is accepted after COMMIT" $job '/^static void on_cancel/,/^}/s/if \(job->outcome == JOB_FINISHED.*$/if (false) {/' "$@"
-mutant "a cancel dies with its JobManager" $job '/^static void on_recover/,/^}/s/job->cancel_requested = r->cancel;//; /^static void on_recover/,/^}/s/r->cancel/false/' "$@"
+mutant "a cancel dies with its JobManager" $recovery '/^void job_on_recover/,/^}/s/job->cancel_requested = r->cancel;//; /^void job_on_recover/,/^}/s/r->cancel/false/' "$@"
 mutant "a cancel is told before it is stored" $job '/^static void on_cancel\(/,/^}/s/^    job->cancel_storing = true;/    accept(JOB_KEY_CANCEL, WEIR_OK, "", out);\n    job->cancel_storing = true;/' "$@"
 mutant "COMMIT does not wait for a cancel" $workers '/^void job_commit/,/^}/s/^    if \(job->commit_waits\) return;//' "$@"
 mutant "FINISHED when the first worker has committed" $job 's/^    if \(job->outcome \|\| job_workers_before\(job, JOB_WORKER_COMMITTED\)\) return;/    if (job->outcome) return;/; s/job_all_committed\(job\)/job->committing/' "$@"
-mutant "nobody says that output is partly visible" $job 's/if \(job->committing\) buffer_str\(&text, partly\);//' "$@"
+mutant "nobody says that output is partly visible" $failure 's/if \(job->committing\) buffer_str\(&text, partly\);//' "$@"
 mutant "every worker reads every split" $workers 's/if \(job->slot_worker\[plan_split_owner\(.*\)\] != w\) continue;//' "$@"
 mutant "a lost TaskManager is not told to its jobs" $workers '/^void job_on_lost/,/^}/s/job_worker_gone_as\(worker, JOB_WORKER_LOST, out\);/return;/' "$@"
 mutant "a job waits for slots for ever" $job 's/job->deadline_ms = ev->now_ms \+ job->slot_wait_ms;//' "$@"
@@ -89,21 +89,21 @@ mutant "a restart forgets to wait for its delay and counts nothing" $restart 's/
 mutant "the attempt is not stored before it is begun" $job '/^    case JOB_RESTARTING:$/,/return;/s/job_put_attempt\(job, job->attempt \+ 1, false, out\);/become_created(job, ev); job->attempt--;/' "$@"
 mutant "what the store does not know is taken for done" $catalog 's/^        w->in_doubt = true;$/        settle(w, WEIR_OK, NULL); return;/' "$@"
 mutant "what the store does not know is taken for not done" $catalog 's/^        w->in_doubt = true;$/        settle(w, WEIR_E_IO, "unknown"); return;/' "$@"
-mutant "an ended job is not stored as ended" $job '/^static void conclude/,/^}/s/^    put_result\(job, out\);/    job_act(out, JOB_DO_ENDED); job_enter(job, outcome, ev);/' "$@"
+mutant "an ended job is not stored as ended" $job '/^void job_conclude/,/^}/s/^    put_result\(job, out\);/    job_act(out, JOB_DO_ENDED); job_enter(job, outcome, ev);/' "$@"
 mutant "files of a job that has ended stay" $checkpoints '/^void job_checkpoints_end/,/^}/s/ckpt_discard_all\(.*$//; /^void job_checkpoints_end/,/^}/s/job_act\(out, JOB_DO_END_STORAGE\);//' "$@"
 mutant "an attempt is taken up before all of its workers are reported" $reconcile 's/ \|\| job_workers_before\(job, JOB_WORKER_RUNNING\)//' "$@"
 mutant "a new leader restarts before all TaskManagers have reported" $members 's/if \(!cluster_find_id\(.*\)\) return false;/;/' "$@"
 mutant "an attempt that was taken up hears nobody, for its workers name the leader before" $reconcile 's/job->attempt_epoch = w->epoch;/job->attempt_epoch = job->epoch;/' "$@"
 mutant "workers that nobody wants are left alone" $members '/^static void on_report/,/^}/s/^    master_send\(m, s, &cancel\);//' "$@"
 mutant "nobody hears of a worker that ended without a JobManager" $supervisor '/^static void on_registered/,/^}/s/^    workers_tell_gone\(s\);//' "$@"
-mutant "a new leader begins its checkpoints with used numbers" $job 's/^    ckpt_used\(job->ckpt, r->counter\);//' "$@"
+mutant "a new leader begins its checkpoints with used numbers" $recovery 's/^    ckpt_used\(job->ckpt, r->counter\);//' "$@"
 mutant "a worker that ignores CANCEL is left alone" $worker '/^void worker_cancel/,/^}/s/w->leave_ms = .*$//' "$@"
 mutant "nobody watches for silent workers" $worker 's/w->heard_ms \+ s->config.worker_silence_ms/INT64_MAX/' "$@"
 mutant "nobody watches for stalled steps" $worker 's/if \(msg->alive.stalled_ms <= w->progress_timeout_ms\) return;/return;/' "$@"
 mutant "slots of the TaskManager are not freed" $worker 's/^    slots_release\(.*$//' "$@"
 view=jobmanager/job_view.c
 mutant "a request that is made again is carried out again" $checkpoints '/^void job_on_request/,/^}/s/= job->ckpt \? ckpt_find_request\(.*$/= NULL;/' "$@"
-mutant "requests die with their JobManager" $job 's/^    for \(uint32_t i = 0; i < r->n_requests; i\+\+\) ckpt_recall.*$//' "$@"
+mutant "requests die with their JobManager" $recovery 's/^    for \(uint32_t i = 0; i < r->n_requests; i\+\+\) ckpt_recall.*$//' "$@"
 mutant "a job ends before what became of its requests is stored" $coordinator 's/return c->state == CKPT_OFF \&\& !c->unrecorded;/return c->state == CKPT_OFF;/' "$@"
 mutant "a stop whose job fails behind it is done" $coordinator 's/if \(ev->detach\.reason\) fail_stops\(c\);//' "$@"
 
@@ -127,7 +127,7 @@ mutant "who was stopped does not ask whether it still leads" $master 's/m->doubt
 mutant "workers are not reported to a new leader" $supervisor 's/msg.reg.n_workers = .*;/msg.reg.n_workers = 0;/' "$@"
 mutant "workers end with their JobManager" $supervisor 's/if \(lost\) s->leader_ms = s->now_ms \+ s->leader_wait_ms;/if (lost) s->leader_ms = s->now_ms;/' "$@"
 mutant "the state of reported workers is forgotten" $report 's/w->report.state = WIRE_WORKER_IS_RUNNING;/;/' "$@"
-mutant "a new leader begins its checkpoints with used numbers" $job 's/^    ckpt_used\(job->ckpt, r->counter\);//' "$@"
+mutant "a new leader begins its checkpoints with used numbers" $recovery 's/^    ckpt_used\(job->ckpt, r->counter\);//' "$@"
 mutant "a new leader does not know what was triggered before it" $reconcile 's/^    job->triggered = w->triggered;//' "$@"
 mutant "a job whose submission was listed is left out" $recover 's/^        master_adopt\(m, found\);/        if (!found->recovery.graph) master_adopt(m, found);/' "$@"
 mutant "what a former leader had decided is written" $requests '/^struct op catalog_op_check/,/^}/s/\(int64_t\)t->leader_version/OP_ANY_VERSION/' "$@"
