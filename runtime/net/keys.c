@@ -68,6 +68,13 @@ struct lines {
     unsigned number; /* of the line that was given last, from 1 */
 };
 
+/* text: NULL with length 0. */
+static struct lines lines_of(const char *text, size_t length)
+{
+    const char *at = length > 0 ? text : "";
+    return (struct lines){.at = at, .end = at + length};
+}
+
 /* The next line that says something, or may. false: no more. */
 static bool next_line(struct lines *l, struct word *out)
 {
@@ -166,7 +173,7 @@ static weir_err check_pair(const struct net_key_pair *pair, struct weir_diag *di
 weir_err net_key_pair_parse(struct net_key_pair *out, const char *text, size_t length, struct weir_diag *diag)
 {
     struct net_key_pair pair = {0};
-    struct lines lines = {text, text + length, 0};
+    struct lines lines = lines_of(text, length);
     struct word line;
     weir_err err = WEIR_OK;
     if (length > NET_KEY_FILE_MAX) return weir_fail(diag, WEIR_E_ARGUMENT, "a key pair has at most %u bytes", NET_KEY_FILE_MAX);
@@ -358,7 +365,7 @@ static weir_err add_known(struct net_known_keys *list, const char *line, const c
 
 weir_err net_known_keys_parse(struct net_known_keys *list, const char *text, size_t length, const char *source, struct weir_diag *diag)
 {
-    struct lines lines = {text, text + length, 0};
+    struct lines lines = lines_of(text, length);
     struct word line;
     weir_err err = WEIR_OK;
     while (!err && next_line(&lines, &line)) err = add_known(list, line.at, line.at + line.length, diag);

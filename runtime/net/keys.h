@@ -58,8 +58,8 @@ bool net_key_name_valid(const char *name, size_t length);
 weir_err net_key_pair_new(struct net_key_pair *out, struct weir_diag *diag);
 
 /*
- * Errors: WEIR_E_ARGUMENT: the text is no key pair (which line, and why), the halves do not belong together, or it is one of those that
- * are printed in ZeroMQ's documentation. *out is untouched then.
+ * text: NULL with length 0. Errors: WEIR_E_ARGUMENT: the text is no key pair (which line, and why), the halves do not belong together, or
+ * it is one of those that are printed in ZeroMQ's documentation. *out is untouched then.
  */
 weir_err net_key_pair_parse(struct net_key_pair *out, const char *text, size_t length, struct weir_diag *diag);
 void net_key_pair_text(const struct net_key_pair *pair, const char *name, struct buffer *out);

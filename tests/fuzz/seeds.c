@@ -588,6 +588,7 @@ static void write_keys(void)
     write_text("fuzz_keys", "list",
                "c# the cluster\njobmanager jm-1 " SEED_KEY
                " tcp://127.0.0.1:* tcp://[::1]:8081 ipc:///run/x\nadmin ann m-46lAS=[q/?iV}R*?@=pzT26i^MiKi#Yo4v{nem\r\n");
+    write_text("fuzz_keys", "nothing", "c# nothing but words\n");
     write_text("fuzz_keys", "doubled", "cviewer a " SEED_KEY "\n\tclient b " SEED_KEY);
 }
 

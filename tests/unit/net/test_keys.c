@@ -263,6 +263,20 @@ static void bad_lists_are_refused_by_line(void **state)
     }
 }
 
+/* An empty buffer has no bytes to point to. */
+static void nothing_is_an_empty_list(void **state)
+{
+    struct net_known_keys list = {0};
+    struct net_key_pair pair;
+    struct weir_diag diag;
+    (void)state;
+    assert_int_equal(net_known_keys_parse(&list, NULL, 0, "nothing", &diag), WEIR_OK);
+    assert_int_equal(list.n, 0);
+    assert_null(net_known_keys_find(&list, key_a));
+    assert_int_equal(net_key_pair_parse(&pair, NULL, 0, &diag), WEIR_E_ARGUMENT);
+    net_known_keys_close(&list);
+}
+
 static void a_list_has_a_limit(void **state)
 {
     struct net_known_keys list = {0};
@@ -361,6 +375,7 @@ int main(void)
         cmocka_unit_test(a_list_is_read_and_found_in),
         cmocka_unit_test(a_line_written_is_a_line_read),
         cmocka_unit_test(bad_lists_are_refused_by_line),
+        cmocka_unit_test(nothing_is_an_empty_list),
         cmocka_unit_test(a_list_has_a_limit),
         cmocka_unit_test(a_folder_is_the_files_in_it),
         cmocka_unit_test(who_may_write_the_list_decides_so_others_may_not),
