@@ -481,11 +481,3 @@ weir_err net_secure(const struct net_security_config *config, struct weir_diag *
     if (err) curve_stop();
     return err;
 }
-
-weir_err net_secure_from_config(const struct config *config, uint32_t roles, struct weir_diag *diag)
-{
-    struct net_security_config c = {
-        .key = config_str(config, "security.key"), .known_keys = config_str(config, "security.known-keys"), .roles = roles};
-    if (!*c.key && !*c.known_keys) return WEIR_OK;
-    return net_secure(&c, diag);
-}

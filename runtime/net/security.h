@@ -17,7 +17,6 @@
 #ifndef WEIR_RUNTIME_NET_SECURITY_H
 #define WEIR_RUNTIME_NET_SECURITY_H
 
-#include "runtime/base/config.h"
 #include "runtime/net/keys.h"
 
 #define NET_SELF_TEST_MS 10000   /* how long a handshake of the self-test may take */
@@ -30,6 +29,8 @@
     {                                                                                                                                    \
         "security.known-keys", CONFIG_STR, "", .help = "file, or folder of NAME.pub: whose keys come in, with roles and endpoints"       \
     }
+
+struct config;
 
 struct net_security_config {
     const char *key;        /* file of the key pair */
