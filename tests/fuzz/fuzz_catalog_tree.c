@@ -96,7 +96,8 @@ static void look(struct catalog_tree *t)
 static void order(struct catalog_tree *t, uint8_t what, struct weir_bytes value)
 {
     static uint64_t number;
-    struct catalog_order o = {.number = ++number, .kind = CATALOG_PUT, .key = "artifact/00", .value = value, .expected = number % 3};
+    number++;
+    struct catalog_order o = {.number = number, .kind = CATALOG_PUT, .key = "artifact/00", .value = value, .expected = number % 3};
     if (catalog_tree_state(t) != CATALOG_TREE_SERVING) return;
     if (what == 5) o.kind = CATALOG_GET;
     if (what == 6) o.kind = CATALOG_DELETE;
