@@ -119,6 +119,18 @@ static void ends_well(struct cluster *c, struct ensemble *e, const struct task *
     same_output(c, task);
 }
 
+/* A worker is killed: the second attempt ends, with the same output. */
+static void ends_well_without_a_worker(struct cluster *c, const struct task *task, const char *id)
+{
+    pid_t pids[8];
+    assert_true(cluster_processes(c, "weir-worker", pids, 8) > 0);
+    assert_int_equal(kill(pids[0], SIGKILL), 0);
+    json_t *job = job_wait(c, id, "FINISHED");
+    assert_int_equal(json_number(job, "attempt"), 2);
+    json_decref(job);
+    same_output(c, task);
+}
+
 /* The leader dies again and again: another one adopts the job, which never begins anew. */
 STORY(leaders_die_and_a_nexmark_job_goes_on)
 {
@@ -147,18 +159,12 @@ STORY(a_job_of_many_splits_outlives_its_leader)
     const struct task task = {.plugin = "manysplits", .arguments = {"--splits", "800"}, .pace = {"--pause", "15"}, .folders = {""}};
     struct ensemble e;
     char id[JOB_ID_MAX];
-    pid_t pids[8];
     int64_t ms = 0;
     begin(c, &e, &task, "2", id);
     assert_true(runs_again(c, &e, id, &ms));
     ensemble_start_member(c, &e, ensemble_kill_leader(c, &e));
     assert_true(runs_again(c, &e, id, &ms));
-    assert_true(cluster_processes(c, "weir-worker", pids, 8) > 0);
-    assert_int_equal(kill(pids[0], SIGKILL), 0);
-    json_t *job = job_wait(c, id, "FINISHED");
-    assert_int_equal(json_number(job, "attempt"), 2);
-    json_decref(job);
-    same_output(c, &task);
+    ends_well_without_a_worker(c, &task, id);
 }
 
 /* The JobManager that took the plugin is gone for good: the next one has it, for a new job and for a new attempt. */
@@ -167,7 +173,6 @@ STORY(plugins_outlive_the_leader_that_took_them)
     struct task task = writer;
     struct ensemble e;
     char id[JOB_ID_MAX];
-    pid_t pids[8];
     int64_t ms = 0;
     task.pace[1] = "6000";
     begin(c, &e, &task, "2", id);
@@ -178,12 +183,7 @@ STORY(plugins_outlive_the_leader_that_took_them)
     if (s.code) fail_msg("jobctl rescale ended with %d: %s", s.code, s.err);
     (void)snprintf(id, sizeof id, "%.*s", (int)strcspn(s.out, "\n "), s.out);
     assert_true(runs_again(c, &e, id, &ms));
-    assert_true(cluster_processes(c, "weir-worker", pids, 8) > 0);
-    assert_int_equal(kill(pids[0], SIGKILL), 0);
-    json_t *job = job_wait(c, id, "FINISHED");
-    assert_int_equal(json_number(job, "attempt"), 2);
-    json_decref(job);
-    same_output(c, &task);
+    ends_well_without_a_worker(c, &task, id);
 }
 
 /* Who was away when a plugin was uploaded has it soon after, and loses it when it is deleted. */

@@ -200,6 +200,23 @@ static uint64_t count_in_flight(const struct store *s)
     return n;
 }
 
+/* The write-out goes on while the snapshot is persisted: the state is as it should be, and what the snapshot holds is `frozen`. */
+static void check_snapshot(struct fixture *f, const uint64_t *frozen, uint64_t n)
+{
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, persist, f), 0);
+    gate_open(&hold.go_on);
+    drive_out(f);
+    (void)slot_copy(f->slot, UINT64_MAX);
+    (void)pthread_join(thread, NULL);
+    OK(f->persisted);
+    check_all(f, f->want, f->n);
+    close_slot(f);
+
+    open_slot(f, &f->files, SMALL);
+    check_all(f, frozen, n);
+}
+
 /* ---- stories ------------------------------------------------------------------------------------------------------------------------- */
 
 /* Changed, removed, and made again: what is under way is older, and must not come back. */
@@ -258,7 +275,6 @@ static void what_was_removed_before_stays_away_meanwhile(void **state)
 static void a_snapshot_frozen_meanwhile_is_whole(void **state)
 {
     struct fixture *f = *state;
-    pthread_t thread;
     uint64_t *frozen = malloc(sizeof f->want);
     assert_non_null(frozen);
     begin_write_out(f);
@@ -268,17 +284,7 @@ static void a_snapshot_frozen_meanwhile_is_whole(void **state)
     memcpy(frozen, f->want, sizeof f->want);
     OK(keyed_freeze(f->keyed, 1, &f->snapshot, &f->diag));
     for (uint64_t i = 0; i < n; i += 5) put(f, i, i * 17);
-    assert_int_equal(pthread_create(&thread, NULL, persist, f), 0);
-    gate_open(&hold.go_on);
-    drive_out(f);
-    (void)slot_copy(f->slot, UINT64_MAX);
-    (void)pthread_join(thread, NULL);
-    OK(f->persisted);
-    check_all(f, f->want, f->n);
-    close_slot(f);
-
-    open_slot(f, &f->files, SMALL);
-    check_all(f, frozen, n);
+    check_snapshot(f, frozen, n);
     free(frozen);
 }
 
@@ -308,7 +314,6 @@ static void what_was_used_has_another_turn_but_not_all_of_it(void **state)
 static void a_freeze_under_way_is_not_copied_as_a_whole(void **state)
 {
     struct fixture *f = *state;
-    pthread_t thread;
     uint64_t *frozen = malloc(sizeof f->want);
     assert_non_null(frozen);
     close_slot(f);
@@ -322,17 +327,7 @@ static void a_freeze_under_way_is_not_copied_as_a_whole(void **state)
     assert_non_null(f->slot->writing);
     assert_true(slot_copy(f->slot, 1)); /* there is more */
     for (uint64_t i = 0; i < n; i += 3) put(f, i, i * 19);
-    assert_int_equal(pthread_create(&thread, NULL, persist, f), 0);
-    gate_open(&hold.go_on);
-    drive_out(f);
-    (void)slot_copy(f->slot, UINT64_MAX);
-    (void)pthread_join(thread, NULL);
-    OK(f->persisted);
-    check_all(f, f->want, f->n);
-    close_slot(f);
-
-    open_slot(f, &f->files, SMALL);
-    check_all(f, frozen, n);
+    check_snapshot(f, frozen, n);
     free(frozen);
 }
 
