@@ -16,6 +16,7 @@
 #include "runtime/net/socket.h"
 #include "runtime/wire/link.h"
 #include "tests/support/cluster/cluster.h"
+#include "tests/support/zmtp.h"
 
 #define TARGETS_MAX 4 /* control, admin, two workers */
 #define ATTACK_MS 1500
@@ -168,20 +169,6 @@ STORY(raw_bytes)
 /* ---- a connection that knows how to begin
  * --------------------------------------------------------------------------------------------------- */
 
-/* Greeting and READY of a DEALER, ZMTP 3.1 with the NULL mechanism (rfc.zeromq.org/spec/37). */
-static size_t greeting(unsigned char *out)
-{
-    static const char ready[] = "\x04\x1c\x05READY\x0bSocket-Type\0\0\0\x06"
-                                "DEALER";
-    memset(out, 0, 64);
-    out[0] = 0xff;
-    out[9] = 0x7f;
-    out[10] = 3;
-    memcpy(out + 12, "NULL", 4);
-    memcpy(out + 64, ready, sizeof ready - 1);
-    return 64 + sizeof ready - 1;
-}
-
 /* One frame that says it has `claimed` bytes, of which as many come as the other end takes. */
 static void send_huge(const char *endpoint, uint64_t claimed, uint64_t real)
 {
@@ -189,7 +176,7 @@ static void send_huge(const char *endpoint, uint64_t claimed, uint64_t real)
     unsigned char head[128];
     int64_t deadline_ms = now_ms() + 400;
     int fd = plain_connect(endpoint);
-    size_t n = greeting(head);
+    size_t n = zmtp_begin(head);
     head[n++] = 2; /* a long frame, the last part */
     for (int shift = 56; shift >= 0; shift -= 8) head[n++] = (unsigned char)(claimed >> shift);
     (void)plain_send(fd, head, n, deadline_ms);
@@ -376,7 +363,7 @@ STORY(many_connections)
     struct siege s;
     uint32_t n = 0;
     begin(c, &s);
-    size_t len = greeting(head);
+    size_t len = zmtp_begin(head);
     for (uint32_t i = 0; i < EACH; i++) {
         for (uint32_t t = 0; t < s.n_targets; t++) {
             fds[n] = plain_connect(s.target[t]);

@@ -17,6 +17,7 @@
 #include "runtime/base/clock.h"
 #include "runtime/net/security.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/zmtp.h"
 
 enum { WAIT_MS = 20000 };
 
@@ -219,20 +220,13 @@ static void say_until_hung_up(const struct net_socket *server, const void *bytes
     close(fd);
 }
 
-/* ZMTP 3.0 without security, a READY, and a message. */
+/* ZMTP without security, and a message. */
 static size_t plain_greeting(unsigned char out[static 256])
 {
-    static const unsigned char ready[] = "\x04\x1a\x05READY\x0bSocket-Type\0\0\0\x06"
-                                         "DEALER";
     static const unsigned char message[] = "\0\x05knock";
-    memset(out, 0, 64);
-    out[0] = 0xff;
-    out[9] = 0x7f;
-    out[10] = 3;
-    memcpy(out + 12, "NULL", 4);
-    memcpy(out + 64, ready, sizeof ready - 1);
-    memcpy(out + 64 + sizeof ready - 1, message, sizeof message - 1);
-    return 64 + sizeof ready - 1 + sizeof message - 1;
+    size_t n = zmtp_begin(out);
+    memcpy(out + n, message, sizeof message - 1);
+    return n + sizeof message - 1;
 }
 
 static void plain_peers_and_garbage_are_hung_up_on(void **state)
@@ -246,12 +240,12 @@ static void plain_peers_and_garbage_are_hung_up_on(void **state)
     for (size_t i = 0; i < sizeof noise; i++) noise[i] = (unsigned char)(i * 31 + 7);
     say_until_hung_up(server, noise, sizeof noise);
     (void)plain_greeting(bytes);
-    memcpy(bytes + 12, "PLAIN", 5);
-    say_until_hung_up(server, bytes, 64);
-    memset(bytes + 12, 0, 20); /* CURVE, and then no HELLO */
-    memcpy(bytes + 12, "CURVE", 5);
-    memcpy(bytes + 64, "\x04\x06\x05READY", 8);
-    say_until_hung_up(server, bytes, 72);
+    memcpy(bytes + ZMTP_MECHANISM_AT, "PLAIN", 5);
+    say_until_hung_up(server, bytes, ZMTP_GREETING_BYTES);
+    memset(bytes + ZMTP_MECHANISM_AT, 0, 20); /* CURVE, and then no HELLO */
+    memcpy(bytes + ZMTP_MECHANISM_AT, "CURVE", 5);
+    memcpy(bytes + ZMTP_GREETING_BYTES, "\x04\x06\x05READY", 8);
+    say_until_hung_up(server, bytes, ZMTP_GREETING_BYTES + 8);
     close(dial(server));
     exchange(a, server, ann.open); /* the first message since */
     close_both(&a, &m);
