@@ -3,7 +3,7 @@
  * Claims: places in a line. A machine of callbacks on the client's thread, with one request or one watch under way at a time:
  *
  *     create ──▶ list ──somebody blocks──▶ get the last of those, with a watch ──gone──▶ list again
- *                 └──nobody──▶ get the own node, with a watch ──▶ HELD ──gone, session ended──▶ LOST
+ *                 └──nobody──▶ get the own node, with a watch ──▶ HELD ──deleted, session ended──▶ LOST
  *
  * Requests have no time limit: a create is answered with its outcome, however often the connection breaks, or with the session's end; so no
  * node is ever left behind that nobody knows of.
@@ -129,6 +129,8 @@ static void on_event(void *arg, const struct weir_coord_event *event)
     struct weir_coord_claim *c = arg;
     if (event->type == WEIR_COORD_ENDED)
         lose(c, WEIR_COORD_SESSION_EXPIRED);
+    else if (c->state == WEIR_COORD_HELD && event->type == WEIR_COORD_DELETED)
+        lose(c, WEIR_COORD_NO_NODE); /* at once: an answer that comes after this event must not find it held */
     else
         list(c);
 }

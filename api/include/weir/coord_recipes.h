@@ -56,7 +56,10 @@ WEIR_EXPORT enum weir_coord_err weir_coord_claim_enter(struct weir_coord_claim *
                                                        void *arg);
 /* Waits until it is held: OK. OPERATION_TIMEOUT: not yet, and it stays in the line. Otherwise it is lost, and why. */
 WEIR_EXPORT enum weir_coord_err weir_coord_claim_wait(struct weir_coord_claim *claim, int64_t timeout_ms);
-/* Held, as far as can be known: HELD, and the session certainly lives (weir_coord_alive). Gives the token, also when it is no longer so. */
+/*
+ * Held, as far as can be known: HELD, and the session certainly lives (weir_coord_alive). false for whoever has read that its node is gone.
+ * Gives the token, also when it is no longer so.
+ */
 WEIR_EXPORT bool weir_coord_claim_held(struct weir_coord_claim *claim, struct weir_coord_zxid *token);
 /* An operation for weir_coord_write that fails (NO_NODE) unless the claim is still in its place. Of a claim that is held. Borrows it. */
 WEIR_EXPORT struct weir_coord_op weir_coord_claim_check(struct weir_coord_claim *claim);

@@ -324,6 +324,25 @@ static void claims_wait_for_each_other(void **state)
     weir_coord_close(&b);
 }
 
+/* Whoever reads that a write with its check was refused finds the claim lost: the event comes before the answer. */
+static void a_claim_is_lost_before_its_check_fails(void **state)
+{
+    struct weir_coord *holder = open_client(*state), *other = open_client(*state);
+    for (int round = 0; round < 30; round++) {
+        struct weir_coord_claim *claim = NULL;
+        ok(weir_coord_claim_enter(&claim, holder, "/taken", WEIR_COORD_EXCLUSIVE, (struct weir_bytes){0}, NULL, NULL));
+        ok(weir_coord_claim_wait(claim, -1));
+        struct weir_coord_op ops[2] = {weir_coord_claim_check(claim), {.type = WEIR_COORD_CREATE, .path = "/after-it"}};
+        ok(weir_coord_delete(other, ops[0].path, WEIR_COORD_ANY_VERSION));
+        refused(weir_coord_write(holder, ops, 2, NULL), WEIR_COORD_NO_NODE);
+        bool held = weir_coord_claim_held(claim, NULL);
+        weir_coord_claim_leave(&claim);
+        assert_false(held);
+    }
+    weir_coord_close(&holder);
+    weir_coord_close(&other);
+}
+
 struct party {
     struct world *w;
     char name[8];
@@ -539,6 +558,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(watches_survive_leaders, begin, end),
         cmocka_unit_test_setup_teardown(a_lock_excludes_while_leaders_die, begin, end),
         cmocka_unit_test_setup_teardown(claims_wait_for_each_other, begin, end),
+        cmocka_unit_test_setup_teardown(a_claim_is_lost_before_its_check_fails, begin, end),
         cmocka_unit_test_setup_teardown(a_meeting_with_two_chairs, begin, end),
         cmocka_unit_test_setup_teardown(barriers_queues_counters, begin, end),
         cmocka_unit_test_setup_teardown(groups_and_configuration, begin, end),
