@@ -251,12 +251,12 @@ static int64_t started_ms(const struct job *job)
 
 static int64_t ended_ms(const struct job *job)
 {
-    return job->ended_wall_ms ? job->ended_wall_ms : -1;
+    return job_state_terminal(job->state) ? job->ended_wall_ms : -1; /* it is known before, and holds when it is stored */
 }
 
 static int64_t duration_ms(const struct job *job, int64_t wall_ms)
 {
-    int64_t until = job->ended_wall_ms ? job->ended_wall_ms : wall_ms;
+    int64_t until = job_state_terminal(job->state) ? job->ended_wall_ms : wall_ms;
     return until > started_ms(job) ? until - started_ms(job) : 0;
 }
 

@@ -24,13 +24,17 @@ static weir_err describe_err;
 static struct master_actions actions;
 static struct admin_reply reply;
 static json_t *doc;
+static uint32_t let_through; /* orders to the catalog that are answered; what comes after them is held back */
+static uint64_t held_back;
 
-/* The catalog's store says yes to everything, at once. */
+static void stored(uint64_t order);
+
+/* The catalog's store says yes to everything, at once, as long as it lets through. */
 static void step(void *arg, struct master_event *ev, struct weir_diag *answer)
 {
     uint64_t orders[16];
     uint32_t n = 0;
-    struct weir_diag ignored;
+    (void)arg;
     ev->now_ms = ev->wall_ms = 1;
     master_step(admin.master, ev, &actions);
     *answer = actions.answer;
@@ -40,10 +44,21 @@ static void step(void *arg, struct master_event *ev, struct weir_diag *answer)
         if (a->type == MASTER_DO_ARTIFACT) artifacts_kept(admin.artifacts, a->artifact.about.digest, !a->artifact.err);
     }
     for (uint32_t i = 0; i < n; i++) {
-        struct master_event stored = {.type = MASTER_EV_CATALOG};
-        stored.catalog = (struct catalog_answer){.number = orders[i], .outcome = CATALOG_COMMITTED, .version = 1 + orders[i]};
-        step(arg, &stored, &ignored);
+        if (let_through == 0) {
+            held_back = orders[i];
+            continue;
+        }
+        let_through--;
+        stored(orders[i]);
     }
+}
+
+static void stored(uint64_t order)
+{
+    struct weir_diag ignored;
+    struct master_event ev = {.type = MASTER_EV_CATALOG};
+    ev.catalog = (struct catalog_answer){.number = order, .outcome = CATALOG_COMMITTED, .version = 1 + order};
+    step(NULL, &ev, &ignored);
 }
 
 /* This JobManager is alone: what it holds, a quorum holds. */
@@ -84,6 +99,7 @@ static int open_admin(void **state)
                            .plans = &plans,
                            .describe = describe};
     describe_err = WEIR_OK;
+    let_through = UINT32_MAX;
     if (!mkdtemp(dir) || store_open(&admin.store, dir, NULL, NULL)) return -1;
     struct zab_members alone = {.n = 1, .at = {{.id = 1}}};
     artifacts_new(&admin.artifacts);
@@ -275,10 +291,17 @@ static void a_job_lives_and_is_cancelled(void **state)
     expect_error(REST_CONFLICT, "STATE", "still uses");
     ask(REST_PATCH, "/jobs/00000000000000000000000000000000?mode=cancel", "");
     expect_error(REST_NOT_FOUND, "NOT_FOUND", "no job");
+    let_through = 1; /* that it was asked for, and not yet how it ended */
     ask(REST_PATCH, cancel, "");
     assert_int_equal(reply.status, REST_ACCEPTED);
     ask(REST_GET, job, "");
+    assert_string_equal(member("state"), "CANCELLING");
+    assert_int_equal(json_integer_value(json_object_get(doc, "end-time")), -1);
+    let_through = UINT32_MAX;
+    stored(held_back);
+    ask(REST_GET, job, "");
     assert_string_equal(member("state"), "CANCELED");
+    assert_int_equal(json_integer_value(json_object_get(doc, "end-time")), 1);
     ask(REST_PATCH, cancel, "");
     expect_error(REST_CONFLICT, "STATE", "");
     ask(REST_DELETE, remove_plugin, "");
