@@ -254,9 +254,9 @@ STORY(jobctl_follows_the_leader)
 }
 
 /* Whether a savepoint is being taken. */
-static bool saves(struct cluster *c)
+static bool saves(struct cluster *c, const char *job)
 {
-    struct said s = ctl(c, "-o", "json", "checkpoints", "w", NULL);
+    struct said s = ctl(c, "-o", "json", "checkpoints", job, NULL);
     json_t *stats = s.code ? NULL : json_loads(s.out, 0, NULL);
     json_t *newest = json_array_get(json_object_get(stats, "history"), 0);
     bool is = newest && json_is_true(json_object_get(newest, "is_savepoint")) && !strcmp(json_text(newest, "status"), "IN_PROGRESS");
@@ -297,7 +297,7 @@ STORY(a_savepoint_is_answered_by_the_next_leader)
         assert_true(cluster_processes(c, "weir-worker", pids, 8) > 0);
         assert_int_equal(kill(pids[0], SIGSTOP), 0);
         waits = ask(c, "savepoint", in_dir(c, "one"));
-        for (int64_t until_ms = now_ms() + CLUSTER_WAIT_MS; !saves(c) && !proc_ended(c, waits);)
+        for (int64_t until_ms = now_ms() + CLUSTER_WAIT_MS; !saves(c, "w") && !proc_ended(c, waits);)
             if (!wait_a_while(c, until_ms)) fail_msg("no savepoint is begun: %s", proc_said(waits).err);
         if (!proc_ended(c, waits)) break;
         if (tries == 10) fail_msg("no savepoint waits long enough: %s", proc_said(waits).err);
@@ -330,7 +330,7 @@ STORY(a_stop_is_answered_by_the_truth)
         (void)snprintf(output, sizeof output, "out-%u", round);
         if (!*id) run_endless(c, output, id);
         struct proc *stops = ask(c, "stop", in_dir(c, path));
-        for (int64_t until_ms = now_ms() + CLUSTER_WAIT_MS; round == 1 && !saves(c) && !proc_ended(c, stops);)
+        for (int64_t until_ms = now_ms() + CLUSTER_WAIT_MS; round == 1 && !saves(c, "w") && !proc_ended(c, stops);)
             if (!wait_a_while(c, until_ms)) fail_msg("no savepoint is begun: %s", proc_said(stops).err);
         ensemble_start_member(c, &e, ensemble_kill_leader(c, &e));
         int code = proc_wait(c, stops, JOB_MS);
@@ -345,6 +345,42 @@ STORY(a_stop_is_answered_by_the_truth)
     ask_all(c);
     assert_int_equal(ctl(c, "cancel", id, NULL).code, 0);
     json_decref(job_wait(c, id, "CANCELED"));
+}
+
+/*
+ * The leader dies some time after a rescale was asked for: before it begins, while its savepoint is taken, or when that is done. The job
+ * goes on under its old id or its new one, as was answered, and writes what it writes without faults.
+ */
+STORY(a_rescale_is_answered_by_the_truth)
+{
+    static const char *const parallelism[] = {"3", "1", "2"};
+    struct task task = writer;
+    struct ensemble e;
+    char id[JOB_ID_MAX];
+    task.arguments[1] = "120000";
+    task.pace[1] = "6000";
+    begin(c, &e, &task, "2", id);
+    for (uint32_t round = 0; round < 3; round++) {
+        ask_all(c);
+        const char *argv[] = {"jobctl", "--jobmanager", c->admin, "rescale", id, "--parallelism", parallelism[round], NULL};
+        uint32_t stopped = proc_count_log(e.jobmanager[e.leader], " FINISHED");
+        struct proc *rescales = proc_start(c, "rescale", argv);
+        for (int64_t until_ms = now_ms() + CLUSTER_WAIT_MS; round && !proc_ended(c, rescales); wait_a_while(c, until_ms))
+            if (round == 1 ? saves(c, id) : proc_count_log(e.jobmanager[e.leader], " FINISHED") > stopped) break;
+        ensemble_start_member(c, &e, ensemble_kill_leader(c, &e));
+        int code = proc_wait(c, rescales, JOB_MS);
+        print_message("round %u: jobctl rescale ended with %d: %s%s\n", round, code, proc_said(rescales).out, proc_said(rescales).err);
+        ask_all(c);
+        ensemble_wait_leader(c, &e);
+        json_decref(job_wait(c, id, code ? "RUNNING" : "FINISHED"));
+        if (code == 0) {
+            const char *named = proc_said(rescales).out;
+            (void)snprintf(id, sizeof id, "%.*s", (int)strcspn(named, "\n "), named);
+        }
+        json_decref(job_wait(c, id, "RUNNING"));
+    }
+    json_decref(job_wait(c, id, "FINISHED")); /* maybe in its second attempt: the first was not complete when its leader died */
+    same_output(c, &task);
 }
 
 /* One of three cannot lead: the job runs on without checkpoints until there is a majority again. */
@@ -396,5 +432,5 @@ STORY_MAIN(STORY_TEST(writer_goes_on_under_new_jobmanagers), STORY_TEST(nexmark_
            STORY_TEST(leaders_die_and_a_nexmark_job_goes_on), STORY_TEST(a_job_of_many_splits_outlives_its_leader),
            STORY_TEST(plugins_outlive_the_leader_that_took_them), STORY_TEST(plugins_come_to_who_was_away),
            STORY_TEST(jobctl_follows_the_leader), STORY_TEST(a_savepoint_is_answered_by_the_next_leader),
-           STORY_TEST(a_stop_is_answered_by_the_truth), STORY_TEST(job_goes_on_without_a_quorum),
-           STORY_TEST(workers_end_when_no_jobmanager_comes))
+           STORY_TEST(a_stop_is_answered_by_the_truth), STORY_TEST(a_rescale_is_answered_by_the_truth),
+           STORY_TEST(job_goes_on_without_a_quorum), STORY_TEST(workers_end_when_no_jobmanager_comes))

@@ -33,7 +33,9 @@ static void reset(struct cluster *c, const unsigned *ports, uint32_t n)
     }
     strncat(filter, " )", sizeof filter - strlen(filter) - 1);
     const char *argv[] = {ss_program(), "-K", "-t", "-n", "-H", "state", "established", filter, NULL};
-    (void)proc_wait(c, proc_start(c, "ss", argv), CLUSTER_WAIT_MS);
+    struct proc *ss = proc_start(c, "ss", argv);
+    proc_forget(ss);
+    (void)proc_wait(c, ss, CLUSTER_WAIT_MS);
 }
 
 /* Whether this kernel, and we, may do so: tried on a connection of our own. */

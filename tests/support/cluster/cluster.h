@@ -34,14 +34,14 @@
 #include <cmocka.h>
 
 #define CLUSTER_PATH_MAX 256
-#define CLUSTER_PROCS_MAX 64 /* processes one story may start, jobctl runs included: their places are used again */
+#define CLUSTER_PROCS_MAX 64 /* processes of a story; the places of those that were forgotten, as runs of ctl are, are used again */
 #define CLUSTER_ARGS_MAX 48
 #define CLUSTER_WAIT_MS 30000 /* for anything that should happen soon; long, because the machine may be busy */
 
 struct proc {
     char name[24];
     pid_t pid; /* 0 = has ended, or the place is free */
-    bool used, daemon;
+    bool used, daemon, forgotten;
     int code; /* once ended: exit status, or 128 + signal */
     char out[CLUSTER_PATH_MAX], err[CLUSTER_PATH_MAX];
 };
@@ -96,6 +96,8 @@ struct proc *proc_start(struct cluster *c, const char *name, const char *const *
 /* Waits for its end; returns its exit status, or 128 + signal. */
 int proc_wait(struct cluster *c, struct proc *p, int64_t within_ms);
 bool proc_ended(struct cluster *c, struct proc *p); /* looks only */
+/* Nobody asks for it any more: when it has ended another may have its place. */
+void proc_forget(struct proc *p);
 void proc_signal(struct proc *p, int signal_number);
 /* Waits for the nth line (from 1) of its log that holds `text`; returns the line, in one of sixteen static places. */
 const char *proc_wait_log(struct cluster *c, struct proc *p, const char *text, uint32_t nth);

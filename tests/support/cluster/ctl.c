@@ -55,6 +55,7 @@ struct said proc_said(const struct proc *p)
 static struct said run(struct cluster *c, int64_t within_ms, const struct arguments *a)
 {
     struct proc *p = proc_start(c, "jobctl", a->at);
+    proc_forget(p);
     (void)proc_wait(c, p, within_ms);
     return proc_said(p);
 }

@@ -78,8 +78,8 @@ static struct proc *free_place(struct cluster *c)
     for (uint32_t i = 0; i < CLUSTER_PROCS_MAX; i++)
         if (!c->procs[i].used) return &c->procs[i];
     for (uint32_t i = 0; i < CLUSTER_PROCS_MAX; i++)
-        if (!c->procs[i].daemon && c->procs[i].pid == 0) return &c->procs[i];
-    fail_msg("more than %d processes at once", CLUSTER_PROCS_MAX);
+        if (c->procs[i].forgotten && c->procs[i].pid == 0) return &c->procs[i];
+    fail_msg("more than %d processes that nobody has forgotten", CLUSTER_PROCS_MAX);
     return NULL;
 }
 
@@ -114,6 +114,11 @@ struct proc *proc_start(struct cluster *c, const char *name, const char *const *
     if (pid == 0) become(p, path, (char *const *)(uintptr_t)argv, parent);
     p->pid = pid;
     return p;
+}
+
+void proc_forget(struct proc *p)
+{
+    p->forgotten = true;
 }
 
 bool proc_ended(struct cluster *c, struct proc *p)
