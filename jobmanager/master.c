@@ -9,12 +9,6 @@
 #include "jobmanager/master_internal.h"
 #include "runtime/base/assert.h"
 
-/* What an action's pointers point at, until the next step. */
-struct blob {
-    struct blob *next;
-    unsigned char data[];
-};
-
 /* ---- actions ---- */
 
 void master_actions_init(struct master_actions *a)
@@ -24,13 +18,7 @@ void master_actions_init(struct master_actions *a)
 
 static void clear(struct master_actions *a)
 {
-    struct blob *blob = a->blobs;
-    while (blob) {
-        struct blob *next = blob->next;
-        free(blob);
-        blob = next;
-    }
-    a->blobs = NULL;
+    arena_close(&a->kept);
     a->n = 0;
     a->answer.code = WEIR_OK;
     a->answer.text[0] = '\0';
@@ -57,13 +45,10 @@ struct master_action *master_act(struct master *m, enum master_action_type type)
 
 struct weir_bytes master_keep(struct master *m, const void *data, size_t len)
 {
-    struct blob *blob = malloc(sizeof *blob + len + 1);
-    WEIR_ASSERT(blob);
-    if (len) memcpy(blob->data, data, len);
-    blob->data[len] = '\0';
-    blob->next = m->out->blobs;
-    m->out->blobs = blob;
-    return (struct weir_bytes){blob->data, (uint32_t)len};
+    unsigned char *copy = arena_alloc(&m->out->kept, len + 1, 1); /* zeroed: a NUL stands behind it */
+    WEIR_ASSERT(copy);
+    if (len) memcpy(copy, data, len);
+    return (struct weir_bytes){copy, (uint32_t)len};
 }
 
 /* ---- trace ---- */

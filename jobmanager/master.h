@@ -35,6 +35,7 @@
 #include "jobmanager/cluster.h"
 #include "jobmanager/job.h"
 #include "jobmanager/store.h"
+#include "runtime/base/arena.h"
 #include "runtime/base/heartbeat.h"
 
 struct master;
@@ -227,7 +228,7 @@ struct master_actions {
      */
     struct weir_diag answer;
     int64_t deadline_ms; /* call TICK then, at the latest */
-    void *blobs;         /* private: what the pointers point at */
+    struct arena kept;   /* private: what the pointers point at, until the next step */
 };
 
 struct master_counts {

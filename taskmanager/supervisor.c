@@ -10,17 +10,11 @@
 #include "runtime/base/live_keys.h"
 #include "runtime/wire/link.h"
 
-enum { AWAY_MS = 500 }; /* a step that comes so much too late was held up: by the machine, or by what was done before it */
 enum {
-    FAREWELL_MS = 1000,
+    AWAY_MS = 500,      /* a step that comes so much too late was held up: by the machine, or by what was done before it */
+    FAREWELL_MS = 1000, /* how long a stopping TaskManager tries to tell the JobManager how its workers ended */
     AGAIN_MS = 50,      /* pause before who is said to lead is asked, or the next address after one where nobody listens; doubles ... */
     AGAIN_MAX_MS = 400, /* ... up to this, until somebody takes us */
-};
-/* how long a stopping TaskManager tries to tell the JobManager how its workers ended */
-
-struct blob {
-    struct blob *next;
-    unsigned char data[];
 };
 
 char *supervisor_copy_text(const char *text)
@@ -57,13 +51,7 @@ void supervisor_actions_init(struct supervisor_actions *a)
 
 static void clear(struct supervisor_actions *a)
 {
-    struct blob *blob = a->blobs;
-    while (blob) {
-        struct blob *next = blob->next;
-        free(blob);
-        blob = next;
-    }
-    a->blobs = NULL;
+    arena_close(&a->kept);
     a->n = 0;
 }
 
@@ -88,13 +76,10 @@ struct supervisor_action *supervisor_act(struct supervisor *s, enum supervisor_a
 
 struct weir_bytes supervisor_keep(struct supervisor *s, const void *data, size_t len)
 {
-    struct blob *blob = malloc(sizeof *blob + len + 1);
-    WEIR_ASSERT(blob);
-    memcpy(blob->data, data, len);
-    blob->data[len] = '\0';
-    blob->next = s->out->blobs;
-    s->out->blobs = blob;
-    return (struct weir_bytes){blob->data, (uint32_t)len};
+    unsigned char *copy = arena_alloc(&s->out->kept, len + 1, 1); /* zeroed: a NUL stands behind it */
+    WEIR_ASSERT(copy);
+    if (len) memcpy(copy, data, len);
+    return (struct weir_bytes){copy, (uint32_t)len};
 }
 
 /* ---- to the JobManager ---- */

@@ -173,7 +173,7 @@ struct supervisor_actions {
     uint32_t n, cap;
     struct supervisor_action *at;
     int64_t deadline_ms; /* call TICK then, at the latest */
-    void *blobs;         /* private: what the pointers point at */
+    struct arena kept;   /* private: what the pointers point at, until the next step */
 };
 
 enum supervisor_state { SUPERVISOR_REGISTERING, SUPERVISOR_REGISTERED, SUPERVISOR_STOPPING, SUPERVISOR_EXITED };

@@ -11,7 +11,7 @@ struct arena_block {
     _Alignas(16) unsigned char bytes[];
 };
 
-#define BLOCK_BYTES ((size_t)16 << 10)
+#define BLOCK_BYTES ((size_t)4000) /* with its header, less than a page */
 
 static struct arena_block *block_for(struct arena *a, size_t n)
 {

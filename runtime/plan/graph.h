@@ -6,6 +6,7 @@
 #ifndef WEIR_RUNTIME_PLAN_GRAPH_H
 #define WEIR_RUNTIME_PLAN_GRAPH_H
 
+#include "runtime/base/arena.h"
 #include "runtime/base/buffer.h"
 #include "weir/row.h"
 
@@ -50,7 +51,7 @@ struct graph {
     uint32_t n_nodes;
     struct graph_node *nodes;
     uint64_t fingerprint; /* XXH3 of everything above except splits */
-    void *arena;          /* of a decoded graph: what graph_close frees */
+    struct arena arena;   /* of a decoded graph: what graph_close frees */
 };
 
 /* Inputs of one node, and of all nodes together; a graph with more is refused. */

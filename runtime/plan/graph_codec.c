@@ -9,7 +9,6 @@
  * A change of the arrays gets another version number: both sides are of one release, so there is nothing to skip.
  */
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/plan/graph.h"
@@ -64,12 +63,6 @@ weir_err graph_encode(const struct graph *graph, struct buffer *out)
 
 /* ---- memory of a decoded graph --------------------------------------------------------------------------------------------------- */
 
-/* An allocation of a decoded graph; graph.arena is the newest of them. */
-struct block {
-    struct block *next;
-    _Alignas(max_align_t) unsigned char bytes[];
-};
-
 struct decoder {
     struct cursor c;
     struct graph graph;
@@ -82,24 +75,11 @@ struct decoder {
     struct weir_diag *diag;
 };
 
-static void *alloc(struct decoder *d, size_t n, size_t size)
-{
-    struct block *block = size && n > (SIZE_MAX - sizeof *block) / size ? NULL : calloc(1, sizeof *block + n * size);
-    if (!block) return NULL;
-    block->next = d->graph.arena;
-    d->graph.arena = block;
-    return block->bytes;
-}
-
 void graph_close(struct graph *graph)
 {
-    struct block *block = graph->arena;
-    while (block) {
-        struct block *next = block->next;
-        free(block);
-        block = next;
-    }
-    if (graph->arena) *graph = (struct graph){0}; /* one built by hand owns nothing here */
+    if (!graph->arena.blocks) return; /* one built by hand owns nothing here */
+    arena_close(&graph->arena);
+    *graph = (struct graph){0};
 }
 
 static weir_err no_memory(struct decoder *d)
@@ -156,7 +136,7 @@ static weir_err decode_inputs(struct decoder *d, struct graph_node *node)
     uint32_t n;
     if (!cursor_array(&d->c, &n)) return WEIR_E_CORRUPT;
     if (n > GRAPH_INPUTS_MAX) return WEIR_E_LIMIT;
-    node->inputs = alloc(d, n, sizeof *node->inputs);
+    node->inputs = arena_alloc(&d->graph.arena, n, sizeof *node->inputs);
     if (!node->inputs) return WEIR_E_NOMEM;
     node->n_inputs = n;
     for (uint32_t i = 0; i < n; i++) {
@@ -171,7 +151,7 @@ static weir_err decode_splits(struct decoder *d, struct graph_node *node)
     if (!cursor_array(&d->c, &n)) return WEIR_E_CORRUPT;
     if (n > WEIR_SPLITS_MAX) return WEIR_E_LIMIT;
     if (n && node->kind != GRAPH_SOURCE) return WEIR_E_CORRUPT;
-    node->splits = alloc(d, n, sizeof *node->splits);
+    node->splits = arena_alloc(&d->graph.arena, n, sizeof *node->splits);
     if (!node->splits) return WEIR_E_NOMEM;
     node->n_splits = n;
     for (uint32_t i = 0; i < n; i++) {
@@ -219,7 +199,7 @@ static weir_err decode_graph(struct decoder *d)
     if (n > WEIR_OPERATORS_MAX) {
         return weir_fail(d->diag, WEIR_E_LIMIT, "job graph: %" PRIu32 " operators; a job has at most %d", n, WEIR_OPERATORS_MAX);
     }
-    d->graph.nodes = alloc(d, n, sizeof *d->graph.nodes);
+    d->graph.nodes = arena_alloc(&d->graph.arena, n, sizeof *d->graph.nodes);
     if (!d->graph.nodes) return no_memory(d);
     d->graph.n_nodes = n;
     weir_err err = WEIR_OK;
@@ -238,7 +218,7 @@ weir_err graph_decode(struct graph *out, const void *data, size_t len, struct we
 {
     struct decoder d = {.diag = diag};
     cursor_init(&d.c, data, len);
-    d.pool = alloc(&d, len, 1);
+    d.pool = arena_alloc(&d.graph.arena, len, 1);
     weir_err err = d.pool ? decode_graph(&d) : no_memory(&d);
     if (err) {
         graph_close(&d.graph);

@@ -548,51 +548,12 @@ weir_err wire_msg_encode(const struct wire_msg *msg, struct buffer *out)
     return out->err;
 }
 
-/* ---- the arena of a decoded message ---------------------------------------------------------------------------------------------- */
-
-struct block {
-    struct block *next;
-    size_t used, cap;
-    _Alignas(16) unsigned char bytes[];
-};
-
-#define BLOCK_BYTES 4000u
+/* ---- decoding ------------------------------------------------------------------------------------------------------------------ */
 
 struct reader {
     struct cursor cursor;
-    struct block *blocks; /* newest first */
-    bool nomem;
+    struct arena arena; /* of the message */
 };
-
-static void *arena_alloc(struct reader *r, size_t n)
-{
-    size_t need = (n + 7) & ~(size_t)7;
-    struct block *b = r->blocks;
-    if (!b || b->cap - b->used < need) {
-        size_t cap = need > BLOCK_BYTES ? need : BLOCK_BYTES;
-        b = malloc(sizeof *b + cap);
-        if (!b) {
-            r->nomem = true;
-            return NULL;
-        }
-        *b = (struct block){.next = r->blocks, .cap = cap};
-        r->blocks = b;
-    }
-    void *at = b->bytes + b->used;
-    b->used += need;
-    return at;
-}
-
-static void arena_free(struct block *b)
-{
-    while (b) {
-        struct block *next = b->next;
-        free(b);
-        b = next;
-    }
-}
-
-/* ---- decoding ------------------------------------------------------------------------------------------------------------------ */
 
 static bool take_uint(struct reader *r, const struct field *f, uint64_t *value)
 {
@@ -619,10 +580,9 @@ static bool take_str(struct reader *r, const char **out)
 {
     struct weir_bytes text;
     if (!cursor_str(&r->cursor, &text)) return false;
-    char *copy = arena_alloc(r, (size_t)text.length + 1);
+    char *copy = arena_alloc(&r->arena, (size_t)text.length + 1, 1); /* zeroed: a NUL stands behind it */
     if (!copy) return false;
     if (text.length) memcpy(copy, text.data, text.length);
-    copy[text.length] = '\0';
     *out = copy;
     return true;
 }
@@ -639,11 +599,8 @@ static bool take_bytes(struct reader *r, struct weir_bytes *out)
 {
     struct weir_bytes bytes;
     if (!cursor_bin(&r->cursor, &bytes)) return false;
-    void *copy = arena_alloc(r, bytes.length);
-    if (!copy) return false;
-    if (bytes.length) memcpy(copy, bytes.data, bytes.length);
-    *out = (struct weir_bytes){copy, bytes.length};
-    return true;
+    *out = arena_bytes(&r->arena, bytes);
+    return out->data != NULL;
 }
 
 /*
@@ -654,7 +611,7 @@ static void *take_list(struct reader *r, const struct field *f, size_t least, si
 {
     if (!cursor_array(&r->cursor, n) || *n > cursor_left(&r->cursor) / least) return NULL;
     if (f->n_max && *n > f->n_max) return NULL;
-    return arena_alloc(r, *n * size);
+    return arena_alloc(&r->arena, *n, size);
 }
 
 static bool take_u32s(struct reader *r, const struct field *f, void *base)
@@ -787,18 +744,17 @@ weir_err wire_msg_decode(struct wire_msg *out, const void *data, size_t len, str
     memset(&msg, 0, sizeof msg); /* all of the union, not only its first member */
     cursor_init(&r.cursor, data, len);
     weir_err err = take_message(&r, &msg, diag);
-    if (r.nomem) err = weir_fail(diag, WEIR_E_NOMEM, "no memory for a control message of %zu bytes", len);
+    if (r.arena.failed) err = weir_fail(diag, WEIR_E_NOMEM, "no memory for a control message of %zu bytes", len);
     if (err) {
-        arena_free(r.blocks);
+        arena_close(&r.arena);
         return err;
     }
-    msg.arena = r.blocks;
+    msg.arena = r.arena;
     *out = msg;
     return WEIR_OK;
 }
 
 void wire_msg_close(struct wire_msg *msg)
 {
-    arena_free(msg->arena);
-    msg->arena = NULL;
+    arena_close(&msg->arena);
 }

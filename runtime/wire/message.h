@@ -11,6 +11,7 @@
 #ifndef WEIR_RUNTIME_WIRE_MESSAGE_H
 #define WEIR_RUNTIME_WIRE_MESSAGE_H
 
+#include "runtime/base/arena.h"
 #include "runtime/base/buffer.h"
 #include "runtime/base/id.h"
 #include "weir/row.h"
@@ -280,7 +281,7 @@ struct wire_msg {
             uint32_t lowest; /* enum log_level: written from now on */
         } log_level;
     };
-    void *arena; /* decoded messages: what wire_msg_close frees; NULL for one built by hand */
+    struct arena arena; /* decoded messages: what wire_msg_close frees; empty in one built by hand */
 };
 
 /* Appends the message's bytes to `out`. Returns out->err (WEIR_E_LIMIT when the buffer's limit is reached). */

@@ -301,7 +301,7 @@ static void on_described(struct sim *sim, const struct sim_event *ev)
         me.described.graph = &graph;
     }
     actors_step_jobmanager(jm, &me);
-    if (graph.arena) sim_violate(sim, "the graph was not taken");
+    if (graph.arena.blocks) sim_violate(sim, "the graph was not taken");
 }
 
 static void on_chunk(struct sim *sim, const struct sim_event *ev)
