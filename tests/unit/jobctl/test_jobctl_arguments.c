@@ -289,7 +289,8 @@ static void help_and_completion_name_all_there_is(void **state)
     (void)state;
     char *help = printed(help_on_everything), *completion = printed(arguments_completion);
     const char *const words[] = {"--local",      "--taskmanagers", "--parallelism", "--detached", "--progress-timeout",
-                                 "--jobmanager", "--timeout",      "--output"};
+                                 "--jobmanager", "--timeout",      "--output",      "--drain",    "--servers",
+                                 "--if-version", "--role",         "--job",         "--limit",    "--known-keys"};
     for (enum ctl_command c = 0; c < CTL_COMMANDS; c++) {
         char usage[64];
         snprintf(usage, sizeof usage, "Usage: jobctl %s", arguments_command_name(c));
