@@ -54,6 +54,13 @@ static struct ckpt_request *running_request(struct ckpt *c)
     return NULL;
 }
 
+static void act_as_asked(struct ckpt_actions *out, enum ckpt_action_type type, struct ckpt *c)
+{
+    const struct ckpt_request *request = running_request(c);
+    act(out, type, c);
+    if (request) out->at[out->n - 1].request = request->id;
+}
+
 /* Savepoints before checkpoints, each in order of arrival. */
 static struct ckpt_request *next_request(struct ckpt *c)
 {
@@ -152,9 +159,21 @@ static void on_recorded(struct ckpt *c, const struct ckpt_event *ev, struct ckpt
         c->record_ms = ev->now_ms + RECORD_RETRY_MS;
 }
 
+static void discard_lost(struct ckpt *c, struct ckpt_actions *out)
+{
+    for (uint32_t i = 0; i < c->n_requests; i++) {
+        struct ckpt_request *r = &c->requests[i];
+        if (!r->lost) continue;
+        r->lost = false;
+        discard(out, 0, r->options, must_copy(r->path));
+        out->at[out->n - 1].request = r->id;
+    }
+}
+
 static void record_if_news(struct ckpt *c, struct ckpt_actions *out)
 {
     if (!c->news) return;
+    discard_lost(c, out);
     c->news = false;
     c->record_ms = INT64_MAX;
     act(out, CKPT_DO_RECORD, c);
@@ -340,7 +359,7 @@ static void on_reserved(struct ckpt *c, const struct ckpt_event *ev, struct ckpt
         return;
     }
     c->state = CKPT_BEGINNING;
-    act(out, CKPT_DO_BEGIN, c);
+    act_as_asked(out, CKPT_DO_BEGIN, c);
 }
 
 static void on_begun(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_actions *out)
@@ -512,7 +531,7 @@ static void on_ack(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_acti
         return;
     }
     c->state = CKPT_SEALING;
-    act(out, CKPT_DO_SEAL, c);
+    act_as_asked(out, CKPT_DO_SEAL, c);
 }
 
 static void on_decline(struct ckpt *c, const struct ckpt_event *ev, struct ckpt_actions *out)
@@ -734,6 +753,7 @@ void ckpt_recall(struct ckpt *c, const struct ckpt_request *request, uint32_t at
     if (r->recorded) return;
     if (!done) {
         fail_request(c, r, "the JobManager that had accepted it has gone before it was complete: ask for it again");
+        r->lost = (r->options & CHECKPOINT_SAVEPOINT) != 0;
         return;
     }
     r->attempt = attempt;

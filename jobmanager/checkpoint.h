@@ -92,6 +92,7 @@ struct ckpt_request {
     bool awaited;                /* who asked waits for ACCEPTED */
     bool recorded;               /* its end is in the catalog: nobody is told before */
     bool complete;               /* FAILED: the savepoint is there, and the stop behind it is not */
+    bool lost;                   /* a savepoint whose JobManager has gone: what there is of it is still to be discarded */
     uint32_t attempt;            /* in which it was begun */
     uint64_t checkpoint;         /* its number, once it has one */
     uint32_t parallelism;        /* of a rescale: the new one; 0 = no rescale */
@@ -195,7 +196,7 @@ enum ckpt_action_type {
     CKPT_DO_SEAL,     /* write the manifest, then SEALED */
     CKPT_DO_COMMIT,   /* put the list of pointers with `made` in it (ckpt_next_pointers), then POINTER */
     CKPT_DO_COMPLETE, /* CHECKPOINT_COMPLETE to every worker */
-    CKPT_DO_DISCARD,  /* the checkpoint `id` at `path` is not needed any more */
+    CKPT_DO_DISCARD,  /* the checkpoint `id` at `path` is not needed any more; with a `request`, only what that has left unfinished there */
     CKPT_DO_RECORD,   /* put the list of requests, then RECORDED */
     CKPT_DO_ACCEPTED, /* `request` is in the catalog; or (actions.refusal) it is not, and forgotten: who asked may be told */
     CKPT_DO_STOPPED,  /* a STOP or FINAL one was completed: the workers may commit and end */
@@ -206,8 +207,8 @@ struct ckpt_action {
     enum ckpt_action_type type;
     uint64_t id;
     uint32_t options;
-    char *path; /* DISCARD: freed with the actions; else NULL */
-    struct weir_id request;
+    char *path;             /* DISCARD: freed with the actions; else NULL */
+    struct weir_id request; /* BEGIN, SEAL: whose it is; zero: nobody asked for it */
 };
 
 /* Outcome of an event that somebody sent: late and doubled ones are no errors. */
@@ -258,7 +259,7 @@ void ckpt_used(struct ckpt *c, uint64_t id);
 
 /*
  * A request from the catalog, behind all pointers. One without an end gets it now, and is recorded with the next step: done in `attempt`,
- * if a pointer names it; else failed.
+ * if a pointer names it; else failed, and what there is of a savepoint is discarded with it.
  */
 void ckpt_recall(struct ckpt *c, const struct ckpt_request *request, uint32_t attempt);
 

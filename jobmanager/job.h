@@ -394,7 +394,7 @@ struct job_action {
     enum wire_type message; /* what is sent, for trace lines */
     enum job_key key;
     weir_err code;          /* ACCEPTED */
-    struct weir_id request; /* ACCEPTED: of JOB_KEY_REQUESTS */
+    struct weir_id request; /* ACCEPTED: of JOB_KEY_REQUESTS; BEGIN_CHECKPOINT, SEAL, DISCARD: as in master.h */
     uint64_t id;            /* of a checkpoint; PUT: a number that STORED names */
     uint32_t options;       /* of a checkpoint */
     uint64_t bytes;         /* KEEP */

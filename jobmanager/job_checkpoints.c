@@ -46,12 +46,13 @@ static void tell_accepted(const struct ckpt_actions *acts, struct weir_id reques
     accepted->text = text;
 }
 
-static void order_storage(enum job_action_type type, uint64_t id, uint32_t options, const char *path, struct job_actions *out)
+static void order_storage(enum job_action_type type, const struct ckpt_action *what, const char *path, struct job_actions *out)
 {
     size_t text = job_text(out, path);
     struct job_action *action = job_act(out, type);
-    action->id = id;
-    action->options = options;
+    action->id = what->id;
+    action->options = what->options;
+    action->request = what->request;
     action->text = text;
 }
 
@@ -120,14 +121,14 @@ static weir_err encode_manifest(const struct job *job, const struct job_event *e
     return err;
 }
 
-static void seal(struct job *job, const struct job_event *ev, struct job_actions *out)
+static void seal(struct job *job, const struct ckpt_action *action, const struct job_event *ev, struct job_actions *out)
 {
     struct weir_diag diag;
     size_t at = out->bytes.len;
     weir_err err = encode_manifest(job, ev, out, &diag);
     if (!err) {
         size_t len = out->bytes.len - at;
-        order_storage(JOB_DO_SEAL, job->ckpt->id, job->ckpt->options, job->ckpt->path, out);
+        order_storage(JOB_DO_SEAL, action, job->ckpt->path, out);
         out->at[out->n - 1].offset = at;
         out->at[out->n - 1].len = len;
         return;
@@ -170,13 +171,13 @@ static void perform(struct job *job, const struct ckpt_actions *acts, const stru
 {
     switch (a->type) {
     case CKPT_DO_RESERVE: put_counter(job, out); return;
-    case CKPT_DO_BEGIN: order_storage(JOB_DO_BEGIN_CHECKPOINT, a->id, a->options, job->ckpt->path, out); return;
+    case CKPT_DO_BEGIN: order_storage(JOB_DO_BEGIN_CHECKPOINT, a, job->ckpt->path, out); return;
     case CKPT_DO_TRIGGER:
     case CKPT_DO_ABORT:
     case CKPT_DO_COMPLETE: tell_workers(job, a, acts->reason, out); return;
-    case CKPT_DO_SEAL: seal(job, ev, out); return;
+    case CKPT_DO_SEAL: seal(job, a, ev, out); return;
     case CKPT_DO_COMMIT: put_pointers(job, out); return;
-    case CKPT_DO_DISCARD: order_storage(JOB_DO_DISCARD, a->id, a->options, a->path, out); return;
+    case CKPT_DO_DISCARD: order_storage(JOB_DO_DISCARD, a, a->path, out); return;
     case CKPT_DO_RECORD: put_requests(job, out); return;
     case CKPT_DO_ACCEPTED: tell_accepted(acts, a->request, out); return;
     case CKPT_DO_STOPPED: job_commit(job, out); return;
@@ -385,7 +386,7 @@ void job_checkpoints_end(struct job *job, enum job_state outcome, struct job_act
         return;
     }
     ckpt_discard_all(job->ckpt, &acts);
-    for (uint32_t i = 0; i < acts.n; i++) order_storage(JOB_DO_DISCARD, acts.at[i].id, acts.at[i].options, acts.at[i].path, out);
+    for (uint32_t i = 0; i < acts.n; i++) order_storage(JOB_DO_DISCARD, &acts.at[i], acts.at[i].path, out);
     ckpt_actions_close(&acts);
     job_act(out, JOB_DO_END_STORAGE);
     job_act(out, JOB_DO_DELETE)->key = JOB_KEY_POINTERS;

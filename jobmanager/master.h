@@ -193,7 +193,8 @@ struct master_action {
             struct weir_id job;
             const char *dir; /* of the job in the storage */
             uint64_t id;
-            uint32_t options; /* set of enum checkpoint_option */
+            uint32_t options;       /* set of enum checkpoint_option */
+            struct weir_id request; /* BEGIN, SEAL: who asked for it; DISCARD: only what this one has left unfinished; zero: nobody */
             const char *path;
             uint64_t bytes; /* KEEP */
             uint32_t crc32c;

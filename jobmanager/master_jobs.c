@@ -48,6 +48,7 @@ static void order_storage(struct master *m, const struct job *job, const struct 
     order->storage.job = job->id;
     order->storage.dir = job->ckpt->dir;
     order->storage.id = action->id;
+    order->storage.request = action->request;
     order->storage.options = action->options;
     order->storage.path = (const char *)kept.data;
     order->storage.bytes = action->bytes;

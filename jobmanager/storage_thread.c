@@ -21,6 +21,7 @@ struct task {
     char *dir, *path;
     uint64_t id;
     uint32_t options;
+    struct weir_id request;
     struct files_seal seal;
     struct buffer manifest;
     /* the answer */
@@ -130,7 +131,7 @@ static weir_err keep(struct storage_thread *thread, struct task *t)
 static weir_err begin(struct storage_thread *thread, struct task *t)
 {
     struct open_archive *a;
-    if (t->options & CHECKPOINT_SAVEPOINT) return savepoint_begin(t->path, &t->diag);
+    if (t->options & CHECKPOINT_SAVEPOINT) return savepoint_begin(t->path, t->request, &t->diag);
     weir_err err = find_archive(thread, t, &a, &t->diag);
     return err ? err : archive_begin(a->archive, t->id, &t->diag);
 }
@@ -138,7 +139,10 @@ static weir_err begin(struct storage_thread *thread, struct task *t)
 static weir_err complete(struct storage_thread *thread, struct task *t, const struct manifest *manifest)
 {
     struct open_archive *a;
-    if (t->options & CHECKPOINT_SAVEPOINT) return checkpoint_seal(t->path, manifest, &t->seal, NULL, &t->diag);
+    if (t->options & CHECKPOINT_SAVEPOINT) {
+        weir_err err = checkpoint_seal(t->path, manifest, &t->seal, NULL, &t->diag);
+        return err ? err : savepoint_finish(t->path, t->request, &t->diag);
+    }
     weir_err err = find_archive(thread, t, &a, &t->diag);
     if (!err) err = archive_complete(a->archive, manifest, &t->seal, &t->diag);
     if (!err) sweep_now_and_then(a);
@@ -175,6 +179,7 @@ static weir_err discard(struct storage_thread *thread, struct task *t)
     struct open_archive *a;
     uint64_t number;
     char *name = strrchr(t->path, '/');
+    if (!id_is_zero(t->request)) return savepoint_give_up(t->path, t->request, &t->diag);
     if (is_own(t)) {
         weir_err err = find_archive(thread, t, &a, &t->diag);
         if (err) return err;
@@ -278,6 +283,7 @@ void storage_thread_order(struct storage_thread *thread, const struct master_act
     WEIR_ASSERT(t->path);
     t->id = order->storage.id;
     t->options = order->storage.options;
+    t->request = order->storage.request;
     t->seal = (struct files_seal){.bytes = order->storage.bytes, .crc32c = order->storage.crc32c};
     buffer_add(&t->manifest, order->storage.manifest.data, order->storage.manifest.length);
     WEIR_ASSERT(!t->manifest.err);

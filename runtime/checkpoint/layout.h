@@ -7,6 +7,7 @@
  *              /shared/CONTENT        state files, immutable, named by what is in them
  *              /drop-N                a deletion that was begun (journal.h)
  *     PATH/MANIFEST  pack-W  files/CONTENT        a savepoint: self-contained, may be moved
+ *         /unfinished-REQUEST                     while it is being taken: who asked for it
  *
  * A file that is being written is called .tmp-NAME-RANDOM, and nobody reads it.
  */
@@ -23,6 +24,7 @@
 #define LAYOUT_SHARED "shared" /* in a job's folder */
 #define LAYOUT_FILES "files"   /* in a savepoint's */
 #define LAYOUT_TEMPORARY ".tmp-"
+#define LAYOUT_UNFINISHED "unfinished-" /* and the id of a request */
 
 #define CONTENT_NAME 54 /* 32 hex digits, '-', at most 20 digits, NUL */
 #define PACK_NAME 16    /* "pack-", at most 10 digits, NUL */

@@ -2,6 +2,7 @@
 #include "runtime/checkpoint/reader.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -269,12 +270,41 @@ static weir_err make_folder(const char *path, struct weir_diag *diag)
     return weir_fail_errno(diag, failed, "make the folder %s", path);
 }
 
-weir_err savepoint_begin(const char *path, struct weir_diag *diag)
+static weir_err unfinished_path(const char *path, struct weir_id request, char out[static PATH_MAX], struct weir_diag *diag)
 {
-    char files[PATH_MAX];
+    char name[sizeof LAYOUT_UNFINISHED + WEIR_ID_TEXT], id[WEIR_ID_TEXT];
+    (void)snprintf(name, sizeof name, LAYOUT_UNFINISHED "%s", id_text(request, id));
+    return layout_join(path, name, out, diag);
+}
+
+weir_err savepoint_begin(const char *path, struct weir_id request, struct weir_diag *diag)
+{
+    char files[PATH_MAX], mark[PATH_MAX];
     weir_err err = make_folder(path, diag);
+    if (!err) err = unfinished_path(path, request, mark, diag);
     if (!err) err = layout_join(path, LAYOUT_FILES, files, diag);
-    return err ? err : make_folder(files, diag);
+    if (err) return err;
+    int fd = open(mark, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) return weir_fail_errno(diag, errno, "create %s", mark);
+    (void)close(fd);
+    return make_folder(files, diag);
+}
+
+weir_err savepoint_finish(const char *path, struct weir_id request, struct weir_diag *diag)
+{
+    char mark[PATH_MAX];
+    weir_err err = unfinished_path(path, request, mark, diag);
+    if (err) return err;
+    return unlink(mark) == 0 || errno == ENOENT ? WEIR_OK : weir_fail_errno(diag, errno, "remove %s", mark);
+}
+
+weir_err savepoint_give_up(const char *path, struct weir_id request, struct weir_diag *diag)
+{
+    char mark[PATH_MAX];
+    weir_err err = unfinished_path(path, request, mark, diag);
+    if (err) return err;
+    if (access(mark, F_OK) == 0) return checkpoint_remove(path, diag);
+    return errno == ENOENT || errno == ENOTDIR ? WEIR_OK : weir_fail_errno(diag, errno, "look at %s", mark);
 }
 
 static weir_err sync_with_parent(const char *dir, struct weir_diag *diag)

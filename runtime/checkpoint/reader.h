@@ -46,10 +46,17 @@ weir_err checkpoint_file_path(const struct checkpoint *checkpoint, const struct 
                               struct weir_diag *diag);
 
 /*
- * Makes the folders of a savepoint, PATH and PATH/files; its parent must exist, PATH may if it is empty. Errors: WEIR_E_EXISTS
- * (something is in it), WEIR_E_NOT_FOUND, WEIR_E_IO.
+ * Makes the folders of a savepoint, PATH and PATH/files, and says in there for whose request; its parent must exist, PATH may if it is
+ * empty. Errors: WEIR_E_EXISTS (something is in it), WEIR_E_NOT_FOUND, WEIR_E_IO.
  */
-weir_err savepoint_begin(const char *path, struct weir_diag *diag);
+weir_err savepoint_begin(const char *path, struct weir_id request, struct weir_diag *diag);
+/* Behind checkpoint_seal: it is nobody's any more but its user's. Errors: WEIR_E_IO. */
+weir_err savepoint_finish(const char *path, struct weir_id request, struct weir_diag *diag);
+/*
+ * Removes it if it is still the one of this request, whose JobManager has gone: then nobody will finish it, and a path that holds anything
+ * else is left alone. Errors: WEIR_E_IO.
+ */
+weir_err savepoint_give_up(const char *path, struct weir_id request, struct weir_diag *diag);
 
 /*
  * Completes a checkpoint whose packs and files have been written and fsynced by their workers: opens each pack, compares it with what the

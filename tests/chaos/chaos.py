@@ -287,6 +287,7 @@ class Run:
         hidden = [] if self.args.cancel else [n for f in check.FOLDERS for n in os.listdir(self.cluster.path("out", f)) if n[0] in "._"]
         scratch = os.listdir(self.cluster.path("tmp")) + [n for i in (1, 2, 3) for n in glob.glob(self.cluster.path(f"tm-{i}", "*", "*"))]
         storage = glob.glob(self.cluster.path("ckpt", "*", "shared", "*")) + glob.glob(self.cluster.path("ckpt", "*", "chk-*"))
+        storage += glob.glob(self.cluster.path("save", "*", "unfinished-*"))
         if hidden or scratch or storage:
             raise Trouble(f"left behind: output {hidden[:9]}, scratch {scratch[:9]}, checkpoints {storage[:9]}")
 

@@ -299,6 +299,8 @@ STORY(a_savepoint_is_answered_by_the_next_leader)
     proc_signal(c->taskmanager[0], SIGCONT);
     assert_int_equal(proc_wait(c, waits, JOB_MS), 1);
     assert_has(proc_said(waits).err, "the JobManager that had accepted it has gone before it was complete");
+    for (int64_t until_ms = now_ms() + CLUSTER_WAIT_MS; access(in_dir(c, "one"), F_OK) == 0;) /* what there was of it goes */
+        if (!wait_a_while(c, until_ms)) fail_msg("the unfinished savepoint stays");
     ask_all(c);
     json_decref(job_wait(c, id, "RUNNING"));
     struct said s = ctl(c, "savepoint", "w", in_dir(c, "two"), NULL);

@@ -305,7 +305,8 @@ static void discard(struct sim *sim, const struct sim_event *ev)
 {
     struct sim_checkpoint *c = durable_find(sim, ev->data);
     bool ended = find_key(sim, ev->what, JOB_KEY_RESULT) != NULL;
-    if (!ended && durable_names(sim, ev->what, ev->ref))
+    if (ev->ref == 0 && c && c->sealed) return; /* of a request that is lost: only what it has left unfinished */
+    if (!ended && durable_names(sim, ev->what, c ? c->id : ev->ref))
         sim_violate(sim, "job %08" PRIu32 ": checkpoint %" PRIu64 " was deleted, and the catalog names it", ev->what + 1, ev->ref);
     if (c) c->exists = false;
 }

@@ -295,6 +295,42 @@ static void what_cannot_be_looked_at_is_kept(void **state)
     assert_int_equal(storage_count(in_job(s, "shared")), 2 * ALL);
 }
 
+static const struct weir_id asker = {{7}}, another = {{8}};
+
+/* A pack and a state file in the folder of a savepoint, as workers leave them. */
+static void begin_savepoint(struct storage *s, const char *path)
+{
+    char files[PATH_MAX];
+    MUST(s, savepoint_begin(path, asker, &s->diag));
+    MUST(s, layout_join(path, LAYOUT_FILES, files, &s->diag));
+    MUST(s, files_write(path, "pack-0", "x", 1, &s->diag));
+    MUST(s, files_write(files, "half", "y", 1, &s->diag));
+}
+
+/* Whoever comes after a JobManager that has gone removes what that one's request has left, and nothing else. */
+static void an_unfinished_savepoint_goes_by_its_request(void **state)
+{
+    struct storage *s = *state;
+    char path[PATH_MAX], missing[PATH_MAX];
+    (void)snprintf(path, sizeof path, "%.3000s/save", s->dir.path);
+    (void)snprintf(missing, sizeof missing, "%.3000s/never/begun", s->dir.path);
+    begin_savepoint(s, path);
+    MUST(s, savepoint_give_up(path, another, &s->diag));
+    assert_int_equal(savepoint_begin(path, another, &s->diag), WEIR_E_EXISTS);
+    MUST(s, savepoint_give_up(path, another, &s->diag)); /* it was not begun */
+    assert_int_equal(access(path, F_OK), 0);
+    MUST(s, savepoint_give_up(path, asker, &s->diag));
+    assert_int_not_equal(access(path, F_OK), 0);
+    MUST(s, savepoint_give_up(path, asker, &s->diag));
+    MUST(s, savepoint_give_up(missing, asker, &s->diag));
+    begin_savepoint(s, path);
+    MUST(s, savepoint_finish(path, asker, &s->diag));
+    MUST(s, savepoint_finish(path, asker, &s->diag));
+    MUST(s, savepoint_give_up(path, asker, &s->diag));
+    assert_int_equal(access(path, F_OK), 0);
+    MUST(s, checkpoint_remove(path, &s->diag));
+}
+
 static void a_savepoint_stands_for_itself_and_may_move(void **state)
 {
     struct storage *s = *state;
@@ -302,8 +338,8 @@ static void a_savepoint_stands_for_itself_and_may_move(void **state)
     char files[PATH_MAX], path[PATH_MAX], moved[PATH_MAX];
     (void)snprintf(path, sizeof path, "%.3000s/save", s->dir.path);
     (void)snprintf(moved, sizeof moved, "%.3000s/moved", s->dir.path);
-    MUST(s, savepoint_begin(path, &s->diag));
-    assert_int_equal(savepoint_begin(path, &s->diag), WEIR_E_EXISTS);
+    MUST(s, savepoint_begin(path, asker, &s->diag));
+    assert_int_equal(savepoint_begin(path, asker, &s->diag), WEIR_E_EXISTS);
     MUST(s, layout_join(path, LAYOUT_FILES, files, &s->diag));
     struct pack_file file = {.last_group = 9};
     const char *local = storage_local(s, 1, &seal);
@@ -336,6 +372,7 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, make, unmake)
     const struct CMUnitTest tests[] = {
+        CASE(an_unfinished_savepoint_goes_by_its_request),
         CASE(a_completed_checkpoint_opens),
         CASE(an_id_is_used_once),
         CASE(a_shared_file_goes_with_the_last_that_names_it),

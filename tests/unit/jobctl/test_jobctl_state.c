@@ -130,7 +130,7 @@ static int make(void **state)
     (void)snprintf(local, sizeof local, "%s/local", w.dir.path);
     (void)snprintf(slot_dir, sizeof slot_dir, "%s/slot", w.dir.path);
     assert_int_equal(mkdir(local, 0700), 0);
-    MUST(savepoint_begin(w.save, &w.diag));
+    MUST(savepoint_begin(w.save, (struct weir_id){{7}}, &w.diag));
     MUST(rocks_shared_new(&w.shared, 1u << 20, 1, &w.diag));
     struct state_slot_config config = {.dir = slot_dir, .shared = w.shared, .snapshots = true};
     struct state_slot *slot;

@@ -625,7 +625,7 @@ static void what_another_leader_accepted_has_an_end(void **state)
 {
     struct fixture *f = *state;
     struct ckpt_pointer pointer = {.id = 7, .options = CHECKPOINT_SAVEPOINT, .path = "/save/2", .request = id_of(2)};
-    struct ckpt_request asked = {.id = id_of(1), .options = CHECKPOINT_SAVEPOINT, .state = CKPT_REQUEST_WAITING};
+    struct ckpt_request asked = {.id = id_of(1), .options = CHECKPOINT_SAVEPOINT, .state = CKPT_REQUEST_WAITING, .path = "/save/1"};
     make(f, 0, 2);
     assert_true(ckpt_retain(f->c, &pointer));
     ckpt_recall(f->c, &asked, 3);
@@ -634,9 +634,15 @@ static void what_another_leader_accepted_has_an_end(void **state)
     asked.id = id_of(3);
     asked.state = CKPT_REQUEST_DONE;
     ckpt_recall(f->c, &asked, 3);
+    asked = (struct ckpt_request){.id = id_of(4), .state = CKPT_REQUEST_WAITING}; /* no savepoint: the archive sweeps */
+    ckpt_recall(f->c, &asked, 3);
     f->holds_records = true;
     tick(f, 0);
     assert_non_null(did(f, CKPT_DO_RECORD));
+    const struct ckpt_action *discarded = did(f, CKPT_DO_DISCARD);
+    assert_string_equal(discarded->path, "/save/1");
+    assert_true(id_equal(discarded->request, id_of(1)));
+    for (uint32_t i = 0; i < f->out.n; i++) assert_true(f->out.at[i].type != CKPT_DO_DISCARD || &f->out.at[i] == discarded);
     const struct ckpt_request *lost = ckpt_find_request(f->c, id_of(1)), *done = ckpt_find_request(f->c, id_of(2));
     assert_int_equal(lost->state, CKPT_REQUEST_FAILED);
     assert_non_null(strstr(lost->failure, "ask for it again"));

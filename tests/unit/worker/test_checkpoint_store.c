@@ -301,7 +301,7 @@ static void a_savepoint_stands_for_itself(void **state)
     write_checkpoint(1, "");
     char dir[PATH_MAX];
     (void)snprintf(dir, sizeof dir, "%s", temp_path(&root, "savepoint"));
-    ok(savepoint_begin(dir, &diag));
+    ok(savepoint_begin(dir, (struct weir_id){{7}}, &diag));
     fill(FEW, 9000);
     snapshot(2);
     struct checkpoint_written written = write_checkpoint(2, dir);
