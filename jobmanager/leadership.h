@@ -5,7 +5,7 @@
  *
  *     FOLLOWS ── the peer leads an epoch ──▶ CLAIMS ── the catalog serves ──▶ LEADS
  *        ▲                                     │                                │   the peer leads no more, or another epoch;
- *        └─────────────── ENDS ◀───────────────┴────────────────────────────────┘   the catalog is lost
+ *        └─────────────── ENDS ◀───────────────┴────────────────────────────────┘   the catalog is lost; the master asks for it
  *
  * The peer ends its leadership before another one can be established; what is under way then is fenced by its epoch, at TaskManagers, and
  * by the claim, in the catalog.
@@ -34,6 +34,7 @@ struct leadership {
     uint64_t epoch;               /* that the catalog is claimed for */
     bool leads;                   /* the catalog serves */
     bool news;                    /* the role has changed since the last turn */
+    bool anew;                    /* the catalog is to be claimed again */
     char why[WEIR_DIAG_MAX];      /* of ENDS: a sentence */
 };
 
@@ -41,6 +42,8 @@ void leadership_init(struct leadership *l); /* of a peer that looks for a leader
 void leadership_close(struct leadership *l);
 
 void leadership_role(struct leadership *l, const struct peer_role *role);
+/* The master asks for its end (MASTER_DO_LEAD_ANEW): ENDS, then a claim in the same epoch, if the peer leads still. */
+void leadership_anew(struct leadership *l);
 /* Call it until it says STAYS, whenever the role or the catalog has heard anything. */
 enum leadership_turn leadership_turn(struct leadership *l);
 

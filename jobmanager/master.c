@@ -101,11 +101,11 @@ static int64_t deadline(const struct master *m)
  */
 static void pass_time(struct master *m, int64_t now_ms)
 {
-    int64_t late_ms = now_ms - (m->due_ms > m->real_ms ? m->due_ms : m->real_ms);
+    int64_t late_ms = now_ms - (m->due_ms > m->real_ms ? m->due_ms : m->real_ms), alive_ms = m->real_ms;
     m->real_ms = now_ms;
     if (late_ms > stop_ms(m)) {
         m->stopped_ms += late_ms;
-        m->doubt = master_leads(m) ? DOUBT_BEGINS : DOUBT_NONE;
+        if (master_leads(m)) master_doubt(m, alive_ms);
     }
     m->now_ms = now_ms - m->stopped_ms;
 }

@@ -159,6 +159,7 @@ enum master_action_type {
     MASTER_DO_STORAGE,       /* give the order to the checkpoint storage; those of one job in their order */
     MASTER_DO_READ_CHUNK,    /* read up to WEIR_CHUNK_BYTES of the artifact at offset, then CHUNK */
     MASTER_DO_FORGET_LIVE,   /* remove the job's settings from the live configuration: it has ended */
+    MASTER_DO_LEAD_ANEW,     /* another master takes this one's place, with what the catalog holds: TaskManagers have given this one up */
     MASTER_DO_JOB_ENDED,     /* the job reached a terminal state: wake whoever waits for it, remove its files */
 };
 

@@ -7,6 +7,8 @@
 
 /* ---- puts ---- */
 
+enum { DOUBT_MARGIN = 2 }; /* heartbeats by which a TaskManager's silence may have begun, or be measured, earlier than ours */
+
 void master_put(struct master *m, const struct job *job, enum job_key key, struct weir_bytes value, uint64_t number)
 {
     char name[CATALOG_KEY_MAX + 1];
@@ -84,6 +86,24 @@ static void ask_who_leads(struct master *m)
     master_act(m, MASTER_DO_CATALOG)->catalog = (struct catalog_order){.number = m->doubt_number, .kind = CATALOG_CONFIRM, .key = ""};
 }
 
+void master_doubt(struct master *m, int64_t alive_ms)
+{
+    if (m->doubt == DOUBT_GIVEN_UP) return;
+    if (m->doubt == DOUBT_NONE) m->alive_ms = alive_ms;
+    m->doubt = DOUBT_BEGINS;
+}
+
+/*
+ * We lead. But TaskManagers that heard nothing of us for so long may have given us up; they register anew, which must not be taken for
+ * their loss: who leads next, in the same epoch, finds what runs on them.
+ */
+static void end_doubt(struct master *m)
+{
+    int64_t silent_ms = m->real_ms - m->alive_ms + DOUBT_MARGIN * m->config.heartbeat_ms;
+    m->doubt = m->cluster.n_members > 0 && silent_ms >= m->config.heartbeat_timeout_ms ? DOUBT_GIVEN_UP : DOUBT_NONE;
+    if (m->doubt) master_act(m, MASTER_DO_LEAD_ANEW);
+}
+
 void master_work_catalog(struct master *m)
 {
     if (m->doubt == DOUBT_BEGINS) ask_who_leads(m);
@@ -101,10 +121,12 @@ void master_work_catalog(struct master *m)
 
 void master_on_catalog(struct master *m, const struct catalog_answer *answer)
 {
-    if (m->doubt == DOUBT_ASKED && answer->number == m->doubt_number)
-        m->doubt = answer->outcome == CATALOG_COMMITTED ? DOUBT_NONE : DOUBT_BEGINS;
-    else
+    if (m->doubt != DOUBT_ASKED || answer->number != m->doubt_number)
         catalog_answer(m->catalog, answer, m->now_ms);
+    else if (answer->outcome == CATALOG_COMMITTED)
+        end_doubt(m);
+    else
+        m->doubt = DOUBT_BEGINS;
 }
 
 /* ---- the start ---- */
@@ -181,7 +203,7 @@ void master_on_listed(struct master *m, const struct master_event *ev)
     weir_err err = WEIR_OK;
     for (uint32_t i = 0; i < ev->listed.n && !err; i++) err = read_key(m, &ev->listed.at[i], jobs, &n);
     m->listed = !err;
-    m->doubt = DOUBT_BEGINS; /* the process may have been stopped since it claimed the catalog */
+    master_doubt(m, m->real_ms); /* the process may have been stopped since it claimed the catalog */
     if (!err) adopt_all(m, jobs, n);
     for (uint32_t i = 0; i < n; i++) records_close(&jobs[i]);
     free(jobs);

@@ -25,9 +25,11 @@ struct master {
     struct master_counts counts;
 
     int64_t real_ms, due_ms; /* of the last step: when it was, when the next one was asked for; by the driver's clock */
-    enum { DOUBT_NONE, DOUBT_BEGINS, DOUBT_ASKED } doubt; /* whether we still lead: the catalog is to be asked, was asked */
-    uint64_t n_doubts, doubt_number;                      /* of the order that asks */
-    int64_t stopped_ms;                                   /* what the driver's clock is ahead of ours (pass_time) */
+    /* Whether we still lead: the catalog is to be asked, was asked; it was too late for TaskManagers, and another master comes. */
+    enum { DOUBT_NONE, DOUBT_BEGINS, DOUBT_ASKED, DOUBT_GIVEN_UP } doubt;
+    uint64_t n_doubts, doubt_number; /* of the order that asks */
+    int64_t alive_ms;                /* the last step before the doubt began, by the driver's clock */
+    int64_t stopped_ms;              /* what the driver's clock is ahead of ours (pass_time) */
 
     /* of the step that runs */
     int64_t now_ms, wall_ms; /* now_ms: by our clock */
@@ -80,6 +82,8 @@ void master_delete(struct master *m, struct weir_id job, enum job_key key);
 void master_on_listed(struct master *m, const struct master_event *ev);
 void master_on_artifact(struct master *m, const struct master_event *ev);
 void master_on_catalog(struct master *m, const struct catalog_answer *answer);
+/* Whether we lead is not known any more, since a moment by the driver's clock; the catalog is asked. */
+void master_doubt(struct master *m, int64_t alive_ms);
 /* Gives the store what is due, and the jobs what is settled. */
 void master_work_catalog(struct master *m);
 

@@ -170,7 +170,9 @@ void server_work_catalog(struct jobmanager *s)
     struct weir_bytes message;
     if (!catalog) return;
     while (catalog_tree_answer(catalog, &ev.catalog)) server_step(s, &ev);
-    while (catalog_tree_say(catalog, &message, clock_mono_ms())) peer_send(s->config.peer, s->connection, message);
+    take_turns(s);
+    catalog = s->leadership.catalog;
+    while (catalog && catalog_tree_say(catalog, &message, clock_mono_ms())) peer_send(s->config.peer, s->connection, message);
 }
 
 bool server_is_about_to_lead(const struct jobmanager *s)

@@ -67,6 +67,7 @@ static void perform(struct jobmanager *s, const struct master_action *a)
     case MASTER_DO_FORGET_LIVE:
         if (s->live) live_tree_forget(s->live, a->forget_live.job); /* else the next reading brings it up again */
         return;
+    case MASTER_DO_LEAD_ANEW: leadership_anew(&s->leadership); return; /* server_work_catalog takes the turn */
     case MASTER_DO_JOB_ENDED: return; /* clients ask; nobody waits here, and a job leaves no files with the JobManager */
     }
 }

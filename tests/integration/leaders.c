@@ -405,6 +405,59 @@ STORY(job_goes_on_without_a_quorum)
     ends_well(c, &e, &task, id);
 }
 
+/* JobManagers are stopped until TaskManagers have given them up. */
+static void stop_for_long(struct cluster *c, struct proc *const *jobmanagers, uint32_t n)
+{
+    uint32_t before[2];
+    for (uint32_t t = 0; t < 2; t++) before[t] = proc_count_log(c->taskmanager[t], "no answer for 1500 ms");
+    for (uint32_t i = 0; i < n; i++) proc_signal(jobmanagers[i], SIGSTOP);
+    for (uint32_t t = 0; t < 2; t++) (void)proc_wait_log(c, c->taskmanager[t], "no answer for 1500 ms", before[t] + 1);
+    for (uint32_t i = 0; i < n; i++) proc_signal(jobmanagers[i], SIGCONT);
+}
+
+static void give_up_soon(void)
+{
+    assert_int_equal(setenv("WEIR_HEARTBEAT_INTERVAL", "100ms", 1), 0);
+    assert_int_equal(setenv("WEIR_HEARTBEAT_TIMEOUT", "1500ms", 1), 0);
+}
+
+/* Whoever leads then finds TaskManagers that register anew; that is no loss of what runs on them. */
+STORY(all_jobmanagers_are_stopped_and_a_job_goes_on)
+{
+    struct task task = nexmark("q5");
+    struct ensemble e;
+    char id[JOB_ID_MAX];
+    int64_t ms = 0;
+    task.pace[1] = "6000";
+    give_up_soon();
+    begin(c, &e, &task, "4", id);
+    assert_true(runs_again(c, &e, id, &ms));
+    stop_for_long(c, e.jobmanager, JOBMANAGERS);
+    assert_true(runs_again(c, &e, id, &ms));
+    ends_well(c, &e, &task, id);
+}
+
+STORY(the_only_jobmanager_is_stopped_and_a_job_goes_on)
+{
+    struct task task = writer;
+    char id[JOB_ID_MAX];
+    int64_t ms = 0;
+    task.arguments[1] = "60000";
+    task.pace[1] = "6000";
+    give_up_soon();
+    expect(c, &task);
+    often("100ms");
+    cluster_start(c, 2, 2);
+    submit(c, &task, "4", id);
+    assert_true(runs_again(c, NULL, id, &ms));
+    stop_for_long(c, &c->jobmanager, 1);
+    assert_true(runs_again(c, NULL, id, &ms));
+    json_t *job = job_wait(c, id, "FINISHED");
+    assert_int_equal(json_number(job, "attempt"), 1);
+    json_decref(job);
+    same_output(c, &task);
+}
+
 /* Jobs do not wait for a JobManager for ever. */
 STORY(workers_end_when_no_jobmanager_comes)
 {
@@ -427,4 +480,5 @@ STORY_MAIN(STORY_TEST(writer_goes_on_under_new_jobmanagers), STORY_TEST(nexmark_
            STORY_TEST(plugins_outlive_the_leader_that_took_them), STORY_TEST(plugins_come_to_who_was_away),
            STORY_TEST(jobctl_follows_the_leader), STORY_TEST(a_savepoint_is_answered_by_the_next_leader),
            STORY_TEST(a_stop_is_answered_by_the_truth), STORY_TEST(a_rescale_is_answered_by_the_truth),
-           STORY_TEST(job_goes_on_without_a_quorum), STORY_TEST(workers_end_when_no_jobmanager_comes))
+           STORY_TEST(job_goes_on_without_a_quorum), STORY_TEST(all_jobmanagers_are_stopped_and_a_job_goes_on),
+           STORY_TEST(the_only_jobmanager_is_stopped_and_a_job_goes_on), STORY_TEST(workers_end_when_no_jobmanager_comes))

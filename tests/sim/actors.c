@@ -248,6 +248,12 @@ static void perform_jobmanager(struct sim_jobmanager *jm)
                 durable_order(sim, &a->catalog);
             break;
         case MASTER_DO_STORAGE: durable_storage(jm, a); break;
+        case MASTER_DO_LEAD_ANEW:
+            if (jm->peer)
+                leaders_anew(jm);
+            else
+                sim_push(sim, (struct sim_event){.at_ms = sim->now_ms, .kind = SIM_EV_JM_RESTART});
+            break;
         case MASTER_DO_JOB_ENDED:
             if (jm->core == sim->jm) sim->jobs[sim_find_job(sim, a->job_ended.job->id)].n_ended++;
             break;
@@ -389,7 +395,7 @@ static struct sim_request *new_request(struct sim *sim, uint32_t index, uint32_t
     WEIR_ASSERT(job->n_requests < SIM_REQUESTS_MAX);
     struct sim_request *r = &job->requests[job->n_requests++];
     *r = (struct sim_request){.id = actors_random_id(sim), .options = options};
-    snprintf(r->path, sizeof r->path, "/s/%u-%" PRIu64, index + 1, sim->order);
+    snprintf(r->path, sizeof r->path, "/s/%u-%u", index + 1, job->n_requests); /* each has its own */
     return r;
 }
 

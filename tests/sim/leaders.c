@@ -480,6 +480,11 @@ static void take_turns(struct sim_jobmanager *jm)
     }
 }
 
+void leaders_anew(struct sim_jobmanager *jm)
+{
+    leadership_anew(&jm->peer->leadership);
+}
+
 static void on_news(struct sim_jobmanager *jm, const struct sim_event *ev)
 {
     struct sim_peer *peer = jm->peer;
@@ -490,6 +495,7 @@ static void on_news(struct sim_jobmanager *jm, const struct sim_event *ev)
     if (ev->what == TOLD_CLOSED && catalog) catalog_tree_closed(catalog);
     take_turns(jm);
     while (peer->leadership.catalog && catalog_tree_answer(peer->leadership.catalog, &me.catalog)) actors_step_jobmanager(jm, &me);
+    take_turns(jm);
     leaders_say(jm);
 }
 

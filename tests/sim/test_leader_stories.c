@@ -111,6 +111,21 @@ static void taskmanagers_come_back_to_a_leader_that_was_stopped(void **state)
 }
 
 /*
+ * The leader is stopped for longer than TaskManagers wait, and its peer is not, or all are stopped together: nobody else leads meanwhile.
+ * TaskManagers have given it up and register anew with it, one after the other. What runs on them goes on.
+ */
+static void a_leader_that_was_given_up_and_leads_still_goes_on(void **state)
+{
+    struct sim *sim = *state;
+    for (int64_t ms = 2400; ms <= 4000; ms += 100) {
+        uint32_t job = begin(sim), leader = sim->leader;
+        sim->jms[leader].paused_ms = sim->now_ms + ms;
+        assert_same_attempt(sim, job);
+        assert_int_equal(sim->leader, leader);
+    }
+}
+
+/*
  * Disks are so slow that something is being written whenever the leader is stopped for a moment. Whether it still leads is no question to a
  * disk: it is answered before what is being written, and nobody has been silent for too long by then.
  */
@@ -242,6 +257,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_job_outlives_many_leaders, setup, teardown),
         cmocka_unit_test_setup_teardown(a_leader_that_was_stopped_cancels_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(taskmanagers_come_back_to_a_leader_that_was_stopped, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_leader_that_was_given_up_and_leads_still_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(a_slow_disk_keeps_no_leader_in_doubt, setup, teardown),
         cmocka_unit_test_setup_teardown(a_graph_in_parts_is_there_or_not, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_former_leader_decided_comes_too_late, setup, teardown),

@@ -445,6 +445,7 @@ void check_taskmanager(struct sim *sim, uint32_t tm); /* after each step of a Ta
 void leaders_new(struct sim *sim, const struct ens_config *config); /* makes sim->ens, and JobManagers that start soon */
 void leaders_destroy(struct sim *sim);
 void leaders_order(struct sim_jobmanager *jm, const struct catalog_order *order);
+void leaders_anew(struct sim_jobmanager *jm);                 /* the master asks for its end: with the next news */
 void leaders_say(struct sim_jobmanager *jm);                  /* what the catalog has to say goes to the peer */
 int64_t leaders_deadline_ms(const struct sim_jobmanager *jm); /* when leaders_say has something to say */
 void leaders_on_event(struct sim *sim, const struct sim_event *ev);

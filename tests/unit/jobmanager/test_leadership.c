@@ -114,6 +114,21 @@ static void who_loses_the_catalog_leads_no_more(void **state)
     expect_turn(LEADERSHIP_LEADS);
 }
 
+/* The master asks for it, and another one leads the same epoch. What asked for it once does not end the next one. */
+static void a_master_that_was_given_up_has_a_successor(void **state)
+{
+    (void)state;
+    leadership_anew(&j.l); /* it is over already */
+    leader_begin(&e, &j, 0, 1);
+    leadership_anew(&j.l);
+    expect_end("it was stopped for so long that TaskManagers have given it up; it begins anew");
+    expect_turn(LEADERSHIP_CLAIMS);
+    leader_talk(&e, &j);
+    expect_turn(LEADERSHIP_LEADS);
+    assert_int_equal(j.l.epoch, 1);
+    expect_turn(LEADERSHIP_STAYS);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -125,6 +140,7 @@ int main(void)
         CASE(a_claim_ends_with_the_role_of_the_peer),
         CASE(another_epoch_is_another_leadership),
         CASE(who_loses_the_catalog_leads_no_more),
+        CASE(a_master_that_was_given_up_has_a_successor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,6 +31,7 @@ struct fixture {
     uint32_t n_forget_live;
     struct weir_id forgotten; /* live settings of it were to be removed last */
     uint32_t n_asked;         /* who leads; the tests answer that */
+    uint32_t n_anew;          /* that another master is to take its place */
     uint64_t asked;           /* number of the last such order */
     bool holds_orders;        /* the catalog's store answers when the test does: */
     uint64_t held[8];
@@ -70,6 +71,7 @@ static void step(struct fixture *f, struct master_event *ev)
         if (asks) f->asked = a->catalog.number;
         if (a->type == MASTER_DO_CATALOG && !asks) orders[n_orders++] = a->catalog.number;
         f->n_asked += asks;
+        f->n_anew += a->type == MASTER_DO_LEAD_ANEW;
         f->n_send += a->type == MASTER_DO_SEND;
         f->n_describe += a->type == MASTER_DO_DESCRIBE;
         f->n_stop_describe += a->type == MASTER_DO_STOP_DESCRIBE;
@@ -627,6 +629,33 @@ static void who_begins_to_lead_waits_until_the_catalog_has_answered(void **state
     master_destroy(&other.m);
 }
 
+/*
+ * It leads still, and knew so after 2.5 s of 3 that TaskManagers are silent for; the stop may be shorter, and the answer late. They may
+ * have given it up: nothing that they say is heard any more, and another master finds what runs on them.
+ */
+static void who_was_stopped_for_long_leads_anew(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t stopped_ms, answered_ms; /* one after the other */
+        bool member, anew;
+    } cases[] = {{2200, 0, true, false}, {2600, 0, true, true}, {900, 1300, true, false}, {900, 1700, true, true}, {9000, 0, false, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        void *fresh;
+        setup(&fresh);
+        struct fixture *f = fresh;
+        if (cases[i].member) connect_as(f, 1, "tm-1", 1, "1");
+        wake_late(f, cases[i].stopped_ms);
+        for (int64_t ms = 0; ms < cases[i].answered_ms; ms += 100) wake_late(f, 100); /* no stops */
+        answer_who_leads(f, f->asked, CATALOG_COMMITTED);
+        assert_int_equal(f->n_anew, cases[i].anew);
+        wake_late(f, 5000);
+        assert_int_equal(f->n_asked, cases[i].anew ? 1 : 2);
+        assert_int_equal(f->n_anew, cases[i].anew); /* once */
+        teardown(&fresh);
+    }
+}
+
 /* Stopped at any moment of a silence that ends a TaskManager: nobody is given up before it is known who leads. */
 static void who_was_stopped_gives_nobody_up(void **state)
 {
@@ -805,6 +834,7 @@ int main(void)
         CASE(who_was_stopped_waits_until_the_catalog_has_answered),
         cmocka_unit_test(who_begins_to_lead_waits_until_the_catalog_has_answered),
         cmocka_unit_test(who_was_stopped_gives_nobody_up),
+        cmocka_unit_test(who_was_stopped_for_long_leads_anew),
         cmocka_unit_test(who_does_not_lead_is_in_no_doubt),
         cmocka_unit_test_setup_teardown(a_cancel_is_stored_behind_its_job, setup, teardown),
     };
