@@ -60,7 +60,9 @@ static uint32_t end_storing(struct checkpointing *c, const struct checkpointing_
 {
     if (c->state != CHECKPOINTING_STORING || c->id != ev->id) return 0;
     c->state = CHECKPOINTING_IDLE;
-    return ev->failed ? CHECKPOINTING_DO_SAY_DECLINE : CHECKPOINTING_DO_SAY_ACK;
+    if (ev->failed) return CHECKPOINTING_DO_SAY_DECLINE;
+    c->acknowledged = c->id;
+    return CHECKPOINTING_DO_SAY_ACK;
 }
 
 /* A doubled one is passed on as well: sinks may have missed the first. What rests behind it has nothing to go on for. */
@@ -76,7 +78,8 @@ static uint32_t complete(struct checkpointing *c, const struct checkpointing_eve
 
 static uint32_t give_up(struct checkpointing *c, const struct checkpointing_event *ev)
 {
-    if (ev->id < c->id) return 0; /* it was superseded already */
+    if (ev->id >= c->acknowledged) c->acknowledged = 0; /* orders come in order: what had become of older ones is known */
+    if (ev->id < c->id) return 0;                       /* it was superseded already */
     c->resting = false;
     uint32_t todo = is_under_way(c, ev->id) ? drop(c, ev->id) : 0;
     c->dropped = ev->id;
@@ -86,7 +89,8 @@ static uint32_t give_up(struct checkpointing *c, const struct checkpointing_even
 
 uint64_t checkpointing_kept(const struct checkpointing *c)
 {
-    return c->id > c->completed && c->id > c->dropped ? c->id : c->completed;
+    uint64_t kept = c->acknowledged > c->completed ? c->acknowledged : c->completed;
+    return c->state != CHECKPOINTING_IDLE && c->id > kept ? c->id : kept;
 }
 
 uint32_t checkpointing_step(struct checkpointing *c, const struct checkpointing_event *ev)

@@ -61,15 +61,16 @@ struct checkpointing {
     uint32_t options; /* once triggered */
     bool triggered;
     uint32_t n_snapshots;
-    uint64_t completed; /* newest */
-    uint64_t dropped;   /* argument of DROP and ABORT */
-    bool stopped;       /* a STOP checkpoint is complete, and none was begun since: what rests behind it may be committed */
-    bool resting;       /* a STOP checkpoint was begun, and neither completed nor aborted */
+    uint64_t completed;    /* newest */
+    uint64_t acknowledged; /* newest, while its end was not heard; 0: none */
+    uint64_t dropped;      /* argument of DROP and ABORT */
+    bool stopped;          /* a STOP checkpoint is complete, and none was begun since: what rests behind it may be committed */
+    bool resting;          /* a STOP checkpoint was begun, and neither completed nor aborted */
 };
 
 /*
  * What was prepared for checkpoints up to this one may be named by a complete checkpoint; what was prepared for later ones is by none, and
- * will be by none: the newest is not acknowledged, or the JobManager has said what became of it.
+ * will be by none: they were not acknowledged, and will not be, or the JobManager has said what became of them.
  */
 uint64_t checkpointing_kept(const struct checkpointing *c);
 

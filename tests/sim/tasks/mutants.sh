@@ -59,6 +59,6 @@ mutant "recover is told of nothing" $task/commit.c 's/kept, list->n\);/kept, 0);
 mutant "the ledger sees nothing" $task/channel.c 's/    ledger_add\(&ch->(sent|taken), frame->head\);//' "$@"
 mutant "a gap in the numbers of frames is not seen" $worker/exchange.c 's/if \(head->seq > ch->n_received\) return lost.*$//' "$@"
 mutant "what could not be persisted is acknowledged" $worker/checkpointing.c 's/return is_under_way\(c, ev->id\) \? drop\(c, ev->id\) : 0;$/return 0;/' "$@"
-mutant "what a checkpoint may still name is aborted" $worker/checkpointing.c 's/return c->id > c->completed .*$/return c->completed;/' "$@"
+mutant "what a checkpoint may still name is aborted" $worker/checkpointing.c 's/uint64_t kept = c->acknowledged > .*$/uint64_t kept = c->completed;/' "$@"
 mutant "what a complete checkpoint names is aborted" $task/commit.c 's/if \(list->items\[i\].checkpoint_id > kept\)/if (kept != UINT64_MAX)/' "$@"
 exit $failed

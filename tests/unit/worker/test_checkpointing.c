@@ -188,6 +188,30 @@ static void what_a_complete_one_may_name_is_kept(void **state)
     assert_int_equal(checkpointing_kept(&c), 10);
 }
 
+/* Its end may be on its way, or lost with the link, however many are begun and given up here meanwhile. */
+static void what_was_acknowledged_is_kept_until_its_end_is_heard(void **state)
+{
+    (void)state;
+    struct checkpointing c = {.n_subtasks = 1};
+    trigger(&c, 7, 0);
+    SNAPSHOT(&c, 7);
+    assert_int_equal(STORED(&c, 7), CHECKPOINTING_DO_SAY_ACK);
+    refuse(&c, CHECKPOINTING_EV_SNAPSHOT, 8); /* by its barrier, and declined */
+    assert_int_equal(checkpointing_kept(&c), 7);
+    trigger(&c, 9, 0);
+    SNAPSHOT(&c, 9);
+    refuse(&c, CHECKPOINTING_EV_STORED, 9);
+    assert_int_equal(checkpointing_kept(&c), 7);
+    trigger(&c, 10, 0);
+    SNAPSHOT(&c, 10);
+    assert_int_equal(checkpointing_kept(&c), 10); /* it may be acknowledged in a moment */
+    give(&c, CHECKPOINTING_EV_ABORT, 6);
+    give(&c, CHECKPOINTING_EV_LOST, 10);
+    assert_int_equal(checkpointing_kept(&c), 7);
+    give(&c, CHECKPOINTING_EV_ABORT, 9); /* all ends before that one's have been heard */
+    assert_int_equal(checkpointing_kept(&c), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +225,7 @@ int main(void)
         cmocka_unit_test(a_newer_one_supersedes),
         cmocka_unit_test(rest_ends_with_the_checkpoint),
         cmocka_unit_test(what_a_complete_one_may_name_is_kept),
+        cmocka_unit_test(what_was_acknowledged_is_kept_until_its_end_is_heard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
