@@ -36,7 +36,7 @@ static enum leadership_turn end(struct leadership *l, const char *why)
 {
     (void)snprintf(l->why, sizeof l->why, "%s", why);
     catalog_tree_destroy(&l->catalog);
-    l->leads = l->news = l->anew = false;
+    l->leads = l->news = false;
     return LEADERSHIP_ENDS;
 }
 

@@ -45,10 +45,9 @@ struct master_action *master_act(struct master *m, enum master_action_type type)
 
 struct weir_bytes master_keep(struct master *m, const void *data, size_t len)
 {
-    unsigned char *copy = arena_alloc(&m->out->kept, len + 1, 1); /* zeroed: a NUL stands behind it */
-    WEIR_ASSERT(copy);
-    if (len) memcpy(copy, data, len);
-    return (struct weir_bytes){copy, (uint32_t)len};
+    struct weir_bytes copy = arena_bytes(&m->out->kept, (struct weir_bytes){data, (uint32_t)len});
+    WEIR_ASSERT(copy.data);
+    return copy;
 }
 
 /* ---- trace ---- */

@@ -76,10 +76,9 @@ struct supervisor_action *supervisor_act(struct supervisor *s, enum supervisor_a
 
 struct weir_bytes supervisor_keep(struct supervisor *s, const void *data, size_t len)
 {
-    unsigned char *copy = arena_alloc(&s->out->kept, len + 1, 1); /* zeroed: a NUL stands behind it */
-    WEIR_ASSERT(copy);
-    if (len) memcpy(copy, data, len);
-    return (struct weir_bytes){copy, (uint32_t)len};
+    struct weir_bytes copy = arena_bytes(&s->out->kept, (struct weir_bytes){data, (uint32_t)len});
+    WEIR_ASSERT(copy.data);
+    return copy;
 }
 
 /* ---- to the JobManager ---- */

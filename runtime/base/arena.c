@@ -43,7 +43,7 @@ void *arena_alloc(struct arena *a, size_t n, size_t size)
 
 struct weir_bytes arena_bytes(struct arena *a, struct weir_bytes bytes)
 {
-    void *copy = arena_alloc(a, bytes.length, 1);
+    void *copy = arena_alloc(a, (size_t)bytes.length + 1, 1); /* zeroed */
     if (!copy) return (struct weir_bytes){NULL, 0};
     if (bytes.length) memcpy(copy, bytes.data, bytes.length);
     return (struct weir_bytes){copy, bytes.length};

@@ -20,7 +20,7 @@ struct arena {
 
 /* n times size zeroed bytes, 16-byte aligned; not NULL for none. NULL: no memory. */
 void *arena_alloc(struct arena *a, size_t n, size_t size);
-/* Copies. {NULL, 0} and NULL: no memory. */
+/* Copies; a NUL stands behind bytes, too. {NULL, 0} and NULL: no memory. */
 struct weir_bytes arena_bytes(struct arena *a, struct weir_bytes bytes);
 const char *arena_text(struct arena *a, const char *text);
 /* Frees all of it; the arena is empty afterwards. */

@@ -580,11 +580,8 @@ static bool take_str(struct reader *r, const char **out)
 {
     struct weir_bytes text;
     if (!cursor_str(&r->cursor, &text)) return false;
-    char *copy = arena_alloc(&r->arena, (size_t)text.length + 1, 1); /* zeroed: a NUL stands behind it */
-    if (!copy) return false;
-    if (text.length) memcpy(copy, text.data, text.length);
-    *out = copy;
-    return true;
+    *out = (const char *)arena_bytes(&r->arena, text).data;
+    return *out != NULL;
 }
 
 static bool take_exactly(struct reader *r, void *out, uint32_t size)

@@ -53,6 +53,14 @@ static void restart_jobmanager(struct cluster *c)
     cluster_start_jobmanager(c, true);
 }
 
+static void finishes(struct cluster *c, const struct task *task, const char *id, int64_t attempt)
+{
+    json_t *job = job_wait(c, id, "FINISHED");
+    assert_int_equal(json_number(job, "attempt"), attempt);
+    json_decref(job);
+    same_output(c, task);
+}
+
 static void jobmanagers_die(struct cluster *c, const struct task *task, const char *parallelism)
 {
     char id[JOB_ID_MAX];
@@ -71,10 +79,7 @@ static void jobmanagers_die(struct cluster *c, const struct task *task, const ch
         if (runs_again(c, NULL, id, &ms)) print_message("RUNNING %lld ms after the JobManager was there again\n", (long long)ms);
     }
     assert_true(n >= 1); /* else it was over too soon to say anything */
-    json_t *job = job_wait(c, id, "FINISHED");
-    assert_int_equal(json_number(job, "attempt"), 1);
-    json_decref(job);
-    same_output(c, task);
+    finishes(c, task, id, 1);
     cluster_wait_processes(c, "weir-worker", 0, CLUSTER_WAIT_MS);
 }
 
@@ -125,10 +130,7 @@ static void ends_well_without_a_worker(struct cluster *c, const struct task *tas
     pid_t pids[8];
     assert_true(cluster_processes(c, "weir-worker", pids, 8) > 0);
     assert_int_equal(kill(pids[0], SIGKILL), 0);
-    json_t *job = job_wait(c, id, "FINISHED");
-    assert_int_equal(json_number(job, "attempt"), 2);
-    json_decref(job);
-    same_output(c, task);
+    finishes(c, task, id, 2);
 }
 
 /* The leader dies again and again: another one adopts the job, which never begins anew. */
@@ -455,10 +457,7 @@ STORY(the_only_jobmanager_is_stopped_and_a_job_goes_on)
     assert_true(runs_again(c, NULL, id, &ms));
     stop_for_long(c, &c->jobmanager, 1);
     assert_true(runs_again(c, NULL, id, &ms));
-    json_t *job = job_wait(c, id, "FINISHED");
-    assert_int_equal(json_number(job, "attempt"), 1);
-    json_decref(job);
-    same_output(c, &task);
+    finishes(c, &task, id, 1);
 }
 
 /* Jobs do not wait for a JobManager for ever. */
